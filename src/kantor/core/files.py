@@ -1,0 +1,74 @@
+"""Atomic files: a reader sees the old content or the new, never half of it, whatever dies in between."""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from kantor.core.errors import KantorError
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary neighbour of ``path`` for writing; on success sync it and rename it into place.
+
+    On any failure the neighbour is removed and what was at ``path`` stays.
+
+    Raises:
+        KantorError: the disk is full, or the folder cannot be written.
+    """
+    name = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+        name = None
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise KantorError(
+            f"Could not write {path}: {error.strerror or error}. What was there before is intact. "
+            "Free space or choose a folder that can be written, then `kantor resume` the run."
+        ) from error
+    finally:
+        if name is not None:
+            with contextlib.suppress(OSError):
+                Path(name).unlink()
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` atomically."""
+    with atomic(path) as file:
+        file.write(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write ``content`` to ``path`` atomically, as UTF-8."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write ``content`` to ``path`` atomically, as indented JSON. Not-a-number is refused, since JSON has none."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_with(path: Path, save: Callable[[BinaryIO], Any]) -> None:
+    """Let ``save`` write to a binary file that becomes ``path`` atomically (``torch.save``, ``np.savez``)."""
+    with atomic(path) as file:
+        save(file)
+
+
+def _sync_folder(folder: Path) -> None:
+    # The rename itself is only durable once the folder is; not every file system lets a folder be opened.
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

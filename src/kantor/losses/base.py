@@ -1,0 +1,79 @@
+"""The one contract that every transfer loss holds."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+Features = Float[Tensor, "..."] | tuple[Float[Tensor, "..."], ...]
+"""One layer's output, or one per layer. A layer's output is ``[batch, dim]``, a channel-first map
+``[batch, channels, height, width]`` or a token sequence ``[batch, tokens, dim]``."""
+
+Shapes = tuple[torch.Size, ...]
+"""The shapes of the bound layers' outputs, batch included, in order."""
+
+
+class TransferLoss(nn.Module):
+    """A transfer loss: compares what a student and a teacher say of one batch. Minimised, with a positive weight.
+
+    Class fields say what the loss needs, so that it is refused before the first step and not hours into a run.
+    """
+
+    name: ClassVar[str]
+    """As written in ``--methods``."""
+    paper: ClassVar[str]
+    """The source, as ``arXiv 2007.06737`` or a venue."""
+    default_weight: ClassVar[float]
+    """The term's weight beside a task weight of 1."""
+    reads: ClassVar[Literal["logits", "penultimate", "feature", "stages", "sequence_logits"]]
+    """What it is bound to when the user names no layers: the logits; the pooled input of the classifier; the last
+    feature map or token sequence; a tuple of every paired stage, shallow to deep; logits per token."""
+    needs_targets: ClassVar[bool] = False
+    needs_ids: ClassVar[bool] = False
+    same_classes: ClassVar[bool] = False
+    """The teacher's classes must be the student's."""
+
+    pooled: bool = False
+    """The loss sees a map only through its mean over positions (so a cache may keep that mean alone)."""
+
+    def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:
+        """Make parameters and buffers. Called once, before the optimiser exists, with torch's generators seeded.
+
+        Args:
+            student_shapes: shape of each bound student layer, batch first.
+            teacher_shapes: the same for the teacher.
+            samples: sample ids are in ``range(samples)``; 0 where the data has no ids.
+
+        Raises:
+            ShapeError: the loss cannot compare these shapes; the message holds both.
+        """
+
+    def prepare(self, batches: Iterable[tuple[Features, Features]]) -> None:
+        """The stage before training, for methods that have one. ``batches`` holds (student, teacher) features."""
+
+    def after_step(self) -> None:
+        """Commit what no gradient touches (memories, averages, potentials) after the optimiser's step.
+
+        ``forward`` itself changes no state, so it may be called to look at a value.
+        """
+
+    def forward(
+        self,
+        student: Features,
+        teacher: Features,
+        *,
+        targets: Int[Tensor, " batch"] | None = None,
+        ids: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """The loss of one batch, a scalar. With several processes, of the global batch, the same on every rank."""
+        raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        """The settings, as they appear in the step-0 print."""
+        return ", ".join(f"{key}={value!r}" for key, value in self.settings().items())
+
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments as resolved, for the record."""
+        return {}

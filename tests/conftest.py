@@ -1,0 +1,19 @@
+"""Fixtures that several parts share."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+# Two threads fight over tiny tensors; one is faster, and results must not depend on the machine's cores.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data beside the checkout (or where KANTOR_DATA points); skips where it is missing."""
+    folder = Path(os.environ.get("KANTOR_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"needs the real data sets, looked for in {folder} (set KANTOR_DATA)")
+    return folder
