@@ -1,0 +1,114 @@
+"""Ground costs between two sets of points."""
+
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from kantor.core.errors import ConfigError, ShapeError, suggest
+from kantor.ot.precision import no_autocast, upcast
+
+CostKind = Literal["sqeuclidean", "euclidean", "cosine", "correlation", "l1"]
+Normaliser = Literal["mean", "max"]
+
+
+def cost(
+    x: Float[Tensor, "... n d"],
+    y: Float[Tensor, "... m d"],
+    kind: CostKind = "sqeuclidean",
+    normalise: Normaliser | None = None,
+) -> Float[Tensor, "... n m"]:
+    """The cost of moving each row of ``x`` to each row of ``y``.
+
+    ``sqeuclidean`` is the sum over coordinates of squared differences, ``euclidean`` its root, ``l1`` the sum of
+    absolute differences, ``cosine`` ``1 - cos`` and ``correlation`` ``1 - corr`` of the two rows.
+    A row of zeros (a constant row, for the correlation) has cosine 0 with every other: cost 1, gradient 0.
+
+    Args:
+        x: source points, one per row. Half precision is computed in float32.
+        y: target points, one per row.
+        kind: which cost.
+        normalise: divide by the cost's mean or maximum over each problem, held constant in the gradient, so that
+            ``epsilon`` needs no knowledge of the features' scale. None leaves the cost's own units.
+
+    Raises:
+        ShapeError: the rows of ``x`` and ``y`` have different lengths, or one is not a matrix.
+        ConfigError: the kind or the normaliser is unknown.
+    """
+    check_kind(kind)
+    if x.ndim < 2 or y.ndim < 2 or x.shape[-1] != y.shape[-1]:
+        raise ShapeError(
+            f"A cost compares rows of one length: x is {tuple(x.shape)}, y is {tuple(y.shape)}; "
+            "expected [..., n, d] and [..., m, d]."
+        )
+    x, y = upcast(x), upcast(y)
+    with no_autocast(x.device):
+        if kind == "l1":
+            matrix = torch.cdist(x, y, p=1.0)
+        elif kind == "euclidean":
+            # The root magnifies rounding near zero: float64 keeps the distance of a point to itself below 1e-7.
+            matrix = safe_sqrt(_squared_distances(x.double(), y.double())).to(torch.promote_types(x.dtype, y.dtype))
+        elif kind == "sqeuclidean":
+            matrix = _squared_distances(x, y)
+        else:
+            if kind == "correlation":
+                x, y = _centred(x), _centred(y)
+            matrix = 1.0 - safe_unit(x) @ safe_unit(y).mT
+        return normalised(matrix, normalise)
+
+
+def normalised(matrix: Float[Tensor, "... n m"], by: Normaliser | None) -> Float[Tensor, "... n m"]:
+    """``matrix`` divided by its detached mean or maximum (per problem); an all-zero matrix stays as it is.
+
+    Raises:
+        ConfigError: the normaliser is unknown.
+    """
+    if by is None:
+        return matrix
+    if by not in get_args(Normaliser):
+        raise ConfigError(f"Unknown cost normaliser {by!r}. {suggest(str(by), get_args(Normaliser))} Or None.")
+    held = matrix.detach()
+    scale = held.mean(dim=(-2, -1), keepdim=True) if by == "mean" else held.amax(dim=(-2, -1), keepdim=True)
+    return matrix / torch.where(scale > 0, scale, torch.ones_like(scale))
+
+
+def check_kind(kind: str) -> None:
+    """Refuse a cost kind that does not exist.
+
+    Raises:
+        ConfigError: with the kinds that do.
+    """
+    if kind not in get_args(CostKind):
+        raise ConfigError(f"Unknown cost {kind!r}. {suggest(kind, get_args(CostKind))}")
+
+
+def safe_sqrt(squares: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """The root of ``max(squares, 0)``, with gradient 0 instead of infinity where it is 0."""
+    positive = squares > 0
+    return torch.where(positive, torch.where(positive, squares, torch.ones_like(squares)).sqrt(), 0.0)
+
+
+def safe_unit(x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+    """Rows of ``x`` scaled to length 1. A row of zeros stays zero, with gradient 0."""
+    # Dividing by the largest entry first keeps the squares of very small and very large rows in range.
+    peak = x.detach().abs().amax(dim=-1, keepdim=True)
+    x = x / torch.where(peak > 0, peak, torch.ones_like(peak))
+    norm = torch.where(peak > 0, x, torch.ones_like(x)).square().sum(dim=-1, keepdim=True).sqrt()
+    return torch.where(peak > 0, x / norm, torch.zeros_like(x))
+
+
+def _centred(x: Tensor) -> Tensor:
+    mean = x.mean(dim=-1, keepdim=True)
+    centred = x - mean
+    # A constant row leaves rounding noise, whose direction would mean nothing.
+    noise = 8 * torch.finfo(x.dtype).eps * x.detach().abs().amax(dim=-1, keepdim=True)
+    return torch.where(centred.detach().abs().amax(dim=-1, keepdim=True) > noise, centred, torch.zeros_like(x))
+
+
+def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
+    # Distances do not see a common shift; without it far-away features would cancel to nothing.
+    shift = y.detach().mean(dim=-2, keepdim=True)
+    x, y = x - shift, y - shift
+    squares = x.square().sum(-1).unsqueeze(-1) + y.square().sum(-1).unsqueeze(-2) - 2.0 * (x @ y.mT)
+    return squares.clamp_min(0.0)

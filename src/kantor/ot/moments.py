@@ -1,0 +1,138 @@
+"""Costs between the columns of two row-aligned matrices, as functions of sums over rows.
+
+Neurons are columns: their activations over the samples are the rows. What a cost between neurons is made of are
+sums over samples, and sums can be added over batches, averaged over steps and reduced over processes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from kantor.core.errors import ShapeError
+from kantor.ot.cost import CostKind, check_kind, safe_sqrt
+from kantor.ot.precision import no_autocast
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over rows, in float64. Additive: the moments of two batches add up to those of their union.
+
+    ``absolute`` (the sum of absolute differences) is there for the L1 cost alone.
+    """
+
+    count: Float[Tensor, ""]
+    x_sum: Float[Tensor, " n"]
+    y_sum: Float[Tensor, " m"]
+    x_square: Float[Tensor, " n"]
+    y_square: Float[Tensor, " m"]
+    cross: Float[Tensor, "n m"]
+    absolute: Float[Tensor, "n m"] | None = None
+
+    def __add__(self, other: "Moments") -> "Moments":
+        """The moments of both sets of rows together.
+
+        Raises:
+            ShapeError: the two were taken of different numbers of columns, or for different costs.
+        """
+        if self.cross.shape != other.cross.shape or (self.absolute is None) != (other.absolute is None):
+            raise ShapeError(
+                f"Moments of {tuple(self.cross.shape)} and {tuple(other.cross.shape)} columns, or of an L1 cost and "
+                "another one, do not add up."
+            )
+        return Moments(
+            count=self.count + other.count,
+            x_sum=self.x_sum + other.x_sum,
+            y_sum=self.y_sum + other.y_sum,
+            x_square=self.x_square + other.x_square,
+            y_square=self.y_square + other.y_square,
+            cross=self.cross + other.cross,
+            absolute=None if self.absolute is None or other.absolute is None else self.absolute + other.absolute,
+        )
+
+    def scaled(self, factor: float) -> "Moments":
+        """Every sum, and the count, times ``factor``: the weight of these rows in a running average."""
+        return self.map(lambda tensor: tensor * factor)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Moments":
+        """``function`` applied to each tensor: an all-reduce, a detach, a move to another device."""
+        return Moments(
+            count=function(self.count),
+            x_sum=function(self.x_sum),
+            y_sum=function(self.y_sum),
+            x_square=function(self.x_square),
+            y_square=function(self.y_square),
+            cross=function(self.cross),
+            absolute=None if self.absolute is None else function(self.absolute),
+        )
+
+
+def moments(x: Float[Tensor, "rows n"], y: Float[Tensor, "rows m"], kind: CostKind = "correlation") -> Moments:
+    """The sums over rows that ``cost_from(_, kind)`` needs. Differentiable in ``x`` and ``y``.
+
+    Args:
+        x: activations, one column per neuron.
+        y: the same rows' activations in the other layer.
+        kind: the cost they are for; only ``l1`` needs more than the others.
+
+    Raises:
+        ShapeError: one is not a matrix, or the numbers of rows differ.
+        ConfigError: the kind is unknown.
+    """
+    check_kind(kind)
+    if x.ndim != 2 or y.ndim != 2 or x.shape[0] != y.shape[0] or x.shape[0] == 0:
+        raise ShapeError(
+            f"Neurons are compared over the same rows: x is {tuple(x.shape)}, y is {tuple(y.shape)}; "
+            "expected [rows, n] and [rows, m]."
+        )
+    with no_autocast(x.device):
+        # Differences of sums cancel: a neuron compared with its copy must cost 0, not float32's rounding.
+        x, y = x.double(), y.double()
+        return Moments(
+            count=torch.tensor(float(x.shape[0]), dtype=x.dtype, device=x.device),
+            x_sum=x.sum(0),
+            y_sum=y.sum(0),
+            x_square=x.square().sum(0),
+            y_square=y.square().sum(0),
+            cross=x.mT @ y,
+            absolute=torch.cdist(x.mT, y.mT, p=1.0) if kind == "l1" else None,
+        )
+
+
+def cost_from(stats: Moments, kind: CostKind = "correlation") -> Float[Tensor, "n m"]:
+    """The cost between columns, from their moments, in float64.
+
+    ``sqeuclidean`` is the *mean* over rows of squared differences, so that it does not grow with the batch;
+    ``euclidean`` its root; ``l1`` the mean absolute difference; ``cosine`` and ``correlation`` one minus the cosine
+    and the correlation. A column of zeros (a constant one, for the correlation) costs 1 with every other, gradient 0.
+
+    Raises:
+        ShapeError: the L1 cost is asked of moments that were not taken for it.
+        ConfigError: the kind is unknown.
+    """
+    check_kind(kind)
+    if kind == "l1":
+        if stats.absolute is None:
+            raise ShapeError('These moments hold no absolute differences: take them with moments(x, y, "l1").')
+        return stats.absolute / stats.count
+    if kind in ("sqeuclidean", "euclidean"):
+        squares = (stats.x_square[:, None] + stats.y_square[None, :] - 2.0 * stats.cross) / stats.count
+        # What is left of a difference that cancels completely is rounding, and a root would magnify it.
+        noise = 8 * torch.finfo(squares.dtype).eps * (stats.x_square[:, None] + stats.y_square[None, :]) / stats.count
+        squares = torch.where(squares > noise, squares, 0.0)
+        return squares if kind == "sqeuclidean" else safe_sqrt(squares)
+    x_var, y_var, cross = stats.x_square, stats.y_square, stats.cross
+    if kind == "correlation":
+        x_var = x_var - stats.x_sum.square() / stats.count
+        y_var = y_var - stats.y_sum.square() / stats.count
+        cross = cross - stats.x_sum[:, None] * stats.y_sum[None, :] / stats.count
+    return 1.0 - cross * _inverse_root(x_var, stats.x_square)[:, None] * _inverse_root(y_var, stats.y_square)[None, :]
+
+
+def _inverse_root(variance: Tensor, square: Tensor) -> Tensor:
+    """``variance ** -0.5``; 0 with gradient 0 where the variance is nothing but rounding."""
+    varies = variance.detach() > 1e-12 * square.detach()
+    varies &= variance.detach() > 0
+    return torch.where(varies, torch.where(varies, variance, torch.ones_like(variance)).rsqrt(), 0.0)

@@ -1,0 +1,42 @@
+"""The contract of a solver: frozen settings, callable on a cost and masses, returns a transport."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from kantor.core.errors import NonFiniteError, ShapeError
+from kantor.ot.problem import Problem, problem_of
+from kantor.ot.transport import Potentials, Transport
+
+
+@dataclass(frozen=True)
+class Solver:
+    """Frozen settings. Subclasses implement ``run`` on a checked problem."""
+
+    def __call__(
+        self,
+        cost: Float[Tensor, "... n m"],
+        a: Float[Tensor, "... n"] | None = None,
+        b: Float[Tensor, "... m"] | None = None,
+        potentials: Potentials | None = None,
+    ) -> Transport:
+        """Solve the problem. See ``kantor.ot.solve`` for the arguments and what is raised."""
+        problem = problem_of(cost, a, b)
+        return self.run(problem, None if potentials is None else _checked(potentials, problem))
+
+    def run(self, problem: Problem, potentials: Potentials | None) -> Transport:
+        """Solve a checked problem, from ``potentials`` (float64, detached, of the problem's batch) if given."""
+        raise NotImplementedError
+
+
+def _checked(potentials: Potentials, problem: Problem) -> Potentials:
+    checked = []
+    for name, potential, length in zip("fg", potentials, problem.size, strict=True):
+        if potential.ndim < 1 or potential.shape[-1] != length:
+            raise ShapeError(f"potentials: {name} must be [..., {length}]; it is {list(potential.shape)}.")
+        potential = potential.detach().to(problem.cost.device).double().expand(*problem.batch, length)
+        if not potential.isfinite().all():
+            raise NonFiniteError(f"potentials: {name} holds an entry that is not finite; start from None instead.")
+        checked.append(potential)
+    return checked[0], checked[1]

@@ -1,0 +1,91 @@
+import pytest
+import torch
+from scipy.spatial.distance import cdist
+from torch.autograd import gradcheck
+
+from kantor.core.errors import ConfigError, ShapeError
+from kantor.ot import cost, normalised
+
+KINDS = {
+    "sqeuclidean": "sqeuclidean",
+    "euclidean": "euclidean",
+    "cosine": "cosine",
+    "correlation": "correlation",
+    "l1": "cityblock",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_agrees_with_scipy(kind, dtype):
+    x, y = torch.randn(7, 5, dtype=dtype) + 3, torch.randn(4, 5, dtype=dtype) + 3
+    expected = torch.from_numpy(cdist(x.double(), y.double(), KINDS[kind]))
+    assert cost(x, y, kind).dtype == dtype
+    assert torch.allclose(cost(x, y, kind).double(), expected, atol=1e-5 if dtype == torch.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients(kind):
+    x, y = (torch.randn(2, n, 4, dtype=torch.float64, requires_grad=True) for n in (3, 5))
+    assert gradcheck(lambda x, y: cost(x, y, kind), (x, y))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_degenerate_rows_have_finite_values_and_gradients(kind):
+    x = torch.tensor([[0.0, 0, 0], [2, 2, 2], [1, 2, 3]], requires_grad=True)
+    matrix = cost(x, x, kind)
+    matrix.sum().backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+    if kind in ("cosine", "correlation"):
+        assert (matrix[0] == 1).all()
+        assert matrix[2, 2].abs() < 1e-6
+    else:
+        assert torch.allclose(matrix.diagonal(), torch.zeros(3), atol=1e-6)
+
+
+def test_a_constant_row_has_no_correlation():
+    x = torch.full((1, 50), 0.1) * torch.tensor(3.3)
+    assert cost(x, torch.randn(3, 50), "correlation").tolist() == [[1.0, 1.0, 1.0]]
+
+
+@pytest.mark.parametrize("scale", [1e-18, 1e15])
+def test_cosine_of_extreme_rows(scale):
+    x = torch.randn(3, 8)
+    assert torch.allclose(cost(x * scale, x, "cosine"), cost(x, x, "cosine"), atol=1e-6)
+
+
+def test_normaliser_is_held_constant():
+    x, y = torch.randn(3, 4, requires_grad=True), torch.randn(6, 4)
+    for by in ("mean", "max"):
+        raw = cost(x, y)
+        scale = raw.mean() if by == "mean" else raw.max()
+        (expected,) = torch.autograd.grad((raw * torch.arange(18.0).view(3, 6)).sum() / scale.detach(), x)
+        (found,) = torch.autograd.grad((cost(x, y, normalise=by) * torch.arange(18.0).view(3, 6)).sum(), x)
+        assert torch.allclose(found, expected, rtol=1e-4)
+    assert torch.allclose(cost(x, y, normalise="mean").mean(), torch.tensor(1.0))
+    assert torch.equal(normalised(torch.zeros(2, 2), "mean"), torch.zeros(2, 2))
+
+
+def test_each_problem_of_a_batch_has_its_own_scale():
+    matrix = torch.rand(2, 3, 4) * torch.tensor([1.0, 100.0])[:, None, None]
+    assert torch.allclose(normalised(matrix, "mean").mean((-2, -1)), torch.ones(2))
+
+
+def test_half_precision_and_autocast_are_computed_in_float32():
+    x, y = torch.randn(5, 300), torch.randn(4, 300)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(cost(x, y), cost(x, y))
+        inside = cost(x, y)
+    assert inside.dtype == torch.float32
+    assert torch.equal(inside, cost(x, y))
+    assert cost(x.half(), y.half()).dtype == torch.float32
+
+
+def test_refusals():
+    with pytest.raises(ShapeError, match=r"x is \(3, 4\), y is \(3, 5\)"):
+        cost(torch.zeros(3, 4), torch.zeros(3, 5))
+    with pytest.raises(ConfigError, match="sqeuclidean"):
+        cost(torch.zeros(3, 4), torch.zeros(3, 4), "sqeuclid")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="normaliser 'median'"):
+        cost(torch.zeros(3, 4), torch.zeros(3, 4), normalise="median")  # type: ignore[arg-type]
