@@ -1,6 +1,6 @@
 """The one contract that every transfer loss holds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -50,8 +50,14 @@ class TransferLoss(nn.Module):
             ShapeError: the loss cannot compare these shapes; the message holds both.
         """
 
-    def prepare(self, batches: Iterable[tuple[Features, Features]]) -> None:
-        """The stage before training, for methods that have one. ``batches`` holds (student, teacher) features."""
+    def prepare(self, batches: Iterable[tuple[Features, Features]], student: Sequence[nn.Parameter]) -> None:
+        """The stage before training, for methods that have one.
+
+        Args:
+            batches: (student, teacher) features of one epoch; iterate again for another. The student's carry
+                gradients, so a method whose first stage trains the student can do so.
+            student: the student's trainable parameters.
+        """
 
     def after_step(self) -> None:
         """Commit what no gradient touches (memories, averages, potentials) after the optimiser's step.

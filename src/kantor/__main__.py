@@ -1,0 +1,7 @@
+"""``python -m kantor``."""
+
+import sys
+
+from kantor.cli import main
+
+sys.exit(main())

@@ -1,0 +1,155 @@
+"""Read layers of a network while it runs, and leave nothing behind."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kantor.capture.layout import Layout, as_features, tensor_of
+from kantor.core.errors import ConfigError, KantorError, suggest
+
+LOGITS = "logits"
+"""The path of the network's own output."""
+PENULTIMATE = "penultimate"
+"""The path of the classifier's input: what the last ``nn.Linear`` to run is given."""
+
+
+class Captured(Mapping[str, Tensor]):
+    """The layers' outputs of the latest forward, by path. Keeps them after the context has ended."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.paths = tuple(paths)
+        self.outputs: dict[str, Tensor] = {}
+
+    def __getitem__(self, path: str) -> Float[Tensor, "batch ..."]:
+        if path in self.outputs:
+            return self.outputs[path]
+        if path not in self.paths:
+            raise ConfigError(f"'{path}' is not being captured. {suggest(path, self.paths)}")
+        raise KantorError(
+            f"Layer '{path}' did not run in the latest forward, or there was none. Some modules are only containers "
+            "(a ModuleList), some run in training alone; choose one that runs."
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+def path_root(network: nn.Module) -> nn.Module:
+    """The module that paths start from: a wrapper around a network (``kantor.models.Model``) names it ``path_root``."""
+    root = getattr(network, "path_root", network)
+    return root if isinstance(root, nn.Module) else network
+
+
+@contextmanager
+def capture(
+    network: nn.Module, paths: Iterable[str], *, layouts: Mapping[str, Layout] | None = None
+) -> Iterator[Captured]:
+    """Hold each path's output after every forward inside the context; no hook is left when it ends, also on an error.
+
+    Gradients flow through what is captured. A captured layer is copied as it is returned, since a later in-place
+    operation (``ReLU(inplace=True)``, ``x += shortcut``) would otherwise overwrite it. Where a module runs more than
+    once in one forward, its last call counts.
+
+    Example:
+        >>> with capture(model, ["layer3", "logits"]) as layers:
+        ...     model(images)
+        >>> layers["layer3"].shape
+        torch.Size([128, 64, 8, 8])
+
+    Args:
+        network: any module. Paths are those of ``named_modules()``; of a ``Model``, those of its ``network``.
+        paths: module paths, ``"logits"`` (the network's output) or ``"penultimate"`` (the classifier's input).
+        layouts: for single paths, how a four-dimensional output is laid out, where the shape misleads the rule of
+            ``layout_of``. Outputs are always channel-first.
+
+    Yields:
+        a mapping from path to ``[N, D]``, ``[N, C, H, W]`` or ``[N, T, D]``.
+
+    Raises:
+        ConfigError: there is no such path; says which are close.
+        ShapeError: during the forward, if a layer returns no tensor or one of another kind.
+    """
+    paths, layouts = tuple(dict.fromkeys(paths)), dict(layouts or {})
+    root = path_root(network)
+    modules = {path: find(root, path) for path in paths if path not in (LOGITS, PENULTIMATE)}
+    for path in layouts:
+        if path not in modules:
+            raise ConfigError(f"A layout is given for '{path}', which is not captured. {suggest(path, modules)}")
+    captured = Captured(paths)
+    forward = _Forward()
+
+    def begin(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG001
+        captured.outputs.clear()
+        forward.begin(args, kwargs)
+
+    def keep(path: str) -> Any:
+        def hook(module: nn.Module, args: Any, output: Any) -> None:  # noqa: ARG001
+            x = as_features(
+                tensor_of(output, path), path, image=forward.image, batch=forward.batch, layout=layouts.get(path)
+            )
+            captured.outputs[path] = x.clone()
+
+        return hook
+
+    def remember_linear(module: nn.Module, args: Any, kwargs: dict[str, Any], output: Tensor) -> None:  # noqa: ARG001
+        forward.last_linear = (args[0] if args else kwargs["input"], output)
+
+    def end(module: nn.Module, args: Any, output: Any) -> None:  # noqa: ARG001
+        if LOGITS in paths:
+            captured.outputs[LOGITS] = tensor_of(output, LOGITS)
+        if PENULTIMATE in paths:
+            captured.outputs[PENULTIMATE] = forward.classifier_input(tensor_of(output, LOGITS))
+        forward.last_linear = None
+
+    with ExitStack() as hooks:
+        hooks.callback(root.register_forward_pre_hook(begin, with_kwargs=True, prepend=True).remove)
+        for path, module in modules.items():
+            hooks.callback(module.register_forward_hook(keep(path)).remove)
+        if PENULTIMATE in paths:
+            for module in root.modules():
+                if isinstance(module, nn.Linear):
+                    hooks.callback(module.register_forward_hook(remember_linear, with_kwargs=True).remove)
+        hooks.callback(root.register_forward_hook(end).remove)
+        yield captured
+
+
+def find(root: nn.Module, path: str) -> nn.Module:
+    """The module at ``path``.
+
+    Raises:
+        ConfigError: there is none; says which are close.
+    """
+    try:
+        return root.get_submodule(path or "?")
+    except AttributeError:
+        names = [LOGITS, PENULTIMATE, *(name for name, _ in root.named_modules() if name)]
+        raise ConfigError(f"The network has no layer '{path}'. {suggest(path, names)}") from None
+
+
+class _Forward:
+    """What the hooks of one forward know of it."""
+
+    def __init__(self) -> None:
+        self.image: tuple[int, int] | None = None
+        self.batch: int | None = None
+        self.last_linear: tuple[Tensor, Tensor] | None = None
+
+    def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        first = next((x for x in (*args, *kwargs.values()) if isinstance(x, Tensor) and x.ndim > 0), None)
+        self.batch = None if first is None else first.shape[0]
+        self.image = (first.shape[2], first.shape[3]) if first is not None and first.ndim == 4 else None
+        self.last_linear = None
+
+    def classifier_input(self, logits: Tensor) -> Tensor:
+        if self.last_linear is None or self.last_linear[1].shape != logits.shape:
+            raise ConfigError(
+                "'penultimate' is the input of the nn.Linear that makes the logits, and this network's last layer is "
+                "none. Name the module whose output you mean by its path instead."
+            )
+        return self.last_linear[0]

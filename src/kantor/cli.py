@@ -1,0 +1,163 @@
+"""The commands: parse, call, print."""
+
+import dataclasses
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonargparse
+from rich.console import Console
+from rich.table import Table
+
+from kantor.core.errors import KantorError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``kantor COMMAND ...`` and return its exit status: 0 done, 2 bad input, 143 asked to stop."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser, commands = _parser()
+    chosen = parser.parse_args([_underscored(argument) for argument in given])
+    try:
+        return commands[chosen.command](chosen[chosen.command]) or 0
+    except KantorError as error:
+        from kantor.training import Interrupted
+
+        print(f"kantor: {error}", file=sys.stderr)
+        return 143 if isinstance(error, Interrupted) else 2
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def distill(options: jsonargparse.Namespace) -> None:
+    """Compare a student with transfer from a teacher to the student alone, over seeds."""
+    from kantor.study import Study, run_study
+
+    run_study(Study(**_fields(options, Study)))
+
+
+def resume(options: jsonargparse.Namespace) -> None:
+    """Finish whatever is unfinished in a run's folder."""
+    from kantor.study import resume as resume_study
+
+    resume_study(Path(options.run))
+
+
+def evaluate(options: jsonargparse.Namespace) -> None:
+    """Accuracy of a trained student, or of any model with its weights, on a part of the data."""
+    from kantor.study.trained import evaluate_model, evaluate_run
+
+    if (options.run is None) == (options.model is None):
+        raise KantorError("Give either RUN/METHOD/seed-K or --model NAME:FILE.")
+    if options.run is not None:
+        scores = evaluate_run(Path(options.run), options.data, options.split)
+    elif options.data is None:
+        raise KantorError("--model needs --data: a folder, zip, parquet folder, npz, or digits.")
+    else:
+        scores = evaluate_model(options.model, options.data, options.split, options.image_size)
+    print(f"{100 * scores.accuracy:.2f} % of {scores.samples:,} {options.split} samples right, loss {scores.loss:.4f}")
+
+
+def export(options: jsonargparse.Namespace) -> None:
+    """Write a trained student alone: weights, or a program that runs without kantor."""
+    from kantor.study.trained import export_student
+
+    print(f"Wrote {export_student(Path(options.run), options.format, options.output and Path(options.output))}")
+
+
+def methods(options: jsonargparse.Namespace) -> None:  # noqa: ARG001
+    """List the transfer losses: what each needs, its paper and its default weight."""
+    from kantor.losses import LOSSES
+
+    table = Table(header_style="bold")
+    for heading in ("name", "reads", "needs", "default weight", "source"):
+        table.add_column(heading)
+    for loss in LOSSES.values():
+        needs = [
+            word
+            for word, needed in (
+                ("same classes", loss.same_classes),
+                ("targets", loss.needs_targets),
+                ("ids", loss.needs_ids),
+            )
+            if needed
+        ]
+        table.add_row(loss.name, loss.reads, ", ".join(needs), f"{loss.default_weight:g}", loss.paper)
+    Console().print(table)
+
+
+class _Parser(jsonargparse.ArgumentParser):
+    """Shows ``--train-limit`` where the setting is ``train_limit``."""
+
+    def format_help(self, *args: Any, **kwargs: Any) -> str:
+        return _dashed(super().format_help(*args, **kwargs))
+
+    def format_usage(self, *args: Any, **kwargs: Any) -> str:
+        return _dashed(super().format_usage(*args, **kwargs))
+
+
+def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], Any]]]:
+    from kantor.study.config import Study
+
+    parser = _Parser(prog="kantor", description="Distil, transfer and compare neural representations.")
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subcommands(required=True, dest="command")
+
+    study = _Parser(description=distill.__doc__)
+    study.add_argument("--config", action="config", help="settings in YAML; those on the command line win")
+    study.add_class_arguments(Study, fail_untyped=True)
+    commands.add_subcommand("distill", study, help=_summary(distill))
+
+    trained = _Parser(description=evaluate.__doc__)
+    trained.add_argument("run", nargs="?", type=str, help="RUN/METHOD/seed-K")
+    trained.add_argument("--model", type=str | None, help="bare weights, as NAME:FILE")
+    trained.add_argument("--data", type=str | None, help="the data; a run's own if left out")
+    trained.add_argument("--split", type=Literal["test", "validation", "train"], default="test", help="which part")
+    trained.add_argument("--image_size", type=int | None, help="side in pixels that images are resized to")
+    commands.add_subcommand("evaluate", trained, help=_summary(evaluate))
+
+    again = _Parser(description=resume.__doc__)
+    again.add_argument("run", type=str, help="the run's folder")
+    commands.add_subcommand("resume", again, help=_summary(resume))
+
+    alone = _Parser(description=export.__doc__)
+    alone.add_argument("run", type=str, help="RUN/METHOD/seed-K")
+    alone.add_argument(
+        "--format", type=Literal["safetensors", "torch.export"], default="safetensors", help="of the file"
+    )
+    alone.add_argument("--output", type=str | None, help="the file; beside the run's student if left out")
+    commands.add_subcommand("export", alone, help=_summary(export))
+
+    commands.add_subcommand("methods", _Parser(description=methods.__doc__), help=_summary(methods))
+    return parser, {f.__name__: f for f in (distill, evaluate, resume, export, methods)}
+
+
+def _fields(options: jsonargparse.Namespace, kind: type) -> dict[str, Any]:
+    content = options.as_dict()
+    return {field.name: content[field.name] for field in dataclasses.fields(kind)}
+
+
+def _summary(function: Callable[..., Any]) -> str:
+    return (function.__doc__ or "").rstrip(".")
+
+
+def _underscored(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    return name[:2] + name[2:].replace("-", "_") + equals + value if name.startswith("--") else argument
+
+
+def _dashed(text: str) -> str:
+    return re.sub(r"--[a-z_]+", lambda match: match.group().replace("_", "-"), text)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"kantor {version('kantor')}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,10 @@
+"""A data set -> batches: parts, seeded order and augmentation, and the cache of a teacher's outputs."""
+
+from kantor.data.augment import Augment
+from kantor.data.batch import Batch
+from kantor.data.cache import LayerSpec, TeacherCache
+from kantor.data.loader import Loader
+from kantor.data.open import open_data
+from kantor.data.part import DataSet, Part
+
+__all__ = ["Augment", "Batch", "DataSet", "LayerSpec", "Loader", "Part", "TeacherCache", "open_data"]

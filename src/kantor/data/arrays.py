@@ -1,0 +1,184 @@
+"""An npz of named arrays: views of the same instances, and their labels."""
+
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64, Shaped, UInt8
+from torch import Tensor
+
+from kantor.core.errors import ConfigError, DataError, suggest
+from kantor.data.images import resize
+from kantor.data.labels import OBVIOUS, class_numbers
+from kantor.data.roles import PARTS
+from kantor.data.source import Found, Source
+from kantor.data.store import InMemory, Store
+
+Arrays = dict[str, Shaped[np.ndarray, "..."]]
+
+_SPLIT = "|".join(PARTS)
+_INDEX = re.compile(rf"^({_SPLIT})(?:_(?:index|indices|idx|ids|rows))?$")
+_BY_PART = re.compile(rf"^(?:(?P<after>.+)_(?P<last>{_SPLIT})|(?P<first>{_SPLIT})_(?P<before>.+))$")
+_CLASS_NAMES = ("classes", "class_names", "label_names")
+
+
+def read_arrays(path: Path, image_size: int | None, views: Mapping[str, str] | None, label: str | None) -> Found:
+    """Read an npz: labels, one array per view, and the parts if it says them.
+
+    One row is one instance in every array. A row of one dimension is a vector and taken as it is, in float32; uint8
+    rows of two or three dimensions are images, ``[height, width]``, ``[height, width, channels]`` or
+    ``[channels, height, width]``; floating-point ones must lie in [0, 1]. Parts are index arrays called ``train``,
+    ``test``, ``validation`` (or ``train_index`` and so on), or arrays by part (``x_train``, ``y_train``, ``x_test``;
+    or ``train_images``); without them opening cuts 40 % for the test. Class names are taken from ``class_names``.
+
+    Raises:
+        DataError: no labels, arrays that do not fit each other, values that are not finite, labels out of range.
+        ConfigError: several views and no choice among them, or a choice that does not exist.
+    """
+    arrays = _load(path)
+    names = next((arrays.pop(key).tolist() for key in _CLASS_NAMES if key in arrays and arrays[key].ndim == 1), None)
+    parts = _by_part(arrays, path)
+    labels = {part: _take_label(held, label, path, part) for part, held in parts.items()}
+    _same_rows(parts, labels, path)
+    chosen, ignored = _choose_views(parts["train"], views, path, len(labels["train"]))
+    cuts = _take_cuts(parts["train"], len(labels["train"]), path) if len(parts) == 1 else {}
+    classes, numbers = class_numbers(labels, names, dict.fromkeys(labels, str(path)))
+    sources = {}
+    for part, held in parts.items():
+        stores: dict[str, Store] = {}
+        for array in chosen.values():
+            if array not in held:
+                raise DataError(f"{path}: view {array!r} has no array for the {part} part.")
+            if array not in stores:
+                stores[array] = InMemory(_prepared(held[array], image_size, f"{path}, array {array!r}"))
+        sources[part] = Source(numbers[part], {role: stores[array] for role, array in chosen.items()})
+    notes: dict[str, Any] = {"views": chosen} | ({"ignored_arrays": ignored} if ignored else {})
+    return Found(classes, sources, cuts, test_share=0.4, notes=notes)
+
+
+def _load(path: Path) -> Arrays:
+    try:
+        # Opened here, since numpy leaves the file open when it turns out to be no zip.
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise DataError(f"{path} holds a single array. Save it with np.savez, beside its labels.")
+            return {key: file[key] for key in file.files}
+    except ValueError as error:
+        if "pickle" in str(error):
+            raise DataError(
+                f"{path} holds pickled objects, which could run code when read. Save plain arrays of numbers or text."
+            ) from error
+        raise DataError(f"{path} cannot be read as an npz: {error}.") from error
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} cannot be read as an npz: {error}.") from error
+
+
+def _by_part(arrays: Arrays, path: Path) -> dict[str, Arrays]:
+    """``x_train`` under ``train`` as ``x``; a file without such names is one part, ``train``."""
+    parts: dict[str, Arrays] = {}
+    for key, array in arrays.items():
+        match = None if _INDEX.match(key) else _BY_PART.match(key)
+        if match is not None:
+            part = PARTS[match["last"] or match["first"]]
+            parts.setdefault(part, {})[match["after"] or match["before"]] = array
+    if not parts:
+        return {"train": dict(arrays)}
+    if "train" not in parts:
+        raise DataError(f"{path} has arrays for {', '.join(parts)} and none for train.")
+    return parts
+
+
+def _take_label(arrays: Arrays, label: str | None, path: Path, part: str) -> Shaped[np.ndarray, " n"]:
+    key = label if label is not None else next((name for name in OBVIOUS if name in arrays), None)
+    if key is None or key not in arrays:
+        wanted = f"called {label!r}" if label is not None else f"of labels ({', '.join(OBVIOUS)})"
+        raise DataError(f"{path} has no array {wanted} for {part}. It has: {', '.join(arrays)}. Name one with --label.")
+    found = arrays.pop(key)
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
+    if found.ndim != 1:
+        raise DataError(f"{path}: labels {key!r} have shape {list(found.shape)}; one class number per row is needed.")
+    return found
+
+
+def _take_cuts(arrays: Arrays, samples: int, path: Path) -> dict[str, Int64[np.ndarray, " rows"]]:
+    cuts: dict[str, Int64[np.ndarray, " rows"]] = {}
+    for key, array in arrays.items():
+        match = _INDEX.match(key)
+        if match is None or array.ndim != 1 or array.dtype.kind not in "iub":
+            continue
+        rows = np.flatnonzero(array) if array.dtype.kind == "b" else array.astype(np.int64)
+        if len(rows) and (rows.min() < 0 or rows.max() >= samples):
+            raise DataError(f"{path}: array {key!r} names rows outside 0 to {samples - 1}.")
+        cuts[PARTS[match[1]]] = np.sort(rows)
+    if cuts and "train" not in cuts:
+        cuts["train"] = np.setdiff1d(np.arange(samples), np.concatenate(list(cuts.values())))
+    everything = np.concatenate(list(cuts.values())) if cuts else np.empty(0, np.int64)
+    rows, times = np.unique(everything, return_counts=True)
+    if len(rows) < len(everything):
+        raise DataError(f"{path}: row {rows[times > 1][0]} is in more than one part, or twice in one.")
+    return cuts
+
+
+def _choose_views(
+    arrays: Arrays, views: Mapping[str, str] | None, path: Path, samples: int
+) -> tuple[dict[str, str], list[str]]:
+    """The array each role sees, and the arrays that can be no view."""
+    usable = [key for key, array in arrays.items() if array.ndim >= 2 and array.dtype.kind in "iufb"]
+    ignored = sorted(key for key in arrays if key not in usable and not _INDEX.match(key))
+    if views is not None:
+        for role in ("student", "teacher"):
+            if role not in views:
+                raise ConfigError(f"The views {dict(views)} name none for the {role}. There are: {', '.join(usable)}.")
+        for role, array in views.items():
+            if array not in usable:
+                raise ConfigError(f"{path} has no view {array!r}, asked for the {role}. {suggest(array, usable)}")
+        return dict(views), ignored
+    if not usable:
+        raise DataError(f"{path} has no array of {samples} rows that could be a view. It has: {', '.join(arrays)}.")
+    if len(usable) > 1:
+        raise ConfigError(
+            f"{path} has several views: {', '.join(f'{key} {list(arrays[key].shape[1:])}' for key in usable)}. "
+            f"Say which one each role sees, as --views.student {usable[0]} --views.teacher {usable[1]}."
+        )
+    return {"student": usable[0], "teacher": usable[0]}, ignored
+
+
+def _same_rows(parts: Mapping[str, Arrays], labels: Mapping[str, Shaped[np.ndarray, " n"]], path: Path) -> None:
+    for part, arrays in parts.items():
+        for key, array in arrays.items():
+            if array.ndim >= 2 and len(array) != len(labels[part]):
+                raise DataError(
+                    f"{path}: array {key!r} has {len(array)} rows for {part} and the labels have {len(labels[part])}."
+                )
+
+
+def _prepared(
+    values: Shaped[np.ndarray, "n ..."], image_size: int | None, where: str
+) -> Float32[Tensor, "n ..."] | UInt8[Tensor, "n c h w"]:
+    if values.ndim == 2:
+        if image_size is not None:
+            raise ConfigError(f"{where} holds vectors: --image-size is for images.")
+        return torch.from_numpy(_finite(values.astype(np.float32), where))
+    if values.ndim == 3:
+        values = values[:, None]
+    elif values.ndim == 4 and values.shape[-1] in (1, 3) and values.shape[1] not in (1, 3):
+        values = values.transpose(0, 3, 1, 2)
+    if values.ndim != 4 or values.shape[1] not in (1, 3):
+        raise DataError(f"{where}: a row of shape {list(values.shape[1:])} is neither a vector nor an image.")
+    if values.dtype != np.uint8:
+        values = _finite(values.astype(np.float32), where)
+        if values.min(initial=0) < 0 or values.max(initial=0) > 1:
+            raise DataError(f"{where}: pixels run from {values.min():g} to {values.max():g}; give uint8, or [0, 1].")
+    return resize(torch.from_numpy(np.ascontiguousarray(values)), image_size)
+
+
+def _finite(values: Float32[np.ndarray, "n ..."], where: str) -> Float32[np.ndarray, "n ..."]:
+    bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+    if len(bad):
+        raise DataError(f"{where}: row {bad[0]} holds a value that is not finite ({len(bad)} such rows).")
+    return values

@@ -1,0 +1,69 @@
+"""Labels as they lie in a file -> class numbers and class names."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Int64, Shaped
+
+from kantor.core.errors import DataError
+
+OBVIOUS = ("label", "labels", "target", "targets", "y", "class")
+"""Names a label column or array is looked for under."""
+
+
+def class_numbers(
+    labels: Mapping[str, Shaped[np.ndarray, " n"]], names: Sequence[str] | None, where: Mapping[str, str]
+) -> tuple[list[str], dict[str, Int64[np.ndarray, " n"]]]:
+    """Class names, and each part's class numbers.
+
+    Whole numbers are class numbers from 0, named ``names`` or by themselves; text is looked up in ``names``, or in
+    the sorted texts of the training part.
+
+    Args:
+        labels: by part; ``train`` is among them.
+        names: the classes, where the file says.
+        where: the file of each part, for messages.
+
+    Raises:
+        DataError: a label that is out of range, missing or of no class of the training part; file and row are named.
+    """
+    if labels["train"].dtype.kind in "US":
+        known = [str(name) for name in (names if names is not None else np.unique(labels["train"]))]
+        index = {name: number for number, name in enumerate(known)}
+        return known, {part: _looked_up(values, index, where[part]) for part, values in labels.items()}
+    whole = {part: _whole(values, where[part]) for part, values in labels.items()}
+    count = len(names) if names is not None else max(int(values.max(initial=0)) for values in whole.values()) + 1
+    samples = sum(len(values) for values in whole.values())
+    for part, values in whole.items():
+        outside = np.flatnonzero((values < 0) | (values >= count))
+        if len(outside):
+            hint = " (-1 usually marks a part without labels)" if values.min() == -1 else ""
+            raise DataError(
+                f"{where[part]}, row {outside[0]}: label {values[outside[0]]} is out of range; labels are class "
+                f"numbers from 0 to {count - 1}{hint}."
+            )
+    if names is None and count > samples:
+        raise DataError(
+            f"{where['train']}: labels go up to {count - 1} with {samples} samples. Labels are class numbers from 0; "
+            "renumber them, or name another column with --label."
+        )
+    return [str(name) for name in (names if names is not None else range(count))], whole
+
+
+def _whole(values: Shaped[np.ndarray, " n"], where: str) -> Int64[np.ndarray, " n"]:
+    if values.dtype.kind in "iub":
+        return values.astype(np.int64)
+    if values.dtype.kind == "f":
+        bad = np.flatnonzero(~(np.isfinite(values) & (values == np.round(values))))
+        if not len(bad):
+            return values.astype(np.int64)
+        raise DataError(f"{where}, row {bad[0]}: label {values[bad[0]]} is no class number.")
+    raise DataError(f"{where}: labels of type {values.dtype} are neither class numbers nor names.")
+
+
+def _looked_up(values: Shaped[np.ndarray, " n"], index: Mapping[str, int], where: str) -> Int64[np.ndarray, " n"]:
+    texts, inverse = np.unique(values.astype(str), return_inverse=True)
+    strange = [text for text in texts.tolist() if text not in index]
+    if strange:
+        raise DataError(f"{where}: label {strange[0]!r} is not among the training classes {list(index)[:20]}.")
+    return np.asarray([index[text] for text in texts.tolist()], dtype=np.int64)[inverse]

@@ -1,0 +1,111 @@
+"""A part -> the batches of an epoch, in an order that is a pure function of (seed, epoch, id)."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+
+from kantor.core.errors import ConfigError, DataError
+from kantor.core.seeds import ORDER, hash64
+from kantor.data.augment import Augment
+from kantor.data.batch import Batch
+from kantor.data.part import Part
+
+# Enough to hide one slow batch; each costs a batch of memory.
+_AHEAD = 2
+
+
+class Loader:
+    """Batches of one part for one of ``world`` processes.
+
+    Sample order depends on (seed, epoch, id) alone: not on the process count, nor on the step an epoch starts from,
+    and two samples keep their relative order whatever other samples the part holds.
+
+    Args:
+        part: what to read.
+        batch_size: samples in a global batch, all processes together. A part with fewer is one batch of all.
+        seed: of order and augmentation.
+        augment: applied to each batch.
+        rank, world: this process takes rows ``rank::world`` of each global batch.
+        shuffle: off, samples come in the order of their ids.
+        drop_last: leave out the samples that fill no global batch, and those that do not divide evenly over the
+            processes. Off (for evaluation) every sample comes exactly once, and processes may differ by one row in
+            a batch.
+
+    Raises:
+        ConfigError: a batch that cannot be shared by ``world`` processes.
+        DataError: the part is empty.
+    """
+
+    def __init__(
+        self,
+        part: Part,
+        batch_size: int,
+        *,
+        seed: int,
+        augment: Augment,
+        rank: int = 0,
+        world: int = 1,
+        shuffle: bool = True,
+        drop_last: bool = True,
+    ):
+        if len(part) == 0:
+            raise DataError(f"The {part.name} part is empty. Raise the limit on its samples, or check the data.")
+        batch_size = min(batch_size, len(part))
+        if batch_size < 1 or (drop_last and batch_size < world):
+            raise ConfigError(f"A batch of {batch_size} cannot be shared by {world} processes. Raise the batch size.")
+        if not 0 <= rank < world:
+            raise ConfigError(f"Rank {rank} is not one of {world} processes.")
+        self.part, self.batch_size, self.seed, self.augment = part, batch_size, seed, augment
+        self.rank, self.world, self.shuffle, self.drop_last = rank, world, shuffle, drop_last
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch; the same on every process."""
+        full, rest = divmod(len(self.part), self.batch_size)
+        return full + (1 if rest and not self.drop_last else 0)
+
+    def order(self, epoch: int) -> Int64[np.ndarray, " n"]:
+        """Positions in the part, in the order epoch ``epoch`` visits them."""
+        if not self.shuffle:
+            return np.arange(len(self.part))
+        return np.argsort(hash64(self.seed, ORDER, epoch, self.part.ids), kind="stable").astype(np.int64)
+
+    def rows(self, epoch: int, step: int) -> Int64[np.ndarray, " batch"]:
+        """Positions in the part of this process's share of one global batch."""
+        return self._share(self.order(epoch), step)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of epoch ``epoch`` from step ``start`` on: the ones the whole epoch would give there."""
+        order = self.order(epoch)
+        steps = range(start, self.steps_per_epoch)
+        if not self.part.on_demand:
+            for step in steps:
+                yield self._batch(epoch, self._share(order, step))
+            return
+        with ThreadPoolExecutor(1) as reader:
+            waiting: deque[Future[Batch]] = deque()
+            try:
+                for step in steps:
+                    waiting.append(reader.submit(self._batch, epoch, self._share(order, step)))
+                    if len(waiting) > _AHEAD:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for batch in waiting:
+                    batch.cancel()
+
+    def _share(self, order: Int64[np.ndarray, " n"], step: int) -> Int64[np.ndarray, " batch"]:
+        rows = order[step * self.batch_size : (step + 1) * self.batch_size]
+        if self.drop_last:
+            rows = rows[: len(rows) - len(rows) % self.world]
+        return rows[self.rank :: self.world]
+
+    def _batch(self, epoch: int, rows: Int64[np.ndarray, " batch"]) -> Batch:
+        ids = torch.from_numpy(self.part.ids[rows])
+        inputs, views = self.augment.apply(self.part.read(rows), ids, epoch, self.seed)
+        return Batch(inputs, torch.from_numpy(self.part.targets[rows]), ids, views)

@@ -1,0 +1,171 @@
+"""A path or a name -> a data set, cut into parts."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+
+from kantor.core.errors import ConfigError, DataError, suggest
+from kantor.data import split
+from kantor.data.arrays import read_arrays
+from kantor.data.digits import read_digits
+from kantor.data.folders import read_folder, read_zip
+from kantor.data.images import load_images
+from kantor.data.parquet import find_parquet, read_parquet
+from kantor.data.part import DataSet, Part, Progress
+from kantor.data.source import Encoded, Found, Source
+from kantor.data.store import Store
+
+
+def open_data(
+    path_or_name: str | Path,
+    *,
+    image_size: int | None = None,
+    train_limit: int | None = None,
+    validation: float = 0.1,
+    skip_corrupt: bool = False,
+    views: Mapping[str, str] | None = None,
+    label: str | None = None,
+    progress: Progress | None = None,
+) -> DataSet:
+    """Open a data set, decode and check what will be used of it, and cut it into parts.
+
+    Every cut is stratified by class and made by a fixed hash of the sample's id, whatever the run's seed: a test part
+    where the data brings none (20 %; 40 % of an npz), then the limit, then validation from what the limit left.
+
+    Args:
+        path_or_name: ``digits``; a folder or zip of class folders, with or without ``train``, ``val``, ``test`` above
+            them; a folder of parquet files as Hugging Face writes it; an npz of named arrays.
+        image_size: cut each image to a centred square and resize it to so many pixels a side.
+        train_limit: keep so many training samples; the others are not decoded.
+        validation: share of the training samples, in [0, 1). 0 cuts none. Not used where the data brings its own
+            validation part beside a test part.
+        skip_corrupt: leave out images that cannot be decoded, and name them in ``facts()``, instead of raising.
+        views: npz only: the array each role sees, as ``{"student": "view0", "teacher": "view2"}``.
+        label: name of the label column (parquet) or array (npz), where it is not an obvious one.
+        progress: told (done, total) images as they are decoded.
+
+    Raises:
+        DataError: files that are missing, damaged, empty, or labelled out of range; the message names them.
+        ConfigError: settings that cannot be used with this data, or an extra that is not installed.
+    """
+    if not 0 <= validation < 1:
+        raise ConfigError(f"A validation share of {validation} is not in [0, 1).")
+    found = _read(path_or_name, image_size, views, label)
+    notes: dict[str, Any] = dict(found.notes)
+    rows = {name: np.arange(len(source.targets)) for name, source in found.parts.items()}
+    origin = {name: name for name in rows} | dict.fromkeys(found.cuts, "train")
+    rows |= found.cuts
+
+    if "test" not in rows:
+        everything = rows["train"]
+        count = split.share(found.test_share, len(everything))
+        chosen = split.choose(found.parts["train"].targets, everything, count, split.TEST, leave_one=True)
+        rows["test"], rows["train"] = everything[chosen], np.delete(everything, chosen)
+        origin["test"] = "train"
+        notes["test"] = f"the data brings no test part: {found.test_share:.0%} of it is cut by a fixed hash of the id"
+    if train_limit is not None:
+        rows["train"] = _limited(found, rows["train"], train_limit)
+
+    stores, at, skipped = _decode(found, rows, origin, image_size, skip_corrupt, progress)
+    if skipped:
+        notes["skipped"] = skipped
+    for name, kept in rows.items():
+        rows[name] = kept[at[origin[name]][kept] >= 0]
+
+    if "validation" not in rows and validation > 0:
+        targets = found.parts["train"].targets[rows["train"]]
+        count = split.share(validation, len(targets))
+        chosen = split.choose(targets, rows["train"], count, split.VALIDATION, leave_one=True)
+        rows["validation"], rows["train"] = rows["train"][chosen], np.delete(rows["train"], chosen)
+        origin["validation"] = "train"
+
+    def part(name: str) -> Part | None:
+        if name not in rows or len(rows[name]) == 0:
+            return None
+        source, ids = found.parts[origin[name]], rows[name]
+        return Part(name, ids, source.targets[ids], len(source.targets), stores[origin[name]], at[origin[name]][ids])
+
+    train = part("train")
+    if train is None:
+        raise DataError(f"{path_or_name} leaves no sample to train on.")
+    unseen = np.setdiff1d(np.arange(len(found.classes)), train.targets)
+    if len(unseen):
+        notes["classes_without_training_samples"] = [found.classes[c] for c in unseen]
+    name = str(path_or_name) if str(path_or_name) == "digits" else Path(path_or_name).resolve().name
+    return DataSet(name, list(found.classes), train, part("validation"), part("test"), notes)
+
+
+def _read(path: str | Path, image_size: int | None, views: Mapping[str, str] | None, label: str | None) -> Found:
+    place = Path(path)
+    kind = place.suffix.lower()
+    if views is not None and kind != ".npz":
+        raise ConfigError(f"Views are arrays of an npz file, and {path} is none.")
+    if label is not None and (str(path) == "digits" or kind == ".zip"):
+        raise ConfigError(f"A label name is for parquet and npz; {path} has its own labels.")
+    if str(path) == "digits":
+        return read_digits(image_size)
+    if not place.exists():
+        near = [entry.name for entry in place.parent.iterdir()] if place.parent.is_dir() else []
+        hint = f" {suggest(place.name, near)}" if near else ""
+        raise DataError(f"There is no file or folder {path}, nor a data set of that name (there is: digits).{hint}")
+    if kind == ".npz":
+        return read_arrays(place, image_size, views, label)
+    if kind == ".zip":
+        return read_zip(place)
+    if kind == ".parquet" or (place.is_dir() and find_parquet(place)):
+        return read_parquet(place, label)
+    if place.is_dir():
+        return read_folder(place)
+    raise DataError(f"Cannot tell what {path} is. Give a folder, or a file that ends in .zip, .parquet or .npz.")
+
+
+def _limited(found: Found, rows: Int64[np.ndarray, " n"], limit: int) -> Int64[np.ndarray, " kept"]:
+    targets = found.parts["train"].targets[rows]
+    present = len(np.unique(targets))
+    if limit < present:
+        raise ConfigError(
+            f"A limit of {limit} training samples is too few for {present} classes: keep at least {present}."
+        )
+    return rows[split.choose(targets, rows, min(limit, len(rows)), split.LIMIT)]
+
+
+def _decode(
+    found: Found,
+    rows: Mapping[str, Int64[np.ndarray, " n"]],
+    origin: Mapping[str, str],
+    image_size: int | None,
+    skip_corrupt: bool,
+    progress: Progress | None,
+) -> tuple[dict[str, Mapping[str, Store]], dict[str, Int64[np.ndarray, " source"]], list[str]]:
+    """By source part: its stores, and where in them each source row lies (-1: nowhere); the files that were skipped."""
+    needed = {
+        name: np.sort(np.concatenate([rows[part] for part, source in origin.items() if source == name]))
+        for name in found.parts
+    }
+    encoded: dict[str, Encoded] = {}
+    stores: dict[str, Mapping[str, Store]] = {}
+    at: dict[str, Int64[np.ndarray, " source"]] = {}
+    for name, source in found.parts.items():
+        if isinstance(source.content, Mapping):
+            stores[name], at[name] = source.content, np.arange(len(source.targets))
+        else:
+            encoded[name] = source.content.take(needed[name])
+    if not encoded:
+        return stores, at, []
+    loaded = load_images(encoded, image_size, skip_corrupt=skip_corrupt, progress=progress)
+    for name, store in loaded.stores.items():
+        stores[name] = {"student": store, "teacher": store}
+        at[name] = _positions(found.parts[name], needed[name], loaded.corrupt[name])
+    return stores, at, loaded.files
+
+
+def _positions(
+    source: Source, needed: Int64[np.ndarray, " n"], corrupt: Int64[np.ndarray, " bad"]
+) -> Int64[np.ndarray, " source"]:
+    at = np.full(len(source.targets), -1, dtype=np.int64)
+    at[needed] = np.arange(len(needed))
+    at[needed[corrupt]] = -1
+    return at

@@ -1,0 +1,121 @@
+"""A part of a data set (train, validation, test), and the data set."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+from kantor.core.errors import ConfigError
+from kantor.data.store import Store
+
+Progress = Callable[[int, int], None]
+"""Told (done, total) as work goes on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Samples in ascending order of their ids, ready to be read by position."""
+
+    name: str
+    """``train``, ``validation`` or ``test``."""
+    ids: Int64[np.ndarray, " n"]
+    """Each sample's row number in the source part it came from: of the whole training source, before the limit and
+    the validation cut."""
+    targets: Int64[np.ndarray, " n"]
+    """Class numbers."""
+    samples: int
+    """Ids are in ``range(samples)``: the size of the source part."""
+    stores: Mapping[str, Store]
+    """By role; roles that see the same input hold the same store."""
+    rows: Int64[np.ndarray, " n"]
+    """Where in the stores each sample lies."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """One sample's shape by role: ``(channels, height, width)`` or ``(dim,)``."""
+        return {role: store.shape for role, store in self.stores.items()}
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether a read decodes."""
+        return any(store.on_demand for store in self.stores.values())
+
+    def read(self, rows: Int64[np.ndarray, " batch"]) -> dict[str, Float32[Tensor, "batch ..."]]:
+        """The samples at positions ``rows`` of this part, by role; images in [0, 1].
+
+        Roles that see the same input share one tensor object.
+
+        Raises:
+            DataError: an image that is decoded on demand can no longer be.
+        """
+        at = self.rows[rows]
+        taken = {id(store): store.read(at) for store in {id(store): store for store in self.stores.values()}.values()}
+        return {role: taken[id(store)] for role, store in self.stores.items()}
+
+    def check(self, progress: Progress | None = None) -> None:
+        """Read every sample once. Opening has done it already; this finds what was damaged since.
+
+        Raises:
+            DataError: an image cannot be decoded; its file is named.
+        """
+        for start in range(0, len(self), 512):
+            self.read(np.arange(start, min(start + 512, len(self))))
+            if progress is not None:
+                progress(min(start + 512, len(self)), len(self))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hex digest of ids, targets and contents: parts with equal fingerprints hold the same samples."""
+        digest = hashlib.sha256()
+        for array in (self.ids, self.targets):
+            digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
+        known: dict[int, str] = {}
+        for role, store in sorted(self.stores.items()):
+            if id(store) not in known:
+                known[id(store)] = store.digest(self.rows)
+            digest.update(f"{role}={known[id(store)]};".encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """Named classes and up to three parts. The test part is for the end."""
+
+    name: str
+    classes: list[str]
+    train: Part
+    validation: Part | None
+    test: Part | None
+    notes: dict[str, Any] = field(default_factory=dict)
+    """What was decided, skipped or ignored while opening."""
+
+    def part(self, name: str) -> Part:
+        """The part called ``name``.
+
+        Raises:
+            ConfigError: the data set has no such part.
+        """
+        parts = {part.name: part for part in (self.train, self.validation, self.test) if part is not None}
+        if name not in parts:
+            raise ConfigError(f"{self.name} has no part {name!r}. There are: {', '.join(parts)}.")
+        return parts[name]
+
+    def facts(self) -> dict[str, Any]:
+        """What step 0 prints: samples of each part and of its source, shapes, classes, and everything in ``notes``."""
+        parts = {part.name: part for part in (self.train, self.validation, self.test) if part is not None}
+        return {
+            "data": self.name,
+            "classes": len(self.classes),
+            "class_names": self.classes,
+            "parts": {name: {"samples": len(part), "of": part.samples} for name, part in parts.items()},
+            "input_shapes": {role: list(shape) for role, shape in self.train.input_shapes.items()},
+            **self.notes,
+        }

@@ -1,0 +1,51 @@
+"""What a reader of a format finds: labelled parts, not yet decoded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Int64
+
+from kantor.data.store import Store
+
+
+class Encoded(Protocol):
+    """Compressed images by position."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, row: int) -> bytes:
+        """One image's bytes, as they lie in the file. Called from several threads."""
+        ...
+
+    def describe(self, row: int) -> str:
+        """The file the image is in, for messages."""
+        ...
+
+    def take(self, rows: Int64[np.ndarray, " n"]) -> "Encoded":
+        """The images at ``rows``; what is left out is not read."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One part as it lies on disk."""
+
+    targets: Int64[np.ndarray, " n"]
+    content: Encoded | Mapping[str, Store]
+    """Compressed images, or stores by role, whose position is the row."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """All that a reader of a format found."""
+
+    classes: Sequence[str]
+    parts: Mapping[str, Source]
+    """Always ``train``; ``validation`` and ``test`` where the data brings them."""
+    cuts: Mapping[str, Int64[np.ndarray, " rows"]] = field(default_factory=dict)
+    """Rows of ``train`` that the data itself says are train, validation or test, ascending."""
+    test_share: float = 0.2
+    """What is cut from ``train`` for a test part where the data brings none."""
+    notes: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,62 @@
+"""FitNet: regress the teacher's feature map from the student's (Romero et al., arXiv 1412.6550)."""
+
+from typing import ClassVar
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.features import common_grid
+from kantor.losses.stages import single
+
+
+def fitnet(student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."]) -> Float[Tensor, ""]:
+    """Mean squared difference of two outputs of equal shape, over samples, channels and positions.
+
+    Args:
+        student: the student's output, already projected to the teacher's shape.
+        teacher: the teacher's output.
+    """
+    return F.mse_loss(student, teacher)
+
+
+class FitNet(TransferLoss):
+    """:func:`fitnet` behind a learned projector: a 1x1 convolution with batch norm and ReLU, as in RepDistiller.
+
+    Vectors are projected by a linear layer with batch norm and ReLU. Maps of different resolution are averaged to
+    the coarser grid, as the public code of later methods does; the paper uses a convolution of matching stride.
+    The projector's ReLU assumes features after a ReLU: ``activation=False`` drops it for teachers without.
+    """
+
+    name: ClassVar = "fitnet"
+    paper: ClassVar = "arXiv 1412.6550"
+    default_weight: ClassVar = 100.0
+    reads: ClassVar = "feature"
+
+    def __init__(self, activation: bool = True) -> None:
+        super().__init__()
+        self.activation = activation
+
+    def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
+        """Make the projector from the student's channels to the teacher's."""
+        (s,), (t,) = student_shapes, teacher_shapes
+        last: list[nn.Module] = [nn.ReLU()] if self.activation else []
+        if len(s) == 2 and len(t) == 2:
+            self.projector = nn.Sequential(nn.Linear(s[1], t[1], bias=False), nn.BatchNorm1d(t[1]), *last)
+        else:
+            channels = [shape[2] if len(shape) == 3 else shape[1] for shape in (s, t)]
+            self.projector = nn.Sequential(
+                nn.Conv2d(channels[0], channels[1], 1, bias=False), nn.BatchNorm2d(channels[1]), *last
+            )
+
+    def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
+        """See :func:`fitnet`; ``student`` is projected first."""
+        student, teacher = single(student), single(teacher)
+        if student.ndim > 2 or teacher.ndim > 2:
+            student, teacher = common_grid(student, teacher)
+        return fitnet(self.projector(student), teacher)
+
+    def settings(self) -> dict[str, bool]:
+        """Whether the projector ends in a ReLU."""
+        return {"activation": self.activation}

@@ -1,0 +1,239 @@
+"""Neuron transport: match the neurons of two layers by optimal transport (Li et al., arXiv 2007.06737)."""
+
+from typing import Any, ClassVar, Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from kantor.core.collectives import sum_over_ranks, world_size
+from kantor.core.errors import ConfigError, ShapeError, suggest
+from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.features import as_map, common_grid, pool, rows_over_positions
+from kantor.losses.slow_plan import SlowPlan, SolveSettings, activation_masses
+from kantor.losses.stages import single
+from kantor.ot.cost import CostKind, Normaliser, normalised
+from kantor.ot.moments import Moments, cost_from, moments
+
+Spatial = Literal["pooled", "positions"]
+PlanKind = Literal["optimal", "identity", "random", "uniform"]
+Masses = Literal["uniform", "activation"]
+
+
+def neuron_transport(
+    student: Float[Tensor, "batch ..."],
+    teacher: Float[Tensor, "batch ..."],
+    *,
+    cost: CostKind = "correlation",
+    normalise: Normaliser | None = None,
+    spatial: Spatial = "pooled",
+    masses: Masses = "uniform",
+    plan: Float[Tensor, "teacher_neurons student_neurons"] | None = None,
+    solve: SolveSettings | None = None,
+) -> Float[Tensor, ""]:
+    """``sum_ij P_ij M_ij`` with ``M_ij`` the cost between teacher neuron i and student neuron j over the samples.
+
+    A neuron is a function, seen through its activations; ``P`` is the transport plan between the two sets of
+    neurons, held fixed, so the gradient flows through ``M`` alone: ``sum_i P_ij dM_ij/dB_j`` for student neuron j.
+    The value is blind to the order of neurons and needs no equal number of them. (Paper's section numbers are not
+    given here: its text could not be read; the choice of cost, masses and layers below is ours.)
+
+    Args:
+        student: ``[batch, neurons]``, ``[batch, channels, h, w]`` or ``[batch, tokens, dim]``.
+        teacher: the same for the teacher, of any width; detached.
+        cost: how two activation vectors are compared. The paper does not state it where we could read; we use
+            ``correlation``, which does not see a neuron's scale and offset. Squared Euclidean is the mean over samples.
+        normalise: divide the cost by its detached ``mean`` or ``max``.
+        spatial: a channel is one neuron; ``pooled`` averages it over positions, ``positions`` takes every position of
+            every image as a sample (the finer map is averaged to the coarser grid).
+        masses: each neuron's share: ``uniform``, or in proportion to its ``activation`` norm.
+        plan: a plan to hold, instead of the optimal plan of this batch; rows are teacher neurons.
+        solve: how the optimal plan is found.
+
+    Returns:
+        The transport cost, a scalar in the units of ``cost``. Under several processes that of the global batch.
+
+    Raises:
+        ShapeError: the layers have other batches, or ``positions`` is asked of vectors.
+        ConfigError: an unknown cost, spatial mode or kind of masses.
+    """
+    batch = neuron_moments(student, teacher, cost, spatial)
+    if plan is None:
+        held = batch.map(torch.Tensor.detach)
+        a, b = activation_masses(held) if masses == "activation" else (None, None)
+        plan = (solve or SolveSettings())(cost_from(held, cost), a, b).plan
+    return _transported(plan, batch, cost, normalise, student.dtype)
+
+
+def neuron_moments(
+    student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."], cost: CostKind, spatial: Spatial
+) -> Moments:
+    """What the cost between teacher neurons (x) and student neurons (y) is made of, summed over processes."""
+    if student.shape[0] != teacher.shape[0]:
+        raise ShapeError(
+            f"neuron_transport compares neurons over the same samples; the student has {student.shape[0]} "
+            f"({tuple(student.shape)}), the teacher {teacher.shape[0]} ({tuple(teacher.shape)})."
+        )
+    teacher = teacher.detach()
+    if spatial == "pooled":
+        s, t = pool(student), pool(teacher)
+    elif spatial == "positions":
+        s, t = (rows_over_positions(x) for x in common_grid(student, teacher))
+    else:
+        raise ConfigError(f"neuron_transport: spatial is pooled or positions, not {spatial!r}.")
+    return moments(t, s, cost).map(sum_over_ranks)
+
+
+def identity_plan(teacher: int, student: int) -> Float[Tensor, "teacher_neurons student_neurons"]:
+    """The control that ignores what neurons do: teacher unit i with student unit ``floor(i d_S / d_T)``.
+
+    With more student than teacher units it is the student's unit j with teacher unit ``floor(j d_T / d_S)``, so that
+    every unit has a partner. The wider side's masses are uniform, and so are the other's where the widths divide.
+    """
+    if teacher < student:
+        return identity_plan(student, teacher).mT
+    plan = torch.zeros(teacher, student)
+    rows = torch.arange(teacher)
+    plan[rows, rows * student // teacher] = 1.0 / teacher
+    return plan
+
+
+class NeuronTransport(TransferLoss):
+    """:func:`neuron_transport` with a plan that stands still (:class:`~kantor.losses.slow_plan.SlowPlan`).
+
+    The default weight comes from a search on validation data (``docs/default-weights.md``). State: the statistics,
+    ``4 (d_T + d_S) + d_T d_S`` doubles, the potentials and the plan.
+
+    Args:
+        cost, normalise, spatial, masses: see :func:`neuron_transport`.
+        solver, epsilon, tol: see :class:`~kantor.losses.slow_plan.SolveSettings`.
+        plan: ``optimal``, or a control that never looks at activations: ``identity`` (unit i with unit i; blocks when
+            widths differ), ``random`` (one fixed permutation of it), ``uniform`` (every unit with every unit).
+        plan_momentum: weight of the past in the statistics the plan is solved on; 0 solves afresh on each batch.
+        plan_every: instead, steps between refreshes of the plan from ``plan_samples`` samples.
+        plan_samples: how many samples a refresh gathers.
+
+    Raises:
+        ConfigError: a setting is unknown, or settings contradict each other.
+    """
+
+    name: ClassVar = "neuron_transport"
+    paper: ClassVar = "arXiv 2007.06737"
+    default_weight: ClassVar = 20.0
+    reads: ClassVar = "feature"
+
+    def __init__(
+        self,
+        cost: CostKind = "correlation",
+        normalise: Normaliser | None = None,
+        spatial: Spatial = "pooled",
+        masses: Masses = "uniform",
+        plan: PlanKind = "optimal",
+        solver: str = "sinkhorn",
+        epsilon: float | None = None,
+        tol: float = 1e-3,
+        plan_momentum: float = 0.99,
+        plan_every: int = 0,
+        plan_samples: int = 2000,
+    ) -> None:
+        super().__init__()
+        for name, value, known in (
+            ("cost", cost, CostKind),
+            ("spatial", spatial, Spatial),
+            ("masses", masses, Masses),
+            ("plan", plan, PlanKind),
+        ):
+            if value not in get_args(known):
+                raise ConfigError(f"neuron_transport: unknown {name} {value!r}. {suggest(str(value), get_args(known))}")
+        if normalise is not None and normalise not in get_args(Normaliser):
+            raise ConfigError(f"neuron_transport: normalise is mean, max or None, not {normalise!r}.")
+        if not 0 <= plan_momentum < 1:
+            raise ConfigError(f"neuron_transport: plan_momentum is in [0, 1), not {plan_momentum}.")
+        if plan_every < 0 or plan_samples < 1:
+            raise ConfigError("neuron_transport: plan_every is 0 or more steps, plan_samples at least 1.")
+        if plan != "optimal" and masses != "uniform":
+            raise ConfigError(f"neuron_transport: the {plan} plan has uniform masses; leave `masses` out.")
+        self.cost: CostKind = cost
+        self.normalise: Normaliser | None = normalise
+        self.spatial: Spatial = spatial
+        self.masses: Masses = masses
+        self.plan_kind: PlanKind = plan
+        self.solve = SolveSettings(solver, epsilon, tol)
+        self.plan_momentum, self.plan_every, self.plan_samples = plan_momentum, plan_every, plan_samples
+
+    @property
+    def pooled(self) -> bool:  # type: ignore[override]
+        """Whether maps are seen only through their mean over positions."""
+        return self.spatial == "pooled"
+
+    def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
+        """Make the slow plan's state, or the control's fixed plan."""
+        (s,), (t,) = student_shapes, teacher_shapes
+        student, teacher = (_width(shape, self.spatial) for shape in (s, t))
+        if self.plan_kind == "optimal":
+            self.slow = SlowPlan(
+                teacher,
+                student,
+                self.cost,
+                solve=self.solve,
+                momentum=self.plan_momentum,
+                every=self.plan_every,
+                samples=self.plan_samples,
+                activation=self.masses == "activation",
+            )
+        elif self.plan_kind == "uniform":
+            self.register_buffer("fixed", torch.full((teacher, student), 1.0 / (teacher * student)))
+        else:
+            plan = identity_plan(teacher, student)
+            if self.plan_kind == "random":
+                plan = plan[torch.randperm(teacher)] if teacher >= student else plan[:, torch.randperm(student)]
+            self.register_buffer("fixed", plan)
+
+    def after_step(self) -> None:
+        """Commit the slow plan's statistics and potentials."""
+        if self.plan_kind == "optimal":
+            self.slow.after_step()
+
+    def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
+        """See :func:`neuron_transport`; the plan is the slow one."""
+        student, teacher = single(student), single(teacher)
+        batch = neuron_moments(student, teacher, self.cost, self.spatial)
+        if self.plan_kind == "optimal":
+            plan = self.slow(batch.map(torch.Tensor.detach), student.shape[0] * world_size())
+        else:
+            plan = self.get_buffer("fixed")
+        return _transported(plan, batch, self.cost, self.normalise, student.dtype)
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting that matters for this kind of plan."""
+        said: dict[str, Any] = {"cost": self.cost, "spatial": self.spatial, "plan": self.plan_kind}
+        if self.normalise:
+            said["normalise"] = self.normalise
+        if self.plan_kind == "optimal":
+            said |= {"masses": self.masses, "solver": self.solve.method}
+            if self.solve.epsilon is not None:
+                said["epsilon"] = self.solve.epsilon
+            said |= (
+                {"plan_every": self.plan_every, "plan_samples": self.plan_samples}
+                if self.plan_every
+                else {"plan_momentum": self.plan_momentum}
+            )
+        return said
+
+
+def _transported(
+    plan: Tensor, batch: Moments, cost: CostKind, normalise: Normaliser | None, dtype: torch.dtype
+) -> Tensor:
+    matrix = normalised(cost_from(batch, cost), normalise)
+    return (plan.detach().to(matrix.dtype) * matrix).sum().to(torch.promote_types(dtype, torch.float32))
+
+
+def _width(shape: torch.Size, spatial: Spatial) -> int:
+    if len(shape) not in (2, 3, 4) or (spatial == "positions" and len(shape) == 2):
+        raise ShapeError(
+            f"neuron_transport over {spatial} takes a map or tokens{'' if spatial == 'positions' else ' or vectors'}; "
+            f"this layer's output is {tuple(shape)}."
+        )
+    if spatial == "positions":
+        return as_map(torch.empty(shape, device="meta")).shape[1]
+    return shape[2] if len(shape) == 3 else shape[1]

@@ -1,0 +1,43 @@
+"""Losses in float32 whatever the features' precision: their sums and differences do not survive half precision."""
+
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import torch
+from torch import Tensor
+
+from kantor.ot.precision import no_autocast
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def full_precision(function: Callable[P, R]) -> Callable[P, R]:
+    """Run ``function`` with autocast off and its half-precision tensor arguments (or tuples of them) in float32.
+
+    float32 and float64 arguments stay as they are.
+    """
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        with no_autocast(_device(args)):
+            return function(*map(_widen, args), **{key: _widen(value) for key, value in kwargs.items()})  # type: ignore[arg-type]
+
+    return wrapped
+
+
+def _widen(x):
+    if isinstance(x, Tensor):
+        return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    if isinstance(x, tuple | list):
+        return tuple(_widen(item) for item in x)
+    return x
+
+
+def _device(args) -> torch.device:
+    for x in args:
+        first = x[0] if isinstance(x, tuple | list) and x else x
+        if isinstance(first, Tensor):
+            return first.device
+    return torch.device("cpu")

@@ -1,0 +1,60 @@
+"""Losses over several layers: outputs as tuples, shapes checked pair by pair before training."""
+
+import torch
+from torch import Tensor
+
+from kantor.core.errors import ShapeError
+from kantor.losses.base import Features, Shapes
+from kantor.losses.features import as_map
+
+
+def as_stages(x: Features) -> tuple[Tensor, ...]:
+    """One layer's output as a tuple of one; a tuple as it is."""
+    return (x,) if isinstance(x, Tensor) else tuple(x)
+
+
+def single(x: Features) -> Tensor:
+    """The one layer's output of a loss over one layer."""
+    (layer,) = as_stages(x)
+    return layer
+
+
+def paired(name: str, student_shapes: Shapes, teacher_shapes: Shapes) -> list[tuple[torch.Size, torch.Size]]:
+    """The shapes pair by pair.
+
+    Raises:
+        ShapeError: the student has another number of layers than the teacher, or none.
+    """
+    if not student_shapes or len(student_shapes) != len(teacher_shapes):
+        raise ShapeError(
+            f"{name} compares layers pair by pair; the student's are {plain(student_shapes)}, "
+            f"the teacher's {plain(teacher_shapes)}. Bind as many layers of one as of the other."
+        )
+    return list(zip(student_shapes, teacher_shapes, strict=True))
+
+
+def paired_maps(name: str, student_shapes: Shapes, teacher_shapes: Shapes) -> list[tuple[torch.Size, torch.Size]]:
+    """The shapes pair by pair as channel-first maps ``[N, C, H, W]``; tokens count as their grid.
+
+    Raises:
+        ShapeError: the numbers of layers differ, or a layer has no positions.
+    """
+    return [
+        (map_shape(name, s, t, s), map_shape(name, s, t, t)) for s, t in paired(name, student_shapes, teacher_shapes)
+    ]
+
+
+def map_shape(name: str, student: torch.Size, teacher: torch.Size, wanted: torch.Size) -> torch.Size:
+    """``wanted`` (one of the pair) as a channel-first map's shape; the error names the pair."""
+    try:
+        return as_map(torch.empty(wanted, device="meta")).shape
+    except ShapeError as error:
+        raise ShapeError(
+            f"{name} compares maps over positions; the student's layer is {tuple(student)}, the teacher's "
+            f"{tuple(teacher)}. Bind a layer before the pooling. ({error})"
+        ) from error
+
+
+def plain(shapes: Shapes) -> list[tuple[int, ...]]:
+    """Shapes as they read best in a message."""
+    return [tuple(shape) for shape in shapes]

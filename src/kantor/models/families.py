@@ -1,0 +1,118 @@
+"""Who makes the network: kantor's built-ins, a factory of the user's, or a package that is imported only if asked."""
+
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+
+from torch import nn
+
+from kantor.core.errors import ConfigError, suggest
+from kantor.models.builtin import BUILTIN
+from kantor.models.normalise import Normalise
+from kantor.models.options import typed_options
+from kantor.models.spec import Spec
+
+
+@dataclass(frozen=True)
+class Built:
+    """A network and what its maker knows of it.
+
+    Attributes:
+        network: from normalised samples to logits.
+        num_classes: how many logits.
+        class_names: what they mean, if known.
+        normalise: what its pretrained weights expect; None if they expect nothing.
+        size: the side of the images it expects; None if any will do.
+    """
+
+    network: nn.Module
+    num_classes: int
+    class_names: list[str] | None = None
+    normalise: Normalise | None = None
+    size: int | None = None
+
+
+Factory = Callable[[int | None, tuple[int, ...], dict[str, str]], Built]
+"""``(classes, input_shape, options) -> Built``. With None for the classes a network is made whose classifier has the
+right name; how many it has is then read from the weights."""
+
+
+def factory_of(spec: Spec) -> Factory:
+    """The maker of a family's networks; it raises ConfigError where the family's package is not installed."""
+    if spec.family == "builtin":
+        return lambda classes, shape, options: _builtin(spec, classes, shape, options)
+    if spec.family == "python":
+        return lambda classes, shape, options: _python(spec, classes, shape, options)
+    return lambda classes, shape, options: _package(spec, classes, shape, options)
+
+
+def image_shape(spec: Spec, shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """The input's shape where a network reads images.
+
+    Raises:
+        ConfigError: the samples are none.
+    """
+    if len(shape) != 3:
+        raise ConfigError(f"{spec.name} reads images, (channels, height, width); the samples are {shape}. Use mlp.")
+    return shape[0], shape[1], shape[2]
+
+
+def _builtin(spec: Spec, classes: int | None, shape: tuple[int, ...], options: dict[str, str]) -> Built:
+    if classes is None and spec.weights is None:
+        raise ConfigError(f"{spec.name}: say how many classes it has (classes=10), or name a weights file.")
+    if spec.name != "mlp":
+        image_shape(spec, shape)
+    factory = BUILTIN[spec.name]
+    number = classes or 1
+    return Built(factory(number, shape, **typed_options(factory, options, spec.name)), number)
+
+
+def _package(spec: Spec, classes: int | None, shape: tuple[int, ...], options: dict[str, str]) -> Built:
+    # transformers imports a model's code, and what that needs, only when the model is made.
+    try:
+        return _importable(spec).build(spec, classes, shape, options)
+    except ImportError as error:
+        raise ConfigError(
+            f"{spec.family}:{spec.name} needs a package that cannot be imported ({error}). "
+            f"Install it with: pip install 'kantor[{spec.family}]'."
+        ) from error
+
+
+def _importable(spec: Spec) -> ModuleType:
+    try:
+        return importlib.import_module(f"kantor.models.from_{spec.family}")
+    except RuntimeError as error:  # what torchvision raises beside a torch it was not built for
+        raise ImportError(str(error)) from error
+
+
+def _python(spec: Spec, classes: int | None, shape: tuple[int, ...], options: dict[str, str]) -> Built:
+    module_name, _, attribute = spec.name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        raise ConfigError(
+            f"There is no module '{module_name}' to take the model {spec.name} from; is its folder on PYTHONPATH? "
+            f"If a built-in was meant: {suggest(module_name, BUILTIN)}"
+        ) from error
+    factory = getattr(module, attribute, None)
+    if not callable(factory):
+        known = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        raise ConfigError(f"{module_name} has no factory '{attribute}'. {suggest(attribute, known)}")
+    parameters = inspect.signature(factory).parameters
+    given = {"num_classes": classes, "input_shape": shape}
+    known = {key: value for key, value in given.items() if key in parameters and value is not None}
+    network = factory(**known, **typed_options(factory, options, spec.name))
+    if not isinstance(network, nn.Module):
+        raise ConfigError(f"{spec.name} returned {type(network).__name__}; a factory returns an nn.Module.")
+    return Built(network, classes or _outputs(network, spec))
+
+
+def _outputs(network: nn.Module, spec: Spec) -> int:
+    linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise ConfigError(f"{spec.name} has no nn.Linear to read its number of classes from; say how many there are.")
+    return linear[-1].out_features

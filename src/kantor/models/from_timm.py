@@ -1,0 +1,52 @@
+"""Networks by timm. Imported only when a model's name asks for it."""
+
+from typing import Any
+
+import timm  # pyright: ignore[reportMissingImports]
+
+from kantor.core.errors import ConfigError, suggest
+from kantor.models.families import Built, image_shape
+from kantor.models.normalise import Normalise
+from kantor.models.options import convert, literals
+from kantor.models.spec import Spec
+
+
+def build(spec: Spec, classes: int | None, shape: tuple[int, ...], options: dict[str, str]) -> Built:
+    """A classifier by its timm name, for images with any number of channels.
+
+    A name with a tag (``resnet18.a1_in1k``) names weights and fetches them; a bare name starts afresh;
+    ``@pretrained=true|false`` says otherwise. Other options go to ``timm.create_model``. Pretrained networks, and
+    those with learnt positions, get their images resized to what they were made for.
+
+    Raises:
+        ConfigError: timm knows no such model, or its weights cannot be fetched.
+    """
+    architecture, _, tag = spec.name.partition(".")
+    if not timm.is_model(architecture):
+        raise ConfigError(f"timm has no model '{architecture}'. {suggest(architecture, timm.list_models())}")
+    if tag and spec.name not in timm.list_pretrained(f"{architecture}.*"):
+        raise ConfigError(
+            f"timm has no weights '{spec.name}'. {suggest(spec.name, timm.list_pretrained(f'{architecture}.*'))}"
+        )
+    channels, height, width = image_shape(spec, shape)
+    settings = literals({key: text for key, text in options.items() if key != "pretrained"})
+    wanted = convert(options.get("pretrained", str(bool(tag))), bool, f"{spec.name}@pretrained")
+    pretrained = wanted and spec.weights is None
+    if classes is not None:
+        settings["num_classes"] = classes
+    try:
+        network: Any = timm.create_model(spec.name, pretrained=pretrained, in_chans=channels, **settings)
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"timm could not make {spec.architecture}: {error}. Check its options; without a network, name a weights "
+            f"file (timm:{spec.name}:FILE) or start afresh (@pretrained=false)."
+        ) from error
+    known = network.pretrained_cfg
+    size = known["input_size"][-1] if pretrained or known.get("fixed_input_size") else None
+    size = settings.get("img_size", size)
+    return Built(
+        network,
+        num_classes=network.num_classes,
+        normalise=Normalise.of(known["mean"], known["std"]) if channels == len(known["mean"]) else None,
+        size=None if (size, size) == (height, width) else size,
+    )

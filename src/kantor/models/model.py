@@ -1,0 +1,122 @@
+"""A model: normalisation, network and class names in one module."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kantor.capture.layout import tensor_of
+from kantor.core.errors import ShapeError
+from kantor.models.normalise import Normalise
+from kantor.models.weights import write_weights
+
+
+class Model(nn.Module):
+    """Samples as the data has them (pixels in [0, 1], or numbers) to logits.
+
+    Paths for ``kantor.capture`` are those of ``network``.
+
+    Attributes:
+        name: short, for tables: ``resnet8``.
+        spec: what builds the network again, without weights: ``resnet8@width=0.5``.
+        network: from normalised samples to logits.
+        normalise: what stands before it; its numbers are kept in the file's metadata, not among the weights.
+        num_classes: how many logits.
+        class_names: what they mean, if known.
+        input_shape: of one sample, ``(channels, height, width)`` or ``(numbers,)``.
+        size: images are resized to this height and width before the network (bilinear, antialiased); None keeps them.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        name: str,
+        num_classes: int,
+        input_shape: tuple[int, ...],
+        normalise: Normalise | None = None,
+        class_names: Sequence[str] | None = None,
+        spec: str | None = None,
+        size: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.spec = spec or name
+        self.network = network
+        self.normalise = normalise or Normalise("none")
+        self.num_classes = num_classes
+        self.class_names = None if class_names is None else list(class_names)
+        self.input_shape = tuple(input_shape)
+        self.size = size
+
+    def forward(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch classes"]:
+        """The logits.
+
+        Raises:
+            ShapeError: the samples have another number of dimensions or channels than the model was built for.
+        """
+        if x.ndim != 1 + len(self.input_shape) or x.shape[1] != self.input_shape[0]:
+            raise ShapeError(
+                f"{self.name} was built for samples of shape {self.input_shape}; this batch is {tuple(x.shape)}. "
+                "Load the model with the data's input_shape."
+            )
+        if self.size is not None and tuple(x.shape[2:]) != (self.size, self.size):
+            x = F.interpolate(x, size=(self.size, self.size), mode="bilinear", antialias=True)
+        return tensor_of(self.network(self.normalise(x)), self.name)
+
+    @property
+    def path_root(self) -> nn.Module:
+        """Where module paths start: ``layer3``, not ``network.layer3``."""
+        return self.network
+
+    @property
+    def needs_fit(self) -> bool:
+        """Its normaliser must see training data first (``normalise=standard``)."""
+        return self.normalise.needs_fit
+
+    def fit_normaliser(self, x: Float[Tensor, "samples ..."]) -> None:
+        """Take mean and deviation from training samples, ``[n, d]`` or ``[n, c, h, w]``, where normalise=standard.
+
+        Raises:
+            ConfigError: the model normalises by something else.
+        """
+        self.normalise.fit(x)
+
+    def weights_digest(self) -> str:
+        """A SHA-256 over all that decides the outputs: architecture, preprocessing, and every bit of every weight."""
+        digest = hashlib.sha256(json.dumps([self.spec, self.size, self.normalise.facts()]).encode())
+        for key, tensor in sorted(self.network.state_dict().items()):
+            digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    def facts(self) -> dict[str, Any]:
+        """What is written beside the weights, so that the file alone says what the model is."""
+        return {
+            "spec": self.spec,
+            "num_classes": self.num_classes,
+            "class_names": self.class_names,
+            "input_shape": list(self.input_shape),
+            "normalise": self.normalise.facts(),
+            "size": self.size,
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write the network's weights as safetensors, with ``facts()`` as metadata, atomically.
+
+        ``load("NAME:FILE")`` reads it back; the keys are the network's own, so other tools read it too.
+
+        Raises:
+            KantorError: the disk is full, or the folder cannot be written.
+        """
+        write_weights(Path(path), self.network.state_dict(), self.facts())
+
+    def extra_repr(self) -> str:
+        """Name, input and classes, as they are printed."""
+        return f"{self.name}, input={self.input_shape}, classes={self.num_classes}"

@@ -1,0 +1,79 @@
+"""A model's name, taken apart: ``NAME[@key=value]...[:WEIGHTS]``."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from kantor.core.errors import ConfigError, suggest
+from kantor.models.builtin import BUILTIN
+
+Family = Literal["builtin", "timm", "torchvision", "transformers", "python"]
+FAMILIES = ("timm", "torchvision", "transformers")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A model's name, taken apart.
+
+    Attributes:
+        family: who makes the network.
+        name: of the architecture; ``package.module:factory`` for a Python path.
+        options: what was written with ``@``, as text.
+        weights: the file, if one is named.
+    """
+
+    family: Family
+    name: str
+    options: dict[str, str] = field(default_factory=dict)
+    weights: Path | None = None
+
+    @property
+    def architecture(self) -> str:
+        """The name without the weights, as it can be written again."""
+        head = f"{self.family}:{self.name}" if self.family in FAMILIES else self.name
+        return head + "".join(f"@{key}={value}" for key, value in self.options.items())
+
+
+def parse(text: str) -> Spec:
+    """Take a model's name apart.
+
+    ``resnet8``, ``cnn@width=128``, ``resnet56:FILE``, ``timm:NAME``, ``torchvision:NAME@normalise=none:FILE``,
+    ``transformers:NAME``, ``package.module:factory@depth=3:FILE``.
+
+    Raises:
+        ConfigError: an unknown name (says which are close) or an option that is not ``@key=value``.
+    """
+    head, _, rest = text.partition(":")
+    name, options = _options(head, text)
+    if name in BUILTIN:
+        return Spec("builtin", name, options, Path(rest) if rest else None)
+    if name in FAMILIES or _is_python_path(head, rest):
+        inner, _, weights = rest.partition(":")
+        inner, options = _options(inner, text)
+        if not inner:
+            raise ConfigError(f"'{text}' names no model after '{head}:'.")
+        file = Path(weights) if weights else None
+        if name in FAMILIES:
+            return Spec(name, inner, options, file)  # type: ignore[arg-type]
+        return Spec("python", f"{head}:{inner}", options, file)
+    raise ConfigError(
+        f"There is no model '{name}'. {suggest(name, [*BUILTIN, *(f'{family}:NAME' for family in FAMILIES)])} "
+        "A model of your own is written package.module:factory."
+    )
+
+
+def _is_python_path(module: str, rest: str) -> bool:
+    factory = re.split("[@:]", rest, maxsplit=1)[0]
+    return all(part.isidentifier() for part in module.split(".")) and factory.isidentifier()
+
+
+def _options(head: str, text: str) -> tuple[str, dict[str, str]]:
+    name, *parts = head.split("@")
+    options: dict[str, str] = {}
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if not key or not equals:
+            raise ConfigError(f"'@{part}' in '{text}' is no option; options are written @key=value.")
+        options[key] = value
+    return name, options

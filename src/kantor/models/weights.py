@@ -1,0 +1,115 @@
+"""Weights and what is known about them, from and to a file. Nothing in a file is executed."""
+
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from kantor.core.errors import DataError
+from kantor.core.files import write_bytes
+
+_KEY = "kantor"
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors in a file, and the metadata that kantor wrote beside them (empty where there is none).
+
+    ``.safetensors``, or ``.pt`` and ``.pth`` read with ``weights_only=True``: a state dict, or a dict that holds one
+    as ``state_dict`` or ``model``. A ``module.`` before every key is taken off.
+
+    Raises:
+        DataError: the file is missing, damaged, of another kind, or holds more than tensors.
+    """
+    if not path.is_file():
+        raise DataError(f"There is no weights file {path}.")
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = json.loads((file.metadata() or {}).get(_KEY, "{}"))
+                return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118
+        except (SafetensorError, ValueError, OSError) as error:
+            raise DataError(
+                f"{path} cannot be read as safetensors: {error}. It may be damaged; copy it again."
+            ) from None
+    if path.suffix in (".pt", ".pth"):
+        return _read_pickle(path), {}
+    raise DataError(f"{path}: weights are read from .safetensors, .pt and .pth files.")
+
+
+def write_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write tensors and metadata as safetensors, atomically.
+
+    Raises:
+        KantorError: the disk is full, or the folder cannot be written.
+    """
+    # Tied weights share memory, which safetensors refuses; each gets its own copy and loads back into the shared one.
+    own = {key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}
+    write_bytes(path, save(own, metadata={_KEY: json.dumps(dict(metadata), allow_nan=False), "format": "pt"}))
+
+
+def fit_weights(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Load a state dict into the network; every key and shape must agree.
+
+    Batch normalisation's step counts may be missing, since old files lack them and no output depends on them.
+
+    Raises:
+        DataError: keys are missing or not known, or shapes differ; names a few of each.
+    """
+    own = network.state_dict()
+    missing = [key for key in own if key not in tensors and not key.endswith("num_batches_tracked")]
+    unexpected = [key for key in tensors if key not in own]
+    differing = [
+        f"{key} is {_shape(tensors[key])} in the file, {_shape(own[key])} in the model"
+        for key in own
+        if key in tensors and tensors[key].shape != own[key].shape
+    ]
+    complaints = [
+        f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+        for what, keys in (
+            ("missing from the file", missing),
+            ("not in the model", unexpected),
+            ("of another shape", differing),
+        )
+        if keys
+    ]
+    if complaints:
+        raise DataError(
+            f"The weights do not fit {source}: of {len(own)} tensors, {'; '.join(complaints)}. "
+            "Check the model's name and options, the classes and the input's shape."
+        )
+    network.load_state_dict(tensors, strict=False)
+
+
+def classifier_path(network: nn.Module) -> str | None:
+    """The path of the last ``nn.Linear`` that was defined, by convention the classifier; None if there is none."""
+    return next((path for path, m in reversed(list(network.named_modules())) if isinstance(m, nn.Linear)), None)
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise DataError(
+            f"{path} holds more than tensors, and reading it could run code. Where you trust it, load it yourself and "
+            "save its state dict as safetensors."
+        ) from None
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}. It may be damaged; copy it again.") from None
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise DataError(f"{path} holds no state dict (a mapping from names to tensors).")
+    if content and all(key.startswith("module.") for key in content):
+        content = {key.removeprefix("module."): value for key, value in content.items()}
+    return dict(content)
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "a scalar"

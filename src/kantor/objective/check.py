@@ -1,0 +1,197 @@
+"""What is said and refused at step 0, before hours are spent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from kantor.core.errors import ConfigError, NonFiniteError
+from kantor.objective.teachers import Read, class_names
+
+if TYPE_CHECKING:
+    from kantor.data import Batch
+    from kantor.objective.objective import Objective
+
+
+@dataclass(frozen=True)
+class TermFacts:
+    """One term at step 0."""
+
+    name: str
+    student: list[str]
+    """``layer [shape]`` of each student layer."""
+    teacher: list[str]
+    """``teacher:layer [shape]`` of each teacher layer."""
+    value: float
+    weight: float
+    gradient_share: float
+    """Norm of the weighted term's gradient in the student's parameters, over the sum of all terms' norms."""
+    settings: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TeacherFacts:
+    """One teacher at step 0."""
+
+    name: str
+    parameters: int
+    ratio: float
+    """Its parameters over the student's."""
+    mode: str
+    source: str
+    """Run on every batch, or cached and keyed by what."""
+    accuracy: float | None
+    """On this one batch, in [0, 1]; None where its classes are not the student's."""
+
+
+@dataclass(frozen=True)
+class StepZero:
+    """The facts of step 0; ``str()`` is what is printed, ``record()`` what is kept in ``step0.json``."""
+
+    student_parameters: int
+    trained_parameters: int
+    """Student and losses: what the optimiser moves."""
+    teachers: list[TeacherFacts]
+    terms: list[TermFacts]
+
+    def record(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        lines = [
+            f"Student: {self.student_parameters:,} parameters; {self.trained_parameters:,} trained with the losses'."
+        ]
+        for t in self.teachers:
+            seen = "other classes" if t.accuracy is None else f"{100 * t.accuracy:.1f} % right on this batch"
+            size = f"{t.parameters:,} parameters ({t.ratio:.1f} x the student's)"
+            lines.append(f"Teacher {t.name}: {size}, {t.mode}, {seen}; {t.source}.")
+        for t in self.terms:
+            pairs = ", ".join(f"{s} <- {u}" for s, u in zip(t.student, t.teacher, strict=True)) or "logits <- labels"
+            share = f"value {t.value:.4g}, weight {t.weight:.4g}, {100 * t.gradient_share:.0f} % of the gradient"
+            why = f" ({t.reason})" if t.reason else ""
+            settings = f"; {t.settings}" if t.settings else ""
+            lines.append(f"Term {t.name}: {share}; {pairs}{why}{settings}")
+        return "\n".join(lines)
+
+
+def check_needs(objective: Objective, batch: Batch) -> None:
+    """Refuse what the losses' class fields say cannot work.
+
+    Raises:
+        ConfigError: missing ids, targets or memory size; a teacher of other classes under a loss that needs the same.
+    """
+    for loss in objective.losses:
+        if loss.needs_ids and (batch.ids is None or objective.samples == 0):
+            raise ConfigError(
+                f"{loss.name} keeps a memory by sample id: the batch needs ids, Objective(samples=...) their number."
+            )
+        if loss.needs_targets and batch.targets is None:
+            raise ConfigError(f"{loss.name} needs targets, and the batch has none.")
+    mine = class_names(objective.student)
+    for term in objective.terms:
+        if not term.loss.same_classes:
+            continue
+        for name, teacher in objective.teachers.items():
+            theirs = teacher.facts.get("classes")
+            if not _same_classes(mine, theirs) and (term.teacher is None or str(term.teacher).startswith(f"{name}:")):
+                raise ConfigError(
+                    f"{term.loss.name} compares predictions class by class, but teacher {name} has {_describe(theirs)} "
+                    f"and the student {_describe(mine)}. Across class sets use a loss on features: "
+                    "neuron_transport, wcord, crd, rkd or another that `kantor methods` lists without 'same classes'."
+                )
+
+
+def look(objective: Objective, batch: Batch) -> StepZero:
+    """Run one training batch through the objective and describe it. Changes nothing that is saved."""
+    parameters = [p for p in objective.student.parameters() if p.requires_grad]
+    result = objective(batch)
+    weights = {"task": objective.task_weight} | {b.name: b.weight.at(objective.progress) for b in objective.bound}
+    for name, value in result.terms.items():
+        if not math.isfinite(value.item()):
+            raise NonFiniteError(f"Term {name} is {value.item()} on the first batch. Look at its inputs' scale.")
+    norms = {name: _gradient_norm(weights[name] * value, parameters) for name, value in result.terms.items()}
+    total = sum(norms.values()) or 1.0
+    shapes = _shapes(objective, batch)
+    described = {
+        bound.name: TermFacts(
+            name=bound.name,
+            student=[f"{layer} {shapes['', layer]}" for layer in bound.student_layers],
+            teacher=[f"{bound.teacher}:{layer} {shapes[bound.teacher, layer]}" for layer in bound.teacher_layers],
+            value=result.terms[bound.name].item(),
+            weight=weights[bound.name],
+            gradient_share=norms[bound.name] / total,
+            settings=loss.extra_repr(),
+            reason=bound.reason,
+        )
+        for loss, bound in zip(objective.losses, objective.bound, strict=True)
+    }
+    if "task" in result.terms:
+        task = TermFacts("task", [], [], result.terms["task"].item(), weights["task"], norms["task"] / total, "", "")
+        described = {"task": task} | described
+    student_parameters = sum(p.numel() for p in objective.student.parameters())
+    return StepZero(
+        student_parameters=student_parameters,
+        trained_parameters=sum(p.numel() for p in objective.parameters() if p.requires_grad),
+        teachers=[
+            TeacherFacts(
+                name=name,
+                parameters=teacher.facts["parameters"],
+                ratio=teacher.facts["parameters"] / max(1, student_parameters),
+                mode=teacher.facts["mode"],
+                source=teacher.facts["source"],
+                accuracy=_accuracy(objective, name, batch),
+            )
+            for name, teacher in objective.teachers.items()
+        ],
+        terms=list(described.values()),
+    )
+
+
+def _gradient_norm(value: Tensor, parameters: Sequence[Tensor]) -> float:
+    if not value.requires_grad:
+        return 0.0
+    grads = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
+    return math.sqrt(sum(g.double().square().sum().item() for g in grads if g is not None))
+
+
+def _shapes(objective: Objective, batch: Batch) -> dict[tuple[str, str], list[int]]:
+    with torch.no_grad():
+        _, student = objective._student(batch)
+        teacher = objective._teachers(batch)
+    return {("", layer): list(x.shape) for layer, x in student.items()} | {
+        (name, read.layer): list(x.shape) for (name, read), x in teacher.items()
+    }
+
+
+def _accuracy(objective: Objective, name: str, batch: Batch) -> float | None:
+    teacher = objective.teachers[name]
+    if batch.targets is None or not _same_classes(class_names(objective.student), teacher.facts.get("classes")):
+        return None
+    logits = teacher.outputs(batch, [Read("logits")])[Read("logits")]
+    return (logits.argmax(dim=-1) == batch.targets).double().mean().item()
+
+
+def _same_classes(mine: Any, theirs: Any) -> bool:
+    if mine is None or theirs is None:
+        return True  # nothing is known of one side; the shapes are compared when the loss is built
+    if isinstance(mine, int) or isinstance(theirs, int):
+        return _count(mine) == _count(theirs)
+    return list(mine) == list(theirs)
+
+
+def _count(classes: Any) -> int:
+    return classes if isinstance(classes, int) else len(classes)
+
+
+def _describe(classes: Any) -> str:
+    if isinstance(classes, int):
+        return f"{classes} classes"
+    names = list(classes)
+    return f"{len(names)} classes ({', '.join(names[:4])}{', ...' if len(names) > 4 else ''})"

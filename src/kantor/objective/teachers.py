@@ -1,0 +1,106 @@
+"""Where a teacher's outputs come from: a network run now, or a cache filled before."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kantor.capture import capture
+from kantor.data import Batch, TeacherCache
+from kantor.losses.features import pool
+
+
+@dataclass(frozen=True)
+class Read:
+    """One output that a loss wants of a teacher."""
+
+    layer: str
+    """Module path, ``logits`` or ``penultimate``."""
+    pooled: bool = False
+    """Only its mean over positions is wanted."""
+
+    @property
+    def key(self) -> str:
+        """How a cache names it."""
+        return f"{self.layer}.mean" if self.pooled else self.layer
+
+
+class Teacher(Protocol):
+    """Anything that gives a teacher's outputs for a batch."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """For the step-0 print: ``parameters``, ``classes`` (names or number), ``mode``, ``source``."""
+        ...
+
+    def outputs(self, batch: Batch, reads: Sequence[Read]) -> dict[Read, Float[Tensor, "batch ..."]]:
+        """The wanted outputs, detached, on the batch's device."""
+        ...
+
+
+KEYED_BY = "cached, keyed by sample id, view, teacher weights, preprocess and layer"
+
+
+class LiveTeacher:
+    """A teacher network that is run on every batch: in eval mode, without gradients, its parameters frozen.
+
+    Args:
+        network: the teacher.
+        source: what the step-0 print says of where its outputs come from.
+    """
+
+    def __init__(self, network: nn.Module, source: str = "run on every batch") -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.facts = {
+            "parameters": sum(p.numel() for p in network.parameters()),
+            "classes": class_names(network),
+            "mode": "frozen, eval",
+            "source": source,
+        }
+
+    @torch.no_grad()
+    def outputs(self, batch: Batch, reads: Sequence[Read]) -> dict[Read, Tensor]:
+        """Run the network once and read the layers."""
+        x = batch.inputs["teacher"]
+        # The objective keeps teachers out of modules(), so its own .to() does not move them.
+        if next(self.network.parameters(), x).device != x.device:
+            self.network.to(x.device)
+        if self.network.training:  # a user's network.train() on a shared module would silently change the teacher
+            self.network.eval()
+        with capture(inner(self.network), [read.layer for read in reads]) as taken:
+            self.network(x)
+            return {read: pool(taken[read.layer]) if read.pooled else taken[read.layer] for read in reads}
+
+
+class CachedTeacher:
+    """A teacher whose outputs were computed before; needs no network, and no memory for one.
+
+    Args:
+        cache: its outputs.
+        facts: see :class:`Teacher`.
+    """
+
+    def __init__(self, cache: TeacherCache, facts: Mapping[str, Any]) -> None:
+        self._cache = cache
+        self.facts = {**facts, "source": KEYED_BY}
+
+    def outputs(self, batch: Batch, reads: Sequence[Read]) -> dict[Read, Tensor]:
+        """Read the rows of the batch's ids and views."""
+        assert batch.ids is not None
+        rows = self._cache.lookup(batch.ids, batch.views)
+        return {read: rows[read.key].to(batch.ids.device, non_blocking=True) for read in reads}
+
+
+def inner(model: nn.Module) -> nn.Module:
+    """The network whose module paths a user means: a kantor model's ``path_root``, any other module itself."""
+    root = getattr(model, "path_root", model)
+    assert isinstance(root, nn.Module)
+    return root
+
+
+def class_names(model: nn.Module) -> Sequence[str] | int | None:
+    """Class names if the model carries them, else their number, else None."""
+    return getattr(model, "class_names", None) or getattr(model, "num_classes", None)

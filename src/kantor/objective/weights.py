@@ -1,0 +1,46 @@
+"""A term's weight as a function of training progress."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from kantor.core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A weight over training: ``value`` held constant, or moved to ``end`` after a linear warm-up from 0.
+
+    Args:
+        value: the weight, zero or positive, once warm-up is over.
+        schedule: ``constant``; ``linear`` or ``cosine`` from ``value`` to ``end`` over the rest of training.
+        end: where ``linear`` and ``cosine`` arrive.
+        warmup: share of training, in [0, 1), over which the weight rises from 0.
+
+    Raises:
+        ConfigError: a weight is negative or not finite, or ``warmup`` outside [0, 1).
+    """
+
+    value: float
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    end: float = 0.0
+    warmup: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, number in (("value", self.value), ("end", self.end)):
+            if not (math.isfinite(number) and number >= 0):
+                raise ConfigError(f"A weight's {name} is zero or positive; every loss is minimised. Got {number}.")
+        if not 0 <= self.warmup < 1:
+            raise ConfigError(f"A weight's warmup is a share of training in [0, 1), not {self.warmup}.")
+        if self.schedule not in ("constant", "linear", "cosine"):
+            raise ConfigError(f"A weight's schedule is constant, linear or cosine, not {self.schedule!r}.")
+
+    def at(self, progress: float) -> float:
+        """The weight once ``progress`` (0 to 1) of training is done."""
+        if progress < self.warmup:
+            return self.value * progress / self.warmup
+        if self.schedule == "constant":
+            return self.value
+        done = (progress - self.warmup) / (1 - self.warmup)
+        left = 1 - done if self.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
+        return self.end + (self.value - self.end) * left

@@ -1,0 +1,149 @@
+"""The settings of a study: data, teacher, student, methods and seeds."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from kantor.core.errors import ConfigError, suggest
+from kantor.training import Training
+
+
+@dataclass(kw_only=True)
+class Study(Training):
+    """Methods x seeds on one data set, one student and its teachers.
+
+    Args:
+        data: digits, a folder or zip of class folders, a folder of parquet files, or an npz of named arrays.
+        student: a model, as NAME[@setting=value]...; for example resnet8 or cnn@width=32.
+        teacher: a model with its weights, as NAME:FILE; without FILE it is trained once and kept. Several are
+            separated by commas.
+        methods: what to compare, separated by commas; none is the student alone, terms are joined by +, and
+            NAME:WEIGHT sets a weight. `kantor methods` lists the losses.
+        seeds: how many seeds, 0 to N-1; or a list of seeds.
+        train_limit: training samples the student may see, stratified by class; none for all.
+        validation: share of these cut off for choosing the best epoch, in [0, 1); 0 for none.
+        image_size: side in pixels that images are resized to.
+        views: which array (or input) each role sees, as teacher=NAME,student=NAME.
+        label: name of the label column or array, where it is not the usual one.
+        skip_corrupt: leave out images that cannot be decoded, and say which.
+        teacher_epochs: epochs for a teacher that must be trained; it sees all training samples but the student's
+            validation part.
+        teacher_lr: peak learning rate for it.
+        cache: keep the teacher's outputs on disk; auto does where the augmentation has fixed views.
+        cache_limit: largest cache in GB.
+        jobs: seeds trained at once, in processes of their own; 0 for one per core. Results do not depend on it.
+        threads: threads of each process; 0 chooses by the student's size.
+        out: the run's folder; runs/DATA-STUDENT-DIGEST if left out. Runs, teachers and caches live beside it.
+    """
+
+    data: str
+    student: str
+    teacher: str | None = None
+    methods: str | list[str | dict[str, Any]] = "none,kd,neuron_transport"
+    seeds: int | list[int] = 5
+    train_limit: int | None = None
+    validation: float = 0.1
+    image_size: int | None = None
+    views: str | None = None
+    label: str | None = None
+    skip_corrupt: bool = False
+    teacher_epochs: int = 30
+    teacher_lr: float = 0.1
+    cache: str = "auto"
+    cache_limit: float = 4.0
+    jobs: int = 0
+    threads: int = 0
+    out: str | None = None
+
+    def check(self) -> None:
+        """Refuse values that cannot be meant.
+
+        Raises:
+            ConfigError: names the setting and what it takes.
+        """
+        super().check()
+        if self.cache not in ("auto", "on", "off"):
+            raise ConfigError(f"cache is auto, on or off, not {self.cache!r}.")
+        if isinstance(self.seeds, int) and self.seeds < 1:
+            raise ConfigError(f"seeds is at least 1, or a list of seeds, not {self.seeds}.")
+        if len(set(self.seed_list())) != len(self.seed_list()):
+            raise ConfigError(f"seeds holds one twice: {self.seeds}.")
+        if self.jobs < 0 or self.threads < 0:
+            raise ConfigError("jobs and threads are 0 (choose) or more.")
+
+    def seed_list(self) -> list[int]:
+        """``seeds: 5`` means seeds 0 to 4."""
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+
+    def view_map(self) -> dict[str, str] | None:
+        """``teacher=NAME,student=NAME`` as a mapping.
+
+        Raises:
+            ConfigError: it is not of that form.
+        """
+        if self.views is None:
+            return None
+        pairs = [pair.partition("=") for pair in self.views.split(",")]
+        chosen = {role.strip(): name.strip() for role, _, name in pairs}
+        if set(chosen) != {"student", "teacher"} or not all(chosen.values()):
+            raise ConfigError(f"views is written teacher=NAME,student=NAME, not {self.views!r}.")
+        return chosen
+
+    def digest(self) -> str:
+        """What results depend on, as a hex digest: not where they are put, nor how many run at once."""
+        content = {
+            k: v for k, v in dataclasses.asdict(self).items() if k not in ("out", "jobs", "cache", "cache_limit")
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def folder(self) -> Path:
+        """The run's folder."""
+        if self.out is not None:
+            return Path(self.out)
+        names = [Path(self.data).stem, self.student.partition(":")[0]]
+        return Path("runs") / "-".join([*names, self.digest()[:8]])
+
+    def job_count(self) -> int:
+        """How many seeds are trained at once."""
+        return self.jobs or os.cpu_count() or 1
+
+    def to_yaml(self) -> str:
+        """The settings as ``config.yaml`` holds them."""
+        return yaml.safe_dump(dataclasses.asdict(self), sort_keys=False)
+
+    @classmethod
+    def from_yaml(cls, path: Path) -> "Study":
+        """The settings a run was started with.
+
+        Raises:
+            ConfigError: the file is missing, is not YAML, or has a key that is unknown.
+        """
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(f"{path.parent} holds no run: there is no {path.name} in it.") from None
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path} is not valid YAML: {error}") from error
+        known = [f.name for f in dataclasses.fields(cls)]
+        for key in content:
+            if key not in known:
+                raise ConfigError(f"{path} has an unknown key {key!r}. {suggest(key, known)}")
+        return cls(**content)
+
+
+def device_of(config: Training) -> torch.device:
+    """The device that ``auto`` stands for.
+
+    Raises:
+        ConfigError: cuda is asked for and there is none.
+    """
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is cuda, but torch sees no GPU. Use --device auto, or install a CUDA build of torch.")
+    return torch.device("cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu")

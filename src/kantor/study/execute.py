@@ -1,0 +1,169 @@
+"""Train every student of a study: here, one by one, or in worker processes, with the same results."""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from kantor.core.collectives import world_size
+from kantor.core.errors import KantorError
+from kantor.study.methods import Method
+from kantor.study.runs import Workbench, use_threads
+from kantor.training import Interrupted
+
+Task = tuple[Method, int]
+Watch = Callable[[Task, dict[str, Any]], None]
+"""Told (task, event) as training goes on; ``{"event": "done"}`` when a student is finished."""
+
+
+def execute(run: Path, tasks: Sequence[Task], jobs: int, watch: Watch) -> None:
+    """Train the students of ``tasks`` and leave each in its folder.
+
+    A student that fails does not stop the others; what failed is raised at the end.
+
+    Args:
+        run: the run's folder, prepared.
+        tasks: what to train.
+        jobs: how many at once. With several processes under ``torchrun`` it is one.
+        watch: told of progress.
+
+    Raises:
+        Interrupted: SIGTERM or Ctrl-C; every student under way left a checkpoint.
+        KantorError: a student could not be trained.
+    """
+    jobs = min(jobs, len(tasks))
+    if jobs <= 1 or world_size() > 1:
+        _here(run, tasks, watch)
+    else:
+        _in_workers(run, tasks, jobs, watch)
+
+
+def _here(run: Path, tasks: Sequence[Task], watch: Watch) -> None:
+    bench = Workbench(run)
+    use_threads(bench.plan.threads)
+    failures: list[str] = []
+    for task in tasks:
+        try:
+            bench.train(*task, lambda event, task=task: watch(task, {"event": "progress", **event}))
+            watch(task, {"event": "done"})
+        except Interrupted:
+            raise
+        except KantorError as error:
+            if world_size() > 1:
+                raise  # the other ranks cannot know that this one goes on
+            failures.append(f"{task[0].name}, seed {task[1]}: {error}")
+            watch(task, {"event": "error", "message": str(error)})
+    _raise(failures)
+
+
+def _in_workers(run: Path, tasks: Sequence[Task], jobs: int, watch: Watch) -> None:
+    waiting = list(reversed(tasks))
+    events: queue.Queue[tuple[int, dict[str, Any]]] = queue.Queue()
+    failures: list[str] = []
+    interrupted = False
+    with _workers(run, jobs, events) as workers, _forwarded(workers):
+        current: dict[int, Task] = {}
+
+        def give(index: int) -> None:
+            if waiting and not interrupted:
+                current[index] = waiting.pop()
+                method, seed = current[index]
+                with contextlib.suppress(BrokenPipeError):  # it died; its end is an event of its own
+                    _stdin(workers[index]).write(f"{method.name}\t{seed}\n")
+                    _stdin(workers[index]).flush()
+
+        for index in range(jobs):
+            give(index)
+        while current:
+            index, event = events.get()
+            if index not in current:
+                continue
+            kind = event["event"]
+            if kind in ("error", "bug", "ended"):
+                method, seed = current[index]
+                failures.append(f"{method.name}, seed {seed}: {event['message']}")
+            if kind == "interrupted":
+                interrupted = True
+            watch(current[index], event)
+            if kind != "progress":
+                del current[index]
+            if kind in ("done", "error", "bug"):
+                give(index)
+            if kind == "ended" and not current and waiting and not interrupted:
+                break  # every worker is dead
+    if interrupted:
+        raise Interrupted("Stopped; `kantor resume` goes on from there.")
+    _raise(failures)
+
+
+@contextlib.contextmanager
+def _workers(run: Path, jobs: int, events: "queue.Queue[Any]") -> Iterator[list["subprocess.Popen[str]"]]:
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "kantor.study.worker", str(run)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            # A group of its own: Ctrl-C reaches the study, which passes it on once.
+            start_new_session=True,
+        )
+        for _ in range(jobs)
+    ]
+
+    def listen(index: int) -> None:
+        worker = workers[index]
+        assert worker.stdout is not None
+        for line in worker.stdout:
+            events.put((index, json.loads(line)))
+        code = worker.wait()
+        why = f"its process ended with {signal.Signals(-code).name if code < 0 else f'code {code}'}"
+        events.put((index, {"event": "interrupted" if code == -signal.SIGTERM else "ended", "message": why}))
+
+    listeners = [threading.Thread(target=listen, args=(index,), daemon=True) for index in range(jobs)]
+    for listener in listeners:
+        listener.start()
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            with contextlib.suppress(OSError):
+                _stdin(worker).close()
+        for listener in listeners:
+            listener.join()
+
+
+@contextlib.contextmanager
+def _forwarded(workers: list["subprocess.Popen[str]"]) -> Iterator[None]:
+    """Pass SIGTERM and Ctrl-C on to the workers, which save and end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def forward(number: int, frame: object) -> None:  # noqa: ARG001
+        for worker in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGTERM)
+
+    before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stdin(worker: "subprocess.Popen[str]") -> Any:
+    assert worker.stdin is not None
+    return worker.stdin
+
+
+def _raise(failures: list[str]) -> None:
+    if failures:
+        raise KantorError("Not every student could be trained.\n" + "\n".join(failures))

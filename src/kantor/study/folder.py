@@ -1,0 +1,105 @@
+"""The run's folder: who may write in it, and where things are."""
+
+import contextlib
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kantor.core.errors import ConfigError, KantorError
+from kantor.core.files import write_json, write_text
+from kantor.study.config import Study
+from kantor.study.methods import Method
+
+
+def claim(config: Study) -> Path:
+    """Make the run's folder, or go on in it if it holds a run of the same settings.
+
+    Raises:
+        ConfigError: it holds another run, or other files; what differs is named, and nothing is touched.
+        KantorError: it cannot be written.
+    """
+    folder = config.folder()
+    if (folder / "config.yaml").exists():
+        held = Study.from_yaml(folder / "config.yaml")
+        if held.digest() != config.digest():
+            differing = [k for k, v in vars(config).items() if k not in ("out", "jobs") and getattr(held, k) != v]
+            raise ConfigError(
+                f"{folder} already holds another run (it differs in {', '.join(differing)}). "
+                "Give another --out; nothing was changed."
+            )
+        return folder
+    if folder.exists() and any(folder.iterdir()):
+        raise ConfigError(f"{folder} holds files that are no run. Give another --out; nothing was changed.")
+    write_text(folder / "config.yaml", config.to_yaml())
+    write_json(folder / "environment.json", environment())
+    return folder
+
+
+def seed_folder(run: Path, method: Method, seed: int) -> Path:
+    """Where one student lives: ``METHOD/seed-K``."""
+    return run / method.folder / f"seed-{seed}"
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """The outcome of a finished seed, None if it is not finished."""
+    path = folder / "result.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+@contextlib.contextmanager
+def locked(folder: Path, patience: float = 20.0) -> Iterator[None]:
+    """Hold ``folder`` against a second process; the lock dies with its holder.
+
+    Args:
+        folder: made if it is not there.
+        patience: seconds to wait for the worker of a killed study to notice and end.
+
+    Raises:
+        ConfigError: another process holds it.
+        KantorError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / ".lock", "w", encoding="utf-8")  # noqa: SIM115
+    except OSError as error:
+        raise KantorError(f"Could not write in {folder}: {error.strerror}. Choose another --out.") from error
+    with file:
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise ConfigError(f"Another process is working in {folder}. Wait for it, or stop it.") from None
+                time.sleep(0.1)
+        yield
+
+
+def environment() -> dict[str, Any]:
+    """What a run ran with: versions, machine, command."""
+    packages = ("kantor", "torch", "numpy", "scipy", "accelerate", "safetensors", "pillow")
+    return {
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in packages},
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "cores": os.cpu_count(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "command": " ".join(["kantor", *sys.argv[1:]]),
+    }
+
+
+def _version(name: str) -> str:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version(name)
+    return "not installed"

@@ -1,0 +1,152 @@
+"""Methods: what a student is trained with, from a string or from YAML.
+
+A string is terms joined by ``+``. Each is ``NAME[@setting=value]...[:WEIGHT]``; ``task:WEIGHT`` sets the task's
+weight, ``none`` is the task alone. The task weighs 1 and ``kd`` weighs 1 beside other terms; ``kd`` alone means task
+.1 and kd .9, the public benchmarks' settings.
+"""
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from kantor import losses
+from kantor.core.errors import ConfigError
+from kantor.objective import Term, Weight
+
+_KD_ALONE = (0.1, 0.9)
+
+
+@dataclass(frozen=True)
+class TermConfig:
+    """One transfer term, before any network is known.
+
+    Args:
+        loss: a loss's name.
+        settings: its settings.
+        weight: a number, or value, schedule, end and warmup; None for the loss's default.
+        student: layer path, or several; None lets the loss choose.
+        teacher: the same, as NAME:PATH where there are several teachers.
+        name: how logs call it; the loss's name if left out.
+    """
+
+    loss: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    weight: float | dict[str, Any] | None = None
+    student: str | list[str] | None = None
+    teacher: str | list[str] | None = None
+    name: str | None = None
+
+    def term(self) -> Term:
+        """A fresh term, with a loss of its own.
+
+        Raises:
+            ConfigError: an unknown loss, setting or weight.
+        """
+        weight = self.weight
+        if isinstance(weight, dict):
+            try:
+                weight = Weight(**weight)
+            except TypeError as error:
+                raise ConfigError(
+                    f"{self.loss}: a weight has value, schedule, end and warmup; got {weight}."
+                ) from error
+        return Term(losses.named(self.loss, **self.settings), self.student, self.teacher, weight, self.name)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A named way to train the student: the task's weight and the transfer terms."""
+
+    name: str
+    task: float
+    terms: tuple[TermConfig, ...]
+
+    @property
+    def folder(self) -> str:
+        """The name as a folder: colons and slashes are awkward in paths."""
+        return self.name.replace(":", "=").replace("/", "_")
+
+
+def parse_methods(given: str | list[str | dict[str, Any]]) -> list[Method]:
+    """Every method asked for, in order.
+
+    Args:
+        given: strings separated by commas, or a list of strings and mappings with ``name``, ``task`` and ``terms``.
+
+    Raises:
+        ConfigError: an unknown loss or setting, a weight that is no number, or a method named twice.
+    """
+    items: list[str | dict[str, Any]] = list(given.split(",")) if isinstance(given, str) else given
+    methods = [_from_text(item.strip()) if isinstance(item, str) else _from_mapping(item) for item in items]
+    if not methods:
+        raise ConfigError("No methods are given. For example: none,kd,neuron_transport.")
+    for method in methods:
+        if [m.folder for m in methods].count(method.folder) > 1:
+            raise ConfigError(f"Method {method.name} is given twice.")
+        for term in method.terms:
+            term.term()  # a typo is an error now and not hours in
+    return methods
+
+
+def _from_text(text: str) -> Method:
+    if text == "none":
+        return Method(text, 1.0, ())
+    task: float | None = None
+    terms: list[TermConfig] = []
+    for piece in text.split("+"):
+        head, _, weight = piece.partition(":")
+        name, *settings = head.split("@")
+        number = _number(weight, piece) if weight else None
+        if name == "task":
+            if number is None or settings:
+                raise ConfigError(f"{text!r}: the task's weight is written task:WEIGHT.")
+            task = number
+        elif name == "none":
+            raise ConfigError(f"{text!r}: none stands alone; it is the student without transfer.")
+        else:
+            terms.append(TermConfig(name, dict(_setting(setting, piece) for setting in settings), number))
+    return _with_defaults(text, task, terms)
+
+
+def _from_mapping(item: dict[str, Any]) -> Method:
+    unknown = set(item) - {"name", "task", "terms"}
+    if unknown or "name" not in item:
+        raise ConfigError(f"A method in YAML has name, task and terms; got {', '.join(map(str, item))}.")
+    try:
+        terms = [TermConfig(**term) for term in item.get("terms", [])]
+    except TypeError as error:
+        raise ConfigError(
+            f"Method {item['name']}: a term has loss, settings, weight, student, teacher and name ({error})."
+        ) from error
+    task = item.get("task")
+    return _with_defaults(str(item["name"]), None if task is None else _number(str(task), "task"), terms)
+
+
+def _with_defaults(name: str, task: float | None, terms: list[TermConfig]) -> Method:
+    alone = len(terms) == 1 and terms[0].loss == "kd" and terms[0].weight is None and task is None
+    if alone:
+        kd = terms[0]
+        return Method(
+            name, _KD_ALONE[0], (TermConfig("kd", kd.settings, _KD_ALONE[1], kd.student, kd.teacher, kd.name),)
+        )
+    return Method(name, 1.0 if task is None else task, tuple(terms))
+
+
+def _setting(text: str, piece: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"{piece!r}: a setting is written @name=value.")
+    parsed = yaml.safe_load(value)
+    if isinstance(parsed, str):  # YAML reads 1e-3 as a string
+        with contextlib.suppress(ValueError):
+            parsed = float(parsed)
+    return key, parsed
+
+
+def _number(text: str, piece: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"{piece!r}: {text!r} is no weight; write a number, as in neuron_transport:20.") from None

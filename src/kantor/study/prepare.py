@@ -1,0 +1,245 @@
+"""Step 0 of a study: every check, every layer pairing and every cached output, before the first student trains."""
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kantor.capture import pair, stages
+from kantor.core.errors import ConfigError
+from kantor.core.files import write_json
+from kantor.data import Augment, Batch, DataSet, LayerSpec, Loader
+from kantor.models import Model
+from kantor.objective import LiveTeacher, Read
+from kantor.objective.teachers import KEYED_BY, inner
+from kantor.study.config import Study, device_of
+from kantor.study.methods import Method, parse_methods
+from kantor.study.runs import Plan, make_objective, new_student, open_cache, probe_part
+from kantor.study.teachers import find_teachers, model_for, open_study_data
+from kantor.training import Pair, augmentation
+from kantor.training.loop import Report
+
+Say = Callable[[str], None]
+SMALL = 5e7
+"""Multiply-adds a sample below which two threads cost more than they give (measured on ResNet-8 to ResNet-56)."""
+
+
+def prepare(config: Study, run: Path, say: Say, report: Report) -> dict[str, Any]:
+    """Open the data, find or train the teachers, check every method, fill the caches; leave ``plan.json``.
+
+    Args:
+        config: the study's settings.
+        run: its folder.
+        say: told each fact, a line or several at a time.
+        report: told of progress.
+
+    Returns:
+        Facts for the summary: the data's, and what each teacher saw.
+
+    Raises:
+        KantorError: anything that would fail later; see the parts.
+    """
+    data = open_study_data(config)
+    if data.test is None:
+        raise ConfigError(f"{data.name} has no test part to judge by.")
+    methods = parse_methods(config.methods)
+    if any(method.terms for method in methods) and not config.teacher:
+        named = next(method.name for method in methods if method.terms)
+        raise ConfigError(f"Method {named} needs a teacher: give --teacher NAME:FILE, or NAME to train one.")
+    say(_data_line(data, augmentation(config, data)))
+    sources = find_teachers(config, data, run.parent / "teachers", report) if config.teacher else []
+    models = {source.name: model_for(source.spec, data, "teacher") for source in sources}
+    for source in sources:
+        say(f"Teacher {source.name}: {models[source.name].spec}, trained on {source.saw}.")
+
+    torch.set_num_threads(os.cpu_count() or 1)
+    example = next(Loader(data.train, config.batch_size, seed=0, augment=augmentation(config, data)).epoch(0))
+    cached = bool(models) and _cacheable(config, data)
+    bound, reads, step0 = _check_methods(config, data, methods, models, example, cached, say)
+    pairs = _recorded(config, data, methods, models, bound, example)
+    for known in pairs:
+        reads[known.source].add(Read(known.teacher, pooled=True))
+    threads = config.threads or (
+        1 if _multiply_adds(new_student(config, data, 0), example) < SMALL else os.cpu_count() or 1
+    )
+    plan = Plan(
+        teachers={
+            source.name: {
+                "spec": source.spec,
+                "saw": source.saw,
+                "digest": models[source.name].weights_digest(),
+                "facts": _facts(models[source.name]),
+                "layers": _layers(models[source.name], reads[source.name], example),
+            }
+            for source in sources
+        },
+        bound=bound,
+        pairs=pairs,
+        cached=cached,
+        threads=threads,
+    )
+    if cached:
+        _fill(config, run, data, models, plan, reads, say, report)
+    elif models:
+        say("\nTeacher outputs are not cached: the teacher runs on every batch.")
+    say(f"Each student trains on {threads} thread{'s' if threads > 1 else ''}.")
+    plan.write(run)
+    write_json(run / "step0.json", {"data": data.facts(), "methods": step0})
+    return {"data": data.facts(), "teachers": [asdict(source) for source in sources]}
+
+
+def _check_methods(
+    config: Study,
+    data: DataSet,
+    methods: list[Method],
+    models: dict[str, Model],
+    example: Batch,
+    cached: bool,
+    say: Say,
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, set[Read]], dict[str, Any]]:
+    bound: dict[str, list[dict[str, Any]]] = {}
+    reads: dict[str, set[Read]] = {name: {Read("logits")} for name in models}
+    step0: dict[str, Any] = {}
+    for method in methods:
+        source = KEYED_BY if cached else "run on every batch"
+        teachers = {name: LiveTeacher(model, source) for name, model in models.items()}
+        objective = make_objective(new_student(config, data, config.seed_list()[0]), teachers, method, data, 0)
+        facts = objective.check(example, quiet=True)
+        say(f"\n{method.name}\n{facts}")
+        step0[method.name] = facts.record()
+        bound[method.name] = [
+            {
+                "student": list(b.student_layers) if b.many else b.student_layers[0],
+                "teacher": [f"{b.teacher}:{t}" for t in b.teacher_layers]
+                if b.many
+                else f"{b.teacher}:{b.teacher_layers[0]}",
+            }
+            for b in objective.bound
+        ]
+        for name in models:
+            reads[name] |= set(objective.reads(name))
+    return bound, reads, step0
+
+
+def _recorded(
+    config: Study,
+    data: DataSet,
+    methods: list[Method],
+    models: dict[str, Model],
+    bound: dict[str, list[dict[str, Any]]],
+    example: Batch,
+) -> list[Pair]:
+    """Layers whose plans are recorded for every method: those that transport terms pair, else the last stages."""
+    if not models or not config.plans_every():
+        return []
+    named = [
+        Pair(layers["student"], layers["teacher"].partition(":")[2], layers["teacher"].partition(":")[0])
+        for method in methods
+        for term, layers in zip(method.terms, bound[method.name], strict=True)
+        if term.loss == "neuron_transport"
+    ]
+    if named:
+        return list(dict.fromkeys(named))
+    student = stages(inner(new_student(config, data, 0)), example.inputs["student"][:2])
+    return [
+        Pair(last.student, last.teacher, name)
+        for name, model in models.items()
+        for last in pair(student, stages(inner(model), example.inputs["teacher"][:2]))[-1:]
+    ]
+
+
+def _cacheable(config: Study, data: DataSet) -> bool:
+    augment = augmentation(config, data)
+    if config.cache == "off":
+        return False
+    if augment.views is None:
+        if config.cache == "on":
+            raise ConfigError(
+                f"cache is on, but {augment.name} shows the teacher a new image every time. "
+                "Use --augment mirror or none, or --cache off."
+            )
+        return False
+    return config.cache == "on" or augment.views <= config.epochs
+
+
+def _fill(
+    config: Study,
+    run: Path,
+    data: DataSet,
+    models: dict[str, Model],
+    plan: Plan,
+    reads: dict[str, set[Read]],
+    say: Say,
+    report: Report,
+) -> None:
+    device = device_of(config)
+    probe = probe_part(data) if plan.pairs else None
+    for name, model in models.items():
+        teacher = LiveTeacher(model.to(device))
+        wanted = sorted(reads[name], key=lambda read: read.key)
+
+        def outputs(
+            batch: Batch, teacher: LiveTeacher = teacher, wanted: list[Read] = wanted
+        ) -> dict[str, torch.Tensor]:
+            taken = teacher.outputs(batch.to(device), wanted)
+            return {read.key: x.cpu() for read, x in taken.items()}
+
+        layers = {
+            key: LayerSpec(tuple(shape), pooled=pooled)
+            for key, (shape, pooled) in plan.teachers[name]["layers"].items()
+        }
+        for part, augment in ((data.train, augmentation(config, data)), (probe, Augment.named("none"))):
+            if part is None:
+                continue
+            digest = plan.teachers[name]["digest"]
+            cache = open_cache(run.parent / "cache", part, augment, digest, layers, config.cache_limit)
+            if part is data.train:
+                size = f"{len(part):,} samples x {augment.views} view{'s' if augment.views != 1 else ''}"
+                why = "; ".join(dict.fromkeys(cache.missing.values()))
+                doing = f"Caching {name}'s outputs on {size} ({cache.bytes / 1e6:.0f} MB; {why})"
+                say(f"\n{doing if cache.missing else f'Outputs of {name} on {size} found'} in {cache.folder}.")
+            cache.fill(
+                outputs,
+                config.batch_size,
+                lambda done, total, stage=f"teacher {name}": report({"stage": stage, "step": done, "steps": total}),
+            )
+        model.cpu()
+
+
+def _facts(model: Model) -> dict[str, Any]:
+    return {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "classes": model.class_names or model.num_classes,
+        "mode": "frozen, eval",
+    }
+
+
+def _layers(model: Model, reads: set[Read], example: Batch) -> dict[str, tuple[list[int], bool]]:
+    few = Batch({role: x[:2] for role, x in example.inputs.items()})
+    outputs = LiveTeacher(model).outputs(few, sorted(reads, key=lambda read: read.key))
+    return {read.key: (list(x.shape[1:]), read.pooled) for read, x in outputs.items()}
+
+
+def _multiply_adds(model: Model, example: Batch) -> float:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.eval()(example.inputs["student"][:1])
+    return counter.get_total_flops() / 2
+
+
+def _data_line(data: DataSet, augment: Augment) -> str:
+    facts = data.facts()
+    parts = ", ".join(f"{part['samples']:,} {name}" for name, part in facts["parts"].items())
+    shapes = {role: "x".join(map(str, shape)) for role, shape in facts["input_shapes"].items()}
+    shape = (
+        " / ".join(f"{role} {shape}" for role, shape in shapes.items())
+        if len(set(shapes.values())) > 1
+        else shapes["student"]
+    )
+    known = ("data", "classes", "class_names", "parts", "input_shapes")
+    notes = "".join(f"\n  {key}: {value}" for key, value in facts.items() if key not in known)
+    return f"Data {data.name}: {parts}; {facts['classes']} classes, {shape}; augmentation {augment.name}.{notes}"

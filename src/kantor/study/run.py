@@ -1,0 +1,84 @@
+"""A study from its settings to its table."""
+
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+from rich.console import Console
+
+from kantor.core.collectives import rank, world_size
+from kantor.study.config import Study
+from kantor.study.execute import execute
+from kantor.study.folder import claim, locked, read_result, seed_folder
+from kantor.study.methods import parse_methods
+from kantor.study.prepare import prepare
+from kantor.study.processes import joined_processes
+from kantor.study.progress import Display
+from kantor.study.summary import summarise, table
+
+
+def run_study(config: Study, console: Console | None = None) -> Path:
+    """Train every method with every seed, compare them, and print the table. The same call again goes on.
+
+    Args:
+        config: what to do.
+        console: where to print; standard output if left out.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        KantorError: what cannot be done, before hours are spent where that is possible.
+    """
+    config.check()
+    methods = parse_methods(config.methods)
+    console = console or terminal()
+    with joined_processes(config.device == "cpu"):
+        main = rank() == 0
+        run = claim(config) if main else config.folder()
+        with Display(console if main else Console(quiet=True)) as display:
+            facts: dict[str, Any] = {}
+            if main:
+                with locked(run):
+                    facts = prepare(
+                        config, run, lambda text: console.print(text, highlight=False, soft_wrap=True), display.stage
+                    )
+            if world_size() > 1:
+                dist.barrier()
+            tasks = [
+                (method, seed)
+                for seed in config.seed_list()
+                for method in methods
+                if read_result(seed_folder(run, method, seed)) is None
+            ]
+            total = len(methods) * len(config.seed_list())
+            display.students(total, total - len(tasks))
+            try:
+                if tasks:
+                    execute(run, tasks, config.job_count(), display.student)
+            finally:
+                summary = summarise(run, config, methods, facts) if main else {}
+        if main:
+            console.print()
+            console.print(table(summary))
+            for teacher in summary.get("teachers", []):
+                console.print(f"The teacher ({teacher['name']}) saw {teacher['saw']}.", highlight=False)
+            console.print(f"The run is in {run}", highlight=False, soft_wrap=True)
+    return run
+
+
+def terminal() -> Console:
+    """Standard output; wide enough for the table where it is no terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=120)
+
+
+def resume(run: Path, console: Console | None = None) -> Path:
+    """Finish whatever is unfinished in a run's folder.
+
+    Raises:
+        ConfigError: the folder holds no run.
+    """
+    config = Study.from_yaml(run / "config.yaml")
+    config.out = str(run)
+    return run_study(config, console)

@@ -1,0 +1,203 @@
+"""One student of a study: made from the run's folder alone, so that any process can train it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kantor.core import seeds
+from kantor.core.collectives import rank
+from kantor.core.files import write_json
+from kantor.data import Augment, DataSet, LayerSpec, Loader, Part, TeacherCache
+from kantor.models import Model
+from kantor.objective import CachedTeacher, LiveTeacher, Objective, Teacher, Term
+from kantor.study.config import Study
+from kantor.study.folder import locked, read_result, seed_folder
+from kantor.study.methods import Method, parse_methods
+from kantor.study.teachers import model_for, open_study_data
+from kantor.training import Pair, Probe, augmentation, train
+from kantor.training.loop import Report
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the checks at step 0 decided, as ``plan.json`` keeps it: the same for every seed and process."""
+
+    teachers: dict[str, dict[str, Any]]
+    """By name: ``spec`` (with weights), ``digest``, ``facts``, and ``layers``: what is cached of it, by key."""
+    bound: dict[str, list[dict[str, Any]]]
+    """By method: student and teacher layers of each term."""
+    pairs: list[Pair]
+    """Layers whose transport plans are recorded."""
+    cached: bool
+    threads: int
+
+    def layers(self, teacher: str) -> dict[str, LayerSpec]:
+        """What is cached of a teacher."""
+        known = self.teachers[teacher]["layers"]
+        return {key: LayerSpec(tuple(shape), pooled=pooled) for key, (shape, pooled) in known.items()}
+
+    def write(self, run: Path) -> None:
+        """Keep it in the run's folder."""
+        write_json(run / "plan.json", asdict(self))
+
+    @classmethod
+    def read(cls, run: Path) -> "Plan":
+        """As it was decided."""
+        content = json.loads((run / "plan.json").read_text(encoding="utf-8"))
+        return cls(**{**content, "pairs": [Pair(**pair) for pair in content["pairs"]]})
+
+
+class Workbench:
+    """Data and teachers of a run, opened once for all the students that a process trains.
+
+    Args:
+        run: the run's folder, with its ``config.yaml`` and ``plan.json``.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self.config = Study.from_yaml(run / "config.yaml")
+        self.methods = {method.name: method for method in parse_methods(self.config.methods)}
+        self.plan = Plan.read(run)
+
+    @cached_property
+    def data(self) -> DataSet:
+        """The study's data."""
+        return open_study_data(self.config)
+
+    @cached_property
+    def teachers(self) -> dict[str, Teacher]:
+        """What gives the teachers' outputs on the training part."""
+        return self._teachers(self.data.train)
+
+    @cached_property
+    def probe(self) -> Probe | None:
+        """Where transport plans are recorded."""
+        if not self.plan.pairs or not self.config.plans_every():
+            return None
+        part = probe_part(self.data)
+        return Probe(part, self.plan.pairs, self._teachers(part))
+
+    def train(self, method: Method, seed: int, report: Report) -> None:
+        """Train one student and leave it in its folder; go on from its last checkpoint if there is one.
+
+        Raises:
+            ConfigError: another process is training it.
+            KantorError: see :func:`kantor.training.train`.
+        """
+        folder = seed_folder(self.run, method, seed)
+        if rank() > 0:
+            self._train(method, seed, folder, report)
+            return
+        with locked(folder):
+            if read_result(folder) is None:
+                self._train(method, seed, folder, report)
+
+    def _train(self, method: Method, seed: int, folder: Path, report: Report) -> None:
+        student = new_student(self.config, self.data, seed)
+        objective = make_objective(student, self.teachers, method, self.data, seed, self.plan.bound[method.name])
+        loader = Loader(
+            self.data.train, self.config.batch_size, seed=seed, augment=augmentation(self.config, self.data)
+        )
+        objective.check(next(loader.epoch(0)), quiet=True)
+        outcome = train(
+            objective,
+            self.data,
+            self.config,
+            folder,
+            seed=seed,
+            run=f"{self.config.digest()}/{method.name}/{seed}",
+            probe=self.probe,
+            report=report,
+        )
+        if outcome is not None:
+            student.cpu().save(folder / "student.safetensors")
+            weights = {"task": objective.task_weight} | {b.name: asdict(b.weight) for b in objective.bound}
+            weights = {
+                k: v["value"] if isinstance(v, dict) and v["schedule"] == "constant" else v for k, v in weights.items()
+            }
+            write_json(folder / "result.json", {**asdict(outcome), "weights": weights})
+
+    def _teachers(self, part: Part) -> dict[str, Teacher]:
+        found: dict[str, Teacher] = {}
+        for name, known in self.plan.teachers.items():
+            if self.plan.cached:
+                augment = augmentation(self.config, self.data) if part is self.data.train else Augment.named("none")
+                layers = {
+                    key: LayerSpec(tuple(shape), pooled=pooled) for key, (shape, pooled) in known["layers"].items()
+                }
+                cache = open_cache(
+                    self.run.parent / "cache", part, augment, known["digest"], layers, self.config.cache_limit
+                )
+                found[name] = CachedTeacher(cache, known["facts"])
+            else:
+                found[name] = LiveTeacher(model_for(known["spec"], self.data, "teacher"))
+        return found
+
+
+def new_student(config: Study, data: DataSet, seed: int) -> Model:
+    """The student before training: the same for every method of a seed."""
+    seeds.seed_all(seed, seeds.INIT)
+    return model_for(config.student, data, "student")
+
+
+def make_objective(
+    student: Model,
+    teachers: Mapping[str, Teacher],
+    method: Method,
+    data: DataSet,
+    seed: int,
+    bound: list[dict[str, Any]] | None = None,
+) -> Objective:
+    """The objective of one method.
+
+    Args:
+        bound: layers as step 0 decided them; None to let it decide.
+    """
+    terms = [term.term() for term in method.terms]
+    if bound is not None:
+        terms = [
+            Term(term.loss, known["student"], known["teacher"], term.weight, term.name)
+            for term, known in zip(terms, bound, strict=True)
+        ]
+    used = teachers if method.terms else {}
+    return Objective(student, used, terms, task_weight=method.task, samples=data.train.samples, seed=seed)
+
+
+def probe_part(data: DataSet, largest: int = 512) -> Part:
+    """The fixed samples that plans are recorded on: some of the validation part, or of training where there is none."""
+    part = data.validation or data.train
+    # By hash, since files in folders come class by class.
+    keep = np.sort(np.argsort(seeds.hash64(seeds.SPLIT, part.ids), kind="stable")[:largest])
+    return replace(part, ids=part.ids[keep], targets=part.targets[keep], rows=part.rows[keep])
+
+
+def open_cache(
+    root: Path, part: Part, augment: Augment, digest: str, layers: dict[str, LayerSpec], limit_gb: float
+) -> TeacherCache:
+    """The cache of one teacher's outputs on one part.
+
+    Raises:
+        ConfigError: it would be larger than the limit.
+    """
+    return TeacherCache.open(
+        root,
+        part=part,
+        augment=augment,
+        role="teacher",
+        teacher=digest,
+        layers=layers,
+        limit_bytes=int(limit_gb * 1e9),
+    )
+
+
+def use_threads(threads: int) -> None:
+    """Compute on so many threads, and flush denormals to zero, which cost a CPU ten times as much."""
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)

@@ -1,0 +1,94 @@
+"""summary.json and the table: what each method reached, and how far it is from the student alone."""
+
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from rich.table import Table
+
+from kantor.core.files import write_json
+from kantor.study.config import Study
+from kantor.study.folder import read_result, seed_folder
+from kantor.study.methods import Method
+from kantor.study.statistics import paired_difference, t_interval
+
+
+def summarise(run: Path, config: Study, methods: list[Method], extra: dict[str, Any]) -> dict[str, Any]:
+    """Gather every finished seed's result into ``summary.json``.
+
+    Accuracies are shares in [0, 1] on the test part. ``difference`` is paired by seed with the method ``none``.
+
+    Args:
+        run: the run's folder.
+        config: its settings.
+        methods: in the table's order.
+        extra: further facts to keep (data, teachers, weights).
+    """
+    results = {m.name: _results(run, m, config.seed_list()) for m in methods}
+    alone = results.get("none", {})
+    summary: dict[str, Any] = {"methods": {}, "complete": True, **extra}
+    for method in methods:
+        found = results[method.name]
+        seeds = sorted(found)
+        summary["complete"] &= len(seeds) == len(config.seed_list())
+        if not seeds:
+            continue
+        accuracy = [found[s]["accuracy"] for s in seeds]
+        both = [s for s in seeds if s in alone] if method.name != "none" else []
+        difference = None
+        if both:
+            mean, interval = paired_difference(
+                [found[s]["accuracy"] for s in both], [alone[s]["accuracy"] for s in both]
+            )
+            difference = {"to": "none", "mean": mean, "interval": interval, "seeds": both}
+        seconds = [found[s]["seconds"] for s in seeds]
+        validation = [found[s]["validation_accuracy"] for s in seeds]
+        summary["methods"][method.name] = {
+            "seeds": seeds,
+            "accuracy": accuracy,
+            "mean": fmean(accuracy),
+            "interval": t_interval(accuracy),
+            "difference": difference,
+            "seconds": fmean(seconds),
+            "seconds_per_seed": seconds,
+            "validation_accuracy": None if None in validation else validation,
+            "weights": found[seeds[0]]["weights"],
+        }
+    write_json(run / "summary.json", summary)
+    return summary
+
+
+def table(summary: dict[str, Any]) -> Table:
+    """The summary as a table for a terminal: test accuracy in %, paired differences in points, seconds a seed."""
+    out = Table(header_style="bold")
+    for name, align in (
+        ("method", "left"),
+        ("seeds", "right"),
+        ("accuracy", "right"),
+        ("95 % interval", "right"),
+        ("to alone", "right"),
+        ("95 % interval", "right"),
+        ("seconds", "right"),
+    ):
+        out.add_column(name, justify=align, no_wrap=True)  # type: ignore[arg-type]
+    for name, row in summary["methods"].items():
+        difference = row["difference"]
+        out.add_row(
+            name,
+            str(len(row["seeds"])),
+            f"{100 * row['mean']:.2f}",
+            _interval(row["interval"], ".2f"),
+            "" if difference is None else f"{100 * difference['mean']:+.2f}",
+            "" if difference is None else _interval(difference["interval"], "+.2f"),
+            f"{row['seconds']:.1f}",
+        )
+    return out
+
+
+def _results(run: Path, method: Method, seeds: list[int]) -> dict[int, dict[str, Any]]:
+    found = {seed: read_result(seed_folder(run, method, seed)) for seed in seeds}
+    return {seed: result for seed, result in found.items() if result is not None}
+
+
+def _interval(interval: tuple[float, float] | None, form: str) -> str:
+    return "" if interval is None else " to ".join(format(100 * bound, form) for bound in interval)

@@ -1,0 +1,80 @@
+"""The settings of one training run, as the command line and YAML have them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kantor.core.errors import ConfigError
+from kantor.training.schedule import Schedule
+
+
+@dataclass(kw_only=True)
+class Training:
+    """How a student is trained.
+
+    Args:
+        epochs: passes over the training part.
+        batch_size: samples per step, over all processes.
+        optimizer: sgd (Nesterov momentum .9) or adamw.
+        lr: peak learning rate.
+        weight_decay: weight decay of the student and of the losses' own parameters.
+        schedule: learning rate over training.
+        warmup: share of training over which the learning rate rises to its peak.
+        clip: largest gradient norm; none does not clip.
+        precision: no (float32), bf16 or fp16 mixed precision.
+        augment: none, mirror (teacher outputs stay cacheable) or crop+mirror; auto mirrors colour images.
+        select: student kept at the end, that of the best validation epoch or the last; auto is best if there is
+            a validation part.
+        checkpoint_every: steps between checkpoints; 0 for one per epoch.
+        record_plans: epochs between records of the transport plan, as every=N; every=0 for none.
+        log_every: steps between lines of metrics; 0 for epochs only.
+        device: auto takes a GPU if there is one.
+    """
+
+    epochs: int = 10
+    batch_size: int = 128
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: float = 0.1
+    weight_decay: float = 5e-4
+    schedule: Schedule = "onecycle"
+    warmup: float = 0.0
+    clip: float | None = None
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    augment: Literal["auto", "none", "mirror", "crop+mirror"] = "auto"
+    select: Literal["auto", "best", "last"] = "auto"
+    checkpoint_every: int = 0
+    record_plans: str = "every=1"
+    log_every: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    def check(self) -> None:
+        """Refuse values that cannot be meant.
+
+        Raises:
+            ConfigError: names the setting and what it takes.
+        """
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is at least 1, not {getattr(self, name)}.")
+        for name in ("checkpoint_every", "log_every"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is a number of steps, 0 or more, not {getattr(self, name)}.")
+        if not self.lr > 0:
+            raise ConfigError(f"lr must be positive, not {self.lr}.")
+        if self.weight_decay < 0:
+            raise ConfigError(f"weight_decay is zero or positive, not {self.weight_decay}.")
+        if not 0 <= self.warmup < 1:
+            raise ConfigError(f"warmup is a share of training in [0, 1), not {self.warmup}.")
+        if self.clip is not None and not self.clip > 0:
+            raise ConfigError(f"clip must be positive, not {self.clip}.")
+        self.plans_every()
+
+    def plans_every(self) -> int:
+        """Epochs between records of the plan; 0 for none.
+
+        Raises:
+            ConfigError: ``record_plans`` is not of the form every=N.
+        """
+        key, _, number = self.record_plans.partition("=")
+        if key != "every" or not number.isdigit():
+            raise ConfigError(f"record_plans is every=N with N epochs (every=0 for none), not {self.record_plans!r}.")
+        return int(number)

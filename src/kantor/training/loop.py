@@ -1,0 +1,283 @@
+"""The training loop, to be read from top to bottom."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import nn
+
+from kantor.core import seeds
+from kantor.core.collectives import rank, world_size
+from kantor.core.errors import NonFiniteError
+from kantor.data import Augment, Batch, DataSet, Loader
+from kantor.objective import Objective, Result
+from kantor.training import checkpoint
+from kantor.training.checkpoint import Position
+from kantor.training.config import Training
+from kantor.training.evaluate import evaluate
+from kantor.training.metrics import MetricsLog, Stopwatch
+from kantor.training.plans import Probe, record_plans
+from kantor.training.schedule import learning_rate
+from kantor.training.stop import Interrupted, StopSignal
+
+Report = Callable[[dict[str, Any]], None]
+"""Told of progress: ``{"epoch", "epochs", "step", "steps", ...metrics}``."""
+
+
+def _unheard(event: dict[str, Any]) -> None:
+    """Nobody is watching."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished training run is judged by; kept as ``result.json``."""
+
+    accuracy: float
+    """On the test part, read once."""
+    loss: float
+    validation_accuracy: float | None
+    epoch: int
+    """The epoch whose student was kept, from 1."""
+    epochs: int
+    steps: int
+    seconds: float
+    """Of training and evaluation, those of interrupted stretches included."""
+    confusion: list[list[int]]
+
+
+def train(
+    objective: Objective,
+    data: DataSet,
+    config: Training,
+    folder: Path,
+    *,
+    seed: int,
+    run: str = "",
+    probe: Probe | None = None,
+    report: Report = _unheard,
+) -> Outcome | None:
+    """Train ``objective`` (checked, on the CPU) and leave the run in ``folder``; go on from its last checkpoint.
+
+    Args:
+        objective: student and losses, after :meth:`Objective.check`.
+        data: the training part, perhaps a validation part, and the test part, read once at the end.
+        config: settings.
+        folder: receives ``metrics.jsonl``, ``checkpoints/{last,best}.pt``, ``plans/`` and ``result.json``.
+        seed: of order, augmentation and dropout.
+        run: digest of all settings; a checkpoint of another run is refused.
+        probe: where plans are recorded.
+        report: told of progress.
+
+    Returns:
+        The outcome, on the main process; None on others.
+
+    Raises:
+        NonFiniteError: the loss is not finite; names the term and the samples. The last checkpoint stays.
+        Interrupted: SIGTERM or Ctrl-C; a checkpoint was written.
+    """
+    accelerator = Accelerator(
+        mixed_precision=config.precision,
+        cpu=config.device == "cpu",
+        # Statistics, memories and potentials are equal on all ranks by construction: nothing to broadcast.
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+    )
+    device = accelerator.device
+    objective.to(device)
+    optimizer = accelerator.prepare_optimizer(_optimizer(objective, config))
+    wrapped = accelerator.prepare_model(objective) if world_size() > 1 else _autocast(accelerator, objective)
+    loader = Loader(
+        data.train,
+        config.batch_size,
+        seed=seed,
+        augment=augmentation(config, data),
+        rank=rank(),
+        world=world_size(),
+    )
+    steps = config.epochs * loader.steps_per_epoch
+    keep_best = data.validation is not None and config.select != "last"
+    last, best = folder / "checkpoints" / "last.pt", folder / "checkpoints" / "best.pt"
+
+    position = Position()
+    resumed = checkpoint.load(last, run, device)
+    if resumed is None:
+        objective.prepare(_Moved(loader, device))
+    else:
+        position, state = resumed
+        objective.load_state_dict(state["objective"])
+        optimizer.load_state_dict(state["optimizer"])
+        if accelerator.scaler is not None:
+            accelerator.scaler.load_state_dict(state["scaler"])
+    main = accelerator.is_main_process
+    log = MetricsLog(folder / "metrics.jsonl", keep=position.metrics_bytes) if main else None
+    watch = Stopwatch(folder / "timing.jsonl")
+
+    def save_last() -> None:
+        if log is not None:
+            position.metrics_bytes = log.synced_bytes()
+            state = {"objective": objective.state_dict(), "optimizer": optimizer.state_dict()}
+            if accelerator.scaler is not None:
+                state["scaler"] = accelerator.scaler.state_dict()
+            checkpoint.save(last, position, state, run)
+            watch.lap(position.step)
+
+    def end_of_epoch() -> None:
+        """Evaluate, keep the best student, record plans. Epoch 0 is the untrained student."""
+        epoch = position.epoch
+        _same_statistics(objective.student)
+        if log is None:
+            return
+        line: dict[str, Any] = {"epoch": epoch, "step": position.step}
+        count = position.sums.pop("samples", 0.0)
+        line |= {f"train/{name}": total / count for name, total in position.sums.items()}
+        position.sums = {}
+        if data.validation is not None:
+            scores = evaluate(objective.student, data.validation, device=device)
+            line |= {"validation/accuracy": scores.accuracy, "validation/loss": scores.loss}
+            if epoch > 0 and scores.accuracy > position.best_accuracy:
+                position.best_accuracy, position.best_epoch = scores.accuracy, epoch
+                if keep_best:
+                    checkpoint.save(best, position, {"student": objective.student.state_dict()}, run)
+        if probe is not None and config.plans_every() and epoch % config.plans_every() == 0:
+            record_plans(folder / "plans" / f"epoch-{epoch:03d}.npz", objective, probe, device)
+        log.write(line)
+        report({"epochs": config.epochs, "steps": steps, **line})
+
+    objective.train()
+    with StopSignal() as stop:
+        if resumed is None:
+            end_of_epoch()
+            save_last()
+        while position.epoch < config.epochs:
+            for batch in loader.epoch(position.epoch, start=position.step_in_epoch):
+                seeds.seed_all(seed, seeds.STEP, position.step, rank())  # dropout
+                objective.progress = position.step / steps
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate(config.lr, config.schedule, objective.progress, config.warmup)
+                batch = batch.to(device)
+                result: Result = wrapped(batch)
+                values = _values(result, batch)
+                _check_finite(values, result, batch, last)
+                accelerator.backward(result.loss)
+                if config.clip is not None:
+                    accelerator.clip_grad_norm_(objective.parameters(), config.clip)
+                optimizer.step()
+                optimizer.zero_grad()
+                objective.after_step()
+
+                position.step += 1
+                position.step_in_epoch += 1
+                for name, value in {**values, "samples": 1.0}.items():
+                    position.sums[name] = position.sums.get(name, 0.0) + value * len(batch)
+                if log is not None and config.log_every and position.step % config.log_every == 0:
+                    log.write({"step": position.step, **{f"step/{name}": value for name, value in values.items()}})
+                report({"step": position.step, "steps": steps})
+                if position.step_in_epoch == loader.steps_per_epoch:
+                    break
+                stopping = stop.asked(device)
+                if stopping or (config.checkpoint_every and position.step % config.checkpoint_every == 0):
+                    save_last()
+                if stopping:
+                    raise Interrupted(
+                        f"Stopped at step {position.step} of {steps}; `kantor resume` goes on from there."
+                    )
+            position.epoch += 1
+            position.step_in_epoch = 0
+            end_of_epoch()
+            save_last()
+            if stop.asked(device) and position.epoch < config.epochs:
+                raise Interrupted(f"Stopped after epoch {position.epoch}; `kantor resume` goes on from there.")
+
+    if log is None:
+        return None
+    log.close()
+    if keep_best:
+        found = checkpoint.load(best, run, device)
+        assert found is not None
+        objective.student.load_state_dict(found[1]["student"])
+    assert data.test is not None
+    scores = evaluate(objective.student, data.test, device=device)
+    watch.lap(position.step)
+    return Outcome(
+        accuracy=scores.accuracy,
+        loss=scores.loss,
+        validation_accuracy=None if data.validation is None else position.best_accuracy,
+        epoch=position.best_epoch if keep_best else config.epochs,
+        epochs=config.epochs,
+        steps=position.step,
+        seconds=Stopwatch.total(folder / "timing.jsonl"),
+        confusion=scores.confusion,
+    )
+
+
+def augmentation(config: Training, data: DataSet) -> Augment:
+    """The augmentation that ``auto`` stands for: mirror for colour images, none for grey ones and vectors."""
+    if config.augment != "auto":
+        return Augment.named(config.augment)
+    shape = data.train.input_shapes["student"]
+    return Augment.named("mirror" if len(shape) == 3 and shape[0] == 3 else "none")
+
+
+def _optimizer(objective: Objective, config: Training) -> torch.optim.Optimizer:
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(objective.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    return torch.optim.SGD(
+        objective.parameters(), lr=config.lr, momentum=0.9, weight_decay=config.weight_decay, nesterov=True
+    )
+
+
+def _autocast(accelerator: Accelerator, objective: Objective) -> Callable[[Batch], Result]:
+    # One process needs no wrapper: the objective's forward under autocast is all there is to it.
+    def run(batch: Batch) -> Result:
+        with accelerator.autocast():
+            return objective(batch)
+
+    return run
+
+
+def _values(result: Result, batch: Batch) -> dict[str, float]:
+    """Loss, terms and accuracy of the batch, fetched in one transfer: a GPU waits once a step, not once a number."""
+    with torch.no_grad():
+        values = {"loss": result.loss, **result.terms}
+        if batch.targets is not None:
+            values["accuracy"] = (result.logits.argmax(dim=1) == batch.targets).double().mean()
+        fetched = torch.stack([value.double() for value in values.values()]).tolist()
+    return dict(zip(values, fetched, strict=True))
+
+
+def _check_finite(values: dict[str, float], result: Result, batch: Batch, last: Path) -> None:
+    if math.isfinite(values["loss"]):
+        return
+    bad = [name for name in result.terms if not math.isfinite(values[name])] or ["the weighted sum"]
+    rows = ~torch.isfinite(result.logits).all(dim=1)
+    for x in batch.inputs.values():
+        rows |= ~torch.isfinite(x.flatten(1)).all(dim=1)
+    some = bool(rows.any())
+    ids = [] if batch.ids is None else batch.ids[rows if some else torch.ones_like(rows)].tolist()
+    raise NonFiniteError(
+        f"The loss is {values['loss']}: {', '.join(bad)} is not finite, "
+        f"{'at' if some else 'somewhere among'} sample ids {ids[:16]}{' ...' if len(ids) > 16 else ''}. "
+        f"The last good checkpoint stays in {last}. Lower lr or the term's weight, or set clip."
+    )
+
+
+class _Moved:
+    """The first epoch's batches on a device, as often as asked for."""
+
+    def __init__(self, loader: Loader, device: torch.device) -> None:
+        self.loader, self.device = loader, device
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (batch.to(self.device) for batch in self.loader.epoch(0))
+
+
+def _same_statistics(student: nn.Module) -> None:
+    """Give every rank the main one's running statistics, so that what is evaluated and saved is one student."""
+    if world_size() > 1:
+        for buffer in student.buffers():
+            dist.broadcast(buffer, 0)

@@ -1,0 +1,99 @@
+"""A run that is killed anywhere and resumed ends bitwise where the uninterrupted run ends."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from runs import assert_same_student, command, distill, environment, kantor
+
+SEED = "neuron_transport@plan_momentum=0.9/seed-0"
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory) -> Path:
+    """The folder of a finished run; others beside it share its teacher and cache."""
+    runs = tmp_path_factory.mktemp("runs")
+    done = kantor(*distill("whole"), cwd=runs)
+    assert done.returncode == 0, done.stderr
+    return runs
+
+
+def kill_and_resume(runs: Path, name: str, draw: random.Random) -> int:
+    """SIGKILL the study once training passed a random step; resume it; return the step it had a checkpoint of."""
+    steps = json.loads((runs / "whole" / SEED / "result.json").read_text())["steps"]
+    until = draw.randrange(steps - 1)
+    study = subprocess.Popen(
+        command(*distill(name)), cwd=runs, env=environment(), stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    timing = runs / name / SEED / "timing.jsonl"
+    deadline = time.monotonic() + 120
+    # The timing file grows at every checkpoint: every third step, so the kill lands within the next three.
+    while time.monotonic() < deadline:
+        lines = timing.read_text().splitlines() if timing.exists() else []
+        if lines and json.loads(lines[-1])["step"] >= until - 2:
+            break
+        time.sleep(0.001)
+    time.sleep(draw.random() * 0.03)
+    os.killpg(study.pid, signal.SIGKILL)
+    study.wait()
+    assert not (runs / name / "summary.json").exists(), "the kill came after the end"
+    reached = json.loads(timing.read_text().splitlines()[-1])["step"]
+    resumed = kantor("resume", name, cwd=runs)
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same_student(runs / "whole" / SEED, runs / name / SEED)
+    return reached
+
+
+def test_two_kills(uninterrupted):
+    draw = random.Random(0)
+    for number in range(2):
+        kill_and_resume(uninterrupted, f"killed-{number}", draw)
+
+
+@pytest.mark.slow
+def test_twenty_kills(uninterrupted):
+    draw = random.Random(1)
+    reached = {kill_and_resume(uninterrupted, f"slow-{number}", draw) for number in range(20)}
+    assert len(reached) > 5, "the kills were to fall on different steps"
+
+
+def test_sigterm_saves_and_says_how_to_go_on(uninterrupted):
+    study = subprocess.Popen(
+        command(*distill("stopped", checkpoint_every="0")),
+        cwd=uninterrupted,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    timing = uninterrupted / "stopped" / SEED / "timing.jsonl"
+    while not timing.exists() and study.poll() is None:
+        time.sleep(0.001)
+    study.send_signal(signal.SIGTERM)
+    _, said = study.communicate(timeout=60)
+    assert study.returncode == 143, said
+    assert "kantor resume" in said
+    resumed = kantor("resume", "stopped", cwd=uninterrupted)
+    assert resumed.returncode == 0, resumed.stderr
+    for name in ("metrics.jsonl", "student.safetensors"):
+        ours, theirs = (uninterrupted / run / SEED / name for run in ("whole", "stopped"))
+        assert ours.read_bytes() == theirs.read_bytes(), name
+
+
+def test_the_same_command_again_changes_nothing(uninterrupted):
+    before = (uninterrupted / "whole" / SEED / "student.safetensors").stat().st_mtime_ns
+    again = kantor(*distill("whole"), cwd=uninterrupted)
+    assert again.returncode == 0, again.stderr
+    assert (uninterrupted / "whole" / SEED / "student.safetensors").stat().st_mtime_ns == before
+    assert "neuron_transport" in again.stdout
+
+
+def test_another_run_in_the_folder_is_refused(uninterrupted):
+    refused = kantor(*distill("whole", lr="0.05"), cwd=uninterrupted)
+    assert refused.returncode == 2
+    assert "differs in lr" in refused.stderr
