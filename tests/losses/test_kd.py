@@ -1,0 +1,60 @@
+import math
+
+import pytest
+import torch
+from kantor.core.errors import ConfigError, ShapeError
+from kantor.losses import KD, FitNet, kd
+
+
+def test_two_classes_in_closed_form():
+    student, teacher = torch.tensor([[0.0, 0.0]]), torch.tensor([[math.log(3.0), 0.0]])
+    expected = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
+    assert kd(student, teacher, temperature=1.0).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_gradient_keeps_its_size_for_every_temperature():
+    # For small logits the gradient tends to (s - t) / (classes * batch), whatever T: that is what T^2 is for.
+    student = (1e-3 * torch.randn(16, 10, dtype=torch.float64)).requires_grad_()
+    teacher = 1e-3 * torch.randn(16, 10, dtype=torch.float64)
+    norms = [torch.autograd.grad(kd(student, teacher, temperature=t), student)[0].norm().item() for t in (1, 4, 20)]
+    assert norms == pytest.approx([norms[0]] * 3, rel=1e-2)
+
+
+def test_zero_at_equality_and_gradcheck():
+    logits = torch.randn(5, 4, dtype=torch.float64)
+    assert kd(logits, logits).item() == pytest.approx(0, abs=1e-12)
+    assert torch.autograd.gradcheck(lambda x: kd(x, logits), (torch.randn(5, 4, dtype=torch.float64, requires_grad=True),))
+
+
+def test_other_classes_are_refused_with_both_shapes():
+    with pytest.raises(ShapeError, match=r"\(8, 10\).*\(8, 100\).*neuron_transport"):
+        KD().build((torch.Size([8, 10]),), (torch.Size([8, 100]),), 0)
+    with pytest.raises(ConfigError, match="temperature must be positive"):
+        KD(temperature=0)
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher"), [((8, 4), (8, 6)), ((8, 4, 4, 4), (8, 6, 2, 2)), ((8, 16, 4), (8, 6, 8, 8))]
+)
+def test_fitnet_projects_to_the_teacher(student, teacher):
+    loss = FitNet()
+    loss.build((torch.Size(student),), (torch.Size(teacher),), 0)
+    value = loss(torch.randn(student), torch.randn(teacher))
+    value.backward()
+    assert value.item() > 0
+    assert all(p.grad is not None for p in loss.parameters())
+
+
+def test_fitnet_learns_a_linear_image_of_the_teacher():
+    torch.manual_seed(0)
+    student = torch.randn(256, 6)
+    teacher = torch.relu(student @ torch.randn(6, 4))
+    loss = FitNet()
+    loss.build((student.shape,), (teacher.shape,), 0)
+    optimizer = torch.optim.Adam(loss.parameters(), lr=0.05)
+    first = loss(student, teacher).item()
+    for _ in range(200):
+        optimizer.zero_grad()
+        loss(student, teacher).backward()
+        optimizer.step()
+    assert loss(student, teacher).item() < 0.05 * first

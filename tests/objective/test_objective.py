@@ -1,0 +1,215 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from kantor.core.errors import ConfigError, NonFiniteError, ShapeError
+from kantor.data import Batch
+from kantor.losses import KD, FitNet, NeuronTransport
+from kantor.objective import Objective, Term, Weight
+from torch import nn
+
+
+def network(width: int, classes: int = 4) -> nn.Sequential:
+    """A user's own module, unknown to kantor."""
+    return nn.Sequential(
+        nn.Conv2d(1, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Dropout(0.1), nn.Linear(width, classes),
+    )  # fmt: skip
+
+
+def a_batch(samples: int = 16, classes: int = 4) -> Batch:
+    x = torch.rand(samples, 1, 6, 6)
+    return Batch({"student": x, "teacher": x}, torch.arange(samples) % classes, torch.arange(samples), None)
+
+
+def both() -> list[Term]:
+    return [
+        Term(KD(), student="logits", teacher="big:logits", weight=0.9),
+        Term(NeuronTransport(), student="2", teacher="big:2", weight=2.0),
+    ]
+
+
+def test_the_loss_is_the_weighted_sum_and_check_leaves_the_student_as_found():
+    student, teacher, batch = network(4), network(8), a_batch()
+    before = {key: value.clone() for key, value in student.state_dict().items()}
+    objective = Objective(student, {"big": teacher}, both(), task_weight=0.1)
+    generator = torch.get_rng_state()
+    facts = objective.check(batch, quiet=True)
+    assert all(torch.equal(before[key], value) for key, value in student.state_dict().items())
+    assert torch.equal(generator, torch.get_rng_state())
+    result = objective(batch)
+    assert list(result.terms) == ["task", "kd", "neuron_transport"]
+    expected = 0.1 * result.terms["task"] + 0.9 * result.terms["kd"] + 2.0 * result.terms["neuron_transport"]
+    torch.testing.assert_close(result.loss, expected)
+    assert sum(term.gradient_share for term in facts.terms) == pytest.approx(1)
+
+
+def test_gradient_shares_are_shares_of_norms():
+    student, batch = network(4).eval(), a_batch()
+    student[5].p = 0.0
+    objective = Objective(student, {"big": network(8)}, both(), task_weight=0.1)
+    facts = objective.check(batch, quiet=True)
+    result = objective(batch)
+    norms = []
+    for name, weight in (("task", 0.1), ("kd", 0.9), ("neuron_transport", 2.0)):
+        grads = torch.autograd.grad(
+            weight * result.terms[name], list(student.parameters()), retain_graph=True, allow_unused=True
+        )
+        norms.append(torch.cat([g.flatten() for g in grads if g is not None]).norm().item())
+    assert [term.gradient_share for term in facts.terms] == pytest.approx([n / sum(norms) for n in norms], rel=1e-4)
+
+
+def test_a_term_reaches_the_layers_before_its_own_and_none_after():
+    student, batch = network(4), a_batch()
+    objective = Objective(student, {"big": network(8)}, [Term(NeuronTransport(), "2", "2")], task_weight=0.0)
+    objective.check(batch, quiet=True)
+    objective(batch).loss.backward()
+    assert student[0].weight.grad.abs().sum() > 0
+    assert student[6].weight.grad.abs().sum() == 0
+
+
+def test_the_teacher_is_frozen_in_eval_mode_and_in_no_state():
+    student, teacher, batch = network(4), network(8), a_batch()
+    objective = Objective(student, {"big": teacher}, both())
+    objective.check(batch, quiet=True)
+    running = teacher[1].running_mean.clone()
+    objective.train()
+    teacher.train()  # what a careless user does
+    objective(batch).loss.backward()
+    assert torch.equal(running, teacher[1].running_mean)
+    assert all(p.grad is None for p in teacher.parameters())
+    ours = {id(p) for p in objective.parameters()}
+    assert not any(id(p) in ours for p in teacher.parameters())
+    assert sum(p.numel() for p in objective.parameters()) == sum(p.numel() for p in student.parameters())
+    assert len(objective.state_dict()) > len(student.state_dict())
+
+
+def test_no_hook_is_left_on_student_or_teacher():
+    student, teacher, batch = network(4), network(8), a_batch()
+    objective = Objective(student, {"big": teacher}, both())
+    objective.check(batch, quiet=True)
+    objective(batch)
+    for module in (*student.modules(), *teacher.modules()):
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+
+
+def test_losses_own_parameters_are_trained_and_do_not_touch_the_students_start():
+    batch = a_batch()
+    starts = []
+    for terms in ([], [Term(FitNet(), "2", "2")]):
+        torch.manual_seed(0)
+        student = network(4)
+        objective = Objective(student, {"big": network(8)}, terms, seed=3)
+        objective.check(batch, quiet=True)
+        starts.append(student[0].weight.detach().clone())
+        extra = sum(p.numel() for p in objective.parameters()) - sum(p.numel() for p in student.parameters())
+        assert extra == (0 if not terms else 4 * 8 + 2 * 8)
+    assert torch.equal(*starts)
+
+
+def test_layers_are_proposed_where_none_are_named(capsys):
+    import kantor
+
+    student = kantor.load("vit@dim=24@depth=2@heads=2", classes=4, input_shape=(1, 8, 8))
+    teacher = kantor.load("resnet8", classes=4, input_shape=(1, 8, 8))
+    x = torch.rand(8, 1, 8, 8)
+    objective = Objective(student, {"t": teacher}, [Term(NeuronTransport(spatial="positions"))])
+    objective.check(Batch({"student": x, "teacher": x}, torch.arange(8) % 4))
+    said = capsys.readouterr().out
+    assert "blocks.1" in said
+    assert "t:layer3" in said
+    assert "frozen, eval" in said
+    assert "% right on this batch" in said
+
+
+def test_two_teachers_each_with_its_term():
+    batch = a_batch()
+    terms = [
+        Term(NeuronTransport(), "2", "a:2", name="from a"),
+        Term(NeuronTransport(), "2", "b:2", name="from b"),
+    ]
+    objective = Objective(network(4), {"a": network(8), "b": network(6)}, terms)
+    objective.check(batch, quiet=True)
+    assert set(objective(batch).terms) == {"task", "from a", "from b"}
+
+
+def test_weights_follow_progress():
+    weight = Weight(2.0, "linear", end=1.0, warmup=0.5)
+    assert [weight.at(p) for p in (0, 0.25, 0.5, 0.75, 1)] == pytest.approx([0, 1, 2, 1.5, 1])
+    assert Weight(2.0, "cosine").at(0.5) == pytest.approx(1)
+    batch = a_batch()
+    terms = [Term(NeuronTransport(), "2", "2", weight=Weight(4.0, "linear"))]
+    student = network(4).eval()
+    objective = Objective(student, {"big": network(8)}, terms)
+    objective.check(batch, quiet=True)
+    losses = []
+    for progress in (0.0, 0.5):
+        objective.progress = progress
+        result = objective(batch)
+        losses.append((result.loss - result.terms["task"]).item() / result.terms["neuron_transport"].item())
+    assert losses == pytest.approx([4, 2], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "says"),
+    [
+        (lambda: ([Term(NeuronTransport(), "layer3", "2")], {}), ConfigError, "layer3"),
+        (lambda: ([Term(NeuronTransport(), "2", "other:2")], {}), ConfigError, "big"),
+        (lambda: ([Term(NeuronTransport(), "2", None)], {}), ConfigError, "both student and teacher"),
+        (lambda: ([Term(NeuronTransport(), ["2", "0"], ["2", "0"])], {}), ConfigError, "a term per pair"),
+        (lambda: ([Term(KD(), "logits", "logits"), Term(KD(), "logits", "logits")], {}), ConfigError, "called 'kd'"),
+        (lambda: ([Term(KD(), "logits", "2")], {}), ShapeError, r"\(16, 4\).*\(16, 8, 6, 6\)"),
+        (lambda: ([], {"task_weight": -1.0}), ConfigError, "task_weight"),
+        (lambda: ([Term(NeuronTransport(), "2", "2", weight=-1.0)], {}), ConfigError, "zero or positive"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_the_first_step(make, error, says):
+    terms, settings = make()
+    with pytest.raises(error, match=says):
+        Objective(network(4), {"big": network(8)}, terms, **settings).check(a_batch(), quiet=True)
+
+
+def test_a_teacher_of_other_classes_under_kd_says_what_can_be_used():
+    import kantor
+
+    student = kantor.load("cnn@width=8", classes=["cat", "dog"], input_shape=(1, 8, 8))
+    x = torch.rand(4, 1, 8, 8)
+    batch = Batch({"student": x, "teacher": x}, torch.tensor([0, 1, 0, 1]))
+    for classes in (["cat", "dog", "ship"], ["ship", "car"]):
+        teacher = kantor.load("cnn@width=8", classes=classes, input_shape=(1, 8, 8))
+        with pytest.raises(ConfigError, match=r"ship.*student.*cat, dog.*neuron_transport"):
+            Objective(student, {"t": teacher}, [Term(KD())]).check(batch, quiet=True)
+        Objective(student, {"t": teacher}, [Term(NeuronTransport())]).check(batch, quiet=True)
+
+
+def test_a_term_that_is_not_finite_is_named_at_step_zero():
+    student = network(4)
+    with torch.no_grad():
+        student[6].weight[0, 0] = float("nan")
+    with pytest.raises(NonFiniteError, match="Term task"):
+        Objective(student, {}, []).check(a_batch(), quiet=True)
+
+
+def test_forward_before_check_says_so():
+    with pytest.raises(ConfigError, match=r"objective\.check"):
+        Objective(network(4), {"big": network(8)}, both())(a_batch())
+
+
+def test_without_labels():
+    batch = a_batch()
+    batch = Batch(batch.inputs)
+    objective = Objective(network(4), {"big": network(8)}, [Term(NeuronTransport(), "2", "2")], task=None)
+    objective.check(batch, quiet=True)
+    assert list(objective(batch).terms) == ["neuron_transport"]
+    with pytest.raises(ConfigError, match="task=None"):
+        Objective(network(4), {}, [], task=F.cross_entropy)(batch)
+
+
+def test_under_autocast_the_value_stays_close_and_finite():
+    student, batch = network(4).eval(), a_batch()
+    objective = Objective(student, {"big": network(8)}, both())
+    objective.check(batch, quiet=True)
+    full = objective(batch).loss
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = objective(batch).loss
+    torch.testing.assert_close(half, full, rtol=0.05, atol=0.05)
