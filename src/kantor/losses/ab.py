@@ -82,15 +82,10 @@ class AB(FirstStageLoss):
             terms.append(ab(connector(as_map(s)), as_map(t), margin=self.margin) * 2.0 ** (depth - len(student)))
         return torch.stack(terms).sum()
 
-    def after_first_stage(self) -> None:
-        """The connectors have done their part unless the term stays."""
-        if not self.joint:
-            self.connectors.requires_grad_(False)
-
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
         """See :func:`ab`; zero once the first stage is done, unless ``joint``."""
         if self.prepared and not self.joint:
-            return as_stages(student)[0].new_zeros((), dtype=torch.float32)
+            return self.silence(as_stages(student))
         return self.first_stage_loss(as_stages(student), as_stages(teacher))
 
     def settings(self) -> dict[str, Any]:

@@ -36,9 +36,6 @@ class FirstStageLoss(TransferLoss):
         """Which of the loss's own parameters it trains."""
         return list(self.parameters())
 
-    def after_first_stage(self) -> None:
-        """What the end of the first stage, or a state dict saved after it, changes."""
-
     def prepare(self, batches: Iterable[tuple[Features, Features]], student: Sequence[nn.Parameter] = ()) -> None:
         """Run the first stage: one step of SGD a batch. Under several processes gradients are averaged.
 
@@ -50,8 +47,10 @@ class FirstStageLoss(TransferLoss):
         Raises:
             ConfigError: there is no batch, or the student is to be trained and no gradient reaches it.
         """
-        trained = [*self.first_stage_parameters(), *(student if self.trains_student else ())]
-        for parameter in self.first_stage_parameters():
+        own = self.first_stage_parameters()
+        trained = [*own, *(student if self.trains_student else ())]
+        frozen = [parameter for parameter in own if not parameter.requires_grad]
+        for parameter in frozen:
             parameter.requires_grad_()
         steps = 0
         with torch.enable_grad():
@@ -69,9 +68,16 @@ class FirstStageLoss(TransferLoss):
                     optimizer.step()
                     steps += 1
             optimizer.zero_grad()
+        for parameter in frozen:
+            parameter.requires_grad_(False)
         if not steps:
             raise ConfigError(f"{self.name} has a stage before training, but it was given no batch.")
-        self.set_extra_state(torch.tensor(True))
+        self.prepared = True
+
+    def silence(self, student: tuple[Tensor, ...]) -> Tensor:
+        """Zero, for a loss that is done; with zero gradients, as data-parallel wrappers want all parameters in use."""
+        zero = student[0].new_zeros((), dtype=torch.float32)
+        return sum((0.0 * p.sum() for p in self.parameters() if p.requires_grad), start=zero)
 
     def get_extra_state(self) -> Tensor:
         """Whether the first stage is done, as a tensor so that every format can hold it."""
@@ -80,8 +86,6 @@ class FirstStageLoss(TransferLoss):
     def set_extra_state(self, state: Tensor) -> None:
         """Take up what was saved."""
         self.prepared = bool(state)
-        if self.prepared:
-            self.after_first_stage()
 
     def settings(self) -> dict[str, Any]:
         """How long the first stage is, and its SGD's settings."""

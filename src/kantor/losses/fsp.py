@@ -75,7 +75,7 @@ class FSP(FirstStageLoss):
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
         """See :func:`fsp`; zero once the first stage is done, unless ``joint``."""
         if self.prepared and not self.joint:
-            return as_stages(student)[0].new_zeros((), dtype=torch.float32)
+            return self.silence(as_stages(student))
         return fsp(as_stages(student), as_stages(teacher))
 
     def settings(self) -> dict[str, Any]:

@@ -83,11 +83,6 @@ class FT(FirstStageLoss):
         t = as_map(teacher[0].detach())
         return F.mse_loss(self.decoder(self.encoder(t)), t)
 
-    def after_first_stage(self) -> None:
-        """The paraphraser stays as it is."""
-        self.encoder.requires_grad_(False)
-        self.decoder.requires_grad_(False)
-
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
         """See :func:`ft`."""
         s, t = single(student), single(teacher)
