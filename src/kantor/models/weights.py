@@ -50,7 +50,8 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     """
     # Tied weights share memory, which safetensors refuses; each gets its own copy and loads back into the shared one.
     own = {key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}
-    write_bytes(path, save(own, metadata={_KEY: json.dumps(dict(metadata), allow_nan=False), "format": "pt"}))
+    # One key alone: safetensors writes several in no fixed order, and the same student must give the same bytes.
+    write_bytes(path, save(own, metadata={_KEY: json.dumps(dict(metadata), allow_nan=False)}))
 
 
 def fit_weights(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
