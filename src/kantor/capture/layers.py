@@ -27,6 +27,7 @@ class Layer:
         kind: ``vector``, ``map`` or ``tokens``.
         depth: share of the network's leaf modules that have run when it returns, in (0, 1].
         leaves: leaf modules inside it; 0 where it is one itself.
+        parameters: numbers to be learnt inside it.
     """
 
     path: str
@@ -34,6 +35,7 @@ class Layer:
     kind: Kind
     depth: float
     leaves: int
+    parameters: int
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -78,13 +80,14 @@ def candidates(network: nn.Module, example: Float[Tensor, "batch ..."]) -> list[
         def hook(module: nn.Module, args: Any, output: Any) -> None:  # noqa: ARG001
             nonlocal runs
             leaves = sum(next(inner.children(), None) is None for inner in module.modules() if inner is not module)
+            parameters = sum(parameter.numel() for parameter in module.parameters())
             runs += leaves == 0
             try:
                 x = as_features(tensor_of(output, path), path, image=image, batch=len(example))
             except ShapeError:
                 return
             found.pop(path, None)
-            found[path] = Layer(path, tuple(x.shape[1:]), _KINDS[x.ndim - 1], float(runs), leaves)
+            found[path] = Layer(path, tuple(x.shape[1:]), _KINDS[x.ndim - 1], float(runs), leaves, parameters)
 
         return hook
 

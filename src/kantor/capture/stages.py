@@ -47,10 +47,10 @@ def _by_resolution(layers: list[Layer]) -> list[Layer]:
     for layer in layers:
         if layer.grid not in ends or layer.leaves >= ends[layer.grid].leaves:
             ends[layer.grid] = layer
-    # A single cell is what pooling and squeeze-and-excitation leave; it is a stage only if little else is.
-    several = [layer for grid, layer in ends.items() if grid != (1, 1)]
+    # What leaves a single cell is a pooling, unless it learns: then it may be the last stage of a small image.
+    several = [layer for layer in ends.values() if layer.parameters or layer.cells > 1]
     found: list[Layer] = []
-    for layer in sorted(several if len(several) > 1 else ends.values(), key=lambda layer: layer.depth):
+    for layer in sorted(several, key=lambda layer: layer.depth):
         if not found or layer.cells < found[-1].cells:
             found.append(layer)
     has_stem = len(found) > 2 and 3 * found[0].leaves < min(layer.leaves for layer in found[1:])

@@ -66,7 +66,7 @@ class TeacherCache:
         role: str,
         teacher: str,
         layers: Mapping[str, LayerSpec],
-        limit_bytes: float,
+        limit_bytes: float | int,
     ) -> "TeacherCache":
         """What is kept under ``folder`` of these outputs, verified against its checksums.
 
@@ -248,5 +248,5 @@ class TeacherCache:
         return "; ".join(f"{name}: {reason}" for name, reason in self.missing.items())
 
 
-def _gb(size: float) -> str:
+def _gb(size: float | int) -> str:
     return f"{size / 1e9:.3g} GB" if size >= 1e7 else f"{size / 1e6:.3g} MB"

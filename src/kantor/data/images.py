@@ -73,7 +73,7 @@ def load_images(
         return _load(parts, replace(form, channels=3), skip_corrupt, progress)
 
 
-def resize(images: Shaped[Tensor, "n c h w"], size: int | None) -> Shaped[Tensor, "n c size size"]:
+def resize(images: Shaped[Tensor, "n c h w"], size: int | None) -> Shaped[Tensor, "n c _ _"]:
     """Decoded images, cut to a centred square and resized (bilinear, antialiased), in their own type.
 
     Raises:
@@ -155,7 +155,7 @@ def _decode(
     *,
     tell: Callable[[int], None] | None = None,
     digest: bool = False,
-) -> tuple[dict[int, str], UInt8[np.ndarray, "n 16"]]:
+) -> tuple[dict[int, str], UInt8[np.ndarray, "digested 16"]]:
     """Decode ``rows`` in chunks; returns {position: file and reason} of the corrupt ones, and a digest of each."""
     bad: dict[int, str] = {}
     digests = np.zeros((len(rows) if digest else 0, 16), dtype=np.uint8)

@@ -74,10 +74,6 @@ class Loader:
             return np.arange(len(self.part))
         return np.argsort(hash64(self.seed, ORDER, epoch, self.part.ids), kind="stable").astype(np.int64)
 
-    def rows(self, epoch: int, step: int) -> Int64[np.ndarray, " batch"]:
-        """Positions in the part of this process's share of one global batch."""
-        return self._share(self.order(epoch), step)
-
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch ``epoch`` from step ``start`` on: the ones the whole epoch would give there."""
         order = self.order(epoch)

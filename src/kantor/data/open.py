@@ -24,7 +24,7 @@ def open_data(
     *,
     image_size: int | None = None,
     train_limit: int | None = None,
-    validation: float = 0.1,
+    validation: float | int = 0.1,
     skip_corrupt: bool = False,
     views: Mapping[str, str] | None = None,
     label: str | None = None,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
@@ -10,6 +10,7 @@ from jaxtyping import Int64
 from kantor.data.store import Store
 
 
+@runtime_checkable
 class Encoded(Protocol):
     """Compressed images by position."""
 

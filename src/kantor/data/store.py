@@ -1,7 +1,7 @@
 """Where decoded samples live: in memory, or behind a decoder that is called for each batch."""
 
 import hashlib
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from jaxtyping import Float32, Int64, Shaped
 from torch import Tensor
 
 
+@runtime_checkable
 class Store(Protocol):
     """Samples by position."""
 

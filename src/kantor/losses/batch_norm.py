@@ -1,0 +1,35 @@
+"""Batch norm for the small networks inside losses: by the statistics of the global batch, and without state."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kantor.core.collectives import sum_over_ranks, world_size
+
+_EPS = 1e-5
+
+
+class BatchNorm(nn.Module):
+    """``(x - mean) / sqrt(variance + 1e-5) * weight + bias``, mean and variance over the global batch and positions.
+
+    What ``nn.BatchNorm2d`` computes in training on one process. A loss is never evaluated on a single sample, so no
+    running averages are kept: looking at a value changes nothing, and the number of processes does not matter.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch channels h w"]:
+        """Normalise every channel."""
+        ranks = world_size()
+        if ranks == 1:
+            return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=_EPS)
+        wide = x if x.dtype == torch.float64 else x.float()
+        mean = sum_over_ranks(wide.mean((0, 2, 3))) / ranks
+        centred = wide - mean[:, None, None]
+        variance = sum_over_ranks(centred.square().mean((0, 2, 3))) / ranks
+        scale = self.weight * (variance + _EPS).rsqrt()
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)

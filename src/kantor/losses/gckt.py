@@ -1,0 +1,185 @@
+"""GCKT: WCoRD's global contrastive transfer, the dual form of a Wasserstein distance (arXiv 2012.08674, eq. 10-11)."""
+
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from kantor.core.collectives import rank, sum_over_ranks, world_size
+from kantor.core.errors import ConfigError
+from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.critic import Critic
+from kantor.losses.draws import Draws
+from kantor.losses.embed import DIM, Embed, pooled_width
+from kantor.losses.memory import FeatureMemory
+from kantor.losses.stages import single
+
+
+def gckt(
+    positive: Float[Tensor, " batch"],
+    negative: Float[Tensor, "batch negatives"],
+    kept: Bool[Tensor, "batch negatives"] | None = None,
+    *,
+    negative_weight: float = 1.0,
+) -> Float[Tensor, ""]:
+    """``-(mean g(positive pairs) - negative_weight * mean g(negative pairs))``, of critic scores.
+
+    The paper maximises ``E_pos[g] - M E_neg[g]`` over student and critic with M > 1 negatives; here it is minimised,
+    and M is 1 by default: with another weight a constant added to g changes the value, which a critic can exploit
+    (ours has no last bias, so that it can do so only through its ReLU).
+
+    Args:
+        positive: scores of (teacher, student) pairs of the same sample.
+        negative: scores of pairs of different samples.
+        kept: which of the negatives count; all where left out.
+        negative_weight: the paper's M.
+
+    Returns:
+        In [-sqrt(8), sqrt(8)] for embeddings of length 1 and a negative weight of 1. Of the global batch.
+    """
+    counted = torch.ones_like(negative) if kept is None else kept.to(negative.dtype).expand_as(negative)
+    sums = sum_over_ranks(torch.stack([positive.sum(), (negative * counted).sum()]))
+    counts = sum_over_ranks(torch.stack([torch.ones_like(positive).sum(), counted.sum()]))
+    means = sums / counts.clamp_min(1.0)
+    return negative_weight * means[1] - means[0]
+
+
+class GCKT(TransferLoss):
+    """:func:`gckt` of learned embeddings of both layers, with negatives from a memory of every training sample.
+
+    Both layers are embedded in 128 numbers of length 1 (:class:`~kantor.losses.embed.Embed`) and scored in pairs by a
+    1-Lipschitz critic (:class:`~kantor.losses.critic.Critic`). Student, embeddings and critic minimise the same
+    scalar. A student's sample meets teacher embeddings of other samples, a teacher's sample student embeddings, and
+    the mean is over both kinds. The negatives of a batch are ids drawn once for all its samples, among the samples
+    seen so far; a sample's own id is left out. In the very first step the batch's other samples stand in for them.
+
+    The paper's main text gives neither critic nor embedding, number of negatives or momentum: these are ours, or
+    those of CRD's public code, on which the authors built.
+
+    Memory: ``2 x samples x 128`` floats (51 MB for 50,000 samples), and ``batch x negatives x 128`` a side and step.
+
+    Args:
+        negatives: ids drawn for a batch.
+        negatives_per_anchor: instead, ids drawn for each sample of the batch, as in CRD; dearer by the batch size.
+        negative_weight: see :func:`gckt`.
+        momentum: of the memory.
+        dim: numbers per embedding.
+        hidden: units of the critic.
+
+    Raises:
+        ConfigError: a setting is out of range.
+    """
+
+    name: ClassVar = "gckt"
+    paper: ClassVar = "arXiv 2012.08674"
+    default_weight: ClassVar = 0.8
+    reads: ClassVar = "penultimate"
+    needs_ids: ClassVar = True
+    pooled = True
+
+    def __init__(
+        self,
+        negatives: int = 256,
+        negatives_per_anchor: int | None = None,
+        negative_weight: float = 1.0,
+        momentum: float = 0.5,
+        dim: int = DIM,
+        hidden: int = 128,
+    ) -> None:
+        super().__init__()
+        for setting, value in (("negatives", negatives), ("dim", dim), ("hidden", hidden)):
+            if value < 1:
+                raise ConfigError(f"{self.name}: {setting} must be positive, not {value}.")
+        if negatives_per_anchor is not None and negatives_per_anchor < 1:
+            raise ConfigError(f"{self.name}: negatives_per_anchor must be positive, not {negatives_per_anchor}.")
+        if not negative_weight > 0:
+            raise ConfigError(f"{self.name}: negative_weight must be positive, not {negative_weight}.")
+        if not 0 <= momentum < 1:
+            raise ConfigError(f"{self.name}: momentum is in [0, 1), not {momentum}.")
+        self.negatives = negatives
+        self.negatives_per_anchor = negatives_per_anchor
+        self.negative_weight = negative_weight
+        self.momentum = momentum
+        self.dim = dim
+        self.hidden = hidden
+
+    def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:
+        """Make embeddings, critic and memory.
+
+        Raises:
+            ConfigError: there are no ids.
+            ShapeError: a layer's output has no rows to embed.
+        """
+        (s,), (t,) = student_shapes, teacher_shapes
+        self.student_embedding = Embed(pooled_width(s, self.name), self.dim)
+        self.teacher_embedding = Embed(pooled_width(t, self.name), self.dim)
+        self.critic = Critic(self.dim, self.hidden)
+        self.memory = FeatureMemory(samples, self.dim, self.momentum, who=self.name)
+        self.draws = Draws()
+
+    def embed(
+        self, student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."]
+    ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch dim"]]:
+        """Both layers' outputs on the unit sphere. The teacher's output is detached, not its embedding."""
+        return self.student_embedding(student), self.teacher_embedding(teacher.detach())
+
+    def contrast(
+        self, student: Float[Tensor, "batch dim"], teacher: Float[Tensor, "batch dim"], ids: Int[Tensor, " batch"]
+    ) -> Float[Tensor, ""]:
+        """:func:`gckt` of embeddings, against the memory."""
+        seen_ids, seen_student, seen_teacher = self.memory.hold(ids, student, teacher)
+        drawn = self._draw(ids.shape[0])
+        if drawn is None:
+            drawn = seen_ids.unsqueeze(0)
+            other_student, other_teacher = seen_student.unsqueeze(0), seen_teacher.unsqueeze(0)
+        else:
+            other_student, other_teacher = self.memory.student[drawn], self.memory.teacher[drawn]
+        score = self.critic.normalised()
+        negative = torch.cat(
+            [score(other_teacher, student.unsqueeze(1)), score(teacher.unsqueeze(1), other_student)], dim=1
+        )
+        kept = torch.ne(drawn, ids.unsqueeze(1)).repeat(1, 2)
+        return gckt(score(teacher, student), negative, kept, negative_weight=self.negative_weight)
+
+    def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
+        """See :func:`gckt`.
+
+        Raises:
+            ConfigError: no ids are given.
+        """
+        return self.contrast(*self.embed(single(student), single(teacher)), self.checked(ids))
+
+    def checked(self, ids: Int[Tensor, " batch"] | None) -> Int[Tensor, " batch"]:
+        """The ids, or an error that says they are missing."""
+        if ids is None:
+            raise ConfigError(f"{self.name} finds its memory by sample id, and the batch has no ids.")
+        return ids
+
+    def after_step(self) -> None:
+        """Commit the batch's embeddings, and go on to the next draw."""
+        self.memory.commit()
+        self.draws.advance()
+
+    def settings(self) -> dict[str, Any]:
+        """Negatives, their weight, momentum and sizes."""
+        return {
+            "negatives": self.negatives,
+            "negatives_per_anchor": self.negatives_per_anchor,
+            "negative_weight": self.negative_weight,
+            "momentum": self.momentum,
+            "dim": self.dim,
+            "hidden": self.hidden,
+        }
+
+    def _draw(self, anchors: int) -> Int[Tensor, "anchors_or_1 negatives"] | None:
+        seen = self.memory.seen.nonzero().squeeze(1)
+        if seen.numel() == 0:
+            return None
+        if self.negatives_per_anchor is None:
+            shape, mine = (1, self.negatives), slice(None)
+        else:
+            # Drawn for the global batch, whose samples are dealt to the processes in turn.
+            shape, mine = (anchors * world_size(), self.negatives_per_anchor), slice(rank(), None, world_size())
+        uniform = torch.rand(shape, generator=self.draws.generator(), dtype=torch.float64)[mine]
+        return seen[(uniform * seen.numel()).long().to(seen.device)]

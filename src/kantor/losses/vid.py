@@ -1,0 +1,87 @@
+"""VID: a Gaussian model of the teacher's map given the student's (Ahn et al., arXiv 1904.05835)."""
+
+import math
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kantor.core.errors import ConfigError
+from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.features import common_grid
+from kantor.losses.precision import full_precision
+from kantor.losses.stages import as_stages, paired_maps
+
+
+@full_precision
+def vid(
+    mean: Float[Tensor, "batch channels h w"],
+    teacher: Float[Tensor, "batch channels h w"],
+    variance: Float[Tensor, " channels"],
+) -> Float[Tensor, ""]:
+    """``mean over everything of ((teacher - mean)^2 / variance + log variance) / 2``.
+
+    The negative log-likelihood of the teacher's map under a Gaussian with one learned variance a channel, without
+    its constant: an upper bound on minus the mutual information, up to the teacher's entropy.
+
+    Args:
+        mean: the teacher's map as predicted from the student's.
+        teacher: the teacher's map.
+        variance: positive.
+    """
+    v = variance.view(1, -1, 1, 1)
+    return 0.5 * ((teacher - mean).pow(2) / v + v.log()).mean()
+
+
+class VID(TransferLoss):
+    """:func:`vid` summed over the stages with weight 1.
+
+    The mean comes from three 1x1 convolutions without bias and ReLU between them, the student's channels to the
+    teacher's, as in RepDistiller and mdistiller. The variance is ``softplus(s) + 1e-5``, s a parameter per channel
+    that starts at variance 5. mdistiller never gives s to the optimiser; RepDistiller and the paper do, and so does
+    this. The finer map is averaged to the coarser grid.
+    """
+
+    name: ClassVar = "vid"
+    paper: ClassVar = "arXiv 1904.05835"
+    default_weight: ClassVar = 1.0
+    reads: ClassVar = "stages"
+
+    def __init__(self, initial_variance: float = 5.0, floor: float = 1e-5) -> None:
+        super().__init__()
+        if not initial_variance > floor > 0:
+            raise ConfigError(f"vid: needs initial_variance > floor > 0, not {initial_variance} and {floor}.")
+        self.initial_variance, self.floor = initial_variance, floor
+
+    def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
+        """Make a regressor and a variance for every stage."""
+        pairs = paired_maps(self.name, student_shapes, teacher_shapes)
+        self.regressors = nn.ModuleList(_regressor(s[1], t[1]) for s, t in pairs)
+        start = math.log(math.expm1(self.initial_variance - self.floor))
+        self.scales = nn.ParameterList(nn.Parameter(torch.full((t[1],), start)) for _, t in pairs)
+
+    def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
+        """See :func:`vid`."""
+        terms = []
+        for s, t, regressor, scale in zip(
+            as_stages(student), as_stages(teacher), self.regressors, self.scales, strict=True
+        ):
+            s_map, t_map = common_grid(s, t)
+            terms.append(vid(regressor(s_map), t_map, F.softplus(scale) + self.floor))
+        return torch.stack(terms).sum()
+
+    def settings(self) -> dict[str, Any]:
+        """Where the variance starts, and its floor."""
+        return {"initial_variance": self.initial_variance, "floor": self.floor}
+
+
+def _regressor(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 1, bias=False),
+        nn.ReLU(),
+        nn.Conv2d(outputs, outputs, 1, bias=False),
+        nn.ReLU(),
+        nn.Conv2d(outputs, outputs, 1, bias=False),
+    )

@@ -1,0 +1,92 @@
+"""WCoRD: Wasserstein contrastive representation distillation, both forms (Chen et al., CVPR 2021, arXiv 2012.08674)."""
+
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from kantor.core.errors import ConfigError
+from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.embed import DIM
+from kantor.losses.gckt import GCKT
+from kantor.losses.lckt import transported
+from kantor.losses.stages import single
+
+
+class WCoRD(TransferLoss):
+    """``gckt_weight * gckt + lckt_weight * lckt`` at the penultimate layer, to add to the task loss with weight 1.
+
+    The paper's total (eq. 14) is ``CE - .8 L_GCKT + .05 L_LCKT`` with L_GCKT maximised; for privileged information it
+    takes 1 and .07. Widths and tasks may differ: both layers are embedded in 128 numbers, and no class set is assumed.
+    Both forms see the same embeddings. The primal form holds the teacher's fixed (in the paper it trains the student
+    alone), so that it pulls the student's samples to the teacher's and does not shrink the two together.
+
+    Args:
+        gckt_weight: weight of :func:`~kantor.losses.gckt.gckt`.
+        lckt_weight: weight of :func:`~kantor.losses.lckt.lckt`.
+        negatives, negatives_per_anchor, negative_weight, momentum, dim, hidden: see :class:`~kantor.losses.gckt.GCKT`.
+        beta, steps, per_rank: see :class:`~kantor.losses.lckt.LCKT`.
+
+    Raises:
+        ConfigError: a setting is out of range.
+    """
+
+    name: ClassVar = "wcord"
+    paper: ClassVar = "arXiv 2012.08674"
+    default_weight: ClassVar = 1.0
+    reads: ClassVar = "penultimate"
+    needs_ids: ClassVar = True
+    pooled = True
+
+    def __init__(
+        self,
+        gckt_weight: float = 0.8,
+        lckt_weight: float = 0.05,
+        negatives: int = 256,
+        negatives_per_anchor: int | None = None,
+        negative_weight: float = 1.0,
+        momentum: float = 0.5,
+        dim: int = DIM,
+        hidden: int = 128,
+        beta: float = 0.5,
+        steps: int = 50,
+        per_rank: bool = False,
+    ) -> None:
+        super().__init__()
+        if not (gckt_weight > 0 and lckt_weight > 0):
+            raise ConfigError(
+                f"wcord: both weights must be positive, not {gckt_weight} and {lckt_weight}. "
+                "gckt and lckt alone are methods of their own."
+            )
+        if not (beta > 0 and steps >= 1):
+            raise ConfigError(f"wcord: beta and steps must be positive, not {beta} and {steps}.")
+        self.gckt_weight = gckt_weight
+        self.lckt_weight = lckt_weight
+        self.beta = beta
+        self.steps = steps
+        self.per_rank = per_rank
+        self.dual = GCKT(negatives, negatives_per_anchor, negative_weight, momentum, dim, hidden)
+
+    def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:
+        """Make embeddings, critic and memory: those of :class:`~kantor.losses.gckt.GCKT`."""
+        self.dual.build(student_shapes, teacher_shapes, samples)
+
+    def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
+        """The weighted sum of :func:`~kantor.losses.gckt.gckt` and :func:`~kantor.losses.lckt.lckt`."""
+        s, t = self.dual.embed(single(student), single(teacher))
+        primal = transported(s, t, self.beta, self.steps, self.per_rank)
+        return self.gckt_weight * self.dual.contrast(s, t, self.dual.checked(ids)) + self.lckt_weight * primal
+
+    def after_step(self) -> None:
+        """Commit what the dual form keeps."""
+        self.dual.after_step()
+
+    def settings(self) -> dict[str, Any]:
+        """Both weights, and the settings of both forms."""
+        return {
+            "gckt_weight": self.gckt_weight,
+            "lckt_weight": self.lckt_weight,
+            **self.dual.settings(),
+            "beta": self.beta,
+            "steps": self.steps,
+            "per_rank": self.per_rank,
+        }

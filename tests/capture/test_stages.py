@@ -1,0 +1,52 @@
+import pytest
+import torch
+from torch import nn
+
+from kantor.capture import stages
+from kantor.core.errors import ConfigError
+from kantor.models import load
+
+IMAGE = torch.rand(1, 3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("resnet20", ["layer1", "layer2", "layer3"]),
+        ("cnn", ["layer1", "layer2", "layer3"]),
+        ("vit@depth=8", ["blocks.1", "blocks.3", "blocks.5", "blocks.7"]),
+        ("vit@depth=2", ["blocks.0", "blocks.1"]),
+        ("mlp@normalise=none@depth=3", ["layers.0", "layers.1", "layers.2"]),
+    ],
+)
+def test_stages_of_the_built_ins(name, expected):
+    assert [layer.path for layer in stages(load(name, classes=4), IMAGE)] == expected
+
+
+def test_a_network_of_leaves_ends_a_stage_before_each_pooling():
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(16, 2),
+    )  # fmt: skip
+    assert [layer.path for layer in stages(network, IMAGE)] == ["1", "4"]
+
+
+def test_a_stem_is_no_stage():
+    def stage(channels_in, channels_out, convolutions):
+        convs = [nn.Conv2d(channels_out, channels_out, 3, padding=1) for _ in range(convolutions)]
+        return nn.Sequential(nn.Conv2d(channels_in, channels_out, 3, stride=2, padding=1), *convs)
+
+    network = nn.Sequential()
+    for name, module in {"stem": stage(3, 4, 0), "one": stage(4, 8, 4), "two": stage(8, 8, 4)}.items():
+        network.add_module(name, module)
+    assert [layer.path for layer in stages(network, IMAGE)] == ["one", "two"]
+
+
+def test_nothing_to_read():
+    class Odd(nn.Module):
+        def forward(self, x):
+            return x
+
+    with pytest.raises(ConfigError, match="No layer"):
+        stages(Odd(), IMAGE)

@@ -1,0 +1,139 @@
+import numpy as np
+import pytest
+import torch
+
+from kantor.core.errors import ConfigError, DataError
+from kantor.data import open_data
+
+RNG = np.random.default_rng(0)
+LABELS = np.arange(50) % 5
+
+
+@pytest.fixture
+def save(tmp_path):
+    def save(**arrays):
+        np.savez(tmp_path / "set.npz", **arrays)
+        return tmp_path / "set.npz"
+
+    return save
+
+
+def vectors(n=50, d=4):
+    return RNG.normal(0, 100, (n, d))
+
+
+def test_views_by_role_are_rows_of_one_instance(save):
+    a, b = vectors(), vectors(d=7)
+    data = open_data(save(a=a, b=b, label=LABELS), views={"student": "a", "teacher": "b"})
+    part = data.train
+    read = part.read(np.arange(len(part)))
+    assert torch.equal(read["student"], torch.from_numpy(a[part.ids].astype(np.float32)))
+    assert torch.equal(read["teacher"], torch.from_numpy(b[part.ids].astype(np.float32)))
+    assert part.input_shapes == {"student": (4,), "teacher": (7,)}
+    assert (part.targets == LABELS[part.ids]).all()
+    assert data.test is not None and len(data.test) == 20 and "40%" in data.facts()["test"]
+    parts = [data.train, data.validation, data.test]
+    assert sorted(np.concatenate([p.ids for p in parts if p is not None]).tolist()) == list(range(50))
+
+
+def test_one_array_goes_to_both_roles(save):
+    part = open_data(save(x=vectors(), y=LABELS)).train
+    read = part.read(np.arange(3))
+    assert read["student"] is read["teacher"]
+
+
+def test_several_views_and_no_choice_lists_them(save):
+    path = save(a=vectors(), b=vectors(d=7), label=LABELS)
+    with pytest.raises(ConfigError, match=r"several views: a \[4\], b \[7\].*--views"):
+        open_data(path)
+    with pytest.raises(ConfigError, match=r"none for the teacher\. There are: a, b"):
+        open_data(path, views={"student": "a"})
+    with pytest.raises(ConfigError, match="no view 'c', asked for the teacher"):
+        open_data(path, views={"student": "a", "teacher": "c"})
+
+
+@pytest.mark.parametrize("shape", [(50, 6, 5), (50, 6, 5, 1), (50, 1, 6, 5)])
+def test_images_are_scaled_and_channels_first(save, shape):
+    pixels = RNG.integers(0, 256, shape, dtype=np.uint8)
+    part = open_data(save(images=pixels, label=LABELS)).train
+    expected = pixels.reshape(50, 1, 6, 5)[part.ids].astype(np.float32) / 255
+    assert np.array_equal(part.read(np.arange(len(part)))["student"].numpy(), expected)
+    as_float = open_data(save(images=pixels.astype(np.float64) / 255, label=LABELS), image_size=3).train
+    assert as_float.input_shapes["student"] == (1, 3, 3)
+
+
+def test_parts_by_index_arrays(save):
+    x = vectors()
+    test, held = np.arange(40, 50)[::-1], np.arange(30, 40)
+    data = open_data(save(x=x, label=LABELS, test_index=test, validation=held))
+    assert data.test is not None and data.test.ids.tolist() == list(range(40, 50))
+    assert data.validation is not None and data.validation.ids.tolist() == held.tolist()
+    assert data.train.ids.tolist() == list(range(30)) and data.train.samples == 50
+    mask = np.arange(50) < 45
+    masked = open_data(save(x=x, label=LABELS, train=mask, test=~mask), validation=0.0)
+    assert masked.test is not None and len(masked.test) == 5 and len(masked.train) == 45
+    with pytest.raises(DataError, match="row 7 is in more than one part"):
+        open_data(save(x=x, label=LABELS, train=np.arange(8), test=np.arange(7, 50)))
+    with pytest.raises(DataError, match="'test' names rows outside 0 to 49"):
+        open_data(save(x=x, label=LABELS, test=np.array([50])))
+
+
+@pytest.mark.parametrize("name", ["{}_{}", "{1}_{0}"])
+def test_parts_by_named_arrays(save, name):
+    arrays = {
+        name.format(what, part): values
+        for part, n in (("train", 30), ("test", 20))
+        for what, values in (("x", vectors(n)), ("label", (np.arange(n) % 5)[:, None]))
+    }
+    data = open_data(save(**arrays), validation=0.0)
+    assert data.test is not None and (len(data.train), len(data.test)) == (30, 20)
+    assert data.train.samples == 30
+
+
+def test_class_names_and_text_labels(save):
+    named = open_data(save(x=vectors(), label=LABELS, class_names=np.array(list("abcde"))))
+    assert named.classes == list("abcde")
+    text = open_data(save(x=vectors(), label=np.array(list("edcba") * 10), words=np.array(["w"] * 50)))
+    assert text.classes == list("abcde") and text.facts()["ignored_arrays"] == ["words"]
+    assert (text.train.targets == 4 - text.train.ids % 5).all()
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": vectors()}, "no array of labels.*It has: x.*--label"),
+        ({"x": vectors(49), "label": LABELS}, "'x' has 49 rows for train and the labels have 50"),
+        ({"x": np.full((50, 2), np.nan), "label": LABELS}, "row 0 holds a value that is not finite .50 such"),
+        ({"x": vectors(), "label": LABELS - 1}, "row 0: label -1 is out of range"),
+        ({"x": vectors(), "label": LABELS + 0.5}, "label 0.5 is no class number"),
+        ({"x": vectors(), "label": LABELS * 1000}, "labels go up to 4000 with 50 samples"),
+        ({"x": vectors(), "label": np.stack([LABELS] * 2, 1)}, r"labels 'label' have shape \[50, 2\]"),
+        ({"x": RNG.random((50, 4, 4)) * 255, "label": LABELS}, "pixels run from .* give uint8"),
+        ({"x": RNG.random((50, 2, 3, 4)), "label": LABELS}, "neither a vector nor an image"),
+        ({"label": LABELS, "n": LABELS}, "no array of 50 rows that could be a view"),
+        ({"x_test": vectors(), "label_test": LABELS}, "none for train"),
+        ({"x": np.array([object()] * 50), "label": LABELS}, "pickled objects"),
+    ],
+)
+def test_bad_arrays(save, arrays, message):
+    with pytest.raises(DataError, match=message):
+        open_data(save(**arrays))
+
+
+def test_bad_files(tmp_path, save):
+    path = save(x=vectors(), label=LABELS)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataError, match="cannot be read as an npz"):
+        open_data(path)
+    with pytest.raises(ConfigError, match="--image-size is for images"):
+        open_data(save(x=vectors(), label=LABELS), image_size=8)
+
+
+def test_handwritten_views(shared_data):
+    path = shared_data / "handwritten_views" / "handwritten_views.npz"
+    data = open_data(path, views={"student": "view5", "teacher": "view0"}, validation=1 / 6)
+    assert [len(data.part(name)) for name in ("train", "validation", "test")] == [1000, 200, 800]
+    assert np.bincount(data.train.targets).tolist() == [100] * 10
+    assert data.train.input_shapes == {"student": (6,), "teacher": (240,)}
+    with pytest.raises(DataError, match="no array of labels"):
+        open_data(shared_data / "glove" / "glove_twitter_25d.npz")

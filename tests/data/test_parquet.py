@@ -1,0 +1,128 @@
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from kantor.core.errors import DataError
+from kantor.data import open_data
+
+
+@pytest.fixture
+def write(tmp_path, image_bytes):
+    def write(name="train.parquet", n=12, *, names=("cat", "dog"), labels=None, plain=False, first=0, label="label"):
+        content = [image_bytes(first + i) for i in range(n)]
+        labels = [i % 2 for i in range(n)] if labels is None else labels
+        images = content if plain else [{"bytes": c, "path": f"{i}.png"} for i, c in enumerate(content)]
+        table = pa.table({"image": pa.array(images), label: pa.array(labels)})
+        if names is not None:
+            features = {"image": {"_type": "Image"}, label: {"names": list(names), "_type": "ClassLabel"}}
+            table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+        path = tmp_path / "set" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, path, row_group_size=5)
+        return tmp_path / "set"
+
+    return write
+
+
+def test_names_parts_and_pixels(write):
+    write("test.parquet", 6, first=50)
+    data = open_data(write(), validation=0.0)
+    assert data.classes == ["cat", "dog"]
+    assert data.test is not None and len(data.train) == 12 and len(data.test) == 6
+    plain = open_data(write(plain=True, names=None), validation=0.0)
+    assert plain.classes == ["0", "1"]
+    assert plain.train.fingerprint == data.train.fingerprint
+    assert data.facts()["files"] == {"train": ["train.parquet"], "test": ["test.parquet"]}
+
+
+def test_a_limit_reads_the_same_samples(write):
+    write("test.parquet", 6)
+    whole, few = open_data(write(), validation=0.0), open_data(write(), validation=0.0, train_limit=5)
+    assert len(few.train) == 5 and few.train.samples == 12
+    assert torch.equal(few.train.read(np.arange(5))["student"], whole.train.read(few.train.ids)["student"])
+
+
+def test_shards_are_one_part_in_order(write):
+    whole = open_data(write(n=14), validation=0.0, image_size=5)
+    (write() / "train.parquet").unlink()
+    write("data/train-00001-of-00002.parquet", 6, first=8)
+    folder = write("data/train-00000-of-00002.parquet", 8)
+    sharded = open_data(folder, validation=0.0, image_size=5)
+    assert sharded.train.fingerprint == whole.train.fingerprint
+    few = open_data(folder, validation=0.0, image_size=5, train_limit=6)
+    among = np.searchsorted(whole.train.ids, few.train.ids)
+    assert torch.equal(few.train.read(np.arange(6))["student"], whole.train.read(among)["student"])
+    (write("data/train-00000-of-00002.parquet", 8) / "data/train-00001-of-00002.parquet").unlink()
+    with pytest.raises(DataError, match="1 of 2 files of train are missing"):
+        open_data(write("data/train-00000-of-00002.parquet", 8))
+
+
+def test_validation_parts(write):
+    write("validation.parquet", 4)
+    data = open_data(write())
+    assert data.test is not None and len(data.test) == 4 and "validation is the test part" in data.facts()["test"]
+    data = open_data(write("test.parquet", 6))
+    assert data.validation is not None and len(data.validation) == 4 and len(data.train) == 12
+
+
+def test_labels_out_of_range_name_file_and_row(write):
+    folder = write(labels=[0, 1] * 5 + [2, 0])
+    with pytest.raises(DataError, match=r"train\.parquet, row 10: label 2 is out of range.*0 to 1"):
+        open_data(folder)
+    write()
+    with pytest.raises(DataError, match=r"test\.parquet, row 0: label -1 is out of range.*without labels"):
+        open_data(write("test.parquet", 2, labels=[-1, -1]))
+    with pytest.raises(DataError, match="1 labels are missing"):
+        open_data(write("test.parquet", 2, labels=[0, None]))
+
+
+def test_text_labels_and_other_columns(write):
+    data = open_data(write(labels=["b", "a"] * 6, names=None, label="species"), label="species")
+    assert data.classes == ["a", "b"]
+    with pytest.raises(DataError, match=r"no column 'genus'.*species"):
+        open_data(write(names=None, label="species"), label="genus")
+    with pytest.raises(DataError, match=r"no column of labels.*species.*--label"):
+        open_data(write(names=None, label="species"))
+
+
+def test_a_corrupt_row_is_named(write, tmp_path, image_bytes):
+    folder = write()
+    table = pa.table({"image": [image_bytes(0), b"junk", image_bytes(2), None], "label": [0, 1, 0, 1]})
+    pq.write_table(table, folder / "train.parquet")
+    with pytest.raises(DataError, match=r"train\.parquet, row 1 .*train\.parquet, row 3 \(the row holds no bytes\)"):
+        open_data(folder)
+
+
+def test_damaged_files_and_missing_columns(write):
+    folder = write()
+    pq.write_table(pa.table({"text": ["a"], "label": [0]}), folder / "train.parquet")
+    with pytest.raises(DataError, match=r"no column of images.*text \(string\)"):
+        open_data(folder)
+    (folder / "train.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(DataError, match=r"train\.parquet cannot be read as parquet"):
+        open_data(folder)
+    (folder / "train.parquet").rename(folder / "test.parquet")
+    with pytest.raises(DataError, match="has test and no train"):
+        open_data(folder)
+
+
+def test_cifar10(shared_data):
+    data = open_data(shared_data / "cifar10", train_limit=200)
+    assert data.classes[:3] == ["airplane", "automobile", "bird"]
+    assert data.test is not None and len(data.test) == 10000
+    assert np.bincount(data.test.targets).tolist() == [1000] * 10
+    assert np.bincount(data.train.targets).tolist() == [18] * 10
+    assert data.train.samples == 50000 and data.train.input_shapes["teacher"] == (3, 32, 32)
+    pixels = data.test.read(np.arange(10000))["student"]
+    # The test images' mean colour, as published for CIFAR-10 (0.4942, 0.4851, 0.4504).
+    assert pixels.mean(dim=(0, 2, 3)).tolist() == pytest.approx([0.4942, 0.4851, 0.4504], abs=2e-3)
+
+
+def test_fashion_mnist_is_grey(shared_data):
+    data = open_data(shared_data / "fashion_mnist", train_limit=100)
+    assert data.train.input_shapes["student"] == (1, 28, 28)
+    assert data.classes[0] == "T-shirt/top"

@@ -1,0 +1,193 @@
+"""timm, torchvision and transformers, where they are installed; nothing is fetched."""
+
+import importlib.util
+
+import pytest
+import torch
+
+from kantor.capture import capture, pair, stages
+from kantor.core.errors import ConfigError
+from kantor.models import load
+
+IMAGES = torch.rand(2, 3, 32, 32)
+
+
+@pytest.fixture
+def timm(torchvision_operators):
+    return pytest.importorskip("timm")
+
+
+@pytest.fixture
+def torchvision(torchvision_operators):
+    return pytest.importorskip("torchvision")
+
+
+@pytest.fixture
+def checkpoints(tmp_path, torchvision_operators):
+    """Folders as ``save_pretrained`` writes them, of tiny networks: a ViT, a ResNet and a Swin."""
+    if importlib.util.find_spec("transformers") is None:
+        pytest.skip("needs transformers")
+    from transformers import AutoModelForImageClassification, ResNetConfig, SwinConfig, ViTConfig
+
+    names = {0: "cat", 1: "dog", 2: "ship"}
+    configs = {
+        "vit": ViTConfig(
+            hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32,
+            image_size=32, patch_size=8,
+            id2label=names, label2id={name: i for i, name in names.items()},
+        ),
+        "resnet": ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", num_labels=3),
+        "swin": SwinConfig(
+            image_size=32, patch_size=2, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=4, num_labels=3
+        ),
+    }  # fmt: skip
+    for name, config in configs.items():
+        AutoModelForImageClassification.from_config(config).save_pretrained(tmp_path / name)
+    return tmp_path
+
+
+def test_timm_resnet_teaches_a_vit(timm):
+    teacher = load("timm:resnet18", classes=5).eval()
+    student = load("vit", classes=5)
+    assert teacher.normalise.mode == "imagenet"
+    found = stages(teacher, IMAGES)
+    assert [layer.path for layer in found] == ["layer1", "layer2", "layer3", "layer4"]
+    last = pair(stages(student, IMAGES), found)[-1]
+    assert (last.student, last.teacher) == ("blocks.3", "layer4")
+    with capture(teacher, [last.teacher, "penultimate", "layer1.0.bn1"]) as layers:
+        logits = teacher(IMAGES)
+    assert logits.shape == (2, 5)
+    # 32 pixels leave one cell at the end, and it is still the last stage.
+    assert layers["layer4"].shape == (2, 512, 1, 1)
+    assert torch.equal(teacher.network.fc(layers["penultimate"]), logits)
+    # timm clips it in place; what was captured keeps its negative numbers.
+    assert layers["layer1.0.bn1"].min() < 0
+
+
+def test_timm_other_families(timm):
+    vit = load("timm:vit_tiny_patch16_224@depth=2", classes=3, input_shape=(1, 32, 32))
+    assert vit.size == 224
+    assert vit(IMAGES[:, :1]).shape == (2, 3)
+    small = load("timm:vit_tiny_patch16_224@img_size=32@depth=2", classes=3)
+    assert small.size is None
+    assert [layer.path for layer in stages(small, IMAGES)] == ["blocks.0", "blocks.1"]
+    swin = load("timm:swin_tiny_patch4_window7_224@img_size=64@depths=(1,1,1,1)", classes=3, input_shape=(3, 64, 64))
+    # Its maps are channel-last inside; here they are channel-first.
+    assert stages(swin, torch.rand(1, 3, 64, 64))[0].shape == (96, 16, 16)
+
+
+def test_timm_round_trip(timm, tmp_path):
+    model = load("timm:resnet18", classes=["a", "b"]).eval()
+    model.save(tmp_path / "w.safetensors")
+    found = load(f"timm:resnet18:{tmp_path / 'w.safetensors'}").eval()
+    assert torch.equal(found(IMAGES), model(IMAGES))
+    assert found.class_names == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("timm:resnet81", "timm has no model 'resnet81'. Close to it: resnet"),
+        ("timm:resnet18.a1_in2k", "no weights 'resnet18.a1_in2k'. Close to it: resnet18.a1_in1k"),
+        ("timm:resnet18@no_such_option=3", "could not make timm:resnet18@no_such_option=3"),
+    ],
+)
+def test_timm_names_that_are_wrong(timm, spec, message):
+    with pytest.raises(ConfigError, match=message):
+        load(spec, classes=2)
+
+
+def test_torchvision(torchvision):
+    model = load("torchvision:resnet18", classes=3).eval()
+    assert [layer.path for layer in stages(model, IMAGES)] == ["layer1", "layer2", "layer3", "layer4"]
+    with capture(model, ["layer1.0.bn2", "penultimate"]) as layers:
+        assert model(IMAGES).shape == (2, 3)
+    assert layers["layer1.0.bn2"].min() < 0
+    assert layers["penultimate"].shape == (2, 512)
+    grey = load("torchvision:resnet18", classes=3, input_shape=(1, 32, 32))
+    assert grey(IMAGES[:, :1]).shape == (2, 3)
+
+
+def test_torchvision_pretrained_weights_keep_all_but_another_classifier(torchvision, monkeypatch):
+    source = torchvision.models.resnet18().state_dict()
+    given = {}
+
+    def get_state_dict(self, **kwargs):
+        given.update(kwargs)
+        return source
+
+    monkeypatch.setattr(torchvision.models.ResNet18_Weights, "get_state_dict", get_state_dict)
+    whole = load("torchvision:resnet18@pretrained=true")
+    assert given["weights_only"]
+    assert whole.size == 224
+    assert whole.class_names[0] == "tench"
+    assert torch.equal(whole.network.fc.weight, source["fc.weight"])
+    other = load("torchvision:resnet18@pretrained=true@size=none", classes=3)
+    assert other.size is None
+    assert other.class_names is None
+    assert torch.equal(other.network.layer4[1].conv2.weight, source["layer4.1.conv2.weight"])
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape", "message"),
+    [
+        ("torchvision:resnet81", (3, 32, 32), "no classifier 'resnet81'. Close to it: resnet"),
+        ("torchvision:fcn_resnet50", (3, 32, 32), "no classifier 'fcn_resnet50'"),
+        ("torchvision:resnet18", (4, 32, 32), "3 channels"),
+        ("torchvision:resnet18@no_such_option=3", (3, 32, 32), "could not make"),
+    ],
+)
+def test_torchvision_names_that_are_wrong(torchvision, spec, shape, message):
+    with pytest.raises(ConfigError, match=message):
+        load(spec, classes=2, input_shape=shape)
+
+
+def test_transformers_checkpoint_with_its_names(checkpoints):
+    model = load(f"transformers:{checkpoints / 'vit'}").eval()
+    assert (model.name, model.class_names, model.num_classes) == ("vit", ["cat", "dog", "ship"], 3)
+    with capture(model, ["vit.layers.1", "logits", "penultimate"]) as layers:
+        logits = model(IMAGES)
+    assert layers["vit.layers.1"].shape == (2, 17, 16)
+    assert torch.equal(layers["logits"], logits)
+    assert torch.equal(model.network.classifier(layers["penultimate"]), logits)
+    assert [layer.path for layer in stages(model, IMAGES)] == [f"vit.layers.{i}" for i in range(4)]
+    again = load(f"transformers:{checkpoints / 'vit'}").eval()
+    assert torch.equal(again(IMAGES), logits)
+
+
+def test_transformers_architecture_alone_and_another_classifier(checkpoints):
+    torch.manual_seed(0)
+    whole = load(f"transformers:{checkpoints / 'vit'}")
+    fresh = load(f"transformers:{checkpoints / 'vit'}@pretrained=false", classes=4)
+    other = load(f"transformers:{checkpoints / 'vit'}", classes=4)
+    key = "vit.layers.0.mlp.fc1.weight"
+    weights = [dict(m.network.named_parameters()).get(key) for m in (whole, other, fresh)]
+    if weights[0] is None:
+        weights = [next(p for p in m.network.vit.layers.parameters() if p.ndim == 2) for m in (whole, other, fresh)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    assert other.num_classes == fresh.num_classes == 4
+    assert other.class_names is None
+
+
+def test_transformers_maps_and_tokens(checkpoints):
+    resnet = load(f"transformers:{checkpoints / 'resnet'}")
+    assert stages(resnet, IMAGES)[-1].shape == (16, 4, 4)
+    swin = load(f"transformers:{checkpoints / 'swin'}")
+    assert stages(swin, IMAGES)[-1].shape == (64, 16)
+
+
+def test_transformers_saves_and_loads(checkpoints, tmp_path):
+    model = load(f"transformers:{checkpoints / 'resnet'}", classes=["a", "b", "c"]).eval()
+    model.save(tmp_path / "w.safetensors")
+    found = load(f"transformers:{checkpoints / 'resnet'}:{tmp_path / 'w.safetensors'}").eval()
+    assert torch.equal(found(IMAGES), model(IMAGES))
+    assert found.class_names == ["a", "b", "c"]
+
+
+def test_transformers_names_that_are_wrong(checkpoints, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ConfigError, match=r"could not make transformers:.*nowhere"):
+        load(f"transformers:{checkpoints / 'nowhere'}")
+    with pytest.raises(ConfigError, match=r"no option 'hidden_sise'\. Close to it: hidden_size"):
+        load(f"transformers:{checkpoints / 'vit'}@hidden_sise=3")

@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+
+from kantor.core.errors import ConfigError
+from kantor.models.spec import Spec, parse
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("resnet8", Spec("builtin", "resnet8")),
+        ("cnn@width=128@normalise=none", Spec("builtin", "cnn", {"width": "128", "normalise": "none"})),
+        ("resnet56:a/b.safetensors", Spec("builtin", "resnet56", {}, Path("a/b.safetensors"))),
+        ("resnet8@width=2:/odd@name:x.pt", Spec("builtin", "resnet8", {"width": "2"}, Path("/odd@name:x.pt"))),
+        ("timm:resnet18.a1_in1k", Spec("timm", "resnet18.a1_in1k")),
+        ("torchvision:resnet18@pretrained=true", Spec("torchvision", "resnet18", {"pretrained": "true"})),
+        ("transformers:microsoft/resnet-18:w.pt", Spec("transformers", "microsoft/resnet-18", {}, Path("w.pt"))),
+        ("my.package:make@depth=3:w.pth", Spec("python", "my.package:make", {"depth": "3"}, Path("w.pth"))),
+    ],
+)  # fmt: skip
+def test_parts_of_a_name(text, expected):
+    spec = parse(text)
+    assert spec == expected
+    # The architecture is the name without the weights, and can be written again.
+    assert parse(spec.architecture) == Spec(expected.family, expected.name, expected.options)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("resnet9", "no model 'resnet9'.*Close to it: .*resnet8"),
+        ("resnet65:dir/w.safetensors", "no model 'resnet65'.*resnet56"),
+        ("", "no model ''"),
+        ("cnn@width", "'@width' in 'cnn@width' is no option"),
+        ("cnn@=3", "'@=3'"),
+        ("timm:", "names no model after 'timm:'"),
+    ],
+)
+def test_what_is_no_name(text, message):
+    with pytest.raises(ConfigError, match=message):
+        parse(text)
