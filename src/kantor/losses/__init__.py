@@ -4,12 +4,35 @@ import inspect
 from typing import Any
 
 from kantor.core.errors import ConfigError, suggest
+from kantor.losses.ab import AB
+from kantor.losses.at import AT, at
 from kantor.losses.base import TransferLoss
+from kantor.losses.cc import CC, cc
+from kantor.losses.crd import CRD
+from kantor.losses.dist import DIST, dist
+from kantor.losses.dkd import DKD, dkd
 from kantor.losses.fitnet import FitNet, fitnet
+from kantor.losses.fsp import FSP, fsp
+from kantor.losses.ft import FT, ft
+from kantor.losses.gckt import GCKT
 from kantor.losses.kd import KD, kd
+from kantor.losses.lckt import LCKT, lckt
 from kantor.losses.neuron_transport import NeuronTransport, neuron_transport
+from kantor.losses.nst import NST, nst
+from kantor.losses.pkt import PKT, pkt
+from kantor.losses.reviewkd import ReviewKD
+from kantor.losses.rkd import RKD, rkd
+from kantor.losses.sp import SP, sp
+from kantor.losses.vid import VID, vid
+from kantor.losses.wcord import WCoRD
 
-LOSSES: dict[str, type[TransferLoss]] = {loss.name: loss for loss in (NeuronTransport, KD, FitNet)}
+LOSSES: dict[str, type[TransferLoss]] = {
+    loss.name: loss
+    for loss in (
+        NeuronTransport, WCoRD, GCKT, LCKT, KD, FitNet, AT, SP, CC, VID, RKD, PKT, AB, FT, FSP, NST, CRD, DKD, DIST,
+        ReviewKD,
+    )
+}  # fmt: skip
 """Every loss that ``--methods`` and YAML can name."""
 
 
@@ -28,4 +51,8 @@ def named(name: str, **settings: Any) -> TransferLoss:
     return LOSSES[name](**settings)
 
 
-__all__ = ["KD", "LOSSES", "FitNet", "NeuronTransport", "TransferLoss", "fitnet", "kd", "named", "neuron_transport"]
+__all__ = [
+    "AB", "AT", "CC", "CRD", "DIST", "DKD", "FSP", "FT", "GCKT", "KD", "LCKT", "LOSSES", "NST", "PKT", "RKD", "SP",
+    "VID", "FitNet", "NeuronTransport", "ReviewKD", "TransferLoss", "WCoRD", "at", "cc", "dist", "dkd", "fitnet", "fsp",
+    "ft", "kd", "lckt", "named", "neuron_transport", "nst", "pkt", "rkd", "sp", "vid",
+]  # fmt: skip
