@@ -19,8 +19,10 @@ from kantor.losses.emd_feature import EMDFeature
 from kantor.losses.fsp import FSP
 from kantor.losses.ft import FT
 from kantor.losses.gckt import GCKT
+from kantor.losses.kd import KD
 from kantor.losses.lckt import LCKT
 from kantor.losses.multilevel_ot import MultiLevelOT
+from kantor.losses.neuron_transport import NeuronTransport
 from kantor.losses.nst import NST
 from kantor.losses.pkt import PKT
 from kantor.losses.reviewkd import ReviewKD
@@ -112,6 +114,7 @@ _STAGES = ((8, 4, 6, 6), (8, 6, 4, 4))
 _WIDER = ((8, 6, 6, 6), (8, 8, 4, 4))
 
 _SOLVES = "kantor.ot solves it outside any graph (an autograd function, or SciPy), where dynamo gives up"
+_AGAIN = "its other row is compiled"
 _HELD_PLAN = "the plan is held fixed while the cost moves; its own test holds it fixed in the differences too"
 
 CASES: list[Case] = [
@@ -128,8 +131,9 @@ CASES: list[Case] = [
     Case("ft", FT, (8, 4, 4, 4), (8, 6, 4, 4), prepares=True),
     Case("gckt", lambda: GCKT(negatives=12), (8, 6), (8, 10), samples=40, half=0.3),
     Case("gckt_anchors", lambda: GCKT(negatives_per_anchor=5), (8, 6, 2, 2), (8, 3, 10), samples=40, half=0.3),
+    Case("kd", KD, (8, 5), (8, 5)),
     Case("lckt", LCKT, (8, 6), (8, 6), gradcheck=_HELD_PLAN),
-    Case("lckt_widths", LCKT, (8, 6, 2, 2), (8, 10), gradcheck=_HELD_PLAN),
+    Case("lckt_widths", LCKT, (8, 6, 2, 2), (8, 10), gradcheck=_HELD_PLAN, compile=_AGAIN),
     Case("multilevel_ot", lambda: MultiLevelOT(top=5), (8, 4, 7), (8, 3, 9)),
     Case(
         "multilevel_ot_envelope",
@@ -137,6 +141,23 @@ CASES: list[Case] = [
         (8, 4, 7),
         (8, 4, 9),
         compile=_SOLVES,
+    ),
+    Case("neuron_transport", NeuronTransport, (8, 6), (8, 10), gradcheck=_HELD_PLAN),
+    Case(
+        "neuron_transport_every",
+        lambda: NeuronTransport(plan_every=2, plan_samples=12),
+        (8, 6),
+        (8, 6),
+        gradcheck=_HELD_PLAN,
+        compile=_AGAIN,
+    ),
+    Case(
+        "neuron_transport_positions",
+        lambda: NeuronTransport(spatial="positions", plan_momentum=0.0),
+        (8, 4, 4, 4),
+        (8, 6, 2, 2),
+        gradcheck=_HELD_PLAN,
+        compile=_AGAIN,
     ),
     Case("nst", NST, _STAGES, _WIDER),
     Case("pkt", PKT, (8, 8), (8, 10)),

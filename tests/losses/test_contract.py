@@ -1,6 +1,7 @@
 """What every transfer loss promises, checked on every row of cases.py."""
 
 import copy
+import shutil
 from typing import get_args
 
 import pytest
@@ -129,6 +130,18 @@ def test_compiles(case: Case) -> None:
     compiled = torch.compile(loss, backend="aot_eager")(student, teacher, **case.labels(4))
     torch.testing.assert_close(compiled, eager, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(torch.autograd.grad(compiled, leaves(student)), gradients, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="inductor compiles C++")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # of torch's own, inside inductor
+def test_compiles_by_inductor() -> None:
+    (case,) = (case for case in CASES if case.name == "wkd_feature")
+    loss = case.build()
+    student, teacher = case.features(4)
+    eager = loss(student, teacher)
+    torch.compiler.reset()
+    torch.testing.assert_close(torch.compile(loss)(student, teacher), eager, rtol=1e-5, atol=1e-6)
 
 
 @every_loss
