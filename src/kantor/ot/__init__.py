@@ -1,5 +1,6 @@
 """Optimal transport on tensors: cost -> problem -> solver -> transport. ``solve`` is the door for everyday use."""
 
+from kantor.ot.auto import Auto
 from kantor.ot.cost import CostKind, Normaliser, cost, normalised
 from kantor.ot.door import Method, solve, solver_for
 from kantor.ot.exact import Exact
@@ -11,6 +12,7 @@ from kantor.ot.solver import Solver
 from kantor.ot.transport import Potentials, Transport, plan_of
 
 __all__ = [
+    "Auto",
     "CostKind",
     "Exact",
     "Method",

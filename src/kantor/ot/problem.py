@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -109,10 +110,14 @@ def _first(x: Tensor, where: Tensor) -> str:
 
 
 def _batch_of(cost: Tensor, a: Tensor | None, b: Tensor | None) -> torch.Size:
-    shapes = [cost.shape[:-2], *(mass.shape[:-1] for mass in (a, b) if mass is not None)]
+    shapes = [
+        cost.shape[:-2],
+        *(mass.shape[:-1] for mass in (a, b) if mass is not None),
+    ]
     try:
-        batch = torch.broadcast_shapes(*shapes)
-    except RuntimeError as error:
+        # torch.broadcast_shapes takes longer than a small problem.
+        batch = shapes[0] if len(set(shapes)) == 1 else torch.Size(np.broadcast_shapes(*shapes))
+    except ValueError as error:
         given = ", ".join(f"{k} {_shape(t)}" for k, t in (("cost", cost), ("a", a), ("b", b)) if t is not None)
         raise ShapeError(f"The leading dimensions do not fit each other: {given}.") from error
     if 0 in batch:
@@ -153,7 +158,13 @@ def _balanced(a_total: Tensor, b_total: Tensor, b: Tensor, tolerance: float) -> 
     return upcast(b) * ratio.to(upcast(b).dtype)
 
 
-def _masses(mass: Tensor | None, other_total: Tensor | None, length: int, cost: Tensor, batch: torch.Size) -> Tensor:
+def _masses(
+    mass: Tensor | None,
+    other_total: Tensor | None,
+    length: int,
+    cost: Tensor,
+    batch: torch.Size,
+) -> Tensor:
     if mass is None:
         if other_total is None:
             return cost.new_full((length,), 1.0 / length).expand(*batch, length)
