@@ -97,7 +97,8 @@ def test_gradcheck(case: Case) -> None:
         return loss(tuple(layers) if case.many else layers[0], teacher, **case.labels(2))
 
     assert value(*inputs).dtype == torch.float64
-    torch.autograd.gradcheck(value, inputs, eps=1e-6, atol=1e-6, rtol=1e-4, fast_mode=True)
+    step, tolerance = (1e-3, 1e-3) if case.solved else (1e-6, 1e-4)
+    torch.autograd.gradcheck(value, inputs, eps=step, atol=0.01 * tolerance, rtol=tolerance, fast_mode=not case.solved)
 
 
 @every_loss
