@@ -49,12 +49,13 @@ def problem_of(
     cost: Float[Tensor, "... n m"],
     a: Float[Tensor, "... n"] | None = None,
     b: Float[Tensor, "... m"] | None = None,
+    balanced: bool = True,
 ) -> Problem:
     """Check cost and masses and bring them to one dtype, float32 or float64.
 
     Masses left out are uniform, with the total of the other side (1 where both are left out). Zero masses are legal.
     Totals that differ by rounding (1e-4 of the total in float32, 1e-6 in float64, 2e-2 in half precision) are made
-    equal by rescaling ``b``.
+    equal by rescaling ``b``. With ``balanced=False`` the totals may differ.
 
     Raises:
         ShapeError: the shapes do not fit, or the problem is empty. The message names the argument.
@@ -81,7 +82,7 @@ def problem_of(
     batch = _batch_of(cost, a, b)
     a_total = None if a is None else _checked_total("a", a)
     b_total = None if b is None else _checked_total("b", b)
-    if a_total is not None and b_total is not None and b is not None:
+    if balanced and a_total is not None and b_total is not None and b is not None:
         b = _balanced(a_total, b_total, b, _tolerance(a, b))
     a = _masses(a, b_total, n, cost, batch)
     b = _masses(b, a_total, m, cost, batch)

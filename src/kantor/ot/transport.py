@@ -120,7 +120,7 @@ class _EntropicValue(torch.autograd.Function):
         cost, a, b, f, g = ctx.saved_tensors
         grad_cost = grad_a = grad_b = None
         if ctx.needs_input_grad[0]:
-            grad_cost = _weighted_plan(cost, a, b, f, g, ctx.epsilon, grad)
+            grad_cost = weighted_plan(cost, a, b, f, g, ctx.epsilon, grad)
         weight = grad.unsqueeze(-1).double()
         excess = ctx.epsilon * (a.double().sum(-1, keepdim=True) - 1.0)
         if ctx.needs_input_grad[1]:
@@ -130,7 +130,7 @@ class _EntropicValue(torch.autograd.Function):
         return grad_cost, grad_a, grad_b, None, None, None
 
 
-def _weighted_plan(
+def weighted_plan(
     cost: Tensor,
     a: Tensor,
     b: Tensor,
