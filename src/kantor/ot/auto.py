@@ -17,7 +17,7 @@ from kantor.ot.solver import Solver
 from kantor.ot.transport import Potentials, Transport
 
 # On the CPU lock step saves calls but keeps every problem waiting for the hardest: worth it for many small ones.
-_LOCK_STEP_FROM, _LOCK_STEP_ENTRIES = 8, 2**15
+_LOCK_STEP_FROM, _LOCK_STEP_ENTRIES = 16, 2**15
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,8 @@ class Auto(Solver):
         for name in ("epsilon", "tol", "max_iterations"):
             check_positive(name, getattr(self, name))
 
-    @torch.no_grad()
     def run(self, problem: Problem, potentials: Potentials | None) -> Transport:
         """Solve a checked problem."""
-        with no_autocast(problem.cost.device):
-            return self._run(problem, potentials)
-
-    def _run(self, problem: Problem, potentials: Potentials | None) -> Transport:
         n, m = problem.size
         device = problem.cost.device
         cost = problem.cost.detach()
@@ -57,7 +52,8 @@ class Auto(Solver):
             found = job.solve_on_cpu(cost.numpy(), a, b, None if g is None else g.numpy())
         else:
             (a, total), (b, _) = (_shares(mass.detach()) for mass in (problem.a, problem.b))
-            found = job.solve_on_accelerator(cost, a, b, g)
+            with torch.no_grad(), no_autocast(device):
+                found = job.solve_on_accelerator(cost, a, b, g)
         return transport_of(problem, self.epsilon, self.tol, *found[:2], a, b, total, *found[2:])
 
 

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kantor.ot.precision import no_autocast
+
 Array = Any
 """A NumPy array or a torch tensor, as the module ``xp`` beside it says."""
 
@@ -27,6 +29,8 @@ e^-80 * GROWTH^2 = 2e-11 of its masses' product, so that clamping it cannot hide
 
 FLOAT32_NOISE = 5e-7
 """What float32 kernels and scalings may add to an L1 marginal error without being seen in it."""
+
+_CPU = torch.device("cpu")
 
 # Entries worked on at a time: a block stays in a core's cache, and its float64 temporaries stay small.
 _BLOCK = 2**15
@@ -58,15 +62,17 @@ def fill(
         bounds: the lowest and highest entry of the cost.
     """
     problems, n, m = cost.shape
-    moved = float(abs(f).max()) + float(abs(g).max())
+    f_low, f_high, g_low, g_high = float(f.min()), float(f.max()), float(g.min()), float(g.max())
+    moved = max(-f_low, f_high) + max(-g_low, g_high)
     # Differences in float32 are off by this share of an entry; where tol would see it they are taken in float64, and
     # only the kernel is rounded.
     rounding = (max(map(abs, bounds)) + moved) / epsilon * 2.0**-23
     exact = rounding > 0.05 * tol or out.dtype == xp.float64
     working = xp.float64 if exact else xp.float32
-    clamp = (float(f.min()) + float(g.min()) - bounds[1]) / epsilon < FLOOR
-    clamp |= (float(f.max()) + float(g.max()) - bounds[0]) / epsilon > CEILING
-    f, g = cast(xp, f / epsilon, working), cast(xp, g / epsilon, working)
+    clamp = (f_low + g_low - bounds[1]) / epsilon < FLOOR
+    clamp |= (f_high + g_high - bounds[0]) / epsilon > CEILING
+    if moved > 0:
+        f, g = cast(xp, f / epsilon, working), cast(xp, g / epsilon, working)
     budget = _BLOCK if xp is np else _BLOCK_ACCELERATOR
     group = max(1, budget // (n * m))
     rows = n if group > 1 else max(1, budget // m)
@@ -149,7 +155,8 @@ class Kernel:
         if self.xp is torch:
             return x @ matrix
         # A product of matrices is worth threads, and torch's are those the user has set.
-        return torch.mm(torch.from_numpy(x), torch.from_numpy(matrix)).numpy()
+        with no_autocast(_CPU):
+            return torch.mm(torch.from_numpy(x), torch.from_numpy(matrix)).numpy()
 
     def keep(self, which: Array) -> None:
         """Drop every problem but these."""
