@@ -11,9 +11,8 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.losses.cases import CASES, Case
-
 from kantor.losses.base import Features, TransferLoss
+from tests.losses.cases import CASES, Case
 
 RANKS = 2
 
