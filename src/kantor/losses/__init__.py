@@ -7,9 +7,10 @@ from kantor.core.errors import ConfigError, suggest
 from kantor.losses.base import TransferLoss
 from kantor.losses.fitnet import FitNet, fitnet
 from kantor.losses.kd import KD, kd
+from kantor.losses.label_transport import LabelCost, LabelTransport, label_transport
 from kantor.losses.neuron_transport import NeuronTransport, neuron_transport
 
-LOSSES: dict[str, type[TransferLoss]] = {loss.name: loss for loss in (NeuronTransport, KD, FitNet)}
+LOSSES: dict[str, type[TransferLoss]] = {loss.name: loss for loss in (NeuronTransport, KD, FitNet, LabelTransport)}
 """Every loss that ``--methods`` and YAML can name."""
 
 
@@ -28,4 +29,17 @@ def named(name: str, **settings: Any) -> TransferLoss:
     return LOSSES[name](**settings)
 
 
-__all__ = ["KD", "LOSSES", "FitNet", "NeuronTransport", "TransferLoss", "fitnet", "kd", "named", "neuron_transport"]
+__all__ = [
+    "KD",
+    "LOSSES",
+    "FitNet",
+    "LabelCost",
+    "LabelTransport",
+    "NeuronTransport",
+    "TransferLoss",
+    "fitnet",
+    "kd",
+    "label_transport",
+    "named",
+    "neuron_transport",
+]
