@@ -88,14 +88,20 @@ def learned_cost(
         )
 
 
-def label_costs_of(learned: Mapping[str, Float[Tensor, "_ student_classes"]]) -> dict[str, LabelCost]:
-    """Learned costs as label costs, with one zero (the least of all entries) and one scale (mean 1) for all teachers.
+def zero_and_scale(learned: Mapping[str, Float[Tensor, "_ student_classes"]]) -> tuple[float, float]:
+    """The least of all entries, and their mean above it: one zero and one scale for the costs of all teachers.
 
     A zero for each would put a teacher that relates to nothing, whose costs are all alike, beside a perfect one.
     """
-    least = min(cost.min() for cost in learned.values())
-    mean = torch.cat([cost.flatten() for cost in learned.values()]).mean() - least
-    return {name: with_own(((cost - least) / mean.clamp_min(1e-9)).float()) for name, cost in learned.items()}
+    entries = torch.cat([cost.flatten() for cost in learned.values()])
+    least = entries.min().item()
+    return least, max(entries.mean().item() - least, 1e-9)
+
+
+def label_costs_of(learned: Mapping[str, Float[Tensor, "_ student_classes"]]) -> dict[str, LabelCost]:
+    """Learned costs as label costs of mean 1, see :func:`zero_and_scale`."""
+    zero, scale = zero_and_scale(learned)
+    return {name: with_own(((cost - zero) / scale).float()) for name, cost in learned.items()}
 
 
 def with_own(cost: Float[Tensor, "teacher_classes student_classes"]) -> LabelCost:

@@ -13,6 +13,7 @@ import yaml
 
 from kantor.core.errors import ConfigError, suggest
 from kantor.training import Training
+from kantor.training.device import chosen_device
 
 
 @dataclass(kw_only=True)
@@ -152,6 +153,4 @@ def device_of(config: Training) -> torch.device:
     Raises:
         ConfigError: cuda is asked for and there is none.
     """
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device is cuda, but torch sees no GPU. Use --device auto, or install a CUDA build of torch.")
-    return torch.device("cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu")
+    return chosen_device(config.device)

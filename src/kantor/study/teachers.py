@@ -12,9 +12,8 @@ from kantor.core import seeds
 from kantor.core.errors import ConfigError, suggest
 from kantor.core.files import write_json
 from kantor.data import DataSet, Part, open_data
-from kantor.faculty.roster import read_classes, spec_of, teacher_names
+from kantor.faculty.roster import has_weights, read_classes, spec_of, teacher_names
 from kantor.models import Model, load
-from kantor.models.spec import parse
 from kantor.objective import Objective
 from kantor.study.config import Study
 from kantor.study.folder import locked, read_result
@@ -117,7 +116,7 @@ def model_for(spec: str, data: DataSet, role: str, classes: list[str] | None = N
     Args:
         classes: what weights that do not name their own classes were trained for.
     """
-    if not _has_weights(spec):
+    if not has_weights(spec):
         classes = data.classes
     model = load(spec, classes=classes, input_shape=data.train.input_shapes[role])
     if model.needs_fit:
@@ -137,7 +136,7 @@ def find_teachers(config: Study, data: DataSet, root: Path, report: Report) -> l
     classes = given_classes(config)
     return [
         Source(name, spec, "not known: its weights were given", classes.get(name))
-        if _has_weights(spec)
+        if has_weights(spec)
         else _trained(name, spec, config, data, root, report)
         for name, spec in teacher_specs(config).items()
     ]
@@ -196,10 +195,3 @@ def _as_seen_by_teacher(data: DataSet) -> DataSet:
 
     assert data.test is not None
     return replace(data, train=swapped(data.train), test=swapped(data.test))
-
-
-def _has_weights(spec: str) -> bool:
-    if Path(spec).suffix == ".safetensors":
-        return True
-    parsed = parse(spec)
-    return parsed.weights is not None or parsed.options.get("pretrained", "false").lower() == "true"
