@@ -111,6 +111,11 @@ class _Faculty:
         self.student = None
         if config.student is not None:
             student = load(spec_of(config.student), input_shape=data.train.input_shapes["student"])
+            if student.num_classes != len(data.classes):
+                raise ConfigError(
+                    f"The student {config.student} has {student.num_classes} classes, and {data.name} "
+                    f"{len(data.classes)}. Give one that was trained for this data."
+                )
             self.student = self._outputs(student, part, "student").predictions
 
     def look(self, entry: Entry) -> Outputs | None:

@@ -124,7 +124,7 @@ def places(values: dict[str, float], draws: dict[str, Draws]) -> list[Place]:
         return difference, None if a == b else interval(difference, draws[a] - draws[b])
 
     found = []
-    for name, following in zip(order, [*order[1:], None], strict=True):
+    for name, following in zip(order, [*order, None][1:], strict=True):
         margin, margin_interval = (None, None) if following is None else gap(name, following)
         found.append(
             Place(
