@@ -131,6 +131,7 @@ def _check_methods(
                 "teacher": [f"{b.teacher}:{t}" for t in b.teacher_layers]
                 if b.many
                 else f"{b.teacher}:{b.teacher_layers[0]}",
+                "weight": asdict(b.weight),
             }
             for b in objective.bound
         ]
