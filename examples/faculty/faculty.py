@@ -21,6 +21,7 @@ from rich.console import Console
 from kantor.data import DataSet, open_data
 from kantor.faculty import Rank, Ranking, rank_teachers
 from kantor.faculty.agreement import agreement
+from kantor.faculty.roster import spec_of, teacher_names
 from kantor.study import Study, run_study
 
 TEACHERS = {
@@ -38,6 +39,11 @@ TASKS = {
     "vehicles": ["airplane", "automobile", "ship", "truck"],
     "wild-and-road": ["lion", "bee", "convertible", "limousine"],
 }
+LOSSES = [
+    {"loss": "label_transport", "weight": 4.0, "settings": {"temperature": 3.0}},
+    {"loss": "neuron_transport", "weight": 5.0},
+]
+"""What a student learns with: across label spaces, and from features."""
 PER_CLASS = 20
 HELD_BACK = 100
 """Training images of each class that no teacher sees, from which the tasks' labelled ones are taken."""
@@ -68,7 +74,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--teacher-epochs", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--methods", default="none,label_transport")
     parser.add_argument("--jobs", type=int, default=0)
     options = parser.parse_args()
     quiet, console = Console(quiet=True), Console(width=120)
@@ -101,7 +106,8 @@ def main() -> None:
         console.print(f"Teacher {name} ({', '.join(classes)}): {100 * accuracy:.1f} % of its own test images")
     (folder / "teachers.yaml").write_text(json.dumps(teachers))
 
-    names, rankings, reached, alone = list(TEACHERS), [], [], []
+    rankings: list[Ranking] = []
+    summaries: list[dict] = []
     for task, classes in TASKS.items():
         data = subset(folder / "data", f"task-{task}", sources, classes, slice(0, PER_CLASS))
         rank = Rank(
@@ -109,50 +115,44 @@ def main() -> None:
         )
         rankings.append(rank_teachers(rank))
         console.print(f"\n{task} ({', '.join(classes)}): {rankings[-1].recommendation}", highlight=False)
-        summaries = []
-        for teacher in teachers:
-            study = Study(
-                data=str(data),
-                student="cnn@width=32",
-                teacher=teacher["model"],
-                methods=options.methods,
-                label_cost=words,
-                seeds=options.seeds,
-                epochs=options.epochs,
-                batch_size=40,
-                lr=0.05,
-                out=str(folder / f"{task}-{teacher['name']}"),
-                **common,
-            )
-            run_study(study, quiet)
-            summary = json.loads((Path(study.out or "") / "summary.json").read_text())["methods"]
-            summaries.append(summary)
-            console.print(
-                f"  {teacher['name']}: "
-                + ", ".join(
-                    f"{method} {100 * found['mean']:.1f}"
-                    + ("" if found["difference"] is None else f" ({100 * found['difference']['mean']:+.1f})")
-                    for method, found in summary.items()
-                ),
-                highlight=False,
-            )
-        reached.append(summaries)
-        alone.append(summaries[0]["none"]["mean"])
-    report(rankings, reached, alone, names, folder)
+        specs = [spec_of(teacher["model"]) for teacher in teachers]
+        methods: list = ["none"]
+        for loss in LOSSES:
+            for name, known_as in zip(TEACHERS, teacher_names(specs), strict=True):
+                term = {**loss, "teacher": f"{known_as}:"}
+                methods.append({"name": f"{loss['loss']} from {name}", "terms": [term]})
+        study = Study(
+            data=str(data),
+            student="cnn@width=32",
+            teacher=",".join(specs),
+            methods=methods,
+            label_cost=words,
+            seeds=options.seeds,
+            epochs=options.epochs,
+            batch_size=40,
+            lr=0.05,
+            out=str(folder / task),
+            **common,
+        )
+        run_study(study, quiet)
+        summaries.append(json.loads((folder / task / "summary.json").read_text())["methods"])
+        for method, found in summaries[-1].items():
+            gain = "" if found["difference"] is None else f" ({100 * found['difference']['mean']:+.1f})"
+            console.print(f"  {method}: {100 * found['mean']:.1f}{gain}", highlight=False)
+    report(rankings, summaries, folder)
 
 
-def report(
-    rankings: list[Ranking], reached: list[list[dict]], alone: list[float], names: list[str], folder: Path
-) -> None:
+def report(rankings: list[Ranking], summaries: list[dict], folder: Path) -> None:
     """Agreement of every score with what was reached, and what the first teacher gave: printed and kept."""
     lines: list[str] = []
-    for method in (method for method in reached[0][0] if method != "none"):
-        accuracies = np.array([[summary[method]["mean"] for summary in row] for row in reached])
-        lines += [f"\n{method}: agreement of scores with reached accuracy\n"]
+    names = list(TEACHERS)
+    for loss in (term["loss"] for term in LOSSES):
+        reached = np.array([[summary[f"{loss} from {name}"]["mean"] for name in names] for summary in summaries])
+        lines += [f"\n{loss}: agreement of scores with the accuracy it reaches\n"]
         lines += table("score", "weighted tau", "95 % interval", "Pearson", "95 % interval", "seconds a teacher")
         for score in rankings[0].scores:
             values = np.array([[r.teacher(n).scores.get(score, np.nan) for n in names] for r in rankings])
-            found = agreement(values, accuracies)
+            found = agreement(values, reached)
             seconds = np.mean([r.teacher(n).score_seconds.get(score, np.nan) for r in rankings for n in names])
             lines += row(
                 score,
@@ -164,15 +164,15 @@ def report(
             )
         lines += [""]
         lines += table("task", "alone", "best by transport", "to alone", "95 % interval", "best of all", "mean of all")
-        for task, ranking, summaries, own, base in zip(TASKS, rankings, reached, accuracies, alone, strict=True):
-            first = names.index(ranking.order[0])
-            difference = summaries[first][method]["difference"]
+        for task, ranking, summary, own in zip(TASKS, rankings, summaries, reached, strict=True):
+            first = ranking.order[0]
+            chosen = summary[f"{loss} from {first}"]
             lines += row(
                 task,
-                f"{100 * base:.1f}",
-                f"{names[first]} {100 * own[first]:.1f}",
-                f"{100 * difference['mean']:+.1f}",
-                " to ".join(f"{100 * bound:+.1f}" for bound in difference["interval"] or ()),
+                f"{100 * summary['none']['mean']:.1f}",
+                f"{first} {100 * chosen['mean']:.1f}",
+                f"{100 * chosen['difference']['mean']:+.1f}",
+                " to ".join(f"{100 * bound:+.1f}" for bound in chosen["difference"]["interval"] or ()),
                 f"{names[int(own.argmax())]} {100 * own.max():.1f}",
                 f"{100 * own.mean():.1f}",
             )
