@@ -63,7 +63,7 @@ def agreement(scores: Table, accuracies: Table, *, resamples: int = 1000, seed: 
 
 
 def _tau(x: np.ndarray, y: np.ndarray) -> float:
-    return float(stats.weightedtau(x, y).statistic)
+    return float(np.asarray(stats.weightedtau(x, y))[0])
 
 
 def _pearson(x: np.ndarray, y: np.ndarray) -> float:
