@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def class_distances(rows: Sequence[Float[Tensor, "samples dim"]]) -> Float[Tensor, "classes classes"]:
+def class_distances(rows: Sequence[Float[Tensor, "_ dim"]]) -> Float[Tensor, "classes classes"]:
     """``1 - CKA(X_i, X_j)``, linear centred kernel alignment of the features of two classes' samples.
 
     ``CKA = |X_j' X_i|^2 / (|X_i' X_i| |X_j' X_j|)`` with the mean row taken out and Frobenius norms. The rows of two

@@ -21,7 +21,7 @@ Method = Literal["proximal", "exact"]
 @full_precision
 def emd_feature(
     student: Float[Tensor, "batch dim"],
-    teacher: Float[Tensor, "batch dim"],
+    teacher: Float[Tensor, "others dim"],
     *,
     cost: CostKind = "euclidean",
     method: Method = "proximal",

@@ -17,7 +17,7 @@ from kantor.losses.stages import single
 @full_precision
 def sinkd(
     student: Float[Tensor, "batch classes"],
-    teacher: Float[Tensor, "batch classes"],
+    teacher: Float[Tensor, "others classes"],
     *,
     temperature: float = 2.0,
     epsilon: float = 0.1,

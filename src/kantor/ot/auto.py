@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kantor.ot.batch import Batch
-from kantor.ot.kernel import FLOAT32_NOISE, Array
+from kantor.ot.kernel import FLOAT32_NOISE, Array, triton_on
 from kantor.ot.precision import no_autocast
 from kantor.ot.problem import Problem, check_positive
 from kantor.ot.single import Single
@@ -17,7 +17,7 @@ from kantor.ot.solver import Solver
 from kantor.ot.transport import Potentials, Transport
 
 # On the CPU lock step saves calls but keeps every problem waiting for the hardest: worth it for many small ones.
-_LOCK_STEP_FROM, _LOCK_STEP_ENTRIES = 8, 2**15
+_LOCK_STEP_FROM, _LOCK_STEP_ENTRIES = 16, 2**15
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,8 @@ class Auto(Solver):
         for name in ("epsilon", "tol", "max_iterations"):
             check_positive(name, getattr(self, name))
 
-    @torch.no_grad()
     def run(self, problem: Problem, potentials: Potentials | None) -> Transport:
         """Solve a checked problem."""
-        with no_autocast(problem.cost.device):
-            return self._run(problem, potentials)
-
-    def _run(self, problem: Problem, potentials: Potentials | None) -> Transport:
         n, m = problem.size
         device = problem.cost.device
         cost = problem.cost.detach()
@@ -57,7 +52,8 @@ class Auto(Solver):
             found = job.solve_on_cpu(cost.numpy(), a, b, None if g is None else g.numpy())
         else:
             (a, total), (b, _) = (_shares(mass.detach()) for mass in (problem.a, problem.b))
-            found = job.solve_on_accelerator(cost, a, b, g)
+            with torch.no_grad(), no_autocast(device):
+                found = job.solve_on_accelerator(cost, a, b, g)
         return transport_of(problem, self.epsilon, self.tol, *found[:2], a, b, total, *found[2:])
 
 
@@ -148,15 +144,24 @@ class _Job:
         self, cost: Tensor, a: Tensor, b: Tensor, g: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         dtype = self._first_dtype(torch)
-        batch = self._batch(cost, a, b, g, dtype)
-        f, g_out, error, passes = batch.f, batch.g, batch.error, batch.passes.long()
-        for way in ("float64", "log domain"):
+        n, m = cost.shape[1:]
+        ways = ["newton", "float64", "log domain"]
+        if triton_on(cost.device) and dtype == torch.float32 and max(n, m) <= 256 and len(cost) == len(a):
+            from kantor.ot.gpu_small import solve_small
+
+            f, g_out, error, passes = solve_small(cost, a, b, self.epsilon, self.tol, g)
+        else:
+            batch = self._batch(cost, a, b, g, dtype)
+            f, g_out, error, passes = batch.f, batch.g, batch.error, batch.passes.long()
+            ways.remove("newton")
+        for way in ways:
             failed = torch.nonzero(~(error <= self.tol))[:, 0]
             if len(failed) == 0:
                 break
             matrix = cost if len(cost) == len(a) == 1 else cost.expand(len(a), -1, -1)[failed]
-            if way == "float64":
-                retry = self._batch(matrix, a[failed], b[failed], None, torch.float64)
+            if way != "log domain":
+                slower = torch.float32 if way == "newton" else torch.float64
+                retry = self._batch(matrix, a[failed], b[failed], None, slower)
                 found = (retry.f, retry.g, retry.error, retry.passes.long())
             else:
                 start = torch.where(g_out.isfinite(), g_out, 0.0)[failed]

@@ -78,7 +78,7 @@ class Batch:
         if start is not None and not self.shared:
             g = start
             return cast(xp, xp.amin(cost - cast(xp, g, cost.dtype)[:, None, :], -1), xp.float64), g
-        if max(abs(low), abs(high)) > 1.2 * (high - low):
+        if max(abs(low), abs(high)) / epsilon > 60.0:
             f += low
         if (high - low) / epsilon > 60.0:
             f = cast(xp, xp.amin(cost, -1), xp.float64)
@@ -95,9 +95,7 @@ class Batch:
 
     def _set(self, wb: Array) -> None:
         self.wb = wb
-        self.kv = self.kernel.rows(wb)
-        self.ua = self.a / self.kv
-        self.columns = self.kernel.columns(self.ua)
+        self.kv, self.ua, self.columns = self.kernel.both(wb, self.a)
         self.sums = wb * self.columns
         self.now = abs(self.sums - self.b).sum(-1) + self.kernel.noise
 

@@ -4,6 +4,8 @@ Written once for NumPy and torch, whose functions share names: on the CPU NumPy'
 products a tenth of torch's; on an accelerator the same lines run in torch.
 """
 
+import functools
+import importlib.util
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -11,6 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from kantor.ot.precision import no_autocast
 
 Array = Any
 """A NumPy array or a torch tensor, as the module ``xp`` beside it says."""
@@ -27,6 +31,8 @@ e^-80 * GROWTH^2 = 2e-11 of its masses' product, so that clamping it cannot hide
 
 FLOAT32_NOISE = 5e-7
 """What float32 kernels and scalings may add to an L1 marginal error without being seen in it."""
+
+_CPU = torch.device("cpu")
 
 # Entries worked on at a time: a block stays in a core's cache, and its float64 temporaries stay small.
 _BLOCK = 2**15
@@ -58,29 +64,39 @@ def fill(
         bounds: the lowest and highest entry of the cost.
     """
     problems, n, m = cost.shape
-    moved = float(abs(f).max()) + float(abs(g).max())
+    f_low, f_high, g_low, g_high = float(f.min()), float(f.max()), float(g.min()), float(g.max())
+    moved = max(-f_low, f_high) + max(-g_low, g_high)
     # Differences in float32 are off by this share of an entry; where tol would see it they are taken in float64, and
     # only the kernel is rounded.
     rounding = (max(map(abs, bounds)) + moved) / epsilon * 2.0**-23
     exact = rounding > 0.05 * tol or out.dtype == xp.float64
     working = xp.float64 if exact else xp.float32
-    clamp = (float(f.min()) + float(g.min()) - bounds[1]) / epsilon < FLOOR
-    clamp |= (float(f.max()) + float(g.max()) - bounds[0]) / epsilon > CEILING
-    f, g = cast(xp, f / epsilon, working), cast(xp, g / epsilon, working)
+    clamp = (f_low + g_low - bounds[1]) / epsilon < FLOOR
+    clamp |= (f_high + g_high - bounds[0]) / epsilon > CEILING
+    if moved > 0:
+        f, g = cast(xp, f / epsilon, working), cast(xp, g / epsilon, working)
     budget = _BLOCK if xp is np else _BLOCK_ACCELERATOR
     group = max(1, budget // (n * m))
     rows = n if group > 1 else max(1, budget // m)
     factor = -1.0 / epsilon
+    wide = out
+    if out.dtype != working:
+        shape = min(group, problems), min(rows, n), m
+        wide = np.empty(shape, working) if xp is np else out.new_empty(shape, dtype=working)
     for k in range(0, problems, group):
         for i in range(0, n, rows):
-            block = cast(xp, cost[k : k + group, i : i + rows], working) * factor
+            target = out[k : k + group, i : i + rows]
+            # In place, in the working dtype: rounding an exponent of 20 would already cost 1e-6 of the entry.
+            block = target if target.dtype == working else wide[: target.shape[0], : target.shape[1]]
+            xp.multiply(cast(xp, cost[k : k + group, i : i + rows], working), factor, out=block)
             if moved > 0:
                 block += f[k : k + group, i : i + rows, None]
                 block += g[k : k + group, None, :]
             if clamp:
-                block = block.clip(FLOOR, CEILING)
-            # In place, in the working dtype: rounding an exponent of 20 would already cost 1e-6 of the entry.
-            out[k : k + group, i : i + rows] = xp.exp(block, out=block)
+                xp.clip(block, FLOOR, CEILING, out=block)
+            xp.exp(block, out=block)
+            if block is not target:
+                target[...] = block
     if out.dtype == xp.float64:
         return 0.0
     return FLOAT32_NOISE + (0.0 if exact else rounding)
@@ -126,7 +142,8 @@ class Kernel:
         bounds: tuple[float, float],
     ):
         self.xp, self.cost, self.tol, self.bounds = xp, cost, tol, bounds
-        self.matrix = np.empty(cost.shape, dtype) if xp is np else cost.new_empty(cost.shape, dtype=dtype)
+        self.fused = xp is torch and triton_on(cost.device)
+        self.matrix: Array = np.empty(cost.shape, dtype) if xp is np else cost.new_empty(cost.shape, dtype=dtype)
 
     def absorb(self, f: Array, g: Array, epsilon: float) -> None:
         """Form the kernels anew at float64 potentials."""
@@ -145,11 +162,23 @@ class Kernel:
             return self.xp.matmul(u[:, None, :], self.matrix)[:, 0, :]
         return self._shared(u, self.matrix[0])
 
+    def both(self, wb: Array, a: Array) -> tuple[Array, Array, Array]:
+        """A sweep's products: ``kv = K wb``, ``ua = a / kv`` and ``K^T ua``."""
+        if self.fused and self.matrix.dtype == torch.float32 and len(self.matrix) == len(wb):
+            from kantor.ot.gpu_dense import both_products
+
+            kv, columns = both_products(self.matrix, wb, a)
+            return kv, a / kv, columns
+        kv = self.rows(wb)
+        ua = a / kv
+        return kv, ua, self.columns(ua)
+
     def _shared(self, x: Array, matrix: Array) -> Array:
         if self.xp is torch:
             return x @ matrix
         # A product of matrices is worth threads, and torch's are those the user has set.
-        return torch.mm(torch.from_numpy(x), torch.from_numpy(matrix)).numpy()
+        with no_autocast(_CPU):
+            return torch.mm(torch.from_numpy(x), torch.from_numpy(matrix)).numpy()
 
     def keep(self, which: Array) -> None:
         """Drop every problem but these."""
@@ -162,8 +191,14 @@ class Kernel:
         if len(self.matrix) == 1:
             return self
         part = object.__new__(Kernel)
-        part.xp, part.matrix = self.xp, self.matrix[which]
+        part.xp, part.fused, part.matrix = self.xp, self.fused, self.matrix[which]
         return part
+
+
+@functools.cache
+def triton_on(device: torch.device) -> bool:
+    """Whether Triton's kernels can run there."""
+    return device.type == "cuda" and importlib.util.find_spec("triton") is not None
 
 
 def cast(xp: ModuleType, x: Array, dtype: Any) -> Array:

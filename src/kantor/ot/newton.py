@@ -13,8 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from kantor.ot.kernel import Array, Kernel, there_and_back
+from kantor.ot.precision import no_autocast
 
 Vector = NDArray[Any]
+_CPU = torch.device("cpu")
 
 
 def gradients_one(
@@ -123,7 +125,8 @@ def newton_by_factor(
     part = matrix * np.divide(ua, np.sqrt(a), out=np.zeros_like(a), where=a > 0)[:, None]
     part *= wb
     # torch's products and factors, since its threads are those the user has set.
-    system = (torch.from_numpy(part.T) @ torch.from_numpy(part)).double().numpy()
+    with no_autocast(_CPU):
+        system = (torch.from_numpy(part.T) @ torch.from_numpy(part)).double().numpy()
     # The diagonal is the sum of what leaves it, so that a common shift changes nothing to the last digit; the rank
     # that is added then fixes the shift and leaves the step.
     np.negative(system, out=system)
