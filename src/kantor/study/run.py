@@ -10,10 +10,10 @@ from kantor.study.chosen import chosen_teachers
 from kantor.study.config import Study
 from kantor.study.execute import train_all
 from kantor.study.folder import Task, claim, locked
-from kantor.study.methods import parse_methods
 from kantor.study.prepare import prepare
 from kantor.study.progress import Display
 from kantor.study.summary import summarise, table
+from kantor.study.teachers import study_methods
 from kantor.study.tuning import tune
 from kantor.training.processes import joined_processes
 
@@ -33,7 +33,7 @@ def run_study(config: Study, console: Console | None = None) -> Path:
     """
     config = chosen_teachers(config)
     config.check()
-    methods = parse_methods(config.methods)
+    methods = study_methods(config)
     console = console or terminal()
     with joined_processes(config.device == "cpu"):
         main = rank() == 0
