@@ -2,13 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
-KANTOR_SLOW ?= -m slow
 
-.PHONY: help demo test test-slow clean
+.PHONY: help demo test test-slow picture clean
 
 help:
 	@echo "make demo       set up, then compare four ways to train a small student on digits"
 	@echo "make test       set up, then lint, type-check, check the layers and run the tests"
+	@echo "make picture    draw the README's picture and table from the demo's run"
 	@echo "make test-slow  several processes, kills, documentation (after make test)"
 
 $(BIN)/python:
@@ -34,7 +34,10 @@ test: .venv/.dev
 	$(BIN)/pytest -n 2 -m "not slow"
 
 test-slow: .venv/.dev
-	$(BIN)/pytest -n 2 $(KANTOR_SLOW)
+	$(BIN)/pytest -n 2 -m slow
+
+picture: .venv/.dev demo
+	$(BIN)/python docs/picture.py runs/demo
 
 clean:
 	rm -rf .venv

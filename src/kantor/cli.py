@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jsonargparse
-from rich.console import Console
 from rich.table import Table
 
 from kantor.core.errors import KantorError
@@ -71,10 +70,11 @@ def export(options: jsonargparse.Namespace) -> None:
 def methods(options: jsonargparse.Namespace) -> None:  # noqa: ARG001
     """List the transfer losses: what each needs, its paper and its default weight."""
     from kantor.losses import LOSSES
+    from kantor.study import terminal
 
     table = Table(header_style="bold")
     for heading in ("name", "reads", "needs", "default weight", "source"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     for loss in LOSSES.values():
         needs = [
             word
@@ -86,7 +86,7 @@ def methods(options: jsonargparse.Namespace) -> None:  # noqa: ARG001
             if needed
         ]
         table.add_row(loss.name, loss.reads, ", ".join(needs), f"{loss.default_weight:g}", loss.paper)
-    Console().print(table)
+    terminal().print(table)
 
 
 class _Parser(jsonargparse.ArgumentParser):

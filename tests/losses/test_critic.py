@@ -70,7 +70,8 @@ def test_splitting_the_first_layer_by_side_changes_nothing() -> None:
     pairs = torch.cat([teacher.unsqueeze(1).expand(5, 7, 8), student.unsqueeze(0).expand(5, 7, 8)], dim=-1)
     weight = critic.first.weight / torch.linalg.matrix_norm(critic.first.weight, 2)
     whole = F.relu(F.linear(pairs, weight, critic.first.bias)) @ (critic.second / critic.second.norm())
-    torch.testing.assert_close(critic(teacher.unsqueeze(1), student.unsqueeze(0)), whole)
+    torch.testing.assert_close(critic(teacher.unsqueeze(1), student.unsqueeze(0)), whole, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(critic.normalised().crossed(teacher, student), whole, rtol=1e-4, atol=1e-6)
 
 
 def test_separates_two_memories_of_equal_mean() -> None:

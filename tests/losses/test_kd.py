@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+
 from kantor.core.errors import ConfigError, ShapeError
 from kantor.losses import KD, FitNet, kd
 
@@ -23,7 +24,8 @@ def test_gradient_keeps_its_size_for_every_temperature():
 def test_zero_at_equality_and_gradcheck():
     logits = torch.randn(5, 4, dtype=torch.float64)
     assert kd(logits, logits).item() == pytest.approx(0, abs=1e-12)
-    assert torch.autograd.gradcheck(lambda x: kd(x, logits), (torch.randn(5, 4, dtype=torch.float64, requires_grad=True),))
+    student = torch.randn(5, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: kd(x, logits), (student,))
 
 
 def test_other_classes_are_refused_with_both_shapes():

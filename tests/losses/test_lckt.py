@@ -6,14 +6,16 @@ import torch
 from kantor import ot
 from kantor.core.errors import ConfigError, ShapeError
 from kantor.losses.lckt import LCKT, lckt
-from tests.losses.references import close, reference
+from tests.losses.stored import assert_near, both_precisions, load
 
 
+@both_precisions
 @pytest.mark.parametrize("problem", ["", "2"])
-def test_public_code(problem: str) -> None:
-    """OT-Seq2Seq's IPOT by the paper's first author: cosine cost, beta .5, 50 steps, loss <C, T>."""
-    saved = reference("lckt")
-    close(lckt(saved[f"student{problem}"], saved[f"teacher{problem}"]), saved[f"value{problem}"])
+def test_as_ot_seq2seq(problem: str, dtype: torch.dtype, tolerance: float) -> None:
+    """The IPOT of the paper's first author: cosine cost, beta .5, 50 steps, loss <C, T>."""
+    saved = load("lckt")
+    student, teacher = (saved[f"{side}{problem}"].to(dtype) for side in ("student", "teacher"))
+    assert_near(lckt(student, teacher), saved[f"value{problem}"], tolerance)
 
 
 def test_zero_for_the_same_directions_in_any_order_and_scale() -> None:

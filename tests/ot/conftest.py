@@ -56,8 +56,11 @@ def check() -> Callable[..., None]:
         plan = a[..., :, None] * b[..., None, :] * ((f[..., :, None] + g[..., None, :] - cost) / epsilon).exp()
         total = a.sum(-1)
         error = ((plan.sum(-1) - a).abs().sum(-1) + (plan.sum(-2) - b).abs().sum(-1)) / total
-        assert (error <= 1.01 * tol + 1e-12).all(), f"marginals are off by {error.max():.2e}, tol {tol:.0e}"
-        assert torch.allclose(error, transport.marginal_error, rtol=0.05, atol=2e-7 if cost.numel() else 0)
+        # Masses in float32 do not add up to the same total to the last digit.
+        dust = 5e-8 if problem.a.dtype == torch.float32 else 1e-12
+        assert (error <= 1.01 * tol + dust).all(), f"marginals are off by {error.max():.2e}, tol {tol:.0e}"
+        assert (error <= 1.01 * transport.marginal_error + dust).all(), "the error was worse than was said"
+        assert (transport.marginal_error <= 1.3 * error + 1e-6 + 0.05 * tol).all(), "the error was better than was said"
         rounding = 1e-5 if problem.cost.dtype == torch.float32 else 1e-10
         assert torch.allclose(transport.plan.double(), plan, rtol=rounding, atol=rounding * plan.max().item())
         scale = cost.abs().mean().clamp_min(epsilon)

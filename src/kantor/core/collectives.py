@@ -21,6 +21,12 @@ def rank() -> int:
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
+def wait_for_all() -> None:
+    """Go on once every process has come this far."""
+    if world_size() > 1:
+        dist.barrier()
+
+
 def sum_over_ranks(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """The sum of ``x`` over processes, differentiable. ``x`` has the same shape on every rank."""
     return x if world_size() == 1 else _Sum.apply(x)  # type: ignore[return-value]

@@ -4,13 +4,42 @@ import inspect
 from typing import Any
 
 from kantor.core.errors import ConfigError, suggest
+from kantor.losses.ab import AB
+from kantor.losses.at import AT, at
 from kantor.losses.base import TransferLoss
+from kantor.losses.cc import CC, cc
+from kantor.losses.crd import CRD
+from kantor.losses.dist import DIST, dist
+from kantor.losses.dkd import DKD, dkd
+from kantor.losses.emd_feature import EMDFeature, emd_feature
 from kantor.losses.fitnet import FitNet, fitnet
+from kantor.losses.fsp import FSP, fsp
+from kantor.losses.ft import FT, ft
+from kantor.losses.gckt import GCKT, gckt
 from kantor.losses.kd import KD, kd
+from kantor.losses.lckt import LCKT, lckt
+from kantor.losses.multilevel_ot import MultiLevelOT, multilevel_ot
 from kantor.losses.neuron_transport import NeuronTransport, neuron_transport
+from kantor.losses.nst import NST, nst
+from kantor.losses.pkt import PKT, pkt
+from kantor.losses.reviewkd import ReviewKD
+from kantor.losses.rkd import RKD, rkd
+from kantor.losses.sinkd import SinKD, sinkd
+from kantor.losses.sp import SP, sp
+from kantor.losses.uld import ULD, uld
+from kantor.losses.vid import VID, vid
+from kantor.losses.wcord import WCoRD
+from kantor.losses.wkd_feature import WKDFeature, wkd_feature
+from kantor.losses.wkd_logit import WKDLogit, wkd_logit
 
-LOSSES: dict[str, type[TransferLoss]] = {loss.name: loss for loss in (NeuronTransport, KD, FitNet)}
-"""Every loss that ``--methods`` and YAML can name."""
+LOSSES: dict[str, type[TransferLoss]] = {
+    loss.name: loss
+    for loss in (
+        NeuronTransport, WCoRD, GCKT, LCKT, WKDLogit, WKDFeature, SinKD, EMDFeature, ULD, MultiLevelOT,
+        KD, FitNet, AT, SP, CC, VID, RKD, PKT, AB, FT, FSP, NST, CRD, DKD, DIST, ReviewKD,
+    )
+}  # fmt: skip
+"""Every loss that ``--methods`` and YAML can name; those by transport first."""
 
 
 def named(name: str, **settings: Any) -> TransferLoss:
@@ -28,4 +57,10 @@ def named(name: str, **settings: Any) -> TransferLoss:
     return LOSSES[name](**settings)
 
 
-__all__ = ["KD", "LOSSES", "FitNet", "NeuronTransport", "TransferLoss", "fitnet", "kd", "named", "neuron_transport"]
+__all__ = [
+    "AB", "AT", "CC", "CRD", "DIST", "DKD", "FSP", "FT", "GCKT", "KD", "LCKT", "LOSSES", "NST", "PKT", "RKD", "SP",
+    "ULD", "VID", "EMDFeature", "FitNet", "MultiLevelOT", "NeuronTransport", "ReviewKD", "SinKD", "TransferLoss",
+    "WCoRD", "WKDFeature", "WKDLogit", "at", "cc", "dist", "dkd", "emd_feature", "fitnet", "fsp", "ft", "gckt", "kd",
+    "lckt", "multilevel_ot", "named", "neuron_transport", "nst", "pkt", "rkd", "sinkd", "sp", "uld", "vid",
+    "wkd_feature", "wkd_logit",
+]  # fmt: skip

@@ -22,14 +22,15 @@ class BatchNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch channels h w"]:
+    def forward(self, x: Float[Tensor, "batch channels *positions"]) -> Float[Tensor, "batch channels *positions"]:
         """Normalise every channel."""
         ranks = world_size()
         if ranks == 1:
             return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=_EPS)
         wide = x if x.dtype == torch.float64 else x.float()
-        mean = sum_over_ranks(wide.mean((0, 2, 3))) / ranks
-        centred = wide - mean[:, None, None]
-        variance = sum_over_ranks(centred.square().mean((0, 2, 3))) / ranks
+        over, spread = (0, *range(2, x.ndim)), (-1, *[1] * (x.ndim - 2))
+        mean = sum_over_ranks(wide.mean(over)) / ranks
+        centred = wide - mean.reshape(spread)
+        variance = sum_over_ranks(centred.square().mean(over)) / ranks
         scale = self.weight * (variance + _EPS).rsqrt()
-        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+        return (centred * scale.reshape(spread) + self.bias.reshape(spread)).to(x.dtype)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kantor.losses.embed import DIM
+from kantor.losses.pair_scores import pair_scores
 from kantor.losses.precision import full_precision
 
 
@@ -53,12 +54,22 @@ class Scorer:
     def __call__(
         self, teacher: Float[Tensor, "*#pairs dim"], student: Float[Tensor, "*#pairs dim"]
     ) -> Float[Tensor, "*pairs"]:
-        """Scores of pairs. Leading dimensions broadcast *after* the first layer, applied to each side and added.
-
-        So ``[batch, 1, dim]`` against ``[1, negatives, dim]`` costs ``batch + negatives`` products, not their product.
-        """
+        """Scores of pairs. Leading dimensions broadcast *after* the first layer, applied to each side and added."""
         hidden = F.linear(teacher, self.for_teacher) + F.linear(student, self.for_student, self.bias)
         return F.relu(hidden) @ self.last
+
+    @full_precision
+    def crossed(
+        self, teacher: Float[Tensor, "teachers dim"], student: Float[Tensor, "students dim"]
+    ) -> Float[Tensor, "teachers students"]:
+        """Scores of every teacher embedding with every student embedding.
+
+        The first layer costs as many products as there are embeddings, not pairs, and the pairs' hidden units are
+        never held at once.
+        """
+        return pair_scores(
+            F.linear(teacher, self.for_teacher), F.linear(student, self.for_student, self.bias), self.last
+        )
 
 
 @full_precision

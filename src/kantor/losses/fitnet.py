@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.batch_norm import BatchNorm
 from kantor.losses.features import common_grid
 from kantor.losses.stages import single
 
@@ -43,11 +44,11 @@ class FitNet(TransferLoss):
         (s,), (t,) = student_shapes, teacher_shapes
         last: list[nn.Module] = [nn.ReLU()] if self.activation else []
         if len(s) == 2 and len(t) == 2:
-            self.projector = nn.Sequential(nn.Linear(s[1], t[1], bias=False), nn.BatchNorm1d(t[1]), *last)
+            self.projector = nn.Sequential(nn.Linear(s[1], t[1], bias=False), BatchNorm(t[1]), *last)
         else:
             channels = [shape[2] if len(shape) == 3 else shape[1] for shape in (s, t)]
             self.projector = nn.Sequential(
-                nn.Conv2d(channels[0], channels[1], 1, bias=False), nn.BatchNorm2d(channels[1]), *last
+                nn.Conv2d(channels[0], channels[1], 1, bias=False), BatchNorm(channels[1]), *last
             )
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002

@@ -57,7 +57,8 @@ class GCKT(TransferLoss):
     The paper's main text gives neither critic nor embedding, number of negatives or momentum: these are ours, or
     those of CRD's public code, on which the authors built.
 
-    Memory: ``2 x samples x 128`` floats (51 MB for 50,000 samples), and ``batch x negatives x 128`` a side and step.
+    Memory: ``2 x samples x 128`` floats (51 MB for 50,000 samples); with ``negatives_per_anchor`` another
+    ``4 x batch x negatives x 128`` in a step.
 
     Args:
         negatives: ids drawn for a batch.
@@ -131,14 +132,15 @@ class GCKT(TransferLoss):
         seen_ids, seen_student, seen_teacher = self.memory.hold(ids, student, teacher)
         drawn = self._draw(ids.shape[0])
         if drawn is None:
-            drawn = seen_ids.unsqueeze(0)
-            other_student, other_teacher = seen_student.unsqueeze(0), seen_teacher.unsqueeze(0)
+            drawn, other_student, other_teacher = seen_ids, seen_student, seen_teacher
         else:
             other_student, other_teacher = self.memory.student[drawn], self.memory.teacher[drawn]
         score = self.critic.normalised()
-        negative = torch.cat(
-            [score(other_teacher, student.unsqueeze(1)), score(teacher.unsqueeze(1), other_student)], dim=1
-        )
+        if drawn.ndim == 1:
+            negative = [score.crossed(other_teacher, student).mT, score.crossed(teacher, other_student)]
+        else:
+            negative = [score(other_teacher, student.unsqueeze(1)), score(teacher.unsqueeze(1), other_student)]
+        negative = torch.cat(negative, dim=1)
         kept = torch.ne(drawn, ids.unsqueeze(1)).repeat(1, 2)
         return gckt(score(teacher, student), negative, kept, negative_weight=self.negative_weight)
 
@@ -172,12 +174,12 @@ class GCKT(TransferLoss):
             "hidden": self.hidden,
         }
 
-    def _draw(self, anchors: int) -> Int[Tensor, "anchors_or_1 negatives"] | None:
+    def _draw(self, anchors: int) -> Int[Tensor, "*anchors negatives"] | None:
         seen = self.memory.seen.nonzero().squeeze(1)
         if seen.numel() == 0:
             return None
         if self.negatives_per_anchor is None:
-            shape, mine = (1, self.negatives), slice(None)
+            shape, mine = (self.negatives,), slice(None)
         else:
             # Drawn for the global batch, whose samples are dealt to the processes in turn.
             shape, mine = (anchors * world_size(), self.negatives_per_anchor), slice(rank(), None, world_size())

@@ -17,7 +17,7 @@ from kantor.losses.stages import single
 
 @full_precision
 def lckt(
-    student: Float[Tensor, "batch dim"], teacher: Float[Tensor, "batch dim"], *, beta: float = 0.5, steps: int = 50
+    student: Float[Tensor, "batch dim"], teacher: Float[Tensor, "others dim"], *, beta: float = 0.5, steps: int = 50
 ) -> Float[Tensor, ""]:
     """``min over plans of sum_ij P_ij (1 - cos(teacher_i, student_j))``, uniform masses, the plan held fixed.
 
@@ -99,7 +99,7 @@ class LCKT(TransferLoss):
 
 
 def transported(
-    student: Float[Tensor, "batch dim"], teacher: Float[Tensor, "batch dim"], beta: float, steps: int, per_rank: bool
+    student: Float[Tensor, "batch dim"], teacher: Float[Tensor, "others dim"], beta: float, steps: int, per_rank: bool
 ) -> Float[Tensor, ""]:
     """:func:`lckt` of the global batch, or the mean over processes of each one's own."""
     if per_rank:

@@ -57,7 +57,7 @@ def neuron_transport(
         ShapeError: the layers have other batches, or ``positions`` is asked of vectors.
         ConfigError: an unknown cost, spatial mode or kind of masses.
     """
-    batch = neuron_moments(student, teacher, cost, spatial)
+    batch = neuron_moments(student, teacher, cost, spatial).map(sum_over_ranks)
     if plan is None:
         held = batch.map(torch.Tensor.detach)
         a, b = activation_masses(held) if masses == "activation" else (None, None)
@@ -68,7 +68,7 @@ def neuron_transport(
 def neuron_moments(
     student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."], cost: CostKind, spatial: Spatial
 ) -> Moments:
-    """What the cost between teacher neurons (x) and student neurons (y) is made of, summed over processes."""
+    """What the cost between teacher neurons (x) and student neurons (y) is made of, on this process's samples."""
     if student.shape[0] != teacher.shape[0]:
         raise ShapeError(
             f"neuron_transport compares neurons over the same samples; the student has {student.shape[0]} "
@@ -81,7 +81,7 @@ def neuron_moments(
         s, t = (rows_over_positions(x) for x in common_grid(student, teacher))
     else:
         raise ConfigError(f"neuron_transport: spatial is pooled or positions, not {spatial!r}.")
-    return moments(t, s, cost).map(sum_over_ranks)
+    return moments(t, s, cost)
 
 
 def identity_plan(teacher: int, student: int) -> Float[Tensor, "teacher_neurons student_neurons"]:
@@ -197,7 +197,7 @@ class NeuronTransport(TransferLoss):
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
         """See :func:`neuron_transport`; the plan is the slow one."""
         student, teacher = single(student), single(teacher)
-        batch = neuron_moments(student, teacher, self.cost, self.spatial)
+        batch = neuron_moments(student, teacher, self.cost, self.spatial).map(sum_over_ranks)
         if self.plan_kind == "optimal":
             plan = self.slow(batch.map(torch.Tensor.detach), student.shape[0] * world_size())
         else:

@@ -62,8 +62,9 @@ def _bind(term: Term, student: nn.Module, teachers: Mapping[str, Teacher], batch
 def _propose(
     term: Term, student: nn.Module, source: Teacher, name: str, batch: Batch
 ) -> tuple[tuple[str, ...], tuple[str, ...], str]:
-    if term.loss.reads in ("logits", "penultimate"):
-        return (term.loss.reads,), (term.loss.reads,), f"{term.name or term.loss.name} reads {term.loss.reads}"
+    if term.loss.reads in ("logits", "penultimate", "sequence_logits"):
+        layer = "penultimate" if term.loss.reads == "penultimate" else "logits"
+        return (layer,), (layer,), f"{term.loss.name} reads {layer}"
     if not isinstance(source, LiveTeacher):
         raise ConfigError(f"{_label(term)}: name its layers; a cached teacher ({name}) has no network to propose from.")
     with torch.no_grad():

@@ -103,7 +103,11 @@ def _centred(x: Tensor) -> Tensor:
     centred = x - mean
     # A constant row leaves rounding noise, whose direction would mean nothing.
     noise = 8 * torch.finfo(x.dtype).eps * x.detach().abs().amax(dim=-1, keepdim=True)
-    return torch.where(centred.detach().abs().amax(dim=-1, keepdim=True) > noise, centred, torch.zeros_like(x))
+    return torch.where(
+        centred.detach().abs().amax(dim=-1, keepdim=True) > noise,
+        centred,
+        torch.zeros_like(x),
+    )
 
 
 def _squared_distances(x: Tensor, y: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kantor.core.errors import ConfigError, suggest
+from kantor.ot.auto import Auto
 from kantor.ot.exact import Exact
 from kantor.ot.proximal import Proximal
 from kantor.ot.sinkhorn import Sinkhorn
@@ -57,7 +58,9 @@ def solver_for(method: Method = "auto", epsilon: float = 0.05, tol: float = 1e-3
     Raises:
         ConfigError: the method is unknown, or epsilon or tol is not positive.
     """
-    if method in ("auto", "sinkhorn"):
+    if method == "auto":
+        return Auto(epsilon, tol)
+    if method == "sinkhorn":
         return Sinkhorn(epsilon, tol)
     if method == "exact":
         return Exact()

@@ -63,7 +63,9 @@ def _equal(mass: np.ndarray) -> bool:
 
 
 def _assignments(cost: np.ndarray, a: np.ndarray) -> np.ndarray:
-    from scipy.optimize import linear_sum_assignment  # takes longer to import than most assignments to solve
+    from scipy.optimize import (
+        linear_sum_assignment,
+    )  # takes longer to import than most assignments to solve
 
     plans = np.zeros_like(cost)
     for k, matrix in enumerate(cost):
@@ -78,7 +80,14 @@ def _simplex(cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray
     for k, matrix in enumerate(cost):
         total = a[k].sum()
         target = b[k] / b[k].sum()
-        plan, log = emd(a[k] / total, target, matrix, numItermax=10_000_000, log=True, center_dual=False)
+        plan, log = emd(
+            a[k] / total,
+            target,
+            matrix,
+            numItermax=10_000_000,
+            log=True,
+            center_dual=False,
+        )
         if log["warning"] is not None:
             raise KantorError(f"POT's network simplex did not finish: {log['warning']}")
         plans[k] = plan * total

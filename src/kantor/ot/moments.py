@@ -69,7 +69,11 @@ class Moments:
         )
 
 
-def moments(x: Float[Tensor, "rows n"], y: Float[Tensor, "rows m"], kind: CostKind = "correlation") -> Moments:
+def moments(
+    x: Float[Tensor, "rows n"],
+    y: Float[Tensor, "rows m"],
+    kind: CostKind = "correlation",
+) -> Moments:
     """The sums over rows that ``cost_from(_, kind)`` needs. Differentiable in ``x`` and ``y``.
 
     Args:

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -48,12 +49,13 @@ def problem_of(
     cost: Float[Tensor, "... n m"],
     a: Float[Tensor, "... n"] | None = None,
     b: Float[Tensor, "... m"] | None = None,
+    balanced: bool = True,
 ) -> Problem:
     """Check cost and masses and bring them to one dtype, float32 or float64.
 
     Masses left out are uniform, with the total of the other side (1 where both are left out). Zero masses are legal.
     Totals that differ by rounding (1e-4 of the total in float32, 1e-6 in float64, 2e-2 in half precision) are made
-    equal by rescaling ``b``.
+    equal by rescaling ``b``. With ``balanced=False`` the totals may differ.
 
     Raises:
         ShapeError: the shapes do not fit, or the problem is empty. The message names the argument.
@@ -80,7 +82,7 @@ def problem_of(
     batch = _batch_of(cost, a, b)
     a_total = None if a is None else _checked_total("a", a)
     b_total = None if b is None else _checked_total("b", b)
-    if a_total is not None and b_total is not None and b is not None:
+    if balanced and a_total is not None and b_total is not None and b is not None:
         b = _balanced(a_total, b_total, b, _tolerance(a, b))
     a = _masses(a, b_total, n, cost, batch)
     b = _masses(b, a_total, m, cost, batch)
@@ -109,10 +111,14 @@ def _first(x: Tensor, where: Tensor) -> str:
 
 
 def _batch_of(cost: Tensor, a: Tensor | None, b: Tensor | None) -> torch.Size:
-    shapes = [cost.shape[:-2], *(mass.shape[:-1] for mass in (a, b) if mass is not None)]
+    shapes = [
+        cost.shape[:-2],
+        *(mass.shape[:-1] for mass in (a, b) if mass is not None),
+    ]
     try:
-        batch = torch.broadcast_shapes(*shapes)
-    except RuntimeError as error:
+        # torch.broadcast_shapes takes longer than a small problem.
+        batch = shapes[0] if len(set(shapes)) == 1 else torch.Size(np.broadcast_shapes(*shapes))
+    except ValueError as error:
         given = ", ".join(f"{k} {_shape(t)}" for k, t in (("cost", cost), ("a", a), ("b", b)) if t is not None)
         raise ShapeError(f"The leading dimensions do not fit each other: {given}.") from error
     if 0 in batch:
@@ -153,7 +159,13 @@ def _balanced(a_total: Tensor, b_total: Tensor, b: Tensor, tolerance: float) -> 
     return upcast(b) * ratio.to(upcast(b).dtype)
 
 
-def _masses(mass: Tensor | None, other_total: Tensor | None, length: int, cost: Tensor, batch: torch.Size) -> Tensor:
+def _masses(
+    mass: Tensor | None,
+    other_total: Tensor | None,
+    length: int,
+    cost: Tensor,
+    batch: torch.Size,
+) -> Tensor:
     if mass is None:
         if other_total is None:
             return cost.new_full((length,), 1.0 / length).expand(*batch, length)

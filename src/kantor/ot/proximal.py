@@ -50,17 +50,28 @@ class Proximal(Solver):
             None,
             None,
             error,
-            torch.full(problem.batch, self.steps * self.inner, dtype=torch.int64, device=cost.device),
+            torch.full(
+                problem.batch,
+                self.steps * self.inner,
+                dtype=torch.int64,
+                device=cost.device,
+            ),
             error <= self.tol,
             given_plan=plan,
         )
 
     def _plan(
-        self, cost: Float[Tensor, "*batch n m"], a: Float[Tensor, "*batch n"], b: Float[Tensor, "*batch m"]
+        self,
+        cost: Float[Tensor, "*batch n m"],
+        a: Float[Tensor, "*batch n"],
+        b: Float[Tensor, "*batch m"],
     ) -> Float[Tensor, "*batch n m"]:
         total = a.sum(-1, keepdim=True)
         # exp(-1e4) is zero like the mass, and unlike its logarithm can be subtracted from itself.
-        log_a, log_b = (a / total).log().clamp_min(-1e4), (b / total).log().clamp_min(-1e4)
+        log_a, log_b = (
+            (a / total).log().clamp_min(-1e4),
+            (b / total).log().clamp_min(-1e4),
+        )
         step = cost / self.beta
         # Only differences along a row or column matter; taking the least out keeps the logarithms small.
         step = step - step.amin(dim=-1, keepdim=True)

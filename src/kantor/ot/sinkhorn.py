@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from kantor.ot.kernel import Array
 from kantor.ot.problem import Problem, check_positive
 from kantor.ot.solver import Solver
 from kantor.ot.transport import Potentials, Transport
@@ -45,7 +47,10 @@ class Sinkhorn(Solver):
         b = b / b.sum(-1, keepdim=True)
         start = None if potentials is None else potentials[1].reshape(-1, m)
         f, g = a.new_zeros(a.shape), b.new_zeros(b.shape)
-        error, sweeps = a.new_zeros(len(a)), torch.zeros(len(a), dtype=torch.int64, device=a.device)
+        error, sweeps = (
+            a.new_zeros(len(a)),
+            torch.zeros(len(a), dtype=torch.int64, device=a.device),
+        )
         step = max(1, _MAX_ENTRIES // (n * m))
         for k in range(0, len(a), step):
             part = slice(k, k + step)
@@ -59,34 +64,40 @@ class Sinkhorn(Solver):
                 g=None if start is None else start[part],
                 spread=problem.highest - problem.lowest,
             )
-        return transport_of(problem, self.epsilon, self.tol, f, g, total, error, sweeps)
+        return transport_of(problem, self.epsilon, self.tol, f, g, a, b, total, error, sweeps)
 
 
 def transport_of(
     problem: Problem,
     epsilon: float,
     tol: float,
-    f: Float[Tensor, "problems n"],
-    g: Float[Tensor, "problems m"],
-    total: Float[Tensor, "problems 1"],
-    error: Float[Tensor, " problems"],
-    sweeps: Int[Tensor, " problems"],
+    f: Array,
+    g: Array,
+    a: Array,
+    b: Array,
+    total: Array,
+    error: Array,
+    sweeps: Array,
 ) -> Transport:
-    """The transport of flattened potentials for masses that were scaled to a total of 1."""
+    """The transport of flattened float64 potentials, found for masses ``a`` and ``b`` that are shares of ``total``.
+
+    Everything is NumPy's or everything is torch's; ``f`` and ``a`` are ``[problems, n]``, ``total [problems, 1]``.
+    """
     # P = a b exp(.) is quadratic in the masses, so undoing their scaling moves the potentials; then both sides are
     # given half of the dual value, which fixes the free constant.
-    a, b = (mass.detach().double().reshape(len(f), -1) for mass in (problem.a, problem.b))
-    f = f - epsilon * total.log()
-    shift = ((b * g).sum(-1, keepdim=True) - (a * f).sum(-1, keepdim=True)) / (2 * total)
+    shift = ((a * f).sum(-1) - (b * g).sum(-1))[:, None] / 2
+    move = (epsilon / 2) * (np.log(total) if isinstance(total, np.ndarray) else total.log())
     batch = problem.batch
-    return Transport(
-        problem,
-        epsilon,
-        ((f + shift).reshape(*batch, -1), (g - shift).reshape(*batch, -1)),
-        error.reshape(batch),
-        sweeps.reshape(batch),
-        (error <= tol).reshape(batch),
+    (n, m), found = (
+        problem.size,
+        (f - shift - move, g + shift - move, error, sweeps, error <= tol),
     )
+    shapes = ((*batch, n), (*batch, m), batch, batch, batch)
+    tensors = [
+        (torch.from_numpy(x) if isinstance(x, np.ndarray) else x).reshape(shape)
+        for x, shape in zip(found, shapes, strict=True)
+    ]
+    return Transport(problem, epsilon, (tensors[0], tensors[1]), *tensors[2:])
 
 
 def log_domain(
@@ -99,7 +110,10 @@ def log_domain(
     g: Float[Tensor, "problems m"] | None = None,
     spread: float = 0.0,
 ) -> tuple[
-    Float[Tensor, "problems n"], Float[Tensor, "problems m"], Float[Tensor, " problems"], Int[Tensor, " problems"]
+    Float[Tensor, "problems n"],
+    Float[Tensor, "problems m"],
+    Float[Tensor, " problems"],
+    Int[Tensor, " problems"],
 ]:
     """Potentials, L1 marginal errors and sweeps, for float64 masses of total 1.
 
@@ -118,7 +132,11 @@ def log_domain(
             stage, last = stage / 2, last + 4
         sweeps += last
     f = _row_update(cost, g, log_b, epsilon)
-    out_f, out_g, out_error = torch.empty_like(a), torch.empty_like(b), torch.empty_like(a[:, 0])
+    out_f, out_g, out_error = (
+        torch.empty_like(a),
+        torch.empty_like(b),
+        torch.empty_like(a[:, 0]),
+    )
     active = torch.arange(len(a), device=a.device)
     while True:
         g = _column_update(cost, f, log_a, epsilon)
@@ -130,7 +148,13 @@ def log_domain(
             which = active[done]
             out_f[which], out_g[which], out_error[which] = f[done], g[done], error[done]
             keep = ~done
-            active, next_f, a, log_a, log_b = active[keep], next_f[keep], a[keep], log_a[keep], log_b[keep]
+            active, next_f, a, log_a, log_b = (
+                active[keep],
+                next_f[keep],
+                a[keep],
+                log_a[keep],
+                log_b[keep],
+            )
             cost = cost if len(cost) == 1 else cost[keep]
             if len(active) == 0:
                 return out_f, out_g, out_error, sweeps

@@ -1,7 +1,9 @@
 """The contract of a solver: frozen settings, callable on a cost and masses, returns a transport."""
 
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -22,12 +24,27 @@ class Solver:
         potentials: Potentials | None = None,
     ) -> Transport:
         """Solve the problem. See ``kantor.ot.solve`` for the arguments and what is raised."""
+        if torch.compiler.is_compiling():
+            return _outside_the_graph(self, cost, a, b, potentials)
+        return self._solve(cost, a, b, potentials)
+
+    def _solve(self, cost: Tensor, a: Tensor | None, b: Tensor | None, potentials: Potentials | None) -> Transport:
         problem = problem_of(cost, a, b)
         return self.run(problem, None if potentials is None else _checked(potentials, problem))
 
     def run(self, problem: Problem, potentials: Potentials | None) -> Transport:
         """Solve a checked problem, from ``potentials`` (float64, detached, of the problem's batch) if given."""
         raise NotImplementedError
+
+
+def _eager(solver: Solver, *arguments: Any) -> Transport:
+    # How long a solver works depends on the numbers, which no graph can hold. Its value joins the graph again.
+    transport = solver._solve(*arguments)
+    _ = transport.value
+    return transport
+
+
+_outside_the_graph: Any = torch.compiler.disable(_eager)
 
 
 def _checked(potentials: Potentials, problem: Problem) -> Potentials:

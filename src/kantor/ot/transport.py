@@ -97,7 +97,8 @@ def plan_of(
     """``a_i b_j exp((f_i + g_j - C_ij) / epsilon)``, detached, in the cost's dtype."""
     # In float32 the differences alone would put a floor of 1e-4 (at epsilon 1e-4) under the plan's error.
     cost, a, b = cost.detach(), a.detach(), b.detach()
-    plan = torch.sub(f.unsqueeze(-1) + g.unsqueeze(-2), cost).div_(epsilon).exp_()
+    # Where both masses are zero nothing bounds the exponent, and infinity times zero is no zero.
+    plan = torch.sub(f.unsqueeze(-1) + g.unsqueeze(-2), cost).div_(epsilon).clamp_(max=700.0).exp_()
     return plan.mul_(a.double().unsqueeze(-1)).mul_(b.double().unsqueeze(-2)).to(cost.dtype)
 
 
@@ -119,7 +120,7 @@ class _EntropicValue(torch.autograd.Function):
         cost, a, b, f, g = ctx.saved_tensors
         grad_cost = grad_a = grad_b = None
         if ctx.needs_input_grad[0]:
-            grad_cost = _weighted_plan(cost, a, b, f, g, ctx.epsilon, grad)
+            grad_cost = weighted_plan(cost, a, b, f, g, ctx.epsilon, grad)
         weight = grad.unsqueeze(-1).double()
         excess = ctx.epsilon * (a.double().sum(-1, keepdim=True) - 1.0)
         if ctx.needs_input_grad[1]:
@@ -129,14 +130,25 @@ class _EntropicValue(torch.autograd.Function):
         return grad_cost, grad_a, grad_b, None, None, None
 
 
-def _weighted_plan(cost: Tensor, a: Tensor, b: Tensor, f: Tensor, g: Tensor, epsilon: float, weight: Tensor) -> Tensor:
+def weighted_plan(
+    cost: Tensor,
+    a: Tensor,
+    b: Tensor,
+    f: Tensor,
+    g: Tensor,
+    epsilon: float,
+    weight: Tensor,
+) -> Tensor:
     """``weight * plan``, summed over the problems that share one entry of the cost."""
     if a.shape[:-1] == cost.shape[:-2]:
         return plan_of(cost, a, b, f, g, epsilon).mul_(weight[..., None, None])
     # Problem by problem: the plans of a whole batch would be its size times the one cost they share.
     total = torch.zeros_like(cost)
     batch = a.shape[:-1]
-    costs, totals = cost.expand(*batch, *cost.shape[-2:]), total.expand(*batch, *cost.shape[-2:])
+    costs, totals = (
+        cost.expand(*batch, *cost.shape[-2:]),
+        total.expand(*batch, *cost.shape[-2:]),
+    )
     for at in itertools.product(*map(range, batch)):
         totals[at].add_(plan_of(costs[at], a[at], b[at], f[at], g[at], epsilon).mul_(weight[at]))
     return total

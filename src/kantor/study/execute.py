@@ -135,8 +135,10 @@ def _workers(run: Path, jobs: int, events: "queue.Queue[Any]") -> Iterator[list[
         for worker in workers:
             with contextlib.suppress(OSError):
                 _stdin(worker).close()
-        for listener in listeners:
+        for worker, listener in zip(workers, listeners, strict=True):
             listener.join()
+            assert worker.stdout is not None
+            worker.stdout.close()
 
 
 @contextlib.contextmanager

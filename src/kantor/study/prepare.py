@@ -3,15 +3,17 @@
 import os
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from kantor.capture import pair, stages
+from kantor.core.collectives import rank, wait_for_all
 from kantor.core.errors import ConfigError
 from kantor.core.files import write_json
-from kantor.data import Augment, Batch, DataSet, LayerSpec, Loader
+from kantor.data import Augment, Batch, DataSet, Loader
 from kantor.models import Model
 from kantor.objective import LiveTeacher, Read
 from kantor.objective.teachers import KEYED_BY, inner
@@ -57,7 +59,7 @@ def prepare(config: Study, run: Path, say: Say, report: Report) -> dict[str, Any
 
     torch.set_num_threads(os.cpu_count() or 1)
     example = next(Loader(data.train, config.batch_size, seed=0, augment=augmentation(config, data)).epoch(0))
-    cached = bool(models) and _cacheable(config, data)
+    cached = any(method.terms for method in methods) and _cacheable(config, data)
     bound, reads, step0 = _check_methods(config, data, methods, models, example, cached, say)
     pairs = _recorded(config, data, methods, models, bound, example)
     for known in pairs:
@@ -86,8 +88,10 @@ def prepare(config: Study, run: Path, say: Say, report: Report) -> dict[str, Any
     elif models:
         say("\nTeacher outputs are not cached: the teacher runs on every batch.")
     say(f"Each student trains on {threads} thread{'s' if threads > 1 else ''}.")
-    plan.write(run)
-    write_json(run / "step0.json", {"data": data.facts(), "methods": step0})
+    if rank() == 0:
+        plan.write(run)
+        write_json(run / "step0.json", {"data": data.facts(), "methods": step0})
+    wait_for_all()
     return {"data": data.facts(), "teachers": [asdict(source) for source in sources]}
 
 
@@ -175,38 +179,39 @@ def _fill(
     say: Say,
     report: Report,
 ) -> None:
+    """Compute what the caches lack, on all cores or the GPU; the main process alone writes."""
     device = device_of(config)
-    probe = probe_part(data) if plan.pairs else None
+    parts = [(data.train, augmentation(config, data))]
+    if plan.pairs:
+        parts.append((probe_part(data), Augment.named("none")))
     for name, model in models.items():
-        teacher = LiveTeacher(model.to(device))
-        wanted = sorted(reads[name], key=lambda read: read.key)
-
-        def outputs(
-            batch: Batch, teacher: LiveTeacher = teacher, wanted: list[Read] = wanted
-        ) -> dict[str, torch.Tensor]:
-            taken = teacher.outputs(batch.to(device), wanted)
-            return {read.key: x.cpu() for read, x in taken.items()}
-
-        layers = {
-            key: LayerSpec(tuple(shape), pooled=pooled)
-            for key, (shape, pooled) in plan.teachers[name]["layers"].items()
-        }
-        for part, augment in ((data.train, augmentation(config, data)), (probe, Augment.named("none"))):
-            if part is None:
-                continue
+        outputs = _outputs(model.to(device), reads[name], device)
+        for part, augment in parts:
             digest = plan.teachers[name]["digest"]
-            cache = open_cache(run.parent / "cache", part, augment, digest, layers, config.cache_limit)
+            cache = open_cache(run.parent / "cache", part, augment, digest, plan.layers(name), config.cache_limit)
             if part is data.train:
                 size = f"{len(part):,} samples x {augment.views} view{'s' if augment.views != 1 else ''}"
                 why = "; ".join(dict.fromkeys(cache.missing.values()))
                 doing = f"Caching {name}'s outputs on {size} ({cache.bytes / 1e6:.0f} MB; {why})"
                 say(f"\n{doing if cache.missing else f'Outputs of {name} on {size} found'} in {cache.folder}.")
-            cache.fill(
-                outputs,
-                config.batch_size,
-                lambda done, total, stage=f"teacher {name}": report({"stage": stage, "step": done, "steps": total}),
-            )
+            if rank() == 0:
+                cache.fill(outputs, config.batch_size, partial(_filling, report, name))
         model.cpu()
+    wait_for_all()
+
+
+def _outputs(model: Model, reads: set[Read], device: torch.device) -> Callable[[Batch], dict[str, torch.Tensor]]:
+    teacher = LiveTeacher(model)
+    wanted = sorted(reads, key=lambda read: read.key)
+
+    def outputs(batch: Batch) -> dict[str, torch.Tensor]:
+        return {read.key: x.cpu() for read, x in teacher.outputs(batch.to(device), wanted).items()}
+
+    return outputs
+
+
+def _filling(report: Report, name: str, done: int, total: int) -> None:
+    report({"stage": f"outputs of {name}", "step": done, "steps": total})
 
 
 def _facts(model: Model) -> dict[str, Any]:

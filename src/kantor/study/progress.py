@@ -41,6 +41,10 @@ class Display:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
+    def say(self, text: str) -> None:
+        """Print lines of facts above the bars."""
+        self.console.print(text, highlight=False, soft_wrap=True)
+
     def stage(self, event: dict[str, Any]) -> None:
         """Progress of what comes before the students: a cache, or a teacher in training."""
         done, total = event.get("step"), event.get("steps")

@@ -1,12 +1,11 @@
 """A study from its settings to its table."""
 
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
-import torch.distributed as dist
 from rich.console import Console
 
-from kantor.core.collectives import rank, world_size
+from kantor.core.collectives import rank, wait_for_all
 from kantor.study.config import Study
 from kantor.study.execute import execute
 from kantor.study.folder import claim, locked, read_result, seed_folder
@@ -36,15 +35,11 @@ def run_study(config: Study, console: Console | None = None) -> Path:
     with joined_processes(config.device == "cpu"):
         main = rank() == 0
         run = claim(config) if main else config.folder()
+        wait_for_all()
         with Display(console if main else Console(quiet=True)) as display:
-            facts: dict[str, Any] = {}
-            if main:
-                with locked(run):
-                    facts = prepare(
-                        config, run, lambda text: console.print(text, highlight=False, soft_wrap=True), display.stage
-                    )
-            if world_size() > 1:
-                dist.barrier()
+            # Every process checks and trains teachers together; the main one alone prints and writes.
+            with locked(run) if main else nullcontext():
+                facts = prepare(config, run, display.say, display.stage)
             tasks = [
                 (method, seed)
                 for seed in config.seed_list()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kantor.core import seeds
+from kantor.core.collectives import rank, wait_for_all
 from kantor.core.files import write_json
 from kantor.data import DataSet, Part, open_data
 from kantor.models import Model, load
@@ -85,7 +87,7 @@ def find_teachers(config: Study, data: DataSet, root: Path, report: Report) -> l
         report: told of training progress.
     """
     return [
-        Source(name, spec, "not known: its weights were given")
+        Source(name, spec, "data that is not known, since its weights were given")
         if _has_weights(spec)
         else _trained(name, spec, config, data, root, report)
         for name, spec in teacher_names(config).items()
@@ -113,9 +115,12 @@ def _trained(name: str, spec: str, config: Study, data: DataSet, root: Path, rep
         if part.input_shapes["teacher"][1:]
         else f"{len(part):,} samples"
     )
-    with locked(folder):
-        if read_result(folder) is None:
-            if not (folder / "teacher.json").exists():
+    main = rank() == 0
+    with locked(folder) if main else nullcontext():
+        trained = read_result(folder) is not None
+        wait_for_all()
+        if not trained:
+            if main:
                 write_json(folder / "teacher.json", facts)
             seeds.seed_all(0, seeds.TEACHER)
             teacher = model_for(spec, everything, "teacher")
@@ -126,6 +131,7 @@ def _trained(name: str, spec: str, config: Study, data: DataSet, root: Path, rep
             if outcome is not None:
                 teacher.save(weights)
                 write_json(folder / "result.json", asdict(outcome))
+            wait_for_all()
     return Source(name, f"{spec}:{weights}", saw)
 
 

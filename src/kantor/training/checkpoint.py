@@ -43,8 +43,8 @@ def save(path: Path, position: Position, state: dict[str, Any], run: str) -> Non
     write_with(path, lambda file: file.write(buffer.getbuffer()))
 
 
-def load(path: Path, run: str, device: torch.device) -> tuple[Position, dict[str, Any]] | None:
-    """The checkpoint at ``path``, or None if there is none.
+def load(path: Path, run: str) -> tuple[Position, dict[str, Any]] | None:
+    """The checkpoint at ``path``, on the CPU, or None if there is none.
 
     Raises:
         ConfigError: the file cannot be read, or belongs to another run.
@@ -52,7 +52,7 @@ def load(path: Path, run: str, device: torch.device) -> tuple[Position, dict[str
     if not path.exists():
         return None
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ConfigError(
             f"The checkpoint {path} cannot be read ({error}). Delete it to train this seed from its start."

@@ -1,7 +1,9 @@
 """The training loop, to be read from top to bottom."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 
 from kantor.core import seeds
-from kantor.core.collectives import rank, world_size
+from kantor.core.collectives import rank, sum_over_ranks, world_size
 from kantor.core.errors import NonFiniteError
 from kantor.data import Augment, Batch, DataSet, Loader
 from kantor.objective import Objective, Result
@@ -90,7 +92,7 @@ def train(
     device = accelerator.device
     objective.to(device)
     optimizer = accelerator.prepare_optimizer(_optimizer(objective, config))
-    wrapped = accelerator.prepare_model(objective) if world_size() > 1 else _autocast(accelerator, objective)
+    wrapped = _wrapped(accelerator, objective)
     loader = Loader(
         data.train,
         config.batch_size,
@@ -104,7 +106,7 @@ def train(
     last, best = folder / "checkpoints" / "last.pt", folder / "checkpoints" / "best.pt"
 
     position = Position()
-    resumed = checkpoint.load(last, run, device)
+    resumed = checkpoint.load(last, run)
     if resumed is None:
         objective.prepare(_Moved(loader, device))
     else:
@@ -149,7 +151,7 @@ def train(
         report({"epochs": config.epochs, "steps": steps, **line})
 
     objective.train()
-    with StopSignal() as stop:
+    with StopSignal() as stop, log or nullcontext():
         if resumed is None:
             end_of_epoch()
             save_last()
@@ -193,11 +195,12 @@ def train(
             if stop.asked(device) and position.epoch < config.epochs:
                 raise Interrupted(f"Stopped after epoch {position.epoch}; `kantor resume` goes on from there.")
 
+    del wrapped
+    accelerator.free_memory()  # it holds the wrapper, which must not outlive its process group
     if log is None:
         return None
-    log.close()
     if keep_best:
-        found = checkpoint.load(best, run, device)
+        found = checkpoint.load(best, run)
         assert found is not None
         objective.student.load_state_dict(found[1]["student"])
     assert data.test is not None
@@ -231,7 +234,13 @@ def _optimizer(objective: Objective, config: Training) -> torch.optim.Optimizer:
     )
 
 
-def _autocast(accelerator: Accelerator, objective: Objective) -> Callable[[Batch], Result]:
+def _wrapped(accelerator: Accelerator, objective: Objective) -> Callable[[Batch], Result]:
+    if world_size() > 1:
+        with warnings.catch_warnings():
+            # Newer torch renames the option that Accelerate passes.
+            warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+            return accelerator.prepare_model(objective)
+
     # One process needs no wrapper: the objective's forward under autocast is all there is to it.
     def run(batch: Batch) -> Result:
         with accelerator.autocast():
@@ -241,13 +250,13 @@ def _autocast(accelerator: Accelerator, objective: Objective) -> Callable[[Batch
 
 
 def _values(result: Result, batch: Batch) -> dict[str, float]:
-    """Loss, terms and accuracy of the batch, fetched in one transfer: a GPU waits once a step, not once a number."""
+    """Loss, terms and accuracy of the global batch, in one transfer: a GPU waits once a step, not once a number."""
     with torch.no_grad():
         values = {"loss": result.loss, **result.terms}
         if batch.targets is not None:
             values["accuracy"] = (result.logits.argmax(dim=1) == batch.targets).double().mean()
-        fetched = torch.stack([value.double() for value in values.values()]).tolist()
-    return dict(zip(values, fetched, strict=True))
+        means = sum_over_ranks(torch.stack([value.double() for value in values.values()])) / world_size()
+    return dict(zip(values, means.tolist(), strict=True))
 
 
 def _check_finite(values: dict[str, float], result: Result, batch: Batch, last: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,13 @@ class MetricsLog:
         self._try(lambda: os.fsync(self._file.fileno()))
         return self._path.stat().st_size
 
-    def close(self) -> None:
-        """Close the file."""
+    def __enter__(self) -> "MetricsLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._try(self._file.close)
 
-    def _try(self, act: Any) -> None:
+    def _try(self, act: Callable[[], object]) -> None:
         try:
             act()
         except OSError as error:

@@ -1,0 +1,216 @@
+"""Speed of entropic transport against POT, ott-jax and geomloss, at equal accuracy, in one run.
+
+``python benchmarks/ot.py [--grid fixed|random] [--quick] [--out docs/benchmarks]`` runs each peer in a process of its
+own with one thread, takes of each its best variant that reaches the tolerance (error in float64 from what it
+returned), and writes a table, a plot and a JSON. Peers: ``pip install 'kantor[bench]'``; a missing one is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import math
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+# This file has the name of POT's package; its folder must not hide that.
+sys.path = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
+PEERS = {"kantor": "kantor", "pot": "ot", "ott": "ott", "geomloss": "geomloss"}
+# A peer has reached a tolerance when its error is within this factor of it.
+REACHED = 1.1
+
+
+def fixed_grid(seeds: int) -> list[dict[str, Any]]:
+    """The grid that was stated before tuning."""
+    cells = []
+    for epsilon in (0.05, 0.01):
+        for tol in (1e-3, 1e-6):
+            common = {"epsilon": epsilon, "tol": tol, "dimension": 64, "seeds": seeds}
+            for kind in ("gaussian", "near-permutation"):
+                cells += [{"n": n, "m": n, "kind": kind, **common} for n in (64, 128, 256, 512, 1024, 2048)]
+            batches = ((64, 64), (256, 32), (16, 256))
+            cells += [{"n": n, "m": n, "batch": k, "kind": "gaussian", **common} for k, n in batches]
+            cells.append({"n": 512, "m": 2048, "kind": "gaussian", **common})
+        cells += [
+            {
+                "n": n,
+                "m": n,
+                "kind": "gaussian",
+                "gradient": True,
+                "epsilon": epsilon,
+                "tol": 1e-4,
+                "dimension": 64,
+                "seeds": seeds,
+            }
+            for n in (256, 1024)
+        ]
+    return named(cells)
+
+
+def random_grid(seeds: int, count: int = 16) -> list[dict[str, Any]]:
+    """Sizes, dimensions and epsilons that nobody chose."""
+    rng = np.random.default_rng(2026)
+    cells = []
+    for _ in range(count):
+        n, m = (int(2 ** rng.uniform(5, 11)) for _ in range(2))
+        cells.append(
+            {
+                "n": n,
+                "m": m,
+                "kind": str(rng.choice(["gaussian", "near-permutation"])),
+                "dimension": int(2 ** rng.uniform(2, 9)),
+                "epsilon": float(f"{10 ** rng.uniform(-2.3, -0.7):.2g}"),
+                "tol": float(rng.choice([1e-3, 1e-6])),
+                "seeds": seeds,
+            }
+        )
+    return named(cells)
+
+
+def named(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give each cell the name it has in the table."""
+    for cell in cells:
+        size = f"{cell['n']}x{cell['m']}"
+        size = f"{cell['batch']} of {size}" if "batch" in cell else size
+        what = "value + gradient" if cell.get("gradient") else cell["kind"]
+        cell["name"] = f"{what} {size}, d {cell['dimension']}, eps {cell['epsilon']:g}, tol {cell['tol']:g}"
+    return cells
+
+
+def run_peer(peer: str, cells: list[dict[str, Any]], timeout: float) -> list[dict[str, Any]]:
+    """A peer's results, from a process of one thread; what it had when the time was up, if it was."""
+    with tempfile.TemporaryDirectory() as folder:
+        given, out = Path(folder) / "cells.json", Path(folder) / "out.json"
+        given.write_text(json.dumps(cells))
+        threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        environment = {**os.environ, **dict.fromkeys(threads, "1")}
+        environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        command = [sys.executable, "-P", str(HERE / "ot_peers.py"), peer, str(given), str(out)]
+        try:
+            subprocess.run(command, env=environment, check=False, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            print(f"{peer}: stopped after {timeout:.0f} s; the cells it did not reach are left out")
+        return json.loads(out.read_text()) if out.exists() else []
+
+
+def summarise(cells: list[dict[str, Any]], results: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """For each cell: every peer's best variant that reached the tolerance in every seed, and the ratio."""
+    rows = []
+    for cell in cells:
+        row: dict[str, Any] = {"cell": cell["name"], "tol": cell["tol"], "peers": {}}
+        for peer, found in results.items():
+            variants: dict[str, list[dict[str, Any]]] = {}
+            for result in found:
+                if result["cell"] == cell["name"]:
+                    variants.setdefault(result["variant"], []).append(result)
+            reached = [
+                {
+                    "variant": name,
+                    "ms": statistics.median(r["ms"] for r in runs),
+                    "spread": [min(r["ms"] for r in runs), max(r["ms"] for r in runs)],
+                    "error": max(r["error"] for r in runs),
+                    "passes": statistics.median(r["passes"] for r in runs),
+                }
+                for name, runs in variants.items()
+                if all(r["error"] is not None and r["error"] <= REACHED * cell["tol"] for r in runs)
+            ]
+            if reached:
+                row["peers"][peer] = min(reached, key=lambda r: r["ms"])
+        others = {peer: best for peer, best in row["peers"].items() if peer != "kantor"}
+        if others:
+            row["best_peer"] = min(others, key=lambda peer: others[peer]["ms"])
+        if others and "kantor" in row["peers"]:
+            row["ratio"] = others[row["best_peer"]]["ms"] / row["peers"]["kantor"]["ms"]
+        rows.append(row)
+    return rows
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows as Markdown."""
+    lines = [
+        "| cell | kantor ms (spread) | passes | error | best peer | its ms | ratio |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        mine, other = row["peers"].get("kantor"), row["peers"].get(row.get("best_peer"))
+        left = "not reached | |"
+        if mine:
+            low, high = mine["spread"]
+            left = f"{mine['ms']:.2f} ({low:.2f}-{high:.2f}) | {mine['passes']:.0f} | {mine['error']:.1e}"
+        right = f"{row['best_peer']}, {other['variant']} | {other['ms']:.2f}" if other else "none reaches it |"
+        ratio = f"{row['ratio']:.2f}" if "ratio" in row else "-"
+        lines.append(f"| {row['cell']} | {left} | {right} | {ratio} |")
+    ratios = [row["ratio"] for row in rows if "ratio" in row]
+    reached = sum("kantor" in row["peers"] for row in rows)
+    if ratios:
+        mean = math.exp(statistics.fmean(map(math.log, ratios)))
+        lines += ["", f"Geometric mean of {len(ratios)} ratios {mean:.2f}, lowest {min(ratios):.2f}."]
+    lines += [f"kantor reaches the tolerance in {reached} of {len(rows)} cells."]
+    return "\n".join(lines) + "\n"
+
+
+def plot(rows: list[dict[str, Any]], path: Path) -> None:
+    """Ratios, one bar per cell."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    held = [row for row in rows if "ratio" in row]
+    figure, axes = plt.subplots(figsize=(8, 0.22 * len(held) + 1))
+    axes.barh([row["cell"] for row in held], [row["ratio"] for row in held], color="#3b6ea5")
+    axes.axvline(1.0, color="black", linewidth=0.8)
+    axes.set(xscale="log", xlabel="best peer / kantor, process CPU time, one thread")
+    axes.tick_params(labelsize=6)
+    axes.invert_yaxis()
+    figure.tight_layout()
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--grid", choices=["fixed", "random"], default="fixed")
+    parser.add_argument("--quick", action="store_true", help="one seed and nothing above 512")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--peers", default=",".join(PEERS))
+    parser.add_argument("--timeout", type=float, default=3600.0, help="seconds for each peer")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "benchmarks")
+    options = parser.parse_args()
+    seeds = 1 if options.quick else options.seeds
+    cells = fixed_grid(seeds) if options.grid == "fixed" else random_grid(seeds)
+    if options.quick:
+        cells = [cell for cell in cells if cell["n"] <= 512 and cell["m"] <= 512]
+    results = {}
+    for peer in options.peers.split(","):
+        if importlib.util.find_spec(PEERS[peer]) is None:
+            print(f"{peer} is not installed and left out: pip install 'kantor[bench]'")
+            continue
+        results[peer] = run_peer(peer, cells, options.timeout)
+    rows = summarise(cells, results)
+    options.out.mkdir(parents=True, exist_ok=True)
+    name = f"ot-{options.grid}{'-quick' if options.quick else ''}"
+    about = f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, one thread"
+    content = {"machine": about, "load": os.getloadavg(), "rows": rows, "runs": results}
+    (options.out / f"{name}.json").write_text(json.dumps(content, indent=1))
+    how = f"{about}. Process CPU time, median of calls, then of seeds."
+    page = f"# Transport, {options.grid} grid\n\n{how}\n\n{table(rows)}"
+    (options.out / f"{name}.md").write_text(page)
+    plot(rows, options.out / f"{name}.svg")
+    print(page)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""One peer of the transport benchmark, run alone in a process of one thread.
+
+``python benchmarks/ot_peers.py PEER CELLS.json OUT.json`` solves every cell with every variant of the peer, and
+writes time (process CPU, median), passes where the peer says, and the plan's L1 marginal error in float64.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Solve = Callable[[], Any]
+Variant = tuple[str, Solve, Callable[[Any], tuple[np.ndarray, float]]]
+# What a peer may spend on one call, in seconds, before the cell counts as not reached.
+CALL_LIMIT = 20.0
+
+
+def features(kind: str, n: int, m: int, dimension: int, seed: int) -> np.ndarray:
+    """Squared distances of Gaussian features over their mean, float32.
+
+    near-permutation: one set is the other in another order, with noise of .8 of its spread.
+    """
+    rng = np.random.default_rng(seed)
+    x, y = rng.standard_normal((n, dimension)), rng.standard_normal((m, dimension))
+    if kind == "near-permutation":
+        k = min(n, m)
+        y[:k] = x[rng.permutation(n)[:k]] + 0.8 * rng.standard_normal((k, dimension))
+    cost = (x**2).sum(1)[:, None] + (y**2).sum(1)[None] - 2 * x @ y.T
+    return (cost / cost.mean()).astype(np.float32)
+
+
+def problem(cell: dict[str, Any], seed: int) -> np.ndarray:
+    """The cell's cost, ``[n, m]`` or ``[batch, n, m]``."""
+    make = [
+        features(cell["kind"], cell["n"], cell["m"], cell["dimension"], 1000 * seed + k)
+        for k in range(cell.get("batch", 1))
+    ]
+    return np.stack(make) if "batch" in cell else make[0]
+
+
+def plan_of(f: Any, g: Any, cost: np.ndarray, epsilon: float) -> np.ndarray:
+    """The plan of float64 potentials in kantor's convention, for uniform masses."""
+    f, g = np.asarray(f, np.float64), np.asarray(g, np.float64)
+    n, m = cost.shape[-2:]
+    return np.exp((f[..., :, None] + g[..., None, :] - cost.astype(np.float64)) / epsilon) / (n * m)
+
+
+def error_of(plan: np.ndarray) -> float:
+    """The worst L1 marginal error over the problems of a batch, in float64."""
+    plan = np.asarray(plan, np.float64)
+    n, m = plan.shape[-2:]
+    off = np.abs(plan.sum(-1) - 1 / n).sum(-1) + np.abs(plan.sum(-2) - 1 / m).sum(-1)
+    return float(np.max(np.where(np.isfinite(off), off, 2.0)))
+
+
+def kantor(cell: dict[str, Any], cost: np.ndarray) -> Iterator[Variant]:
+    import torch
+
+    from kantor import ot
+
+    torch.set_num_threads(1)
+    epsilon, tol = cell["epsilon"], cell["tol"]
+    given = torch.from_numpy(cost)
+
+    def finish(transport: Any) -> tuple[np.ndarray, float]:
+        assert transport.potentials is not None
+        return plan_of(*transport.potentials, cost, epsilon), float(transport.iterations.double().mean())
+
+    if cell.get("gradient"):
+
+        def gradient() -> Any:
+            matrix = given.clone().requires_grad_()
+            transport = ot.solve(matrix, epsilon=epsilon, tol=tol)
+            transport.value.backward()
+            return transport
+
+        yield "auto, envelope", gradient, finish
+    else:
+        yield "auto", lambda: ot.solve(given, epsilon=epsilon, tol=tol), finish
+
+
+def pot(cell: dict[str, Any], cost: np.ndarray) -> Iterator[Variant]:
+    import ot
+    import torch
+
+    torch.set_num_threads(1)
+    epsilon, tol = cell["epsilon"], cell["tol"]
+    if cell.get("gradient"):
+        matrix = torch.from_numpy(cost).requires_grad_()
+
+        def envelope() -> Any:
+            matrix.grad = None
+            result = ot.solve(matrix, reg=epsilon, reg_type="KL", grad="envelope", tol=tol, max_iter=5000)
+            result.value.backward()
+            return result
+
+        yield "ot.solve, envelope", envelope, lambda r: (r.plan.detach().numpy(), float("nan"))
+        return
+    if "batch" in cell:
+        import ot.batch
+
+        given = torch.from_numpy(cost)
+        for method in ("sinkhorn", "log_sinkhorn"):
+
+            def batch(method: str = method) -> Any:
+                return ot.batch.solve_batch(given, epsilon, method=method, tol=tol / 10, max_iter=5000, grad="detach")
+
+            yield f"batch {method}", batch, lambda r: (r.plan.numpy(), float("nan"))
+        return
+    a, b = (np.full(k, 1 / k, np.float32) for k in cost.shape)
+    for method in ("sinkhorn", "sinkhorn_stabilized", "sinkhorn_log"):
+        for stop in (tol, tol / 10):
+
+            def single(method: str = method, stop: float = stop) -> Any:
+                return ot.sinkhorn(a, b, cost, epsilon, method=method, stopThr=stop, numItermax=5000, log=True)
+
+            yield f"{method}, stop {stop:g}", single, lambda r: (r[0], float(r[1].get("niter", float("nan"))))
+
+
+def ott(cell: dict[str, Any], cost: np.ndarray) -> Iterator[Variant]:
+    import jax
+    import jax.numpy as jnp
+    from ott.geometry import geometry
+    from ott.problems.linear import linear_problem
+    from ott.solvers.linear import acceleration, sinkhorn
+
+    epsilon, tol = cell["epsilon"], cell["tol"]
+    given = jnp.asarray(cost)
+    for name, options in (
+        ("kernel", {"lse_mode": False}),
+        ("log", {"lse_mode": True}),
+        ("log, Anderson", {"lse_mode": True, "anderson": acceleration.AndersonAcceleration(memory=5)}),
+    ):
+        solver = sinkhorn.Sinkhorn(threshold=tol, max_iterations=5000, **options)
+
+        def solve(matrix: Any, solver: Any = solver) -> Any:
+            return solver(linear_problem.LinearProblem(geometry.Geometry(cost_matrix=matrix, epsilon=epsilon)))
+
+        def finish(out: Any) -> tuple[np.ndarray, float]:
+            # ott's potentials include the masses' logarithms.
+            n, m = cost.shape[-2:]
+            f, g = (np.asarray(x, np.float64) for x in out)
+            return plan_of(f + epsilon * np.log(n), g + epsilon * np.log(m), cost, epsilon), float("nan")
+
+        if cell.get("gradient"):
+
+            def value(matrix: Any, solve: Any = solve) -> Any:
+                out = solve(matrix)
+                return out.reg_ot_cost, (out.f, out.g)
+
+            run = jax.jit(jax.value_and_grad(value, has_aux=True))
+            yield f"{name}, gradient", lambda run=run: jax.block_until_ready(run(given))[0][1], finish
+            continue
+
+        def potentials(matrix: Any, solve: Any = solve) -> Any:
+            out = solve(matrix)
+            return out.f, out.g
+
+        run = jax.jit(jax.vmap(potentials) if "batch" in cell else potentials)
+        yield name, lambda run=run: jax.block_until_ready(run(given)), finish
+
+
+def geomloss(cell: dict[str, Any], cost: np.ndarray) -> Iterator[Variant]:
+    import geomloss.ot
+    import torch
+
+    torch.set_num_threads(1)
+    if cell.get("gradient"):
+        return
+    given = torch.from_numpy(cost)
+    solve = geomloss.ot.solve_batch if "batch" in cell else geomloss.ot.solve
+    for iterations in (10, 100, 1000):
+
+        def run(iterations: int = iterations) -> Any:
+            with torch.no_grad():
+                return solve(given, reg=cell["epsilon"], max_iter=iterations)
+
+        yield f"{iterations} iterations", run, lambda r: (r.plan.numpy(), float("nan"))
+
+
+PEERS = {"kantor": kantor, "pot": pot, "ott": ott, "geomloss": geomloss}
+
+
+def measure(variant: Variant) -> dict[str, Any]:
+    """The variant's error and its median time over repeated calls."""
+    name, run, finish = variant
+    started = time.process_time()
+    result = run()
+    first = time.process_time() - started
+    plan, passes = finish(result)
+    times = []
+    repeats = 3 if first > 0.5 else 7 if first > 0.02 else 25
+    if first < CALL_LIMIT:
+        for _ in range(repeats):
+            started = time.process_time()
+            run()
+            times.append(time.process_time() - started)
+    ms = 1e3 * (statistics.median(times) if times else first)
+    return {"variant": name, "ms": ms, "error": error_of(plan), "passes": passes}
+
+
+def main() -> None:
+    peer, cells_path, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    warnings.simplefilter("ignore")
+    np.seterr(all="ignore")
+    results = []
+    for cell in json.loads(cells_path.read_text()):
+        for seed in range(cell["seeds"]):
+            cost = problem(cell, seed)
+            for variant in PEERS[peer](cell, cost):
+                try:
+                    found = measure(variant)
+                except Exception as error:
+                    found = {
+                        "variant": variant[0],
+                        "ms": None,
+                        "error": None,
+                        "passes": None,
+                        "failed": repr(error)[:200],
+                    }
+                results.append({"cell": cell["name"], "seed": seed, **found})
+        out.write_text(json.dumps(results))
+        print(f"{peer}: {cell['name']}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

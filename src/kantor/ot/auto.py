@@ -1,0 +1,176 @@
+"""The solver that chooses by itself."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kantor.ot.batch import Batch
+from kantor.ot.kernel import FLOAT32_NOISE, Array, triton_on
+from kantor.ot.precision import no_autocast
+from kantor.ot.problem import Problem, check_positive
+from kantor.ot.single import Single
+from kantor.ot.sinkhorn import log_domain, transport_of
+from kantor.ot.solver import Solver
+from kantor.ot.transport import Potentials, Transport
+
+# On the CPU lock step saves calls but keeps every problem waiting for the hardest: worth it for many small ones.
+_LOCK_STEP_FROM, _LOCK_STEP_ENTRIES = 16, 2**15
+
+
+@dataclass(frozen=True)
+class Auto(Solver):
+    """Kernel-domain sweeps and Newton steps, chosen by observed rates; float64 and the log domain where they fail.
+
+    Args:
+        epsilon: the regularisation, in the units of the cost.
+        tol: L1 marginal error, over the total mass, at which a problem is done. Below 1e-6 kernels are in float64.
+        max_iterations: passes over the kernel, per stage, after which float32 is given up for float64, and that for
+            the log domain, which has as many again before a problem is returned unconverged.
+    """
+
+    epsilon: float = 0.05
+    tol: float = 1e-3
+    max_iterations: int = 2_000
+
+    def __post_init__(self):
+        for name in ("epsilon", "tol", "max_iterations"):
+            check_positive(name, getattr(self, name))
+
+    def run(self, problem: Problem, potentials: Potentials | None) -> Transport:
+        """Solve a checked problem."""
+        n, m = problem.size
+        device = problem.cost.device
+        cost = problem.cost.detach()
+        cost = cost[None] if cost.ndim == 2 else cost.expand(*problem.batch, n, m).reshape(-1, n, m)
+        g = None if potentials is None else potentials[1].reshape(-1, m)
+        job = _Job(self, problem)
+        if device.type == "cpu":
+            (a, total), (b, _) = (_shares(mass.detach().numpy()) for mass in (problem.a, problem.b))
+            found = job.solve_on_cpu(cost.numpy(), a, b, None if g is None else g.numpy())
+        else:
+            (a, total), (b, _) = (_shares(mass.detach()) for mass in (problem.a, problem.b))
+            with torch.no_grad(), no_autocast(device):
+                found = job.solve_on_accelerator(cost, a, b, g)
+        return transport_of(problem, self.epsilon, self.tol, *found[:2], a, b, total, *found[2:])
+
+
+def _shares(mass: Array) -> tuple[Array, Array]:
+    """Masses ``[problems, n]`` as float64 shares of their totals ``[problems, 1]``, and these."""
+    mass = mass.reshape(-1, mass.shape[-1])
+    mass = mass.astype(np.float64) if isinstance(mass, np.ndarray) else mass.double()
+    total = mass.sum(-1)[:, None]
+    return mass / total, total
+
+
+class _Job:
+    """Solves flattened problems and, for those a faster way cannot bring to ``tol``, tries the next slower one."""
+
+    def __init__(self, settings: Auto, problem: Problem):
+        self.epsilon, self.tol, self.budget = (
+            settings.epsilon,
+            settings.tol,
+            settings.max_iterations,
+        )
+        self.bounds = (problem.lowest, problem.highest)
+
+    def _first_dtype(self, xp: Any) -> Any:
+        return xp.float32 if self.tol >= 2 * FLOAT32_NOISE else xp.float64
+
+    def solve_on_cpu(
+        self, cost: np.ndarray, a: np.ndarray, b: np.ndarray, g: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        dtype = self._first_dtype(np)
+        problems, (n, m) = len(a), cost.shape[1:]
+        if (len(cost) == 1 and problems > 1) or (problems >= _LOCK_STEP_FROM and n * m < _LOCK_STEP_ENTRIES):
+            batch = Batch(np, cost, a, b, self.tol, self.budget, self.bounds, dtype)
+            batch.solve(self.epsilon, g)
+            f, g_out, error, passes = batch.f, batch.g, batch.error, batch.passes
+        else:
+            f, g_out = np.empty_like(a), np.empty_like(b)
+            error, passes = np.full(problems, np.inf), np.zeros(problems, np.int64)
+            for k in range(problems):
+                start = None if g is None else g[k]
+                f[k], g_out[k], error[k], passes[k] = self._one(
+                    cost[k if len(cost) > 1 else 0], a[k], b[k], start, dtype
+                )
+        for k in np.flatnonzero(~(error <= self.tol)):
+            start = g_out[k] if error[k] < 100 * self.tol else None
+            f[k], g_out[k], error[k], more = self._rescue(cost[k if len(cost) > 1 else 0], a[k], b[k], start, dtype)
+            passes[k] += more
+        return f, g_out, error, passes.astype(np.int64)
+
+    def _one(
+        self,
+        cost: np.ndarray,
+        a: np.ndarray,
+        b: np.ndarray,
+        start: np.ndarray | None,
+        dtype: Any,
+    ) -> tuple[np.ndarray, np.ndarray, float, int]:
+        single = Single(cost, a, b, self.tol, self.budget, self.bounds, dtype)
+        f, g = single.solve(self.epsilon, start)
+        return f, g, single.error, single.passes
+
+    def _rescue(
+        self,
+        cost: np.ndarray,
+        a: np.ndarray,
+        b: np.ndarray,
+        g: np.ndarray | None,
+        tried: Any,
+    ) -> tuple[np.ndarray, np.ndarray, float, int]:
+        """A problem that failed in the given dtype: in float64, from ``g`` if that is close; then in the log domain."""
+        passes = 0
+        if tried is np.float32 or g is None:
+            f, g, error, passes = self._one(cost, a, b, g, np.float64)
+            if error <= self.tol:
+                return f, g, error, passes
+            g = g if error < 0.1 else None
+        start = None if g is None else torch.from_numpy(g)[None]
+        cost_tensor, a_tensor, b_tensor = (torch.from_numpy(x)[None] for x in (cost, a, b))
+        found = self._log_domain(cost_tensor, a_tensor, b_tensor, start)
+        return found[0][0].numpy(), found[1][0].numpy(), found[2].item(), passes + int(found[3].item())
+
+    def _log_domain(
+        self, cost: Tensor, a: Tensor, b: Tensor, start: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        spread = self.bounds[1] - self.bounds[0]
+        return log_domain(cost, a, b, self.epsilon, self.tol, self.budget, start, spread)
+
+    def solve_on_accelerator(
+        self, cost: Tensor, a: Tensor, b: Tensor, g: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        dtype = self._first_dtype(torch)
+        n, m = cost.shape[1:]
+        ways = ["newton", "float64", "log domain"]
+        if triton_on(cost.device) and dtype == torch.float32 and max(n, m) <= 256 and len(cost) == len(a):
+            from kantor.ot.gpu_small import solve_small
+
+            f, g_out, error, passes = solve_small(cost, a, b, self.epsilon, self.tol, g)
+        else:
+            batch = self._batch(cost, a, b, g, dtype)
+            f, g_out, error, passes = batch.f, batch.g, batch.error, batch.passes.long()
+            ways.remove("newton")
+        for way in ways:
+            failed = torch.nonzero(~(error <= self.tol))[:, 0]
+            if len(failed) == 0:
+                break
+            matrix = cost if len(cost) == len(a) == 1 else cost.expand(len(a), -1, -1)[failed]
+            if way != "log domain":
+                slower = torch.float32 if way == "newton" else torch.float64
+                retry = self._batch(matrix, a[failed], b[failed], None, slower)
+                found = (retry.f, retry.g, retry.error, retry.passes.long())
+            else:
+                start = torch.where(g_out.isfinite(), g_out, 0.0)[failed]
+                found = self._log_domain(matrix, a[failed], b[failed], start)
+            f[failed], g_out[failed], error[failed] = found[:3]
+            passes[failed] += found[3]
+        return f, g_out, error, passes
+
+    def _batch(self, cost: Tensor, a: Tensor, b: Tensor, g: Tensor | None, dtype: Any) -> Batch:
+        batch = Batch(torch, cost, a, b, self.tol, self.budget, self.bounds, dtype)
+        batch.solve(self.epsilon, g)
+        return batch

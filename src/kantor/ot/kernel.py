@@ -1,0 +1,200 @@
+"""The kernel of a problem with potentials absorbed, and its products with vectors.
+
+Written once for NumPy and torch, whose functions share names: on the CPU NumPy's calls cost half and its batched
+products a tenth of torch's; on an accelerator the same lines run in torch.
+"""
+
+import functools
+import importlib.util
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kantor.ot.precision import no_autocast
+
+Array = Any
+"""A NumPy array or a torch tensor, as the module ``xp`` beside it says."""
+
+FLOOR = -80.0
+"""Exponents stop here: below, float32 turns denormal, ten to a hundred times slower on a CPU."""
+
+CEILING = 60.0
+"""And here: an entry this large would drive its scalings out of bounds, unless neither side has mass."""
+
+GROWTH = 1e12
+"""How far scalings may wander from 1 before they are absorbed. An entry at the floor, e^-80, then weighs at most
+e^-80 * GROWTH^2 = 2e-11 of its masses' product, so that clamping it cannot hide in the marginals."""
+
+FLOAT32_NOISE = 5e-7
+"""What float32 kernels and scalings may add to an L1 marginal error without being seen in it."""
+
+_CPU = torch.device("cpu")
+
+# Entries worked on at a time: a block stays in a core's cache, and its float64 temporaries stay small.
+_BLOCK = 2**15
+_BLOCK_ACCELERATOR = 2**26
+
+
+def fill(
+    xp: ModuleType,
+    out: Array,
+    cost: Array,
+    f: Array,
+    g: Array,
+    epsilon: float,
+    tol: float,
+    bounds: tuple[float, float],
+) -> float:
+    """``out_ij = exp((f_i + g_j - cost_ij) / epsilon)``, clamped from below, for every problem.
+
+    Returns what rounding, here and in the products to come, may add to an L1 marginal error without showing in it.
+
+    Args:
+        xp: ``numpy`` or ``torch``.
+        out: ``[problems, n, m]``, float32 or float64.
+        cost: the same shape, in the dtype it was given.
+        f: float64 potentials, ``[problems, n]``.
+        g: the same, ``[problems, m]``.
+        epsilon: the regularisation.
+        tol: the marginal error that rounding must not touch.
+        bounds: the lowest and highest entry of the cost.
+    """
+    problems, n, m = cost.shape
+    f_low, f_high, g_low, g_high = float(f.min()), float(f.max()), float(g.min()), float(g.max())
+    moved = max(-f_low, f_high) + max(-g_low, g_high)
+    # Differences in float32 are off by this share of an entry; where tol would see it they are taken in float64, and
+    # only the kernel is rounded.
+    rounding = (max(map(abs, bounds)) + moved) / epsilon * 2.0**-23
+    exact = rounding > 0.05 * tol or out.dtype == xp.float64
+    working = xp.float64 if exact else xp.float32
+    clamp = (f_low + g_low - bounds[1]) / epsilon < FLOOR
+    clamp |= (f_high + g_high - bounds[0]) / epsilon > CEILING
+    if moved > 0:
+        f, g = cast(xp, f / epsilon, working), cast(xp, g / epsilon, working)
+    budget = _BLOCK if xp is np else _BLOCK_ACCELERATOR
+    group = max(1, budget // (n * m))
+    rows = n if group > 1 else max(1, budget // m)
+    factor = -1.0 / epsilon
+    for k in range(0, problems, group):
+        for i in range(0, n, rows):
+            block = cast(xp, cost[k : k + group, i : i + rows], working) * factor
+            if moved > 0:
+                block += f[k : k + group, i : i + rows, None]
+                block += g[k : k + group, None, :]
+            if clamp:
+                block = block.clip(FLOOR, CEILING)
+            # In place, in the working dtype: rounding an exponent of 20 would already cost 1e-6 of the entry.
+            out[k : k + group, i : i + rows] = xp.exp(block, out=block)
+    if out.dtype == xp.float64:
+        return 0.0
+    return FLOAT32_NOISE + (0.0 if exact else rounding)
+
+
+def there_and_back(
+    matrix: NDArray[Any],
+    v: NDArray[Any],
+    weigh: Callable[[NDArray[Any], slice], NDArray[Any]],
+) -> Any:
+    """``u = weigh(matrix v)`` and ``u matrix`` for one NumPy matrix, as ``(u, u matrix)``.
+
+    A large matrix is passed over once, block by block, so that the second product finds it in the cache. Blocks also
+    stay below the size at which OpenBLAS starts threads of its own, which fight with torch's.
+    """
+    n, m = matrix.shape
+    if n * m <= 2**18:
+        u = weigh(np.dot(matrix, v), slice(None))
+        return u, np.dot(u, matrix)
+    rows = max(1, 2**17 // m)
+    u, back = np.empty(n, matrix.dtype), np.zeros(m, matrix.dtype)
+    for i in range(0, n, rows):
+        at = slice(i, i + rows)
+        block = matrix[at]
+        u[at] = part = weigh(np.dot(block, v), at)
+        back += np.dot(part, block)
+    return u, back
+
+
+class Kernel:
+    """The kernels of a batch, ``[problems, n, m]``.
+
+    Where several problems share a cost there is one kernel, ``[1, n, m]``, at potentials ``[1, n]`` and ``[1, m]``;
+    what the problems differ by is left to their scalings.
+    """
+
+    def __init__(
+        self,
+        xp: ModuleType,
+        cost: Array,
+        dtype: Any,
+        tol: float,
+        bounds: tuple[float, float],
+    ):
+        self.xp, self.cost, self.tol, self.bounds = xp, cost, tol, bounds
+        self.fused = xp is torch and triton_on(cost.device)
+        self.matrix: Array = np.empty(cost.shape, dtype) if xp is np else cost.new_empty(cost.shape, dtype=dtype)
+
+    def absorb(self, f: Array, g: Array, epsilon: float) -> None:
+        """Form the kernels anew at float64 potentials."""
+        self.f, self.g, self.epsilon = f, g, epsilon
+        self.noise = fill(self.xp, self.matrix, self.cost, f, g, epsilon, self.tol, self.bounds)
+
+    def rows(self, v: Array) -> Array:
+        """``K v`` for every problem: ``[problems, n]``."""
+        if len(self.matrix) > 1:
+            return self.xp.matmul(self.matrix, v[:, :, None])[:, :, 0]
+        return self._shared(v, self.matrix[0].T)
+
+    def columns(self, u: Array) -> Array:
+        """``K^T u`` for every problem: ``[problems, m]``."""
+        if len(self.matrix) > 1:
+            return self.xp.matmul(u[:, None, :], self.matrix)[:, 0, :]
+        return self._shared(u, self.matrix[0])
+
+    def both(self, wb: Array, a: Array) -> tuple[Array, Array, Array]:
+        """A sweep's products: ``kv = K wb``, ``ua = a / kv`` and ``K^T ua``."""
+        if self.fused and self.matrix.dtype == torch.float32 and len(self.matrix) == len(wb):
+            from kantor.ot.gpu_dense import both_products
+
+            kv, columns = both_products(self.matrix, wb, a)
+            return kv, a / kv, columns
+        kv = self.rows(wb)
+        ua = a / kv
+        return kv, ua, self.columns(ua)
+
+    def _shared(self, x: Array, matrix: Array) -> Array:
+        if self.xp is torch:
+            return x @ matrix
+        # A product of matrices is worth threads, and torch's are those the user has set.
+        with no_autocast(_CPU):
+            return torch.mm(torch.from_numpy(x), torch.from_numpy(matrix)).numpy()
+
+    def keep(self, which: Array) -> None:
+        """Drop every problem but these."""
+        if len(self.matrix) > 1:
+            self.f, self.g = self.f[which], self.g[which]
+            self.cost, self.matrix = self.cost[which], self.matrix[which]
+
+    def subset(self, which: Array) -> "Kernel":
+        """The products of these problems alone."""
+        if len(self.matrix) == 1:
+            return self
+        part = object.__new__(Kernel)
+        part.xp, part.fused, part.matrix = self.xp, self.fused, self.matrix[which]
+        return part
+
+
+@functools.cache
+def triton_on(device: torch.device) -> bool:
+    """Whether Triton's kernels can run there."""
+    return device.type == "cuda" and importlib.util.find_spec("triton") is not None
+
+
+def cast(xp: ModuleType, x: Array, dtype: Any) -> Array:
+    """``x`` in another dtype, itself where it has it already."""
+    if x.dtype == dtype:
+        return x
+    return x.astype(dtype) if xp is np else x.to(dtype)

@@ -1,0 +1,64 @@
+"""What an observed rate of convergence predicts, and what each kind of step costs. Shared by every engine."""
+
+import math
+
+STAGE_FACTOR = 4.0
+"""Epsilon falls by this factor from stage to stage."""
+
+STAGE_SPAN = 50.0
+"""A cold start begins at an epsilon whose kernel spans e^-50, where sweeps converge from anywhere."""
+
+STAGE_TOLS = 0.3, 0.02
+"""How well a stage above the last is solved: only well enough to start the next. Where epsilon falls far, mass left
+in the wrong part of a problem would later have to cross a gap of very many epsilons, so then better."""
+
+NEWTON_FROM = 0.6
+"""With more than this share of the mass out of place, sweeps are the better step while they move at all."""
+
+STEP_LIMIT = 10.0
+"""A Newton step moves no potential by more than this times epsilon."""
+
+GAIN = 0.7
+"""A Newton step that leaves more than this of the error has failed."""
+
+FAILS = 4
+"""Newton steps that fail so often in a row have met the dtype's rounding; a slower way takes over."""
+
+
+def stages(epsilon: float, spread: float) -> list[float]:
+    """The epsilons of a cold start, largest first, for a cost whose entries lie within ``spread``."""
+    values = [epsilon]
+    while spread / values[0] > STAGE_SPAN:
+        values.insert(0, values[0] * STAGE_FACTOR)
+    return values
+
+
+def stage_tol(schedule: list[float], tol: float) -> float:
+    """The marginal error to which the stages of a schedule above its last are solved."""
+    return max(tol, STAGE_TOLS[0 if len(schedule) <= 2 else 1])
+
+
+def newton_iterations(error: float, before: float, tol: float, overhead: float = 1.0) -> float:
+    """Iterations of conjugate gradients that a Newton step should take; 0 where more sweeps are cheaper.
+
+    A sweep has just brought the error from ``before`` to ``error``. Conjugate gradients see the root of the rate's
+    condition number; to a tenth, a step takes about 1.5 times that, and two or three steps end it.
+    ``overhead`` is the cost of such an iteration over a sweep's.
+    """
+    rate = min(max(error / before, 1e-3), 1 - 1e-6)
+    if error >= NEWTON_FROM and rate < 0.9:
+        return 0.0
+    sweeps_left = math.log(tol / error) / math.log(rate)
+    root = (1 - rate) ** -0.5
+    return 1.5 * root if sweeps_left > overhead * (3 + 2.5 * root) else 0.0
+
+
+def factor_pays(n: int, m: int, iterations: float, share: float = 1.0) -> bool:
+    """Whether forming and factoring the dual's Hessian beats so many iterations of conjugate gradients.
+
+    In microseconds on one core: a matrix product multiplies about ten times as fast as a matrix-vector product in
+    memory, and each iteration calls some fifteen functions, a cost that a batch shares (``share`` of it each).
+    """
+    factor = 25.0 + 4.0e-5 * n * m * m + 4.0e-5 * m**3 / 3
+    iteration = 10.0 * share + 1.1e-4 * n * m
+    return factor < iterations * iteration

@@ -1,0 +1,196 @@
+"""One problem on the CPU, in NumPy: what a training step meets most, so every call counts."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kantor.ot.kernel import GROWTH, fill, there_and_back
+from kantor.ot.newton import gradients_one, newton_by_factor
+from kantor.ot.rates import (
+    FAILS,
+    GAIN,
+    STEP_LIMIT,
+    factor_pays,
+    newton_iterations,
+    stage_tol,
+    stages,
+)
+
+Vector = NDArray[Any]
+
+
+class Single:
+    """Kernel-domain sweeps and Newton steps on one ``[n, m]`` cost.
+
+    The plan is ``ua_i K_ij wb_j`` with ``K`` at potentials ``(f, g)``; rows are always exact, so ``error``, the L1
+    error of the columns, is the plan's.
+    """
+
+    def __init__(
+        self,
+        cost: NDArray[Any],
+        a: Vector,
+        b: Vector,
+        tol: float,
+        budget: int,
+        bounds: tuple[float, float],
+        dtype: Any,
+    ):
+        self.cost, self.tol, self.budget, self.bounds = cost, tol, budget, bounds
+        self.a, self.b = a.astype(dtype), b.astype(dtype)
+        self.empty = np.flatnonzero(b == 0) if b.min() == 0 else None
+        self.matrix = np.empty(cost.shape, dtype)
+        self.kv = np.empty_like(self.a)
+        self.passes, self.noise = 0, 0.0
+        self.error = math.inf
+
+    def solve(self, epsilon: float, start: Vector | None) -> tuple[Vector, Vector]:
+        """Float64 potentials; ``error`` and ``passes`` say what they are worth."""
+        spread = self.bounds[1] - self.bounds[0]
+        schedule = stages(epsilon, spread) if start is None else [epsilon]
+        self._start(schedule[0], start)
+        with np.errstate(all="ignore"):
+            for stage in schedule:
+                last = stage is schedule[-1]
+                self._absorb(stage)
+                self._stage(self.tol if last else stage_tol(schedule, self.tol))
+                self._update_potentials()
+                if not math.isfinite(self.error):
+                    break
+        return self.f, self.g
+
+    def _start(self, epsilon: float, start: Vector | None) -> None:
+        low, high = self.bounds
+        n, m = self.cost.shape
+        self.f, self.g = np.zeros(n), np.zeros(m)
+        if start is not None:
+            self.g = start.copy()
+            self.f = (self.cost - start.astype(self.cost.dtype)).min(1).astype(np.float64)
+        elif max(abs(low), abs(high)) > 1.2 * (high - low):
+            self.f += low
+        if start is None and (high - low) / epsilon > 60.0:
+            self.f = self.cost.min(1).astype(np.float64)
+            self.g = (self.cost - self.f.astype(self.cost.dtype)[:, None]).min(0).astype(np.float64)
+
+    def _absorb(self, epsilon: float) -> None:
+        self.epsilon = epsilon
+        self.noise = fill(
+            np,
+            self.matrix[None],
+            self.cost[None],
+            self.f[None],
+            self.g[None],
+            epsilon,
+            self.tol,
+            self.bounds,
+        )
+        self._set(self.b)
+
+    def _set(self, wb: Vector) -> None:
+        """Take column scalings (over masses) ``wb``; make the rows exact and measure the columns."""
+        self.wb = wb
+        self.ua, self.columns = there_and_back(self.matrix, wb, self._row_scalings)
+        self.sums = wb * self.columns
+        self.error = float(np.abs(self.sums - self.b).sum()) + self.noise
+        self.passes += 1
+
+    def _row_scalings(self, kv: Vector, at: slice) -> Vector:
+        self.kv[at] = kv
+        return self.a[at] / kv
+
+    def _stage(self, tol: float) -> None:
+        before, patience, fails, next_look = math.inf, 1, 0, self.passes + 1
+        limit = self.passes + self.budget
+        while True:
+            if self.error <= tol or self.passes >= next_look:
+                next_look = self.passes + 8
+                if self._wandered():
+                    self._update_potentials()
+                    self._absorb(self.epsilon)
+                    before, patience, next_look = math.inf, 1, self.passes + 1
+                    if self.passes < limit:
+                        continue
+                if self.error <= tol:
+                    return
+            if self.passes >= limit or not self.error < math.inf:
+                return
+            iterations = 0.0
+            if patience <= 0:
+                iterations = newton_iterations(self.error, before, tol)
+            if iterations:
+                if self._newton(tol, iterations):
+                    fails, patience = 0, 1
+                else:
+                    fails += 1
+                    patience = 2**fails
+                    if fails == FAILS:
+                        return
+                before = math.inf
+                # A step can carry scalings further than many sweeps.
+                next_look = self.passes
+                continue
+            before, patience = self.error, patience - 1
+            self._set(self.b / self.columns)
+
+    def _newton(self, tol: float, iterations: float) -> bool:
+        """One guarded step. Whether it gained; without a gain nothing has changed."""
+        step = self._direction(tol, iterations)
+        largest = float(np.abs(step).max())
+        if not largest < math.inf:
+            return False
+        if largest > STEP_LIMIT:
+            step *= STEP_LIMIT / largest
+        kept = self.wb, self.kv.copy(), self.ua, self.columns, self.sums, self.error
+        slope = float(np.dot(step, self.b - self.sums))
+        for _ in range(4):
+            self._set(kept[0] * np.exp(step).astype(self.wb.dtype))
+            # What the dual, concave but not quadratic, has risen by, over epsilon. Near the optimum rounding hides
+            # it and the error speaks; far from it the error may stand still while the dual rises.
+            rise = float(np.dot(step, self.b)) - float(np.dot(self.a, np.log(self.kv / kept[1])))
+            if self.error < GAIN * kept[5] or rise > max(0.1 * slope, 4 * self.noise, 1e-12):
+                return True
+            step, slope = step * 0.25, slope * 0.25
+        self.wb, self.kv, self.ua, self.columns, self.sums, self.error = kept
+        return False
+
+    def _direction(self, tol: float, iterations: float) -> Vector:
+        plan = self.matrix, self.ua, self.a, self.wb, self.sums, self.b
+        if factor_pays(len(self.a), len(self.b), iterations):
+            step, damping = None, 0.0
+            for _ in range(5):
+                step = newton_by_factor(*plan, damping)
+                self.passes += 1
+                largest = math.inf if step is None else float(np.abs(step := step - step.mean()).max())
+                if largest <= 4 * STEP_LIMIT:
+                    break
+                # Where parts of the problem hardly touch, the step between them is long for want of curvature, and
+                # would shorten all others when it is cut.
+                flat = 0.05 * min(self.error, 1.0) / STEP_LIMIT
+                damping = max(flat, damping * min(10.0, largest / STEP_LIMIT))
+            if step is not None:
+                return step
+        goal = max(0.3 * (tol - self.noise), self.error * min(0.1, max(0.01, self.error)))
+        most = int(min(600, 40 + 4 * iterations))
+        step, passes = gradients_one(*plan, goal, most)
+        self.passes += passes
+        return step - step.mean()
+
+    def _column_scalings(self) -> Vector:
+        if self.empty is None:
+            return self.wb / self.b
+        # A column without mass follows from the others, by the c-transform.
+        w = self.wb / np.where(self.b > 0, self.b, 1)
+        w[self.empty] = 1.0 / self.columns[self.empty]
+        return w
+
+    def _wandered(self) -> bool:
+        w = self._column_scalings()
+        largest = max(float(w.max()), 1.0 / float(self.kv.min()))
+        smallest = min(float(w.min()), 1.0 / float(self.kv.max()))
+        return not (largest < GROWTH and smallest > 1 / GROWTH)
+
+    def _update_potentials(self) -> None:
+        self.f = self.f - self.epsilon * np.log(self.kv.astype(np.float64))
+        self.g = self.g + self.epsilon * np.log(self._column_scalings().astype(np.float64))

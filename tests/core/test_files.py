@@ -1,0 +1,68 @@
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from kantor.core.errors import KantorError
+from kantor.core.files import atomic, write_json, write_text
+
+
+def test_a_failure_leaves_what_was_there_and_no_litter(tmp_path):
+    path = tmp_path / "result.json"
+    write_json(path, {"accuracy": 0.5})
+    with pytest.raises(ZeroDivisionError), atomic(path) as file:
+        file.write(b"half of")
+        1 / 0  # noqa: B018
+    assert json.loads(path.read_text()) == {"accuracy": 0.5}
+    assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_full_disk_is_said_with_the_remedy(tmp_path, monkeypatch):
+    path = tmp_path / "last.pt"
+    write_text(path, "good")
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(KantorError, match=r"No space left.*intact.*kantor resume"):
+        write_text(path, "never seen")
+    assert path.read_text() == "good"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(KantorError, match="file/run"):
+        write_text(tmp_path / "file" / "run" / "x.json", "{}")
+
+
+def test_json_refuses_what_it_cannot_hold(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "x.json", {"loss": float("nan")})
+    assert not (tmp_path / "x.json").exists()
+
+
+def test_a_reader_never_sees_half(tmp_path):
+    """Readers during a hundred writes see whole old or whole new content."""
+    import threading
+
+    path = tmp_path / "x"
+    write_text(path, "a" * 100_000)
+    seen: set[str] = set()
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            text = Path(path).read_text()
+            seen.add(f"{text[0]}{len(text)}{len(set(text))}")
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for k in range(100):
+        write_text(path, "ab"[k % 2] * 100_000)
+    stop.set()
+    reader.join()
+    assert seen <= {"a1000001", "b1000001"}

@@ -1,0 +1,187 @@
+"""One row for every loss: what the shared checks of test_contract.py and test_two_processes.py run it on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kantor.core.collectives import rank, world_size
+from kantor.losses.ab import AB
+from kantor.losses.at import AT
+from kantor.losses.base import Features, TransferLoss
+from kantor.losses.cc import CC
+from kantor.losses.crd import CRD
+from kantor.losses.delta import Delta
+from kantor.losses.dist import DIST
+from kantor.losses.dkd import DKD
+from kantor.losses.emd_feature import EMDFeature
+from kantor.losses.fsp import FSP
+from kantor.losses.ft import FT
+from kantor.losses.gckt import GCKT
+from kantor.losses.kd import KD
+from kantor.losses.lckt import LCKT
+from kantor.losses.multilevel_ot import MultiLevelOT
+from kantor.losses.neuron_transport import NeuronTransport
+from kantor.losses.nst import NST
+from kantor.losses.pkt import PKT
+from kantor.losses.reviewkd import ReviewKD
+from kantor.losses.rkd import RKD
+from kantor.losses.sinkd import SinKD
+from kantor.losses.sp import SP
+from kantor.losses.uld import ULD
+from kantor.losses.vid import VID
+from kantor.losses.wcord import WCoRD
+from kantor.losses.wkd_feature import WKDFeature
+from kantor.losses.wkd_logit import WKDLogit
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A loss, freshly made with settings small enough to test, and the shapes it compares (batch of 8 first)."""
+
+    name: str
+    make: Callable[[], TransferLoss]
+    student: Shape | tuple[Shape, ...]
+    teacher: Shape | tuple[Shape, ...]
+    classes: int | None = None
+    """Give targets in ``range(classes)``; None gives none."""
+    samples: int = 0
+    """Give ids in ``range(samples)``; 0 gives none."""
+    positive: bool = False
+    """Features after a ReLU, strictly positive so that no kink is near."""
+    prepares: bool = False
+    """Run ``prepare`` on two batches after ``build``."""
+    gradcheck: str = ""
+    """Why there is no gradcheck: empty runs it."""
+    solved: bool = False
+    """Its value is solved to a tolerance, which finite differences have to step over."""
+    compile: str = ""
+    """Why it is not compiled: empty compiles it."""
+    half: float = 0.1
+    """Relative error allowed of the value for bfloat16 features under autocast."""
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def many(self) -> bool:
+        return isinstance(self.student[0], tuple)
+
+    def features(self, seed: int, dtype: torch.dtype = torch.float32) -> tuple[Features, Features]:
+        """(student, teacher), the student's leaves with ``requires_grad``."""
+        generator = torch.Generator().manual_seed(seed)
+
+        def draw(shape: Shape, grad: bool) -> Tensor:
+            x = torch.randn(shape, generator=generator, dtype=torch.float64)
+            return (x.abs() + 0.05 if self.positive else x).to(dtype).requires_grad_(grad)
+
+        def layers(shapes: Shape | tuple[Shape, ...], grad: bool) -> Features:
+            if isinstance(shapes[0], tuple):
+                return tuple(draw(shape, grad) for shape in shapes)  # type: ignore[arg-type]
+            return draw(shapes, grad)  # type: ignore[arg-type]
+
+        return layers(self.student, True), layers(self.teacher, False)
+
+    def labels(self, seed: int) -> dict[str, Tensor | None]:
+        """``targets`` and ``ids`` as keyword arguments; ids are distinct."""
+        generator = torch.Generator().manual_seed(1000 + seed)
+        batch = self.student[0][0] if isinstance(self.student[0], tuple) else self.student[0]
+        return {
+            "targets": None if self.classes is None else torch.randint(self.classes, (batch,), generator=generator),
+            "ids": None if self.samples == 0 else torch.randperm(self.samples, generator=generator)[:batch],
+        }
+
+    def _dealt(self, *sides: Features) -> tuple[Features, ...]:
+        """This process's part of a batch."""
+        mine = slice(rank(), None, world_size())
+        return tuple(tuple(x[mine] for x in side) if self.many else side[mine] for side in sides)
+
+    def build(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> TransferLoss:
+        """A built loss in training mode, its first stage done."""
+        loss = self.make()
+        torch.manual_seed(seed)
+        shapes = (self.student, self.teacher) if self.many else ((self.student,), (self.teacher,))
+        loss.build(*(tuple(torch.Size(s) for s in side) for side in shapes), self.samples)  # type: ignore[arg-type]
+        loss.to(dtype)
+        if self.prepares:
+            with torch.no_grad():
+                loss.prepare([self._dealt(*self.features(seed, dtype)) for seed in (90, 91)], [])
+        return loss.train()
+
+
+_STAGES = ((8, 4, 6, 6), (8, 6, 4, 4))
+_WIDER = ((8, 6, 6, 6), (8, 8, 4, 4))
+
+_SOLVES = "kantor.ot solves it outside any graph (an autograd function, or SciPy), where dynamo gives up"
+_AGAIN = "its other row is compiled"
+_HELD_PLAN = "the plan is held fixed while the cost moves; its own test holds it fixed in the differences too"
+
+CASES: list[Case] = [
+    Case("ab", AB, _STAGES, _WIDER),
+    Case("at", AT, _STAGES, _WIDER),
+    Case("cc", lambda: CC(dim=4), (8, 8), (8, 10)),
+    Case("crd", lambda: CRD(negatives=12), (8, 6), (8, 10), samples=40),
+    Case("delta", Delta, _STAGES, _STAGES),
+    Case("dist", DIST, (8, 5), (8, 5)),
+    Case("dkd", DKD, (8, 5), (8, 5), classes=5),
+    Case("emd_feature", EMDFeature, (8, 6), (8, 6), gradcheck=_HELD_PLAN),
+    Case("emd_feature_exact", lambda: EMDFeature(method="exact"), (8, 6, 2, 2), (8, 10), compile=_SOLVES),
+    Case("fsp", FSP, _STAGES, _STAGES),
+    Case("ft", FT, (8, 4, 4, 4), (8, 6, 4, 4), prepares=True),
+    Case("gckt", lambda: GCKT(negatives=12), (8, 6), (8, 10), samples=40, half=0.3),
+    Case("gckt_anchors", lambda: GCKT(negatives_per_anchor=5), (8, 6, 2, 2), (8, 3, 10), samples=40, half=0.3),
+    Case("kd", KD, (8, 5), (8, 5)),
+    Case("lckt", LCKT, (8, 6), (8, 6), gradcheck=_HELD_PLAN),
+    Case("lckt_widths", LCKT, (8, 6, 2, 2), (8, 10), gradcheck=_HELD_PLAN, compile=_AGAIN),
+    Case("multilevel_ot", lambda: MultiLevelOT(top=5), (8, 4, 7), (8, 3, 9)),
+    Case(
+        "multilevel_ot_envelope",
+        lambda: MultiLevelOT(5, "greedy", gradient="envelope"),
+        (8, 4, 7),
+        (8, 4, 9),
+        compile=_SOLVES,
+    ),
+    Case("neuron_transport", NeuronTransport, (8, 6), (8, 10), gradcheck=_HELD_PLAN),
+    Case(
+        "neuron_transport_every",
+        lambda: NeuronTransport(plan_every=2, plan_samples=12),
+        (8, 6),
+        (8, 6),
+        gradcheck=_HELD_PLAN,
+        compile=_AGAIN,
+    ),
+    Case(
+        "neuron_transport_positions",
+        lambda: NeuronTransport(spatial="positions", plan_momentum=0.0),
+        (8, 4, 4, 4),
+        (8, 6, 2, 2),
+        gradcheck=_HELD_PLAN,
+        compile=_AGAIN,
+    ),
+    Case("nst", NST, _STAGES, _WIDER),
+    Case("pkt", PKT, (8, 8), (8, 10)),
+    Case("reviewkd", ReviewKD, _STAGES, _WIDER),
+    Case("rkd", RKD, (8, 8), (8, 10)),
+    Case("sinkd", SinKD, (8, 5), (8, 5)),
+    Case("sinkd_envelope", lambda: SinKD(gradient="envelope"), (8, 5), (8, 5), solved=True, compile=_SOLVES),
+    Case("sp", SP, (8, 4, 4, 4), (8, 6, 2, 2)),
+    Case("uld", ULD, (8, 4, 7), (8, 3, 9)),
+    Case("vid", VID, _STAGES, _WIDER),
+    Case("wcord", lambda: WCoRD(negatives=12), (8, 6), (8, 10), samples=40, gradcheck=_HELD_PLAN, half=0.3),
+    Case("wkd_feature", WKDFeature, (8, 6, 4, 4), (8, 5, 4, 4)),
+    Case("wkd_feature_cells", lambda: WKDFeature(3.0, cells=2), (8, 6, 6, 6), (8, 5, 4, 4)),
+    Case("wkd_logit", WKDLogit, (8, 5), (8, 5), classes=5, prepares=True),
+    Case(
+        "wkd_logit_envelope",
+        lambda: WKDLogit(gradient="envelope"),
+        (8, 5),
+        (8, 5),
+        classes=5,
+        solved=True,
+        compile=_SOLVES,
+    ),
+]
+"""Add a row per loss, in alphabetical order of name."""

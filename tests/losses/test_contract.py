@@ -1,0 +1,177 @@
+"""What every transfer loss promises, checked on every row of cases.py."""
+
+import copy
+import shutil
+from typing import get_args
+
+import pytest
+import torch
+from torch import Tensor
+
+from kantor.losses.base import Features, TransferLoss
+from tests.losses.cases import CASES, Case
+
+every_loss = pytest.mark.parametrize("case", CASES, ids=str)
+
+# What batch norm keeps for evaluation, which no loss reads in training.
+RUNNING = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def state(loss: TransferLoss) -> dict[str, Tensor]:
+    return {k: v.clone() for k, v in loss.state_dict().items() if not k.endswith(RUNNING)}
+
+
+def leaves(student: Features) -> list[Tensor]:
+    return list(student) if isinstance(student, tuple) else [student]
+
+
+def assert_same_state(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
+    assert left.keys() == right.keys()
+    for key, value in left.items():
+        assert torch.equal(value, right[key]), key
+
+
+def step(loss: TransferLoss, case: Case, seed: int) -> Tensor:
+    """One step of plain gradient descent on the loss's own parameters; returns the value."""
+    student, teacher = case.features(seed)
+    value = loss(student, teacher, **case.labels(seed))
+    value.backward()
+    with torch.no_grad():
+        for parameter in loss.parameters():
+            if parameter.grad is not None:
+                parameter -= 0.05 * parameter.grad
+                parameter.grad = None
+    loss.after_step()
+    return value.detach()
+
+
+@every_loss
+def test_says_what_it_is(case: Case) -> None:
+    loss = case.make()
+    assert loss.name and loss.paper and loss.default_weight > 0
+    assert loss.reads in get_args(TransferLoss.__annotations__["reads"].__args__[0])
+    assert type(loss).__doc__ and type(loss).forward.__doc__
+    assert loss.needs_ids == (case.samples > 0)
+    assert not loss.needs_targets or case.classes is not None
+    assert loss.extra_repr() == ", ".join(f"{k}={v!r}" for k, v in loss.settings().items())
+
+
+@every_loss
+def test_smoke(case: Case) -> None:
+    loss = case.build()
+    student, teacher = case.features(1)
+    value = loss(student, teacher, **case.labels(1))
+    assert value.shape == () and value.dtype == torch.float32 and torch.isfinite(value)
+    value.backward()
+    for x in leaves(student):
+        assert x.grad is not None and torch.isfinite(x.grad).all()
+    assert any(x.grad is not None and x.grad.abs().max() > 0 for x in leaves(student))
+    for name, parameter in loss.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, f"{name} takes no part"
+
+
+@every_loss
+def test_forward_changes_no_state(case: Case) -> None:
+    loss = case.build()
+    student, teacher = case.features(1)
+    before = state(loss)
+    first = loss(student, teacher, **case.labels(1))
+    second = loss(student, teacher, **case.labels(1))
+    assert_same_state(before, state(loss))
+    assert torch.equal(first, second)
+
+
+@every_loss
+def test_gradcheck(case: Case) -> None:
+    if case.gradcheck:
+        pytest.skip(case.gradcheck)
+    loss = case.build(dtype=torch.float64)
+    # What the first step sets and holds from then on (memories, normalisers) is no function of the student's features.
+    loss(*case.features(1, torch.float64), **case.labels(1))
+    loss.after_step()
+    student, teacher = case.features(2, torch.float64)
+    inputs = leaves(student)
+
+    def value(*layers: Tensor) -> Tensor:
+        return loss(tuple(layers) if case.many else layers[0], teacher, **case.labels(2))
+
+    assert value(*inputs).dtype == torch.float64
+    step, tolerance = (1e-3, 1e-3) if case.solved else (1e-6, 1e-4)
+    torch.autograd.gradcheck(value, inputs, eps=step, atol=0.01 * tolerance, rtol=tolerance, fast_mode=not case.solved)
+
+
+@every_loss
+def test_autocast(case: Case) -> None:
+    loss = case.build()
+    student, teacher = case.features(3)
+    exact = loss(student, teacher, **case.labels(3))
+    (half, _), half_teacher = case.features(3, torch.bfloat16), case.features(3, torch.bfloat16)[1]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = loss(half, half_teacher, **case.labels(3))
+    assert value.dtype == torch.float32
+    assert abs(value - exact) <= case.half * abs(exact) + 1e-3
+    value.backward()
+    for x in leaves(half):
+        assert x.grad is not None and torch.isfinite(x.grad).all()
+
+
+@every_loss
+@pytest.mark.filterwarnings(
+    "ignore:The .grad attribute of a Tensor that is not a leaf"
+)  # dynamo's own, at graph breaks
+def test_compiles(case: Case) -> None:
+    if case.compile:
+        pytest.skip(case.compile)
+    loss = case.build()
+    student, teacher = case.features(4)
+    eager = loss(student, teacher, **case.labels(4))
+    gradients = torch.autograd.grad(eager, leaves(student))
+    torch.compiler.reset()
+    compiled = torch.compile(loss, backend="aot_eager")(student, teacher, **case.labels(4))
+    torch.testing.assert_close(compiled, eager, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(torch.autograd.grad(compiled, leaves(student)), gradients, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="inductor compiles C++")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # of torch's own, inside inductor
+def test_compiles_by_inductor() -> None:
+    (case,) = (case for case in CASES if case.name == "wkd_feature")
+    loss = case.build()
+    student, teacher = case.features(4)
+    eager = loss(student, teacher)
+    torch.compiler.reset()
+    torch.testing.assert_close(torch.compile(loss)(student, teacher), eager, rtol=1e-5, atol=1e-6)
+
+
+@every_loss
+def test_strict_state_and_exact_resume(case: Case) -> None:
+    """A loss restored from its state goes on as the one that never stopped, whatever it was built and shown before."""
+    first = case.build(seed=0)
+    fresh = {key: value.shape for key, value in first.state_dict().items()}
+    for seed in (5, 6):
+        step(first, case, seed)
+    saved = copy.deepcopy(first.state_dict())
+    assert {key: value.shape for key, value in saved.items()} == fresh
+
+    second = case.build(seed=1)
+    student, teacher = case.features(7)
+    second(student, teacher, **case.labels(7))  # step 0 looks at a value before a resume loads the state
+    second.load_state_dict(saved, strict=True)
+    for seed in (8, 9):
+        assert torch.equal(step(first, case, seed), step(second, case, seed))
+        assert_same_state(state(first), state(second))
+
+
+@every_loss
+def test_draws_nothing_from_torch(case: Case) -> None:
+    """Dropout and initialisation of the student must not depend on which losses are at work."""
+    loss = case.build()
+    student, teacher = case.features(1)
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    loss(student, teacher, **case.labels(1))
+    loss.after_step()
+    assert torch.equal(torch.rand(4), expected)

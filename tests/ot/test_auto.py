@@ -1,0 +1,249 @@
+"""The solver that chooses: right, or honest about it, over the grid of what a user may bring."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from kantor.ot import Auto, cost, plan_of, solve
+from kantor.ot.batch import Batch
+from kantor.ot.kernel import Kernel, fill, there_and_back
+from kantor.ot.newton import gradients, gradients_one, newton_by_factor
+from kantor.ot.rates import factor_pays, newton_iterations, stages
+from kantor.ot.sinkhorn import log_domain
+
+SHAPES = [(1, 5), (6, 6), (13, 7), (30, 60)]
+EPSILONS = [1e-4, 1e-3, 1e-2, 0.1, 1.0]
+TOL = 1e-5
+
+
+def make_cost(kind: str, n: int, m: int, rng: np.random.Generator) -> np.ndarray:
+    x, y = rng.standard_normal((n, 8)), rng.standard_normal((m, 8))
+    if kind == "near-permutation":
+        k = min(n, m)
+        y[:k] = x[rng.permutation(n)[:k]] + 0.05 * rng.standard_normal((k, 8))
+    matrix = ((x[:, None] - y[None]) ** 2).sum(-1)
+    matrix /= matrix.mean()
+    if kind == "negative":
+        return matrix - 3
+    if kind == "ties":
+        return rng.integers(0, 3, (n, m)).astype(float)
+    if kind == "uniform":
+        return 2 * rng.random((n, m))
+    return np.full((n, m), 1.0) if kind == "constant" else matrix
+
+
+def make_masses(kind: str, n: int, rng: np.random.Generator) -> np.ndarray:
+    mass = np.ones(n) if kind == "uniform" else np.exp(2 * rng.standard_normal(n))
+    if kind == "zeros" and n > 2:
+        mass[rng.integers(0, n, n // 3)] = 0
+    return mass / mass.sum()
+
+
+def true_error(transport) -> float:
+    problem = transport.problem
+    f, g = transport.potentials
+    a, b, matrix = problem.a.double(), problem.b.double(), problem.cost.double()
+    exponents = (f[..., :, None] + g[..., None, :] - matrix) / transport.epsilon
+    plan = a[..., :, None] * b[..., None, :] * exponents.clamp(max=700).exp()
+    return ((plan.sum(-1) - a).abs().sum(-1) + (plan.sum(-2) - b).abs().sum(-1)).max().item()
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "near-permutation", "ties", "constant", "negative", "uniform"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_right_or_honest(kind, shape):
+    """``cost`` within 1e-4 of the mean cost of a float64 log-domain reference, or ``converged`` is False."""
+    rng = np.random.default_rng(sum(map(ord, kind)))
+    matrix = make_cost(kind, *shape, rng)
+    unconverged = 0
+    for epsilon in EPSILONS:
+        for masses in ("uniform", "random", "zeros"):
+            a, b = (torch.from_numpy(make_masses(masses, size, rng)).float() for size in shape)
+            mean = np.abs(matrix).mean()
+            transport = solve(torch.from_numpy(matrix).float(), a, b, epsilon=epsilon * mean, tol=TOL)
+            found = true_error(transport)
+            assert found <= transport.marginal_error * 1.1 + 1e-6, "the error was worse than was said"
+            if not transport.converged:
+                unconverged += 1
+                continue
+            # The reference goes on from the potentials to a hundredth of the error, by sweeps that share no code
+            # with the kernel; where they start is theirs to correct.
+            double = (x.double()[None] for x in (transport.problem.cost, a / a.double().sum(), b / b.double().sum()))
+            f, g, _, _ = log_domain(*double, epsilon * mean, TOL / 100, 400, transport.potentials[1][None])
+            plan = plan_of(
+                torch.from_numpy(matrix).float().double(), a.double(), b.double(), f[0], g[0], epsilon * mean
+            )
+            assert abs((plan * torch.from_numpy(matrix)).sum().item() - transport.cost.item()) < 1e-4 * mean
+    assert unconverged <= 1
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_unit_of_the_cost_does_not_matter(scale, dtype):
+    rng = np.random.default_rng(1)
+    matrix = torch.from_numpy(make_cost("gaussian", 20, 15, rng))
+    plain = solve(matrix, epsilon=0.01, tol=1e-7)
+    scaled = solve((matrix * scale).to(dtype), epsilon=0.01 * scale, tol=1e-7)
+    assert scaled.converged
+    assert abs(scaled.cost.item() / scale - plain.cost.item()) < 1e-5
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (40, 40), (80, 200)])
+@pytest.mark.parametrize("epsilon", [0.01, 0.05])
+@pytest.mark.parametrize("tol", [1e-3, 1e-6, 1e-9])
+def test_agrees_with_the_reference(reference, check, shape, epsilon, tol):
+    rng = np.random.default_rng(2)
+    for dtype in (torch.float32, torch.float64):
+        matrix = torch.from_numpy(make_cost("gaussian", *shape, rng)).to(dtype)
+        a, b = (torch.from_numpy(make_masses("zeros", size, rng)).to(dtype) for size in shape)
+        transport = solve(matrix, a, b, epsilon, tol)
+        check(transport, tol)
+        if tol < 1e-5:
+            plan, total, value = reference(matrix, a / a.double().sum(), b / b.double().sum(), epsilon)
+            assert abs(transport.cost.item() - total.item()) < 2e-5
+            assert abs(transport.value.item() - value.item()) < 2e-6
+            assert torch.allclose(transport.plan.double(), plan, atol=2e-5)
+
+
+def test_pot_agrees_in_float64():
+    pot = pytest.importorskip("ot", reason="POT is an extra")
+    rng = np.random.default_rng(3)
+    matrix, a, b = make_cost("gaussian", 50, 40, rng), make_masses("random", 50, rng), make_masses("random", 40, rng)
+    plan = pot.sinkhorn(a, b, matrix, 0.05, method="sinkhorn_log", stopThr=1e-12, numItermax=5000)
+    transport = solve(*(torch.from_numpy(x) for x in (matrix, a, b)), epsilon=0.05, tol=1e-10)
+    assert torch.allclose(transport.plan, torch.from_numpy(plan), atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [8, 30])
+@pytest.mark.parametrize("epsilon", [0.01, 0.1])
+def test_batches_in_lock_step_equal_single_problems(size, epsilon, check):
+    rng = np.random.default_rng(4)
+    matrix = torch.from_numpy(np.stack([make_cost("gaussian", size, size + 3, rng) for _ in range(20)])).float()
+    a = torch.from_numpy(np.stack([make_masses("zeros", size, rng) for _ in range(20)])).float()
+    batch = solve(matrix, a, epsilon=epsilon, tol=1e-6)
+    check(batch, 1e-6)
+    for k in range(20):
+        single = solve(matrix[k], a[k], epsilon=epsilon, tol=1e-6)
+        assert torch.allclose(batch.plan[k], single.plan, atol=1e-5)
+
+
+@pytest.mark.parametrize("peak", [1.0, 4.0])
+def test_one_cost_for_many_masses(peak, check):
+    rng = np.random.default_rng(5)
+    matrix = torch.from_numpy(make_cost("gaussian", 20, 50, rng)).float()
+    a, b = (torch.from_numpy(peak * rng.standard_normal((16, size))).float().softmax(-1) for size in (20, 50))
+    shared = solve(matrix, a, b, epsilon=0.05, tol=1e-3)
+    check(shared, 1e-3)
+    exact = solve(matrix.expand(16, 20, 50), a, b, epsilon=0.05, tol=1e-7)
+    assert (shared.cost - exact.cost).abs().max() < 2e-3
+
+
+def test_a_shared_kernel_out_of_reach_is_solved_alone(check):
+    # Masses so far apart that no common potentials serve them within float32's range.
+    matrix = torch.linspace(0, 1, 30)[:, None].expand(30, 30) * 3 + torch.rand(30, 30)
+    a = torch.eye(30)[:9] * (1 - 29e-12) + 1e-12
+    transport = solve(matrix, a, a.flip(-1), epsilon=0.01, tol=1e-5)
+    check(transport, 1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 12])
+def test_the_accelerator_path_on_the_cpu(count):
+    """The same lines that run on a GPU, in torch."""
+    rng = np.random.default_rng(6)
+    matrix = np.stack([make_cost("gaussian", 20, 30, rng) for _ in range(count)])
+    a, b = (np.stack([make_masses("zeros", size, rng) for _ in range(count)]) for size in (20, 30))
+    bounds = (matrix.min(), matrix.max())
+    for epsilon, dtype, tol in ((0.05, torch.float32, 1e-4), (0.005, torch.float64, 1e-8)):
+        batch = Batch(torch, *(torch.from_numpy(x) for x in (matrix, a, b)), tol, 2000, bounds, dtype)
+        batch.solve(epsilon, None)
+        assert (batch.error <= tol).all()
+        for k in range(count):
+            single = solve(*(torch.from_numpy(x[k]) for x in (matrix, a, b)), epsilon=epsilon, tol=tol / 10)
+            plan = plan_of(*(torch.from_numpy(x[k]) for x in (matrix, a, b)), batch.f[k], batch.g[k], epsilon)
+            assert (plan - single.plan).abs().sum() < 20 * tol
+
+
+def test_warm_starts_save_passes(check):
+    rng = np.random.default_rng(7)
+    matrix = torch.from_numpy(make_cost("gaussian", 64, 64, rng)).float()
+    cold = solve(matrix, epsilon=0.01, tol=1e-5)
+    again = solve(matrix, epsilon=0.01, tol=1e-5, potentials=cold.potentials)
+    assert again.iterations <= 2
+    near = solve(matrix * (1 + 1e-3 * torch.rand(64, 64)), epsilon=0.01, tol=1e-5, potentials=cold.potentials)
+    check(near, 1e-5)
+    assert near.iterations < cold.iterations
+    wild = tuple(1e3 * torch.randn(64) for _ in range(2))
+    check(solve(matrix, epsilon=0.01, tol=1e-5, potentials=wild), 1e-5)
+    batch = solve(matrix.expand(20, 64, 64), epsilon=0.01, tol=1e-5, potentials=cold.potentials)
+    assert (batch.iterations <= 2).all()
+
+
+def test_says_so_when_it_gives_up():
+    rng = np.random.default_rng(8)
+    matrix = torch.from_numpy(make_cost("uniform", 40, 40, rng))
+    transport = Auto(1e-4, 1e-9, max_iterations=5)(matrix)
+    assert not transport.converged
+    assert abs(transport.marginal_error.item() - true_error(transport)) < 1e-3
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # dynamo looks, not we
+def test_a_solve_inside_a_compiled_step():
+    def step(x):
+        return solve(cost(x, x + 1), epsilon=0.5).value * 2
+
+    x = torch.rand(6, 3, requires_grad=True)
+    compiled = torch.compile(step, backend="aot_eager")
+    for _ in range(2):
+        (found,) = torch.autograd.grad(compiled(x), x)
+        (expected,) = torch.autograd.grad(step(x), x)
+        assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_newton_steps_agree_and_solve_the_system():
+    rng = np.random.default_rng(9)
+    matrix, a, b = rng.random((7, 5)) + 0.1, make_masses("uniform", 7, rng), make_masses("zeros", 5, rng)
+    ua = a / (matrix @ b)
+    sums = b * (ua @ matrix)
+    plan = ua[:, None] * matrix * b
+    by_factor = newton_by_factor(matrix, ua, a, b, sums, b)
+    assert by_factor is not None
+    by_gradients, _ = gradients_one(matrix, ua, a, b, sums, b, 1e-13, 50)
+    kernel = Kernel(np, np.zeros((1, 7, 5)), np.float64, 1e-3, (0.0, 0.0))
+    kernel.matrix = matrix[None]
+    in_batch, _ = gradients(kernel, ua[None], a[None], b[None], sums[None], b[None], np.full((1, 1), 1e-13), 50)
+    hessian = np.diag(sums) - plan.T @ np.diag(1 / a) @ plan
+    held = b > 0
+    for step in (by_factor, by_gradients, in_batch[0]):
+        assert np.allclose((hessian @ step)[held], (b - sums)[held], atol=1e-10)
+
+
+def test_the_kernel_is_exact_where_tol_needs_it():
+    rng = np.random.default_rng(10)
+    matrix = (rng.random((1, 40, 30)) + 100).astype(np.float32)
+    f, g = rng.random((1, 40)) + 100, rng.random((1, 30)) * 0.1
+    truth = np.exp((f[..., None] + g[:, None, :] - matrix.astype(np.float64)) / 0.1)
+    out = np.empty_like(matrix)
+    noise = fill(np, out, matrix, f, g, 0.1, 1e-6, (100.0, 101.0))
+    assert np.abs(out / truth - 1).max() < 3e-7
+    assert noise < 1e-6
+    loose = fill(np, out, matrix, f, g, 0.1, 1e-1, (100.0, 101.0))
+    assert np.abs(out / truth - 1).max() < loose
+
+
+def test_blocks_make_no_difference():
+    rng = np.random.default_rng(11)
+    matrix, v = rng.random((700, 500)), rng.random(500)
+    u, back = there_and_back(matrix, v, lambda x, at: 2 / x)
+    assert np.allclose(u, 2 / (matrix @ v))
+    assert np.allclose(back, u @ matrix)
+
+
+def test_what_rates_predict():
+    assert stages(0.05, 1.0) == [0.05]
+    assert stages(0.001, 1.0) == [0.064, 0.016, 0.004, 0.001]
+    assert newton_iterations(1e-2, 2e-2, 1e-3) == 0, "sweeps that halve the error need no help"
+    assert newton_iterations(1e-2, 1.001e-2, 1e-3) > 10, "sweeps that stand still do"
+    assert not factor_pays(2048, 2048, 100)
+    assert factor_pays(32, 32, 100)
+    assert math.isfinite(newton_iterations(0.5, 0.1, 1e-3))

@@ -1,0 +1,248 @@
+"""The commands from end to end, in this process, on studies of seconds."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from kantor.cli import main
+
+TINY = [
+    "--data=digits", "--teacher=cnn@width=16", "--teacher-epochs=2", "--student=cnn@width=8", "--train-limit=100",
+    "--batch-size=25", "--epochs=3", "--seeds=2", "--jobs=1",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    """A finished study of three methods and two seeds."""
+    folder = tmp_path_factory.mktemp("study")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["distill", *TINY, "--methods=none,kd,neuron_transport", "--out=runs/tiny"]) == 0
+    return folder / "runs" / "tiny"
+
+
+def test_the_folder_is_as_the_design_has_it(study):
+    for name in ("config.yaml", "environment.json", "step0.json", "summary.json"):
+        assert (study / name).is_file()
+    for method in ("none", "kd", "neuron_transport"):
+        for seed in (0, 1):
+            folder = study / method / f"seed-{seed}"
+            for name in ("metrics.jsonl", "checkpoints/last.pt", "checkpoints/best.pt", "student.safetensors"):
+                assert (folder / name).is_file(), name
+            assert [p.name for p in sorted((folder / "plans").iterdir())] == [f"epoch-{k:03d}.npz" for k in range(4)]
+
+
+def test_the_summary_holds_paired_statistics(study):
+    methods = json.loads((study / "summary.json").read_text())["methods"]
+    assert list(methods) == ["none", "kd", "neuron_transport"]
+    alone = methods["none"]["accuracy"]
+    for name, row in methods.items():
+        assert row["seeds"] == [0, 1]
+        results = [json.loads((study / name / f"seed-{s}" / "result.json").read_text())["accuracy"] for s in (0, 1)]
+        assert row["accuracy"] == results
+        assert row["mean"] == pytest.approx(sum(results) / 2)
+        # With two values the t interval is the mean -+ 12.7062 times half their distance.
+        half = 12.7062 * abs(results[0] - results[1]) / 2
+        assert row["interval"] == pytest.approx([row["mean"] - half, row["mean"] + half], abs=1e-5)
+        assert row["seconds"] > 0
+        if name == "none":
+            assert row["difference"] is None
+        else:
+            differences = [a - b for a, b in zip(results, alone, strict=True)]
+            assert row["difference"]["mean"] == pytest.approx(sum(differences) / 2)
+            half = 12.7062 * abs(differences[0] - differences[1]) / 2
+            mean = row["difference"]["mean"]
+            assert row["difference"]["interval"] == pytest.approx([mean - half, mean + half], abs=1e-5)
+    assert methods["kd"]["weights"] == {"task": 0.1, "kd": 0.9}
+    assert methods["neuron_transport"]["weights"] == {"task": 1.0, "neuron_transport": 20.0}
+
+
+def test_a_seed_fixes_the_students_start_for_every_method(study):
+    starts = {}
+    for method in ("none", "kd", "neuron_transport"):
+        first = json.loads((study / method / "seed-0" / "metrics.jsonl").read_text().splitlines()[0])
+        starts[method] = (first["validation/loss"], first["validation/accuracy"])
+    assert len(set(starts.values())) == 1
+    other = json.loads((study / "none" / "seed-1" / "metrics.jsonl").read_text().splitlines()[0])
+    assert other["validation/loss"] != starts["none"][0]
+
+
+def test_recorded_plans_are_plans(study):
+    with np.load(study / "none" / "seed-0" / "plans" / "epoch-003.npz") as record:
+        assert str(record["student_layer_0"]) == "layer3"
+        assert str(record["teacher_layer_0"]) == "teacher:layer3"
+        plan, cost = record["plan_0"], record["cost_0"]
+    assert plan.shape == cost.shape == (16, 8)
+    np.testing.assert_allclose(plan.sum(1), 1 / 16, atol=1e-3)
+    np.testing.assert_allclose(plan.sum(0), 1 / 8, atol=1e-3)
+
+
+def test_step_zero_is_said_and_kept(study):
+    step0 = json.loads((study / "step0.json").read_text())
+    (teacher,) = step0["methods"]["kd"]["teachers"]
+    assert teacher["mode"] == "frozen, eval"
+    assert teacher["source"].startswith("cached, keyed by sample id, view")
+    assert teacher["accuracy"] > 0.5
+    assert sum(term["gradient_share"] for term in step0["methods"]["kd"]["terms"]) == pytest.approx(1)
+    assert step0["methods"]["neuron_transport"]["terms"][1]["student"] == ["layer3 [25, 8, 2, 2]"]
+
+
+def test_the_student_is_saved_clean_and_evaluates_to_its_result(study, capsys):
+    folder = study / "kd" / "seed-0"
+    best = torch.load(folder / "checkpoints" / "best.pt", weights_only=True)["student"]
+    saved = load_file(folder / "student.safetensors")
+    assert {f"network.{key}" for key in saved} == set(best)
+    assert main(["evaluate", str(folder)]) == 0
+    accuracy = json.loads((folder / "result.json").read_text())["accuracy"]
+    assert f"{100 * accuracy:.2f} % of 360 test samples" in capsys.readouterr().out
+    assert main(["evaluate", "--model", f"cnn@width=8:{folder / 'student.safetensors'}", "--data=digits"]) == 0
+    assert f"{100 * accuracy:.2f} %" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_export_runs_without_kantor_and_agrees(study, tmp_path):
+    folder = study / "kd" / "seed-0"
+    program, weights = tmp_path / "student.pt2", tmp_path / "student.safetensors"
+    assert main(["export", str(folder), "--format=torch.export", f"--output={program}"]) == 0
+    assert main(["export", str(folder), f"--output={weights}"]) == 0
+    assert weights.read_bytes() == (folder / "student.safetensors").read_bytes()
+    import kantor
+
+    x = torch.rand(5, 1, 8, 8)
+    expected = kantor.load(str(weights)).eval()(x)
+    torch.testing.assert_close(torch.export.load(program).module()(x), expected)
+
+
+def test_a_trained_teacher_is_kept_and_found_again(study, monkeypatch, capsys):
+    monkeypatch.chdir(study.parents[1])
+    (weights,) = (study.parent / "teachers").glob("*/teacher.safetensors")
+    before = weights.stat().st_mtime_ns
+    assert main(["distill", *TINY, "--methods=kd", "--seeds=[7]", "--out=runs/again"]) == 0
+    assert weights.stat().st_mtime_ns == before
+    assert list((study.parent / "teachers").glob("*/teacher.safetensors")) == [weights]
+    # The demo's promise: the teacher saw all training images but those the student is validated on.
+    assert "1,427 training images of digits" in capsys.readouterr().out
+
+
+def test_workers_give_the_same_results_as_one_by_one(study, monkeypatch):
+    monkeypatch.chdir(study.parents[1])
+    arguments = [a for a in TINY if a != "--jobs=1"]
+    assert main(["distill", *arguments, "--methods=none,kd,neuron_transport", "--out=runs/workers", "--jobs=2"]) == 0
+    for method in ("none", "kd", "neuron_transport"):
+        for seed in (0, 1):
+            ours, theirs = (run / method / f"seed-{seed}" for run in (study, study.parent / "workers"))
+            for name in ("metrics.jsonl", "student.safetensors"):
+                assert (ours / name).read_bytes() == (theirs / name).read_bytes(), (method, seed, name)
+
+
+def test_settings_from_yaml_and_the_command_line_wins(study, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(study.parents[1])
+    config = tmp_path / "study.yaml"
+    terms = [{"loss": "neuron_transport", "student": "layer2", "teacher": "layer2", "weight": 3, "name": "middle"}]
+    content = {
+        "data": "digits", "student": "cnn@width=8", "teacher": "cnn@width=16", "teacher_epochs": 2, "epochs": 9,
+        "train_limit": 100, "batch_size": 25, "seeds": 1, "jobs": 1, "lr": "1e-1", "record_plans": "every=0",
+        "methods": ["none", {"name": "mine", "task": 0.5, "terms": terms}],
+    }  # fmt: skip
+    config.write_text(yaml.safe_dump(content).replace("'1e-1'", "1e-1"))
+    assert main(["distill", "--config", str(config), "--epochs=1", "--out=runs/yaml"]) == 0
+    summary = json.loads(Path("runs/yaml/summary.json").read_text())
+    assert summary["methods"]["mine"]["weights"] == {"task": 0.5, "middle": 3.0}
+    held = yaml.safe_load(Path("runs/yaml/config.yaml").read_text())
+    assert held["epochs"] == 1
+    assert held["lr"] == 0.1
+    assert not Path("runs/yaml/mine/seed-0/plans").exists()
+
+
+def test_a_loss_that_is_not_finite_is_named_and_the_checkpoint_stays(study, monkeypatch, capsys):
+    monkeypatch.chdir(study.parents[1])
+    arguments = ["distill", *TINY, "--methods=none", "--seeds=1", "--lr=1e20", "--schedule=constant", "--epochs=5"]
+    assert main([*arguments, "--checkpoint-every=1", "--out=runs/broken"]) == 2
+    said = capsys.readouterr().err
+    assert "task is not finite" in said
+    assert "sample ids [" in said
+    assert "last good checkpoint" in said
+    last = torch.load("runs/broken/none/seed-0/checkpoints/last.pt", weights_only=True)
+    assert last["position"]["step"] >= 1
+    assert not Path("runs/broken/none/seed-0/result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--methods=none,kdd"], "No transfer loss is called 'kdd'. Close to it: kd"),
+        (["--methods=neuron_transport@cots=l1"], "no setting 'cots'. Close to it: cost"),
+        (["--methods=neuron_transport:heavy"], "'heavy' is no weight"),
+        (["--methods=kd,kd"], "given twice"),
+        (["--student=resnet9"], "resnet8"),
+        (["--data=digitz"], "digits"),
+        (["--batch-size=0"], "batch_size is at least 1"),
+        (["--cache=on", "--augment=crop+mirror"], "crop"),
+        (["--record-plans=often"], "every=N"),
+        (["--validation=1.5"], "1.5"),
+    ],
+)
+def test_bad_settings_are_refused_with_a_remedy(arguments, says, tmp_path, monkeypatch, capsys, study):
+    monkeypatch.chdir(study.parents[1])
+    given = ["distill", *TINY, "--methods=kd", f"--out={tmp_path / 'run'}", *arguments]
+    assert main(given) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("kantor: ")
+    assert says in error
+    assert "Traceback" not in error
+
+
+def test_an_unknown_key_is_refused(capsys, tmp_path):
+    config = tmp_path / "study.yaml"
+    config.write_text("data: digits\nstudent: cnn\nepoch: 3\n")
+    with pytest.raises(SystemExit):
+        main(["distill", "--config", str(config)])
+    assert "epoch" in capsys.readouterr().err
+
+
+def test_a_teacher_of_other_classes_under_kd_and_a_method_without_a_teacher(tmp_path, monkeypatch, capsys):
+    import kantor
+
+    monkeypatch.chdir(tmp_path)
+    kantor.load("cnn@width=8", classes=7, input_shape=(1, 8, 8)).save(tmp_path / "other.safetensors")
+    common = ["distill", "--data=digits", "--student=cnn@width=8", "--train-limit=50", "--epochs=1", "--seeds=1"]
+    teacher = f"--teacher=cnn@width=8:{tmp_path / 'other.safetensors'}"
+    assert main([*common, teacher, "--methods=kd", "--out=a"]) == 2
+    assert "7 classes" in (said := capsys.readouterr().err)
+    assert "neuron_transport" in said
+    assert main([*common, teacher, "--methods=neuron_transport", "--jobs=1", "--out=b"]) == 0
+    capsys.readouterr()
+    assert main([*common, "--methods=kd", "--out=c"]) == 2
+    assert "needs a teacher" in capsys.readouterr().err
+
+
+def test_folders_that_are_no_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    assert main(["distill", *TINY, "--methods=none", "--out=mine"]) == 2
+    assert "nothing was changed" in capsys.readouterr().err
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+    assert main(["resume", "nowhere"]) == 2
+    assert "holds no run" in capsys.readouterr().err
+    assert main(["evaluate", "mine"]) == 2
+    assert "RUN/METHOD/seed-K" in capsys.readouterr().err
+
+
+def test_intervals_of_known_numbers():
+    from kantor.study.statistics import paired_difference, t_interval
+
+    # mean 2, standard deviation 1, t(.975, 2) = 4.302653
+    low, high = t_interval([1.0, 2.0, 3.0])
+    assert (low, high) == pytest.approx((2 - 4.302653 / math.sqrt(3), 2 + 4.302653 / math.sqrt(3)), rel=1e-6)
+    assert t_interval([1.0]) is None
+    mean, interval = paired_difference([3.0, 5.0], [1.0, 3.0])
+    assert mean == 2
+    assert interval == pytest.approx((2, 2))
