@@ -77,6 +77,8 @@ def report(options: jsonargparse.Namespace) -> None:
 
 def watch(options: jsonargparse.Namespace) -> None:
     """Follow a run from its files while it trains, here or elsewhere."""
+    from rich.console import Console
+
     from kantor.report import watch as watch_run
 
     with contextlib.suppress(KeyboardInterrupt):
