@@ -129,7 +129,7 @@ def test_explorer_controls(opened):
     choose(browser, '.explorer [data-role="order"]', "epoch")
     choose(browser, '.explorer [data-role="method"]', "none")
     choose(browser, '.explorer [data-role="seed"]', "2")
-    wait(browser, lambda: one(browser, '.explorer [data-role="seed"]').get_attribute("value") == "2")
+    wait(browser, lambda: "of none, seed 2, epoch 4" in one(browser, ".explorer canvas").accessible_name)
 
     one(browser, ".explorer details summary").click()
     table = text(browser, ".explorer details table")

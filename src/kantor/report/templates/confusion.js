@@ -50,8 +50,10 @@ function confuse(section, data) {
   }
 
   async function update() {
-    ours = await load(method.value);
-    alone = data.alone ? await load(data.alone) : null;
+    const chosen = method.value;
+    const [found, before] = await Promise.all([load(chosen), data.alone ? load(data.alone) : null]);
+    if (chosen !== method.value) return; // something else was chosen meanwhile
+    [ours, alone] = [found, before];
     const signed = Boolean(difference?.checked);
     const shade = Float32Array.from(ours.counts, (_, k) => shadeOf(k, signed));
     const text = (target, predicted) => {

@@ -72,7 +72,7 @@ function explore(section, data) {
   const part = (role) => section.querySelector(`[data-role="${role}"]`);
   const cache = new Map();
   const controls = { pair: part("pair"), method: part("method"), seed: part("seed"), order: part("order"), epoch: part("epoch") };
-  let plans = null, view = null, timer = null;
+  let plans = null, view = null, timer = null, wanted = null;
   const percent = (value) => `${value >= 0.0995 || value === 0 ? Math.round(100 * value) : (100 * value).toFixed(1)} %`;
 
   function fill(select, values, names = values) {
@@ -93,8 +93,11 @@ function explore(section, data) {
     const set = ofMethod.find((candidate) => candidate.seed === Number(controls.seed.value));
     const blob = (k) => document.getElementById(`${section.dataset.run}-blob-${set.blob + k}`).textContent;
     if (!cache.has(set)) cache.set(set, Plans.unpack(set, data.pairs[set.pair], blob));
+    wanted = set;
+    const found = await cache.get(set);
+    if (wanted !== set) return; // something else was chosen meanwhile
     const before = plans?.epochs[controls.epoch.value];
-    plans = await cache.get(set);
+    plans = found;
     controls.epoch.max = plans.epochs.length - 1;
     const kept = plans.epochs.indexOf(before);
     controls.epoch.value = kept >= 0 ? kept : plans.epochs.length - 1;
@@ -126,6 +129,7 @@ function explore(section, data) {
     part("epoch-text").textContent = plans.epochs[epoch];
     controls.epoch.setAttribute("aria-valuetext", `epoch ${plans.epochs[epoch]}`);
     const [teacher, student] = plans.pair.widths, kind = plans.pair.studentNames ? "classes" : "units";
+    part("map").setAttribute("aria-label", `Transport plan of ${plans.method}, seed ${plans.seed}, epoch ${plans.epochs[epoch]}`);
     part("columns-title").textContent = `${student} student ${kind} of ${plans.pair.student} →, ${teacher} teacher ${kind} of ${plans.pair.teacher} ↓${plans.binned ? `, drawn in ${rows} × ${columns} bins` : ""}`;
     part("scale-text").textContent = `0 … ${percent(Math.min(plans.scale * rows, 1))} of a ${plans.binned ? "row" : "teacher unit"}'s mass; shade grows with its square root`;
     const shade = new Float32Array(rows * columns);
