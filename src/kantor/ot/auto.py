@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kantor.ot.batch import Batch
-from kantor.ot.kernel import FLOAT32_NOISE, Array
+from kantor.ot.kernel import FLOAT32_NOISE, Array, triton_on
 from kantor.ot.precision import no_autocast
 from kantor.ot.problem import Problem, check_positive
 from kantor.ot.single import Single
@@ -144,15 +144,24 @@ class _Job:
         self, cost: Tensor, a: Tensor, b: Tensor, g: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         dtype = self._first_dtype(torch)
-        batch = self._batch(cost, a, b, g, dtype)
-        f, g_out, error, passes = batch.f, batch.g, batch.error, batch.passes.long()
-        for way in ("float64", "log domain"):
+        n, m = cost.shape[1:]
+        ways = ["newton", "float64", "log domain"]
+        if triton_on(cost.device) and dtype == torch.float32 and max(n, m) <= 256 and len(cost) == len(a):
+            from kantor.ot.gpu_small import solve_small
+
+            f, g_out, error, passes = solve_small(cost, a, b, self.epsilon, self.tol, g)
+        else:
+            batch = self._batch(cost, a, b, g, dtype)
+            f, g_out, error, passes = batch.f, batch.g, batch.error, batch.passes.long()
+            ways.remove("newton")
+        for way in ways:
             failed = torch.nonzero(~(error <= self.tol))[:, 0]
             if len(failed) == 0:
                 break
             matrix = cost if len(cost) == len(a) == 1 else cost.expand(len(a), -1, -1)[failed]
-            if way == "float64":
-                retry = self._batch(matrix, a[failed], b[failed], None, torch.float64)
+            if way != "log domain":
+                slower = torch.float32 if way == "newton" else torch.float64
+                retry = self._batch(matrix, a[failed], b[failed], None, slower)
                 found = (retry.f, retry.g, retry.error, retry.passes.long())
             else:
                 start = torch.where(g_out.isfinite(), g_out, 0.0)[failed]

@@ -95,9 +95,7 @@ class Batch:
 
     def _set(self, wb: Array) -> None:
         self.wb = wb
-        self.kv = self.kernel.rows(wb)
-        self.ua = self.a / self.kv
-        self.columns = self.kernel.columns(self.ua)
+        self.kv, self.ua, self.columns = self.kernel.both(wb, self.a)
         self.sums = wb * self.columns
         self.now = abs(self.sums - self.b).sum(-1) + self.kernel.noise
 

@@ -4,6 +4,8 @@ Written once for NumPy and torch, whose functions share names: on the CPU NumPy'
 products a tenth of torch's; on an accelerator the same lines run in torch.
 """
 
+import functools
+import importlib.util
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -132,7 +134,8 @@ class Kernel:
         bounds: tuple[float, float],
     ):
         self.xp, self.cost, self.tol, self.bounds = xp, cost, tol, bounds
-        self.matrix = np.empty(cost.shape, dtype) if xp is np else cost.new_empty(cost.shape, dtype=dtype)
+        self.fused = xp is torch and triton_on(cost.device)
+        self.matrix: Array = np.empty(cost.shape, dtype) if xp is np else cost.new_empty(cost.shape, dtype=dtype)
 
     def absorb(self, f: Array, g: Array, epsilon: float) -> None:
         """Form the kernels anew at float64 potentials."""
@@ -150,6 +153,17 @@ class Kernel:
         if len(self.matrix) > 1:
             return self.xp.matmul(u[:, None, :], self.matrix)[:, 0, :]
         return self._shared(u, self.matrix[0])
+
+    def both(self, wb: Array, a: Array) -> tuple[Array, Array, Array]:
+        """A sweep's products: ``kv = K wb``, ``ua = a / kv`` and ``K^T ua``."""
+        if self.fused and self.matrix.dtype == torch.float32 and len(self.matrix) == len(wb):
+            from kantor.ot.gpu_dense import both_products
+
+            kv, columns = both_products(self.matrix, wb, a)
+            return kv, a / kv, columns
+        kv = self.rows(wb)
+        ua = a / kv
+        return kv, ua, self.columns(ua)
 
     def _shared(self, x: Array, matrix: Array) -> Array:
         if self.xp is torch:
@@ -169,8 +183,14 @@ class Kernel:
         if len(self.matrix) == 1:
             return self
         part = object.__new__(Kernel)
-        part.xp, part.matrix = self.xp, self.matrix[which]
+        part.xp, part.fused, part.matrix = self.xp, self.fused, self.matrix[which]
         return part
+
+
+@functools.cache
+def triton_on(device: torch.device) -> bool:
+    """Whether Triton's kernels can run there."""
+    return device.type == "cuda" and importlib.util.find_spec("triton") is not None
 
 
 def cast(xp: ModuleType, x: Array, dtype: Any) -> Array:
