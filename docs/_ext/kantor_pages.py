@@ -190,17 +190,17 @@ def homes(target: str, module: str | None, known: Any) -> list[str]:
     return found
 
 
-def nothing_forgotten(app: Sphinx, env: Any) -> None:
+def nothing_forgotten(app: Sphinx, env: Any) -> None:  # noqa: ARG001
     """Warn, and so fail the build, where something public is on no page."""
     parser, _ = _parser()
     for kind, wanted in (("methods", METHODS), ("commands", subparsers(parser))):
         for name in sorted(set(wanted) - seen(env, kind)):
             log.warning(f"{name} ({kind}) is on no page: add it where its like are.")
     documented = {name for name in env.get_domain("py").objects if name.startswith("kantor")}
-    kinds = {documented_object(name) for name in documented}
+    shown = set().union(*(documented_objects(name) for name in documented))
     for name, module in modules():
         for thing in public(module):
-            if id(getattr(module, thing)) not in kinds:
+            if id(getattr(module, thing)) not in shown:
                 log.warning(f"{name}.{thing} is on no page of the reference.")
 
 
@@ -263,16 +263,16 @@ def public(module: ModuleType) -> list[str]:
     ]
 
 
-def documented_object(name: str) -> int:
-    """The identity of what a documented name stands for."""
+def documented_objects(name: str) -> set[int]:
+    """The identities of what a documented name may stand for: a function can hide the module of its name."""
     parts = name.split(".")
-    for k in range(len(parts), 0, -1):  # a function may hide the module of its name
+    found: set[int] = set()
+    for k in range(1, len(parts) + 1):
         thing: Any = sys.modules.get(".".join(parts[:k]))
         for part in parts[k:]:
             thing = getattr(thing, part, None)
-        if thing is not None:
-            return id(thing)
-    return 0
+        found.add(id(thing))
+    return found
 
 
 def modules() -> list[tuple[str, ModuleType]]:
