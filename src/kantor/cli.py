@@ -38,6 +38,32 @@ def distill(options: jsonargparse.Namespace) -> None:
     run_study(Study(**_fields(options, Study)))
 
 
+def rank(options: jsonargparse.Namespace) -> None:
+    """Rank teachers for labelled data, also those trained for other classes."""
+    from kantor.core.collectives import rank as process
+    from kantor.faculty import Rank, rank_teachers
+    from kantor.faculty.page import write_page
+    from kantor.faculty.show import tables
+    from kantor.study.run import terminal
+    from kantor.training.processes import joined_processes
+
+    config = Rank(**_fields(options, Rank))
+    console = terminal()
+    with joined_processes(config.device == "cpu"):
+        main_process = process() == 0
+
+        def say(text: str) -> None:
+            if main_process:
+                console.print(text, highlight=False, soft_wrap=True)
+
+        ranking = rank_teachers(config, say)
+        if main_process:
+            write_page(ranking, config.folder() / "ranking.html")
+            console.print(*tables(ranking), sep="\n")
+            say(ranking.recommendation)
+            say(f"Wrote {config.folder() / 'ranking.json'} and ranking.html. Next: kantor distill --teacher best:FILE")
+
+
 def resume(options: jsonargparse.Namespace) -> None:
     """Finish whatever is unfinished in a run's folder."""
     from kantor.study import resume as resume_study
@@ -100,6 +126,7 @@ class _Parser(jsonargparse.ArgumentParser):
 
 
 def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], Any]]]:
+    from kantor.faculty.config import Rank
     from kantor.study.config import Study
 
     parser = _Parser(prog="kantor", description="Distil, transfer and compare neural representations.")
@@ -110,6 +137,11 @@ def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], An
     study.add_argument("--config", action="config", help="settings in YAML; those on the command line win")
     study.add_class_arguments(Study, fail_untyped=True)
     commands.add_subcommand("distill", study, help=_summary(distill))
+
+    ranking = _Parser(description=rank.__doc__)
+    ranking.add_argument("--config", action="config", help="settings in YAML; those on the command line win")
+    ranking.add_class_arguments(Rank, fail_untyped=True)
+    commands.add_subcommand("rank", ranking, help=_summary(rank))
 
     trained = _Parser(description=evaluate.__doc__)
     trained.add_argument("run", nargs="?", type=str, help="RUN/METHOD/seed-K")
@@ -132,7 +164,7 @@ def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], An
     commands.add_subcommand("export", alone, help=_summary(export))
 
     commands.add_subcommand("methods", _Parser(description=methods.__doc__), help=_summary(methods))
-    return parser, {f.__name__: f for f in (distill, evaluate, resume, export, methods)}
+    return parser, {f.__name__: f for f in (distill, rank, evaluate, resume, export, methods)}
 
 
 def _fields(options: jsonargparse.Namespace, kind: type) -> dict[str, Any]:

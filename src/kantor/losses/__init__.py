@@ -17,6 +17,7 @@ from kantor.losses.fsp import FSP, fsp
 from kantor.losses.ft import FT, ft
 from kantor.losses.gckt import GCKT, gckt
 from kantor.losses.kd import KD, kd
+from kantor.losses.label_transport import LabelCost, LabelTransport, label_transport
 from kantor.losses.lckt import LCKT, lckt
 from kantor.losses.multilevel_ot import MultiLevelOT, multilevel_ot
 from kantor.losses.neuron_transport import NeuronTransport, neuron_transport
@@ -35,7 +36,7 @@ from kantor.losses.wkd_logit import WKDLogit, wkd_logit
 LOSSES: dict[str, type[TransferLoss]] = {
     loss.name: loss
     for loss in (
-        NeuronTransport, WCoRD, GCKT, LCKT, WKDLogit, WKDFeature, SinKD, EMDFeature, ULD, MultiLevelOT,
+        NeuronTransport, WCoRD, GCKT, LCKT, LabelTransport, WKDLogit, WKDFeature, SinKD, EMDFeature, ULD, MultiLevelOT,
         KD, FitNet, AT, SP, CC, VID, RKD, PKT, AB, FT, FSP, NST, CRD, DKD, DIST, ReviewKD,
     )
 }  # fmt: skip
@@ -59,8 +60,8 @@ def named(name: str, **settings: Any) -> TransferLoss:
 
 __all__ = [
     "AB", "AT", "CC", "CRD", "DIST", "DKD", "FSP", "FT", "GCKT", "KD", "LCKT", "LOSSES", "NST", "PKT", "RKD", "SP",
-    "ULD", "VID", "EMDFeature", "FitNet", "MultiLevelOT", "NeuronTransport", "ReviewKD", "SinKD", "TransferLoss",
-    "WCoRD", "WKDFeature", "WKDLogit", "at", "cc", "dist", "dkd", "emd_feature", "fitnet", "fsp", "ft", "gckt", "kd",
-    "lckt", "multilevel_ot", "named", "neuron_transport", "nst", "pkt", "rkd", "sinkd", "sp", "uld", "vid",
-    "wkd_feature", "wkd_logit",
+    "ULD", "VID", "EMDFeature", "FitNet", "LabelCost", "LabelTransport", "MultiLevelOT", "NeuronTransport",
+    "ReviewKD", "SinKD", "TransferLoss", "WCoRD", "WKDFeature", "WKDLogit", "at", "cc", "dist", "dkd", "emd_feature",
+    "fitnet", "fsp", "ft", "gckt", "kd", "label_transport", "lckt", "multilevel_ot", "named", "neuron_transport",
+    "nst", "pkt", "rkd", "sinkd", "sp", "uld", "vid", "wkd_feature", "wkd_logit",
 ]  # fmt: skip

@@ -34,6 +34,8 @@ class TransferLoss(nn.Module):
     needs_ids: ClassVar[bool] = False
     same_classes: ClassVar[bool] = False
     """The teacher's classes must be the student's."""
+    needs_label_cost: ClassVar[bool] = False
+    """Compares label spaces under a cost between classes, handed over by ``use(cost)`` before :meth:`build`."""
 
     pooled: bool = False
     """The loss sees a map only through its mean over positions (so a cache may keep that mean alone)."""

@@ -50,7 +50,7 @@ class KD(TransferLoss):
         if len(s) != 2 or s[1:] != t[1:]:
             raise ShapeError(
                 f"kd compares logits over the same classes; the student's are {tuple(s)}, the teacher's {tuple(t)}. "
-                "With other classes use neuron_transport, wcord or another feature loss."
+                "With other classes use label_transport, neuron_transport, wcord or another feature loss."
             )
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002

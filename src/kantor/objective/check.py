@@ -103,8 +103,9 @@ def check_needs(objective: Objective, batch: Batch) -> None:
             if not _same_classes(mine, theirs) and (term.teacher is None or str(term.teacher).startswith(f"{name}:")):
                 raise ConfigError(
                     f"{term.loss.name} compares predictions class by class, but teacher {name} has {_describe(theirs)} "
-                    f"and the student {_describe(mine)}. Across class sets use a loss on features: "
-                    "neuron_transport, wcord, crd, rkd or another that `kantor methods` lists without 'same classes'."
+                    f"and the student {_describe(mine)}. Across class sets use label_transport, "
+                    "or a loss on features: neuron_transport, wcord, crd, rkd or another that `kantor methods` lists "
+                    "without 'same classes'."
                 )
 
 

@@ -6,13 +6,14 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import yaml
 
 from kantor.core.errors import ConfigError, suggest
 from kantor.training import Training
+from kantor.training.device import chosen_device
 
 
 @dataclass(kw_only=True)
@@ -23,7 +24,12 @@ class Study(Training):
         data: digits, a folder or zip of class folders, a folder of parquet files, or an npz of named arrays.
         student: a model, as NAME[@setting=value]...; for example resnet8 or cnn@width=32.
         teacher: a model with its weights, as NAME:FILE; without FILE it is trained once and kept. Several are
-            separated by commas.
+            separated by commas; best:RANKING.json is the first of a ranking, best@top=3:RANKING.json the first three.
+        teacher_classes: class names of a teacher whose weights do not carry them: a file with one a line, or A,B,C;
+            in YAML also a list, or a mapping by teacher.
+        teacher_weights: share of each of several teachers: equal, ranking (1 / its place), or a list of numbers.
+        label_cost: cost between classes for label_transport: glove:FILE (word vectors of the names), sentences:MODEL,
+            matrix:FILE, centres:NAME:FILE (class centres in a model's features), or learned (from training labels).
         methods: what to compare, separated by commas; none is the student alone, terms are joined by +, and
             NAME:WEIGHT sets a weight. `kantor methods` lists the losses.
         seeds: how many seeds, 0 to N-1; or a list of seeds.
@@ -46,6 +52,9 @@ class Study(Training):
     data: str
     student: str
     teacher: str | None = None
+    teacher_classes: str | list[str] | dict[str, Any] | None = None
+    teacher_weights: Literal["equal", "ranking"] | list[float] = "equal"
+    label_cost: str | None = None
     methods: str | list[str | dict[str, Any]] = "none,kd,neuron_transport"
     seeds: int | list[int] = 5
     train_limit: int | None = None
@@ -144,6 +153,4 @@ def device_of(config: Training) -> torch.device:
     Raises:
         ConfigError: cuda is asked for and there is none.
     """
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device is cuda, but torch sees no GPU. Use --device auto, or install a CUDA build of torch.")
-    return torch.device("cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu")
+    return chosen_device(config.device)

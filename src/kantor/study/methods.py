@@ -6,7 +6,8 @@ weight, ``none`` is the task alone. The task weighs 1 and ``kd`` weighs 1 beside
 """
 
 import contextlib
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -62,6 +63,26 @@ class Method:
     name: str
     task: float
     terms: tuple[TermConfig, ...]
+
+    def over(self, shares: Mapping[str, float]) -> "Method":
+        """The same with several teachers: a term that names no teacher becomes one for each, with its share."""
+        if len(shares) < 2:
+            return self
+        terms = []
+        for term in self.terms:
+            if term.teacher is not None or term.student is not None:
+                terms.append(term)
+                continue
+            terms += [
+                replace(
+                    term,
+                    weight=_scaled(term, share),
+                    teacher=f"{teacher}:",
+                    name=f"{term.name or term.loss}.{teacher}",
+                )
+                for teacher, share in shares.items()
+            ]
+        return replace(self, terms=tuple(terms))
 
     @property
     def folder(self) -> str:
@@ -132,6 +153,12 @@ def _with_defaults(name: str, task: float | None, terms: list[TermConfig]) -> Me
             name, _KD_ALONE[0], (TermConfig("kd", kd.settings, _KD_ALONE[1], kd.student, kd.teacher, kd.name),)
         )
     return Method(name, 1.0 if task is None else task, tuple(terms))
+
+
+def _scaled(term: TermConfig, share: float) -> float | dict[str, Any]:
+    if isinstance(term.weight, dict):
+        return {key: value * share if key in ("value", "end") else value for key, value in term.weight.items()}
+    return share * (losses.LOSSES[term.loss].default_weight if term.weight is None else term.weight)
 
 
 def _setting(text: str, piece: str) -> tuple[str, Any]:

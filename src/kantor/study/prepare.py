@@ -1,7 +1,7 @@
 """Step 0 of a study: every check, every layer pairing and every cached output, before the first student trains."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,13 +14,15 @@ from kantor.core.collectives import rank, wait_for_all
 from kantor.core.errors import ConfigError
 from kantor.core.files import write_json
 from kantor.data import Augment, Batch, DataSet, Loader
+from kantor.losses import LabelCost
 from kantor.models import Model
 from kantor.objective import LiveTeacher, Read
 from kantor.objective.teachers import KEYED_BY, inner
 from kantor.study.config import Study, device_of
-from kantor.study.methods import Method, parse_methods
+from kantor.study.label_costs import make_label_costs, write_costs
+from kantor.study.methods import Method
 from kantor.study.runs import Plan, make_objective, new_student, open_cache, probe_part
-from kantor.study.teachers import find_teachers, model_for, open_study_data
+from kantor.study.teachers import find_teachers, model_for, open_study_data, study_methods
 from kantor.training import Pair, augmentation
 from kantor.training.loop import Report
 
@@ -47,20 +49,27 @@ def prepare(config: Study, run: Path, say: Say, report: Report) -> dict[str, Any
     data = open_study_data(config)
     if data.test is None:
         raise ConfigError(f"{data.name} has no test part to judge by.")
-    methods = parse_methods(config.methods)
+    methods = study_methods(config)
     if any(method.terms for method in methods) and not config.teacher:
         named = next(method.name for method in methods if method.terms)
         raise ConfigError(f"Method {named} needs a teacher: give --teacher NAME:FILE, or NAME to train one.")
     say(_data_line(data, augmentation(config, data)))
     sources = find_teachers(config, data, run.parent / "teachers", report) if config.teacher else []
-    models = {source.name: model_for(source.spec, data, "teacher") for source in sources}
+    models = {source.name: model_for(source.spec, data, "teacher", source.classes) for source in sources}
     for source in sources:
         say(f"Teacher {source.name}: {models[source.name].spec}, trained on {source.saw}.")
+
+    costs: dict[str, LabelCost] = {}
+    if config.label_cost is not None and models:
+        costs = make_label_costs(config, data, models, run.parent / "cache", report)
+        if rank() == 0:
+            write_costs(run, costs)
+        say(f"Label cost {config.label_cost}, on one scale:" + "".join(_nearest(models, data, costs)))
 
     torch.set_num_threads(os.cpu_count() or 1)
     example = next(Loader(data.train, config.batch_size, seed=0, augment=augmentation(config, data)).epoch(0))
     cached = any(method.terms for method in methods) and _cacheable(config, data)
-    bound, reads, step0 = _check_methods(config, data, methods, models, example, cached, say)
+    bound, reads, step0 = _check_methods(config, data, methods, models, costs, example, cached, say)
     pairs = _recorded(config, data, methods, models, bound, example)
     for known in pairs:
         reads[known.source].add(Read(known.teacher, pooled=True))
@@ -71,6 +80,7 @@ def prepare(config: Study, run: Path, say: Say, report: Report) -> dict[str, Any
         teachers={
             source.name: {
                 "spec": source.spec,
+                "classes": source.classes,
                 "saw": source.saw,
                 "digest": models[source.name].weights_digest(),
                 "facts": _facts(models[source.name]),
@@ -100,6 +110,7 @@ def _check_methods(
     data: DataSet,
     methods: list[Method],
     models: dict[str, Model],
+    costs: dict[str, LabelCost],
     example: Batch,
     cached: bool,
     say: Say,
@@ -110,7 +121,7 @@ def _check_methods(
     for method in methods:
         source = KEYED_BY if cached else "run on every batch"
         teachers = {name: LiveTeacher(model, source) for name, model in models.items()}
-        objective = make_objective(new_student(config, data, config.seed_list()[0]), teachers, method, data, 0)
+        objective = make_objective(new_student(config, data, config.seed_list()[0]), teachers, method, data, 0, costs)
         facts = objective.check(example, quiet=True)
         say(f"\n{method.name}\n{facts}")
         step0[method.name] = facts.record()
@@ -126,6 +137,14 @@ def _check_methods(
         for name in models:
             reads[name] |= set(objective.reads(name))
     return bound, reads, step0
+
+
+def _nearest(models: dict[str, Model], data: DataSet, costs: dict[str, LabelCost]) -> Iterator[str]:
+    """For each teacher, which of its classes is nearest to each of the student's: a look at what the cost says."""
+    for name, cost in costs.items():
+        theirs = models[name].class_names or [f"class {k}" for k in range(models[name].num_classes)]
+        pairs = [f"{mine} <- {theirs[k]}" for mine, k in zip(data.classes, cost.cross.argmin(0).tolist(), strict=True)]
+        yield f"\n  {name}: {', '.join(pairs[:10])}{', ...' if len(pairs) > 10 else ''}"
 
 
 def _recorded(

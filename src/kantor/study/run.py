@@ -6,14 +6,15 @@ from pathlib import Path
 from rich.console import Console
 
 from kantor.core.collectives import rank, wait_for_all
+from kantor.study.chosen import chosen_teachers
 from kantor.study.config import Study
 from kantor.study.execute import execute
 from kantor.study.folder import claim, locked, read_result, seed_folder
 from kantor.study.methods import parse_methods
 from kantor.study.prepare import prepare
-from kantor.study.processes import joined_processes
 from kantor.study.progress import Display
 from kantor.study.summary import summarise, table
+from kantor.training.processes import joined_processes
 
 
 def run_study(config: Study, console: Console | None = None) -> Path:
@@ -29,6 +30,7 @@ def run_study(config: Study, console: Console | None = None) -> Path:
     Raises:
         KantorError: what cannot be done, before hours are spent where that is possible.
     """
+    config = chosen_teachers(config)
     config.check()
     methods = parse_methods(config.methods)
     console = console or terminal()

@@ -14,12 +14,14 @@ from kantor.core import seeds
 from kantor.core.collectives import rank
 from kantor.core.files import write_json
 from kantor.data import Augment, DataSet, LayerSpec, Loader, Part, TeacherCache
+from kantor.losses import LabelCost
 from kantor.models import Model
 from kantor.objective import CachedTeacher, LiveTeacher, Objective, Teacher, Term
 from kantor.study.config import Study
 from kantor.study.folder import locked, read_result, seed_folder
-from kantor.study.methods import Method, parse_methods
-from kantor.study.teachers import model_for, open_study_data
+from kantor.study.label_costs import hand_over, read_costs
+from kantor.study.methods import Method
+from kantor.study.teachers import model_for, open_study_data, study_methods
 from kantor.training import Pair, Probe, augmentation, train
 from kantor.training.loop import Report
 
@@ -29,7 +31,8 @@ class Plan:
     """What the checks at step 0 decided, as ``plan.json`` keeps it: the same for every seed and process."""
 
     teachers: dict[str, dict[str, Any]]
-    """By name: ``spec`` (with weights), ``digest``, ``facts``, and ``layers``: what is cached of it, by key."""
+    """By name: ``spec`` (with weights), ``classes`` (where the user gave them), ``digest``, ``facts``, and ``layers``:
+    what is cached of it, by key."""
     bound: dict[str, list[dict[str, Any]]]
     """By method: student and teacher layers of each term."""
     pairs: list[Pair]
@@ -63,8 +66,9 @@ class Workbench:
     def __init__(self, run: Path) -> None:
         self.run = run
         self.config = Study.from_yaml(run / "config.yaml")
-        self.methods = {method.name: method for method in parse_methods(self.config.methods)}
+        self.methods = {method.name: method for method in study_methods(self.config)}
         self.plan = Plan.read(run)
+        self.label_costs = read_costs(run)
 
     @cached_property
     def data(self) -> DataSet:
@@ -101,7 +105,9 @@ class Workbench:
 
     def _train(self, method: Method, seed: int, folder: Path, report: Report) -> None:
         student = new_student(self.config, self.data, seed)
-        objective = make_objective(student, self.teachers, method, self.data, seed, self.plan.bound[method.name])
+        objective = make_objective(
+            student, self.teachers, method, self.data, seed, self.label_costs, self.plan.bound[method.name]
+        )
         loader = Loader(
             self.data.train, self.config.batch_size, seed=seed, augment=augmentation(self.config, self.data)
         )
@@ -137,7 +143,7 @@ class Workbench:
                 )
                 found[name] = CachedTeacher(cache, known["facts"])
             else:
-                found[name] = LiveTeacher(model_for(known["spec"], self.data, "teacher"))
+                found[name] = LiveTeacher(model_for(known["spec"], self.data, "teacher", known["classes"]))
         return found
 
 
@@ -153,11 +159,13 @@ def make_objective(
     method: Method,
     data: DataSet,
     seed: int,
+    costs: Mapping[str, LabelCost],
     bound: list[dict[str, Any]] | None = None,
 ) -> Objective:
     """The objective of one method.
 
     Args:
+        costs: label costs by teacher; none where no term needs one.
         bound: layers as step 0 decided them; None to let it decide.
     """
     terms = [term.term() for term in method.terms]
@@ -166,6 +174,7 @@ def make_objective(
             Term(term.loss, known["student"], known["teacher"], term.weight, term.name)
             for term, known in zip(terms, bound, strict=True)
         ]
+    hand_over(terms, costs, teachers)
     used = teachers if method.terms else {}
     return Objective(student, used, terms, task_weight=method.task, samples=data.train.samples, seed=seed)
 

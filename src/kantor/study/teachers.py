@@ -11,13 +11,15 @@ import numpy as np
 
 from kantor.core import seeds
 from kantor.core.collectives import rank, wait_for_all
+from kantor.core.errors import ConfigError, suggest
 from kantor.core.files import write_json
 from kantor.data import DataSet, Part, open_data
+from kantor.faculty.roster import has_weights, read_classes, spec_of, teacher_names
 from kantor.models import Model, load
-from kantor.models.spec import parse
 from kantor.objective import Objective
 from kantor.study.config import Study
 from kantor.study.folder import locked, read_result
+from kantor.study.methods import Method, parse_methods
 from kantor.training import Training, train
 from kantor.training.loop import Report
 
@@ -32,22 +34,64 @@ class Source:
     """As the user wrote it; with a weights file once it is trained."""
     saw: str
     """What it was trained on, as far as kantor knows."""
+    classes: list[str] | None = None
+    """Class names that the user gave, where the weights carry none."""
 
 
-def teacher_names(config: Study) -> dict[str, str]:
-    """Name to spec. One teacher is called ``teacher``; of several, each is called by its model's name.
-
-    Raises:
-        ConfigError: two teachers of one name.
-    """
+def teacher_specs(config: Study) -> dict[str, str]:
+    """Name to spec. One teacher is called ``teacher``; of several, each is called by its model's name."""
     if not config.teacher:
         return {}
-    specs = [spec.strip() for spec in config.teacher.split(",")]
-    if len(specs) == 1:
-        return {"teacher": specs[0]}
-    names = [spec.partition(":")[0].partition("@")[0] for spec in specs]
-    names = [f"{name}-{k + 1}" if names.count(name) > 1 else name for k, name in enumerate(names)]
-    return dict(zip(names, specs, strict=True))
+    specs = [spec_of(spec.strip()) for spec in config.teacher.split(",")]
+    return {"teacher": specs[0]} if len(specs) == 1 else dict(zip(teacher_names(specs), specs, strict=True))
+
+
+def teacher_shares(config: Study) -> dict[str, float]:
+    """Each teacher's share of a term that all of them take part in; they sum to 1.
+
+    Raises:
+        ConfigError: not one positive weight for each teacher.
+    """
+    names, given = list(teacher_specs(config)), config.teacher_weights
+    if given == "equal" or not names:
+        weights = [1.0] * len(names)
+    elif given == "ranking":
+        weights = [1 / (place + 1) for place in range(len(names))]
+    else:
+        weights = [float(weight) for weight in given]
+    if len(weights) != len(names) or not all(weight > 0 for weight in weights):
+        raise ConfigError(f"teacher_weights is equal, ranking, or a positive number for each of {', '.join(names)}.")
+    return {name: weight / sum(weights) for name, weight in zip(names, weights, strict=True)}
+
+
+def given_classes(config: Study) -> dict[str, list[str]]:
+    """Class names that the user gave, by teacher.
+
+    Raises:
+        ConfigError: they are for a teacher that is not there, or it is not said for which.
+        DataError: their file cannot be read.
+    """
+    names, given = list(teacher_specs(config)), config.teacher_classes
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        if len(names) != 1:
+            raise ConfigError(f"teacher_classes: say whose, as a mapping in YAML. Teachers: {', '.join(names)}.")
+        given = {names[0]: given}
+    for name in given:
+        if name not in names:
+            raise ConfigError(f"teacher_classes names no known teacher: {name!r}. {suggest(str(name), names)}")
+    return {name: read_classes(classes) for name, classes in given.items() if classes is not None}
+
+
+def study_methods(config: Study) -> list[Method]:
+    """The study's methods, with a term for each teacher where several take part.
+
+    Raises:
+        ConfigError: see :func:`kantor.study.methods.parse_methods`.
+    """
+    shares = teacher_shares(config)
+    return [method.over(shares) for method in parse_methods(config.methods)]
 
 
 def open_study_data(config: Study, progress: Any = None, limit: bool = True) -> DataSet:
@@ -68,10 +112,15 @@ def open_study_data(config: Study, progress: Any = None, limit: bool = True) -> 
     )
 
 
-def model_for(spec: str, data: DataSet, role: str) -> Model:
-    """A model built for the data's inputs and classes (its normaliser fitted where it asks for that)."""
-    has_weights = _has_weights(spec)
-    model = load(spec, classes=None if has_weights else data.classes, input_shape=data.train.input_shapes[role])
+def model_for(spec: str, data: DataSet, role: str, classes: list[str] | None = None) -> Model:
+    """A model built for the data's inputs and classes (its normaliser fitted where it asks for that).
+
+    Args:
+        classes: what weights that do not name their own classes were trained for.
+    """
+    if not has_weights(spec):
+        classes = data.classes
+    model = load(spec, classes=classes, input_shape=data.train.input_shapes[role])
     if model.needs_fit:
         model.fit_normaliser(data.train.read(np.arange(len(data.train)))[role])
     return model
@@ -86,11 +135,12 @@ def find_teachers(config: Study, data: DataSet, root: Path, report: Report) -> l
         root: folder of trained teachers; each is in ``root/KEY``, KEY a hash of its settings and data.
         report: told of training progress.
     """
+    classes = given_classes(config)
     return [
-        Source(name, spec, "data that is not known, since its weights were given")
-        if _has_weights(spec)
+        Source(name, spec, "data that is not known, since its weights were given", classes.get(name))
+        if has_weights(spec)
         else _trained(name, spec, config, data, root, report)
-        for name, spec in teacher_names(config).items()
+        for name, spec in teacher_specs(config).items()
     ]
 
 
@@ -151,10 +201,3 @@ def _as_seen_by_teacher(data: DataSet) -> DataSet:
 
     assert data.test is not None
     return replace(data, train=swapped(data.train), test=swapped(data.test))
-
-
-def _has_weights(spec: str) -> bool:
-    if Path(spec).suffix == ".safetensors":
-        return True
-    parsed = parse(spec)
-    return parsed.weights is not None or parsed.options.get("pretrained", "false").lower() == "true"

@@ -1,0 +1,72 @@
+"""The settings of a ranking."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from kantor.core.errors import ConfigError
+
+
+@dataclass(kw_only=True)
+class Rank:
+    """Which teacher for this data.
+
+    Args:
+        data: digits, a folder or zip of class folders, a folder of parquet files, or an npz of named arrays.
+        teachers: teachers.yaml, or names separated by commas: NAME:FILE, a safetensors file that kantor wrote,
+            RUN/METHOD/seed-K. In YAML each has name, model and weights, and may have classes, preprocess and data.
+        scores: scores separated by commas, the deciding one first; all that can be had if left out.
+        label_cost: cost between classes: glove:FILE (word vectors of the names), sentences:MODEL, matrix:FILE,
+            centres:NAME:FILE (class centres in a model's features), or learned (from training labels).
+        student: a student, NAME:FILE or RUN/METHOD/seed-K, whose predictions the transport score goes to, in the
+            place of the labels.
+        part: the labelled samples that teachers are judged on.
+        train_limit: training samples to use, stratified by class; none for all.
+        image_size: side in pixels that images are resized to.
+        view: npz only; the array to judge on, where there are several.
+        label: name of the label column or array, where it is not the usual one.
+        skip_corrupt: leave out images that cannot be decoded, and say which.
+        bootstrap: resamples of the samples behind each interval; 0 for none.
+        batch_size: samples in each forward pass.
+        cache_limit: largest cache of one teacher, in GB.
+        device: auto takes a GPU if there is one.
+        out: folder for ranking.json and the page; runs/rank-DATA-DIGEST if left out.
+    """
+
+    data: str
+    teachers: str
+    scores: str | None = None
+    label_cost: str = "learned"
+    student: str | None = None
+    part: Literal["train", "validation", "test"] = "train"
+    train_limit: int | None = None
+    image_size: int | None = None
+    view: str | None = None
+    label: str | None = None
+    skip_corrupt: bool = False
+    bootstrap: int = 200
+    batch_size: int = 256
+    cache_limit: float = 4.0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    out: str | None = None
+
+    def check(self) -> None:
+        """Refuse values that cannot be meant.
+
+        Raises:
+            ConfigError: names the setting and what it takes.
+        """
+        if self.bootstrap < 0 or self.bootstrap == 1:
+            raise ConfigError(f"bootstrap is 0 (no intervals) or at least 2, not {self.bootstrap}.")
+        if self.batch_size < 1:
+            raise ConfigError(f"batch_size is at least 1, not {self.batch_size}.")
+
+    def folder(self) -> Path:
+        """Where the ranking is written."""
+        if self.out is not None:
+            return Path(self.out)
+        content = json.dumps({k: v for k, v in dataclasses.asdict(self).items() if k != "out"}, sort_keys=True)
+        return Path("runs") / f"rank-{Path(self.data).stem}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"

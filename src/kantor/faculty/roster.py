@@ -1,0 +1,155 @@
+"""Who is in the faculty: teachers from a list of names or from ``teachers.yaml``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kantor.core.errors import ConfigError, DataError, suggest
+from kantor.models.spec import parse
+
+_KEYS = ("name", "model", "weights", "classes", "preprocess", "data")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One teacher as the user lists it."""
+
+    name: str
+    spec: str
+    """For :func:`kantor.load`: a model with its weights."""
+    classes: list[str] | None = None
+    """Its class names, where its weights do not carry them."""
+    data: str | None = None
+    """Samples of its own task, for scores that need them."""
+
+
+def roster(given: str) -> list[Entry]:
+    """Every teacher of ``teachers.yaml``, or of a list of names separated by commas.
+
+    A name is NAME:FILE, a safetensors file that kantor wrote, or a student's folder, RUN/METHOD/seed-K. In YAML each
+    teacher has name, model and weights (or model alone), and may have classes (a list, or a file with one a line),
+    preprocess (``normalise`` and ``size``, as in a model's name) and data (samples of its own task). Paths in it
+    start at its folder.
+
+    Raises:
+        ConfigError: an unknown key, a missing model, two teachers of one name, or no teacher at all.
+        DataError: the YAML or a file of class names cannot be read.
+    """
+    if Path(given).suffix in (".yaml", ".yml"):
+        entries = _from_yaml(Path(given))
+    else:
+        specs = [spec_of(text.strip()) for text in given.split(",") if text.strip()]
+        entries = [Entry(name, spec) for name, spec in zip(teacher_names(specs), specs, strict=True)]
+    if not entries:
+        raise ConfigError(f"{given!r} names no teacher.")
+    names = [entry.name for entry in entries]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"Two teachers are called {name!r}; give one of them another name.")
+    return entries
+
+
+def spec_of(text: str) -> str:
+    """A model's name, from a name or from the folder of a trained student.
+
+    Raises:
+        ConfigError: the folder holds no trained student.
+    """
+    if not Path(text).is_dir():
+        return text
+    weights = Path(text) / "student.safetensors"
+    if not weights.is_file():
+        raise ConfigError(f"{text} holds no trained student; give RUN/METHOD/seed-K.")
+    return str(weights)
+
+
+def teacher_names(specs: list[str]) -> list[str]:
+    """What teachers are called that have no name of their own: by their model, numbered where several share it."""
+    names = [_short(spec) for spec in specs]
+    return [f"{name}-{k + 1}" if names.count(name) > 1 else name for k, name in enumerate(names)]
+
+
+def has_weights(spec: str) -> bool:
+    """Whether a model's name says where its weights come from."""
+    if Path(spec).suffix == ".safetensors":
+        return True
+    parsed = parse(spec)
+    return parsed.weights is not None or parsed.options.get("pretrained", "false").lower() == "true"
+
+
+def read_classes(given: str | list[Any], folder: Path = Path()) -> list[str]:
+    """Class names: a list, names separated by commas, or a file with one a line.
+
+    Raises:
+        DataError: the file is missing or empty.
+    """
+    if not isinstance(given, str):
+        return [str(name) for name in given]
+    path = folder / given
+    if path.is_file():
+        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    elif "," in given:
+        names = [name.strip() for name in given.split(",")]
+    else:
+        raise DataError(f"There is no file of class names {path}. Give a file with one a line, or A,B,C.")
+    if not names:
+        raise DataError(f"{path} names no class.")
+    return names
+
+
+def _short(spec: str) -> str:
+    if Path(spec).suffix == ".safetensors" and ":" not in spec:
+        path = Path(spec)
+        # A student's file is called as every other's; its run and method say whose it is.
+        return "-".join(path.parts[-4:-1]) if path.stem == "student" and len(path.parts) >= 4 else path.stem
+    head, _, rest = spec.partition(":")
+    families = ("timm", "torchvision", "transformers")
+    return (rest if head in families else head).partition(":")[0].partition("@")[0].rpartition("/")[2]
+
+
+def _from_yaml(path: Path) -> list[Entry]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DataError(f"{path} cannot be read as YAML: {error}") from None
+    if not isinstance(content, list):
+        raise ConfigError(f"{path} must be a list of teachers, each with name, model and weights.")
+    return [_entry(item, path, number) for number, item in enumerate(content, 1)]
+
+
+def _entry(item: Any, path: Path, number: int) -> Entry:
+    where = f"{path}, teacher {number}"
+    if isinstance(item, str):
+        return Entry(teacher_names([item])[0], spec_of(item))
+    if not isinstance(item, dict) or "model" not in item:
+        raise ConfigError(f"{where} has no model. A teacher has {', '.join(_KEYS)}.")
+    for key in item:
+        if key not in _KEYS:
+            raise ConfigError(f"{where} has an unknown key {key!r}. {suggest(str(key), _KEYS)}")
+    folder, spec = path.parent, str(item["model"])
+    preprocess = item.get("preprocess") or {}
+    if not isinstance(preprocess, dict):
+        raise ConfigError(f"{where}: preprocess is a mapping with normalise and size, not {preprocess!r}.")
+    spec += "".join(f"@{key}={value}" for key, value in preprocess.items())
+    if "weights" in item:
+        spec = f"{spec}:{_from(folder, str(item['weights']))}"
+    elif (folder / spec).exists():
+        spec = spec_of(str(folder / spec))
+    else:
+        known = parse(spec)
+        if known.weights is not None:
+            spec = spec.replace(str(known.weights), _from(folder, str(known.weights)))
+    classes = item.get("classes")
+    return Entry(
+        str(item.get("name") or teacher_names([spec])[0]),
+        spec,
+        None if classes is None else read_classes(classes, folder),
+        None if item.get("data") is None else _from(folder, str(item["data"])),
+    )
+
+
+def _from(folder: Path, text: str) -> str:
+    """A path that starts at ``folder``; a name that is no path there, like digits, stays."""
+    return str(folder / text) if (folder / text).exists() else text

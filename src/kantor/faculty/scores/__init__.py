@@ -1,0 +1,119 @@
+"""Scores of a teacher for a task; each is higher for a better teacher."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from kantor.core.errors import ConfigError, suggest
+from kantor.faculty.scores.evidence import Evidence
+from kantor.faculty.scores.h_score import h_score, h_score_regularised
+from kantor.faculty.scores.leep import leep, nce
+from kantor.faculty.scores.logme import logme
+from kantor.faculty.scores.otce import matched, otce
+from kantor.faculty.scores.transport import transport, transport_labels, transport_to_student
+from kantor.faculty.scores.transrate import transrate
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score by its name.
+
+    Args:
+        name: as ``--scores`` writes it.
+        needs: fields of the evidence without which it cannot be.
+        source: paper.
+        of: its value.
+        samples: its value per sample, where it is a mean over samples.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    source: str
+    of: Callable[[Evidence], float]
+    samples: Callable[[Evidence], Float[Tensor, " samples"]] | None = None
+
+    def missing(self, evidence: Evidence) -> list[str]:
+        """What it needs and the evidence lacks."""
+        return [name for name in self.needs if getattr(evidence, name) is None]
+
+
+def _moved(e: Evidence) -> Tensor:
+    assert e.predictions is not None
+    assert e.cost is not None
+    if e.fold_costs is not None and e.fold is not None:
+        # A cost that was learned from a sample would flatter it.
+        values = [_moved(replace(e, fold=None, fold_costs=None, cost=cost)) for cost in e.fold_costs]
+        return torch.stack(values).gather(0, e.fold[None])[0]
+    if e.student is not None:
+        return transport_to_student(e.predictions, e.student, e.cost)
+    return transport(e.predictions, e.labels, e.cost)
+
+
+def _otce(e: Evidence) -> float:
+    assert e.source is not None
+    assert e.features is not None
+    return otce(*matched(e.source, (e.features, e.labels)))
+
+
+SCORES: dict[str, Score] = {
+    score.name: score
+    for score in (
+        Score(
+            "transport",
+            ("predictions", "cost"),
+            "arXiv 2204.11526",
+            lambda e: _moved(e).mean().item(),
+            _moved,
+        ),
+        Score("transport_labels", ("cost",), "arXiv 2204.11526", lambda e: transport_labels(e.labels, e.cost)),  # type: ignore[arg-type]
+        Score("logme", ("features",), "arXiv 2102.11005", lambda e: logme(e.features, e.labels)),  # type: ignore[arg-type]
+        Score("leep", ("predictions",), "arXiv 2002.12462", lambda e: leep(e.predictions, e.labels, e.classes)),  # type: ignore[arg-type]
+        Score("nce", ("predictions",), "arXiv 1908.08142", lambda e: nce(e.predictions.argmax(1), e.labels)),  # type: ignore[union-attr]
+        Score("h_score", ("features",), "ICIP 2019", lambda e: h_score(e.features, e.labels)),  # type: ignore[arg-type]
+        Score(
+            "h_score_regularised",
+            ("features",),
+            "arXiv 2110.06893",
+            lambda e: h_score_regularised(e.features, e.labels),  # type: ignore[arg-type]
+        ),
+        Score("transrate", ("features",), "arXiv 2106.09362", lambda e: transrate(e.features, e.labels)),  # type: ignore[arg-type]
+        Score("otce", ("features", "source"), "CVPR 2021", _otce),
+    )
+}
+"""Every score that ``--scores`` can name."""
+
+
+def named(names: str) -> list[Score]:
+    """The scores of a comma-separated list, in its order.
+
+    Raises:
+        ConfigError: no score has that name, or one is given twice.
+    """
+    chosen = [name.strip() for name in names.split(",")]
+    for name in chosen:
+        if name not in SCORES:
+            raise ConfigError(f"No score is called {name!r}. {suggest(name, SCORES)}")
+        if chosen.count(name) > 1:
+            raise ConfigError(f"Score {name} is given twice.")
+    return [SCORES[name] for name in chosen]
+
+
+__all__ = [
+    "SCORES",
+    "Evidence",
+    "Score",
+    "h_score",
+    "h_score_regularised",
+    "leep",
+    "logme",
+    "named",
+    "nce",
+    "otce",
+    "transport",
+    "transport_labels",
+    "transport_to_student",
+    "transrate",
+]

@@ -1,0 +1,38 @@
+"""Class names to vectors by a sentence-embedding model; needs the extra ``transformers``."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+
+from kantor.core.errors import ConfigError, DataError
+
+
+@torch.no_grad()
+def sentence_vectors(model: str, names: Sequence[str], template: str = "{}") -> Float64[np.ndarray, "names dim"]:
+    """The mean of a text encoder's last hidden states over each name's tokens (as sentence-transformers pools).
+
+    Args:
+        model: a folder or hub name that transformers loads.
+        names: class names; underscores are read as spaces.
+        template: the sentence around a name, as ``a photo of a {}``.
+
+    Raises:
+        ConfigError: transformers is not installed.
+        DataError: the model cannot be loaded.
+    """
+    try:
+        from transformers import AutoModel, AutoTokenizer
+    except ImportError:
+        raise ConfigError(
+            "A sentence-embedding model needs transformers: pip install 'kantor[transformers]'."
+        ) from None
+    try:
+        tokenizer, encoder = AutoTokenizer.from_pretrained(model), AutoModel.from_pretrained(model).eval()
+    except (OSError, ValueError) as error:
+        raise DataError(f"transformers cannot load a text encoder from {model}: {error}") from None
+    tokens = tokenizer([template.format(name.replace("_", " ")) for name in names], padding=True, return_tensors="pt")
+    hidden = encoder(**tokens).last_hidden_state
+    mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+    return ((hidden * mask).sum(1) / mask.sum(1)).double().numpy()

@@ -1,0 +1,38 @@
+"""A ranking as tables for a terminal."""
+
+from rich.table import Table
+
+from kantor.faculty.page import span
+from kantor.faculty.ranking import Ranking
+
+
+def tables(ranking: Ranking) -> list[Table]:
+    """The deciding score with its margins, then all scores side by side."""
+    first, places = next(iter(ranking.scores.items()))
+    deciding = _table("teacher", first, "95 % interval", "to the next", "95 % interval", "passes", "seconds")
+    for p in places:
+        teacher = ranking.teacher(p.teacher)
+        deciding.add_row(
+            p.teacher,
+            f"{p.score:.4g}",
+            span(p.interval),
+            "" if p.margin is None else f"{p.margin:.3g}",
+            span(p.margin_interval),
+            f"{teacher.passes:,}",
+            f"{teacher.seconds:.1f}",
+        )
+    if len(ranking.scores) == 1:
+        return [deciding]
+    every = _table("teacher", *(name.replace("_", " ") for name in ranking.scores), wrap=True)
+    rows = [*ranking.order, *(t.name for t in ranking.teachers if t.name not in ranking.order and t.scores)]
+    for name in rows:
+        scores = ranking.teacher(name).scores
+        every.add_row(name, *(f"{scores[s]:.3g}" if s in scores else "" for s in ranking.scores))
+    return [deciding, every]
+
+
+def _table(*headings: str, wrap: bool = False) -> Table:
+    table = Table(header_style="bold")
+    for k, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if k else "left", no_wrap=not wrap)
+    return table

@@ -1,0 +1,137 @@
+"""Scores against the public implementations, closed forms and a planted teacher."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.covariance import LedoitWolf
+
+from kantor.core.errors import ConfigError
+from kantor.faculty.scores import (
+    SCORES,
+    Evidence,
+    h_score,
+    h_score_regularised,
+    leep,
+    logme,
+    named,
+    nce,
+    otce,
+    transport,
+    transport_labels,
+    transport_to_student,
+    transrate,
+)
+from kantor.faculty.scores.h_score import ledoit_wolf
+
+REFERENCE = Path(__file__).parent / "reference"
+FEATURE_SCORES = {
+    "logme": logme,
+    "transrate": transrate,
+    "h_score_regularised": h_score_regularised,
+    "h_score": h_score,
+}
+
+
+def reference(name: str) -> dict[str, torch.Tensor]:
+    with np.load(REFERENCE / f"{name}.npz") as arrays:
+        assert "@" in str(arrays["source"])
+        return {key: torch.as_tensor(arrays[key]) for key in arrays.files if key != "source"}
+
+
+@pytest.mark.parametrize("problem", ["many", "few", "relu"])
+def test_as_transfer_learning_library(problem):
+    known = reference(problem)
+    features, predictions, labels = known["features"], known["predictions"], known["labels"]
+    for name, score in FEATURE_SCORES.items():
+        if name in known:
+            assert score(features, labels) == pytest.approx(known[name].item(), rel=1e-8), name
+    assert leep(predictions, labels, int(labels.max()) + 1) == pytest.approx(known["leep"].item(), rel=1e-10)
+    assert nce(predictions.argmax(1), labels) == pytest.approx(known["nce"].item(), rel=1e-10)
+
+
+def test_as_the_authors_of_otce():
+    known = reference("otce")
+    value = otce((known["source_features"], known["source_labels"]), (known["features"], known["labels"]))
+    assert value == pytest.approx(known["otce"].item(), rel=1e-9)
+
+
+def test_shrinkage_as_scikit_learn():
+    f = torch.randn(30, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    f = f - f.mean(0)
+    theirs = LedoitWolf().fit(f.numpy())
+    ours, shrinkage = ledoit_wolf(f)
+    assert shrinkage == pytest.approx(theirs.shrinkage_, rel=1e-9)
+    np.testing.assert_allclose(ours.numpy(), theirs.covariance_, rtol=1e-9, atol=1e-12)
+
+
+def test_transport_to_a_one_hot_target_is_the_closed_form():
+    g = torch.Generator().manual_seed(0)
+    cost = torch.rand(5, 3, generator=g, dtype=torch.float64)
+    p = torch.rand(8, 5, generator=g, dtype=torch.float64).softmax(-1)
+    labels = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
+    closed = transport(p, labels, cost)
+    assert closed[3].item() == pytest.approx(-(p[3] * cost[:, 0]).sum().item())
+    solved = transport_to_student(p, torch.nn.functional.one_hot(labels, 3).double(), cost)
+    torch.testing.assert_close(closed, solved, rtol=1e-6, atol=1e-9)
+
+
+def test_transport_labels_alone():
+    # Two classes each, the same places: nothing to move. Shifted places: every mass moves by the shift.
+    same = torch.tensor([[0.0, 1.0], [1.0, 0.0]], dtype=torch.float64)
+    labels = torch.tensor([0, 1, 0, 1])
+    assert transport_labels(labels, same) == pytest.approx(0, abs=1e-6)
+    assert transport_labels(labels, same + 0.5) == pytest.approx(-0.5, abs=1e-3)
+    # Labels of one class alone: half of the teacher's mass has to come over.
+    assert transport_labels(torch.zeros(4, dtype=torch.long), same) == pytest.approx(-0.5, abs=1e-6)
+
+
+def test_zero_probabilities_stay_finite():
+    p = torch.eye(4, dtype=torch.float64)[[0, 1, 0, 1, 2]]  # class 3 is never said, the others with certainty
+    labels = torch.tensor([0, 1, 0, 1, 1])
+    assert leep(p, labels, 2) == pytest.approx(0, abs=1e-12)
+    assert nce(p.argmax(1), labels) == pytest.approx(0, abs=1e-12)
+    assert transport(p, labels, torch.ones(4, 2).double()).isfinite().all()
+
+
+def planted(seed: int = 0) -> tuple[Evidence, Evidence, torch.Tensor]:
+    """Two teachers of five classes on a line: one sees which class a sample is, the other almost nothing."""
+    g = torch.Generator().manual_seed(seed)
+    labels = torch.arange(200) % 4
+    centres = 3 * torch.randn(4, 16, generator=g, dtype=torch.float64)
+    noise = torch.randn(200, 16, generator=g, dtype=torch.float64)
+    places = torch.tensor([0.0, 1.0, 2.0, 3.0, 9.0], dtype=torch.float64)
+    cost = (places[:, None] - places[:4]).abs()
+    found = []
+    for strength in (1.0, 0.05):
+        features = strength * centres[labels] + noise
+        logits = features @ torch.cat([strength * centres, torch.zeros(1, 16, dtype=torch.float64)]).T
+        source = (strength * centres[labels.flip(0)] + noise.flip(1), labels.flip(0))
+        found.append(Evidence(labels, 4, logits.softmax(-1), features, cost, source=source))
+    return found[0], found[1], cost
+
+
+@pytest.mark.parametrize("score", [s for s in SCORES if s != "transport_labels"])
+def test_planted_teacher_comes_first(score):
+    good, bad, _ = planted()
+    assert SCORES[score].of(good) > SCORES[score].of(bad)
+
+
+def test_rows_and_what_is_missing():
+    good, _, cost = planted()
+    chosen = torch.tensor([5, 5, 7])
+    assert good.rows(chosen).labels.tolist() == [1, 1, 3]
+    torch.testing.assert_close(
+        SCORES["transport"].samples(good)[chosen], SCORES["transport"].samples(good.rows(chosen))
+    )
+    assert SCORES["transport"].missing(Evidence(good.labels, 4)) == ["predictions", "cost"]
+    assert not SCORES["transport_labels"].missing(Evidence(good.labels, 4, cost=cost))
+
+
+def test_names():
+    assert [score.name for score in named("leep, transport")] == ["leep", "transport"]
+    with pytest.raises(ConfigError, match="logme"):
+        named("logmee")
+    with pytest.raises(ConfigError, match="twice"):
+        named("nce,nce")

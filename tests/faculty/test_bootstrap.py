@@ -1,0 +1,37 @@
+"""Bootstrap intervals against what statistics knows, and their pairing."""
+
+import numpy as np
+import pytest
+import torch
+
+from kantor.faculty.bootstrap import interval, resampled
+from kantor.faculty.scores import SCORES, Evidence
+
+
+def evidence(noise: float, seed: int = 0, samples: int = 400) -> Evidence:
+    g = torch.Generator().manual_seed(seed)
+    labels = torch.arange(samples) % 3
+    logits = torch.nn.functional.one_hot(labels, 3) + noise * torch.randn(samples, 3, generator=g, dtype=torch.float64)
+    return Evidence(labels, 3, logits.softmax(-1), logits, 1 - torch.eye(3, dtype=torch.float64))
+
+
+def test_spread_of_a_mean_is_its_standard_error():
+    e = evidence(1.0)
+    values = SCORES["transport"].samples(e)
+    draws = resampled(SCORES["transport"], e, 1000)
+    assert draws.std() == pytest.approx((values.std() / 400**0.5).item(), rel=0.1)
+    low, high = interval(values.mean().item(), draws)
+    assert low < values.mean().item() < high
+    assert high - low == pytest.approx(2 * 1.96 * draws.std(ddof=1), rel=1e-3)
+
+
+def test_two_teachers_see_the_same_draws():
+    a, b = evidence(1.0), evidence(1.02)
+    for name in ("transport", "leep"):
+        draws = [resampled(SCORES[name], e, 50) for e in (a, b)]
+        assert np.corrcoef(*draws)[0, 1] > 0.9
+        np.testing.assert_array_equal(draws[0], resampled(SCORES[name], a, 50))
+
+
+def test_no_interval_without_draws():
+    assert interval(1.0, resampled(SCORES["leep"], evidence(1.0), 0)) is None

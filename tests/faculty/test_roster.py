@@ -1,0 +1,62 @@
+"""Lists of teachers."""
+
+import pytest
+
+from kantor.core.errors import ConfigError, DataError
+from kantor.faculty.roster import has_weights, roster, teacher_names
+
+
+def test_names():
+    specs = [
+        "resnet20:a.safetensors",
+        "resnet20@size=64:b.safetensors",
+        "timm:vit_x@pretrained=true",
+        "x/good.safetensors",
+    ]
+    assert teacher_names(specs) == ["resnet20-1", "resnet20-2", "vit_x", "good"]
+    assert teacher_names(["runs/a/kd/seed-0/student.safetensors", "runs/b/kd/seed-0/student.safetensors"]) == [
+        "a-kd-seed-0",
+        "b-kd-seed-0",
+    ]
+    assert [entry.name for entry in roster("resnet20:a.pt, cnn:b.pt")] == ["resnet20", "cnn"]
+
+
+def test_weights():
+    assert has_weights("resnet20:a.pt")
+    assert has_weights("timm:vit_x@pretrained=true")
+    assert not has_weights("cnn@width=32")
+
+
+def test_yaml(tmp_path):
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    (tmp_path / "run" / "kd" / "seed-0").mkdir(parents=True)
+    (tmp_path / "run" / "kd" / "seed-0" / "student.safetensors").touch()
+    (tmp_path / "w.safetensors").touch()
+    (tmp_path / "t.yaml").write_text(
+        "- {name: one, model: resnet20, weights: w.safetensors, classes: labels.txt, preprocess: {normalise: cifar}}\n"
+        "- {model: run/kd/seed-0, data: digits}\n"
+        "- {model: 'cnn:w.safetensors', classes: [a, b]}\n"
+    )
+    one, run, cnn = roster(str(tmp_path / "t.yaml"))
+    assert (one.spec, one.classes) == (f"resnet20@normalise=cifar:{tmp_path}/w.safetensors", ["cat", "dog"])
+    assert run.spec == f"{tmp_path}/run/kd/seed-0/student.safetensors"
+    assert run.data == "digits"
+    assert (cnn.name, cnn.spec, cnn.classes) == ("cnn", f"cnn:{tmp_path}/w.safetensors", ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "said"),
+    [
+        ("- {name: a}", ConfigError, "has no model"),
+        ("- {model: cnn, weight: x}", ConfigError, "weights"),
+        ("{model: cnn}", ConfigError, "list of teachers"),
+        ("- {name: a, model: 'cnn:x.pt'}\n- {name: a, model: 'cnn:y.pt'}", ConfigError, "called 'a'"),
+        ("- {model: 'cnn:x.pt', classes: no.txt}", DataError, "no.txt"),
+        ("[]", ConfigError, "no teacher"),
+        (": [", DataError, "YAML"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, text, error, said):
+    (tmp_path / "t.yaml").write_text(text)
+    with pytest.raises(error, match=said):
+        roster(str(tmp_path / "t.yaml"))
