@@ -6,13 +6,15 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Tests run two at a time, and the threads of one would fight those of the other.
 test test-slow test-docs: export OMP_NUM_THREADS = 1
 
-.PHONY: help demo test test-slow picture clean
+.PHONY: help demo test test-slow docs test-docs picture clean
 
 help:
 	@echo "make demo       set up, then compare four ways to train a small student on digits"
 	@echo "make test       set up, then lint, type-check, check the layers and run the tests"
 	@echo "make picture    draw the README's picture and table from the demo's run"
-	@echo "make test-slow  several processes, kills, documentation (after make test)"
+	@echo "make test-slow  several processes, kills (after make test)"
+	@echo "make docs       build the pages into docs/_build/html"
+	@echo "make test-docs  build them with every cell run afresh, then run their code and check their commands"
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kantor needs Python 3.11 or newer; set PYTHON=")'
@@ -38,6 +40,15 @@ test: .venv/.dev
 
 test-slow: .venv/.dev
 	$(BIN)/pytest -n 2 -m slow
+
+# Cells run when they change; DOCS=-Dnb_execution_mode=force runs all of them.
+docs: .venv/.dev
+	$(BIN)/sphinx-build --fail-on-warning --keep-going -q -b html $(DOCS) docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+test-docs: .venv/.dev
+	$(MAKE) docs DOCS="-E -Dnb_execution_mode=force"
+	$(BIN)/pytest docs
 
 picture: .venv/.dev demo
 	$(BIN)/python docs/picture.py runs/demo

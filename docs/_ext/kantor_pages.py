@@ -1,0 +1,299 @@
+"""What the pages take from kantor itself, so that none of it can grow stale.
+
+- ``{method} NAME``: a transfer loss's facts, from its class, and what its docstrings say of paper and choices.
+- ``{command} NAME``: a command's help, as the terminal prints it.
+- ``reference/api/``: a page for each package, of what it exports, and one for what lies inside.
+- A reference to ``kantor.ot.cost.cost`` finds ``kantor.ot.cost``, where the reference documents it.
+- The build fails where a loss, a command or a module is on no page.
+"""
+
+import inspect
+import pkgutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.ext.napoleon import Config, GoogleDocstring
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+import kantor
+from kantor.cli import _parser
+from kantor.losses import LOSSES
+from kantor.losses.delta import Delta
+from kantor.losses.l2_sp import L2SP
+
+log = logging.getLogger(__name__)
+
+METHODS: dict[str, Any] = {**LOSSES, "l2_sp": L2SP, "delta": Delta}
+READS = {
+    "logits": "the logits",
+    "penultimate": "the classifier's input",
+    "feature": "the last feature map or token sequence",
+    "stages": "every paired stage",
+    "sequence_logits": "the logits of every token",
+}
+
+
+class Method(SphinxDirective):
+    """``{method} kd``: facts and docstrings of one transfer loss."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Nodes of the facts, then of what the function and the class say."""
+        name = self.arguments[0]
+        seen(self.env, "methods").add(name)
+        loss = METHODS[name]
+        module = sys.modules[loss.__module__]
+        function = getattr(module, name, None)
+        lines = [*facts(name, loss), ""]
+        if inspect.isfunction(function) and function.__module__ == module.__name__:
+            lines += [*prose(function), ""]
+        lines += [*prose(loss), ""]
+        container = nodes.container(classes=["method"])
+        container.document = self.state.document
+        # Names in the docstrings are relative to the package that exports them.
+        before = self.env.ref_context.get("py:module")
+        self.env.ref_context["py:module"] = "kantor.losses"
+        try:
+            text = "\n".join(["```{eval-rst}", *lines, "```"])
+            self.state.nested_parse(StringList(text.splitlines(), source=name), 0, container)
+        finally:
+            if before is None:
+                self.env.ref_context.pop("py:module")
+            else:
+                self.env.ref_context["py:module"] = before
+        return [container]
+
+
+def facts(name: str, loss: Any) -> list[str]:
+    """One line each: source, what it reads and needs, weight, settings with their defaults."""
+    reads = READS.get(getattr(loss, "reads", ""), "weights, not features")
+    needs = [
+        word
+        for word, needed in (
+            ("the same classes on both sides", getattr(loss, "same_classes", False)),
+            ("labels", getattr(loss, "needs_targets", False)),
+            ("sample ids", getattr(loss, "needs_ids", False)),
+            ("a stage before training", getattr(loss, "prepare", None) is not base_prepare() and name in LOSSES),
+        )
+        if needed
+    ]
+    settings = [
+        f"``{p.name}={p.default!r}``"
+        for p in inspect.signature(loss).parameters.values()
+        if p.default is not inspect.Parameter.empty
+    ]
+    path = f"kantor.losses.{loss.__name__}" if name in LOSSES else f"{loss.__module__}.{loss.__name__}"
+    named = "" if name in LOSSES else " (in Python alone, not in ``--methods``)"
+    return [
+        f":Name: ``{name}``{named}; :class:`{path}`",
+        f":Source: {source(loss.paper)}",
+        f":Reads: {reads}",
+        *([f":Needs: {', '.join(needs)}"] if needs else []),
+        f":Default weight: {loss.default_weight:g}",
+        *([f":Settings: {', '.join(settings)}"] if settings else []),
+    ]
+
+
+def base_prepare() -> Any:
+    """The first stage that does nothing."""
+    return kantor.losses.TransferLoss.prepare
+
+
+def source(paper: str) -> str:
+    """The paper, as a link where it is on arXiv."""
+    if paper.startswith("arXiv "):
+        return f"`{paper} <https://arxiv.org/abs/{paper.removeprefix('arXiv ')}>`__"
+    return paper
+
+
+def prose(documented: Any) -> list[str]:
+    """A docstring without its sections of arguments, results and errors: they are in the reference."""
+    text = inspect.getdoc(documented) or ""
+    kept: list[str] = []
+    skipping = False
+    for line in text.splitlines():
+        if line in ("Args:", "Returns:", "Raises:", "Attributes:", "Example:"):
+            skipping = True
+        elif skipping and line and not line.startswith(" "):
+            skipping = False
+        if not skipping:
+            kept.append(line)
+    return str(GoogleDocstring("\n".join(kept), Config())).splitlines()
+
+
+class Command(SphinxDirective):
+    """``{command} distill``: its help."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """A literal block."""
+        name = self.arguments[0]
+        seen(self.env, "commands").add(name)
+        parser, _ = _parser()
+        return [literal(subparsers(parser)[name].format_help())]
+
+
+def literal(text: str) -> nodes.literal_block:
+    """Text as a terminal shows it."""
+    block = nodes.literal_block(text, text)
+    block["language"] = "text"
+    return block
+
+
+def subparsers(parser: Any) -> dict[str, Any]:
+    """Command -> parser."""
+    return next(
+        action.choices for action in parser._actions if getattr(action, "choices", None) and action.dest == "command"
+    )
+
+
+def seen(env: Any, kind: str) -> set[str]:
+    """What the pages have shown so far."""
+    if not hasattr(env, "kantor_seen"):
+        env.kantor_seen = {"methods": set(), "commands": set()}
+    return env.kantor_seen[kind]
+
+
+def public_home(app: Sphinx, env: Any, node: Any, contnode: nodes.Node) -> nodes.Node | None:
+    """Resolve a reference by the name under which an object is documented, not the file it is written in."""
+    target = node.get("reftarget", "")
+    if node.get("refdomain") != "py" or not target:
+        return None
+    domain = env.get_domain("py")
+    for name in homes(target, node.get("py:module"), domain.objects):
+        entry = domain.objects[name]
+        from sphinx.util.nodes import make_refnode
+
+        return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, contnode, name)
+    return None
+
+
+def homes(target: str, module: str | None, known: Any) -> list[str]:
+    """Documented names that may be meant by ``target``: without one of its modules, or by its last part alone."""
+    parts = target.split(".")
+    shorter = [".".join(parts[:k] + parts[k + 1 :]) for k in range(len(parts) - 1, 0, -1)]
+    found = [name for name in (shorter if parts[0] == "kantor" else []) if name in known]
+    last = parts[-1]
+    if not found and (parts[0] == "kantor" or (module or "").startswith("kantor") or len(parts) == 1):
+        ends = [name for name in known if name.startswith("kantor") and name.endswith(f".{target}")]
+        ends = ends or [name for name in known if parts[0] == "kantor" and name.endswith(f".{last}")]
+        found = ends[:1] if len(ends) == 1 else []
+    return found
+
+
+def nothing_forgotten(app: Sphinx, env: Any) -> None:  # noqa: ARG001
+    """Warn, and so fail the build, where something public is on no page."""
+    parser, _ = _parser()
+    for kind, wanted in (("methods", METHODS), ("commands", subparsers(parser))):
+        for name in sorted(set(wanted) - seen(env, kind)):
+            log.warning(f"{name} ({kind}) is on no page: add it where its like are.")
+    documented = {name for name in env.get_domain("py").objects if name.startswith("kantor")}
+    shown = set().union(*(documented_objects(name) for name in documented))
+    for name, module in modules():
+        for thing in public(module):
+            if id(getattr(module, thing)) not in shown:
+                log.warning(f"{name}.{thing} is on no page of the reference.")
+
+
+def generate(app: Sphinx) -> None:
+    """Write the reference's pages, those that changed alone."""
+    folder = Path(app.srcdir) / "reference" / "api"
+    folder.mkdir(exist_ok=True)
+    found = dict(modules())
+    packages = [name for name, module in found.items() if hasattr(module, "__path__") and name.count(".") == 1]
+    pages: dict[str, str] = {}
+    for package in [*packages, "kantor.cli"]:
+        exported = getattr(found[package], "__all__", None) or ([] if package in packages else public(found[package]))
+        inside = [name for name in found if name.startswith(f"{package}.")]
+        left = {name: public(found[name]) for name in inside}
+        left = {name: [p for p in names if p not in exported] for name, names in left.items()}
+        left = {name: names for name, names in left.items() if names}
+        if exported:
+            pages[package] = page(package, autodoc(package))
+            title, head = f"Inside {package}", "What its own parts use. Public, documented, and freer to change."
+        else:
+            title, head = package, ""
+        if left:
+            sections = [f"## {name}\n\n{autodoc(name, exported, left[name])}" for name in left]
+            pages[f"{package}.inside" if exported else package] = page(title, head, *sections)
+    for name, text in pages.items():
+        path = folder / f"{name}.md"
+        if not path.exists() or path.read_text("utf-8") != text:
+            path.write_text(text, "utf-8")
+    for path in folder.glob("*.md"):
+        if path.stem not in pages:
+            path.unlink()
+
+
+def page(title: str, *parts: str) -> str:
+    """A page in MyST."""
+    return "\n\n".join([f"# {title}", *(part for part in parts if part)]) + "\n"
+
+
+def autodoc(module: str, exported: Sequence[str] = (), inside: Sequence[str] = ()) -> str:
+    """Directives that document a module, without what its package exports."""
+    if module.rpartition(".")[2] in exported:  # kantor.losses.lckt is the function; its module has no name of its own
+        lines = [inspect.getdoc(sys.modules[module]) or "", ""]
+        for name in inside:
+            kind = "class" if inspect.isclass(getattr(sys.modules[module], name)) else "function"
+            lines += [f".. auto{kind}:: {module}::{name}", ""]
+    else:
+        lines = [f".. automodule:: {module}", "   :members:"]
+        lines += [f"   :exclude-members: {', '.join(exported)}"] if exported else []
+    return "\n".join(["```{eval-rst}", *lines, "```"])
+
+
+def public(module: ModuleType) -> list[str]:
+    """Classes and functions that a module defines for others."""
+    return [
+        name
+        for name, thing in vars(module).items()
+        if getattr(thing, "__module__", None) == module.__name__
+        and not name.startswith("_")
+        and (inspect.isclass(thing) or inspect.isfunction(thing))
+    ]
+
+
+def documented_objects(name: str) -> set[int]:
+    """The identities of what a documented name may stand for: a function can hide the module of its name."""
+    parts = name.split(".")
+    found: set[int] = set()
+    for k in range(1, len(parts) + 1):
+        thing: Any = sys.modules.get(".".join(parts[:k]))
+        for part in parts[k:]:
+            thing = getattr(thing, part, None)
+        found.add(id(thing))
+    return found
+
+
+def modules() -> list[tuple[str, ModuleType]]:
+    """kantor's importable modules, those that need an optional package left out where it is not there."""
+    found: list[tuple[str, ModuleType]] = []
+    for info in pkgutil.walk_packages(kantor.__path__, "kantor."):
+        if info.name.endswith("__main__"):
+            continue
+        try:
+            __import__(info.name)
+        except (ImportError, RuntimeError):  # torchvision raises the latter beside a torch it was not built for
+            continue
+        found.append((info.name, sys.modules[info.name]))
+    return found
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register directives and hooks."""
+    app.add_directive("method", Method)
+    app.add_directive("command", Command)
+    app.connect("builder-inited", generate)
+    app.connect("missing-reference", public_home)
+    app.connect("env-check-consistency", nothing_forgotten)
+    return {"parallel_read_safe": False, "parallel_write_safe": True}

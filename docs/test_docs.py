@@ -1,0 +1,105 @@
+"""Every Python block of the pages runs, every kantor command they show is one; cells run when the pages are built."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parent
+PAGES = sorted(page for page in DOCS.rglob("*.md") if not {"_build", "api"} & set(page.relative_to(DOCS).parts))
+FENCE = re.compile(r"^(```+|:::+)(\{code-cell\})? ?(\w*)[^\n]*\n(.*?)^\1\s*$", flags=re.DOTALL | re.MULTILINE)
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    found = FENCE.findall(page.read_text(encoding="utf-8"))
+    return [code for _, cell, language, code in found if not cell and language in languages]
+
+
+def cells(page: Path) -> list[str]:
+    return [code for _, cell, _, code in FENCE.findall(page.read_text(encoding="utf-8")) if cell]
+
+
+def commands(page: Path) -> list[list[str]]:
+    shells = blocks(page, "sh", "console") + [cell for cell in cells(page) if "%%sh" in cell]
+    lines = [line.strip() for shell in shells for line in shell.replace("\\\n", " ").splitlines()]
+    calls = [re.search(r"(?:^|\s)(?:-m )?kantor (.*)", line) for line in lines if not line.startswith("#")]
+    return [shlex.split(call.group(1).partition(" | ")[0], comments=True) for call in calls if call]
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(DOCS))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name)
+def test_python(page, tmp_path, monkeypatch):
+    """Blocks of one page follow each other; one that begins with a file's name is also saved under it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
+    scope: dict[str, object] = {"__name__": "page"}
+    try:
+        for number, code in enumerate(blocks(page, "python")):
+            if file := re.match(r"# (\w+\.py)\n", code):
+                (tmp_path / file.group(1)).write_text(code, encoding="utf-8")
+            exec(compile(code, f"{name(page)}, Python block {number}", "exec"), scope)
+    finally:
+        for module in set(sys.modules) - before:
+            if str(getattr(sys.modules[module], "__file__", "")).startswith(str(tmp_path)):
+                del sys.modules[module]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=name)
+def test_commands_parse(page):
+    from kantor.cli import _parser, _underscored
+    from kantor.study.methods import parse_methods
+
+    for command in commands(page):
+        words = [word.replace("$epochs", "1") for word in command]
+        if words == ["--version"]:
+            continue
+        options = _parser()[0].parse_args([_underscored(word) for word in words])
+        if words[0] == "distill" and "--config" not in words:
+            parse_methods(options["distill"]["methods"])
+
+
+def test_yaml_is_a_study():
+    import yaml
+
+    from kantor.study import Study
+    from kantor.study.methods import parse_methods
+
+    studies = [block for page in PAGES for block in blocks(page, "yaml")]
+    assert studies
+    for content in studies:
+        study = Study(**yaml.safe_load(content))
+        study.check()
+        parse_methods(study.methods)
+
+
+def test_commands_are_found():
+    """The search above finds what there is to find."""
+    assert sum(len(commands(page)) for page in PAGES) > 20
+    assert sum(len(blocks(page, "python")) for page in PAGES) > 10
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_loop_on_several_processes(processes, tmp_path):
+    script = DOCS / "how-to" / "loop_on_several_gpus.py"
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [*launch, str(script)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert f"{processes} processes" in done.stdout
+
+
+def test_links_lead_somewhere():
+    """Sphinx checks links between pages; this checks those from the README."""
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((docs/[^)#]+)", readme):
+        assert (DOCS.parent / target).exists(), target
