@@ -54,9 +54,7 @@ class Display:
         if self._stage is None:
             self._stage = self._bars.add_task(name, total=total, metrics="")
         self._bars.update(self._stage, description=name, completed=done, total=total, metrics=_metrics(event))
-        if not self._live and ("epoch" in event or time.monotonic() - self._said > 15):
-            self._said = time.monotonic()
-            self.console.print(f"{name}: {done}/{total} {_metrics(event)}".rstrip(), highlight=False)
+        self._sometimes(f"{name}: {done}/{total} {_metrics(event)}".rstrip())
         if done >= total and "stage" in event:
             self._bars.remove_task(self._stage)
             self._stage = None
@@ -82,6 +80,7 @@ class Display:
             self._bars.update(self._students[key], completed=event["step"], total=event["steps"])
             if said := _metrics(event):
                 self._bars.update(self._students[key], metrics=said)
+                self._sometimes(f"{task.label}: {said}")
             return
         if key in self._students:
             self._bars.remove_task(self._students.pop(key))
@@ -93,6 +92,12 @@ class Display:
                 self.console.print(f"{self._done}/{self._total} {task.label}", highlight=False)
         else:
             self.console.print(f"{task.label}: {event.get('message', event['event'])}", highlight=False)
+
+    def _sometimes(self, line: str) -> None:
+        """A plain line where there are no bars, four a minute at most."""
+        if not self._live and time.monotonic() - self._said > 15:
+            self._said = time.monotonic()
+            self.console.print(line, highlight=False)
 
 
 def _metrics(event: dict[str, Any]) -> str:
