@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
+# Tests run two at a time, and the threads of one would fight those of the other.
+test test-slow test-docs: export OMP_NUM_THREADS = 1
+
 .PHONY: help demo test test-slow docs test-docs picture clean
 
 help:

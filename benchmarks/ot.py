@@ -108,6 +108,8 @@ def summarise(cells: list[dict[str, Any]], results: dict[str, list[dict[str, Any
     rows = []
     for cell in cells:
         row: dict[str, Any] = {"cell": cell["name"], "tol": cell["tol"], "peers": {}}
+        # A cell that a peer was not given the time for says nothing about the best peer.
+        row["unseen"] = [peer for peer in results if cell["name"] not in {r["cell"] for r in results[peer]}]
         for peer, found in results.items():
             variants: dict[str, list[dict[str, Any]]] = {}
             for result in found:
@@ -129,7 +131,7 @@ def summarise(cells: list[dict[str, Any]], results: dict[str, list[dict[str, Any
         others = {peer: best for peer, best in row["peers"].items() if peer != "kantor"}
         if others:
             row["best_peer"] = min(others, key=lambda peer: others[peer]["ms"])
-        if others and "kantor" in row["peers"]:
+        if others and "kantor" in row["peers"] and not row["unseen"]:
             row["ratio"] = others[row["best_peer"]]["ms"] / row["peers"]["kantor"]["ms"]
         rows.append(row)
     return rows
@@ -148,6 +150,8 @@ def table(rows: list[dict[str, Any]]) -> str:
             low, high = mine["spread"]
             left = f"{mine['ms']:.2f} ({low:.2f}-{high:.2f}) | {mine['passes']:.0f} | {mine['error']:.1e}"
         right = f"{row['best_peer']}, {other['variant']} | {other['ms']:.2f}" if other else "none reaches it |"
+        if row["unseen"]:
+            right = f"not run in time: {', '.join(row['unseen'])} |"
         ratio = f"{row['ratio']:.2f}" if "ratio" in row else "-"
         lines.append(f"| {row['cell']} | {left} | {right} | {ratio} |")
     ratios = [row["ratio"] for row in rows if "ratio" in row]
@@ -186,6 +190,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one seed and nothing above 512")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--peers", default=",".join(PEERS))
+    parser.add_argument("--iterations", type=int, default=5000, help="sweeps that a peer may take")
     parser.add_argument("--timeout", type=float, default=3600.0, help="seconds for each peer")
     parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "benchmarks")
     options = parser.parse_args()
@@ -193,6 +198,8 @@ def main() -> None:
     cells = fixed_grid(seeds) if options.grid == "fixed" else random_grid(seeds)
     if options.quick:
         cells = [cell for cell in cells if cell["n"] <= 512 and cell["m"] <= 512]
+    for cell in cells:
+        cell["iterations"] = options.iterations
     results = {}
     for peer in options.peers.split(","):
         if importlib.util.find_spec(PEERS[peer]) is None:

@@ -1,5 +1,6 @@
 """The commands: parse, call, print."""
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -35,7 +36,7 @@ def distill(options: jsonargparse.Namespace) -> None:
     """Compare a student with transfer from a teacher to the student alone, over seeds."""
     from kantor.study import Study, run_study
 
-    run_study(Study(**_fields(options, Study)))
+    _report(run_study(Study(**_fields(options, Study))))
 
 
 def rank(options: jsonargparse.Namespace) -> None:
@@ -68,7 +69,7 @@ def resume(options: jsonargparse.Namespace) -> None:
     """Finish whatever is unfinished in a run's folder."""
     from kantor.study import resume as resume_study
 
-    resume_study(Path(options.run))
+    _report(resume_study(Path(options.run)))
 
 
 def evaluate(options: jsonargparse.Namespace) -> None:
@@ -93,6 +94,23 @@ def export(options: jsonargparse.Namespace) -> None:
     print(f"Wrote {export_student(Path(options.run), options.format, options.output and Path(options.output))}")
 
 
+def report(options: jsonargparse.Namespace) -> None:
+    """Write a run's page from its files, or one page of several runs side by side."""
+    from kantor.report import write
+
+    print(f"Wrote {write([Path(run) for run in options.runs], options.output and Path(options.output))}")
+
+
+def watch(options: jsonargparse.Namespace) -> None:
+    """Follow a run from its files while it trains, here or elsewhere."""
+    from rich.console import Console
+
+    from kantor.report import watch as watch_run
+
+    with contextlib.suppress(KeyboardInterrupt):
+        watch_run(Path(options.run), Console(), options.every, options.once)
+
+
 def methods(options: jsonargparse.Namespace) -> None:  # noqa: ARG001
     """List the transfer losses: what each needs, its paper and its default weight."""
     from kantor.losses import LOSSES
@@ -113,6 +131,13 @@ def methods(options: jsonargparse.Namespace) -> None:  # noqa: ARG001
         ]
         table.add_row(loss.name, loss.reads, ", ".join(needs), f"{loss.default_weight:g}", loss.paper)
     terminal().print(table)
+
+
+def _report(run: Path) -> None:
+    from kantor.report import write
+
+    if os.environ.get("RANK", "0") == "0":  # the processes that torchrun started have parted by now
+        print(f"Its report is {write(run)}")
 
 
 class _Parser(jsonargparse.ArgumentParser):
@@ -163,8 +188,19 @@ def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], An
     alone.add_argument("--output", type=str | None, help="the file; beside the run's student if left out")
     commands.add_subcommand("export", alone, help=_summary(export))
 
+    page = _Parser(description=report.__doc__)
+    page.add_argument("runs", nargs="+", type=str, help="the runs' folders")
+    page.add_argument("--output", type=str | None, help="the page; report.html in the run's folder if left out")
+    commands.add_subcommand("report", page, help=_summary(report))
+
+    live = _Parser(description=watch.__doc__)
+    live.add_argument("run", type=str, help="the run's folder")
+    live.add_argument("--every", type=float, default=2.0, help="seconds between looks")
+    live.add_argument("--once", action="store_true", help="look once, and end")
+    commands.add_subcommand("watch", live, help=_summary(watch))
+
     commands.add_subcommand("methods", _Parser(description=methods.__doc__), help=_summary(methods))
-    return parser, {f.__name__: f for f in (distill, rank, evaluate, resume, export, methods)}
+    return parser, {f.__name__: f for f in (distill, rank, evaluate, resume, export, report, watch, methods)}
 
 
 def _fields(options: jsonargparse.Namespace, kind: type) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from kantor.losses.delta import Delta
 from kantor.losses.dist import DIST
 from kantor.losses.dkd import DKD
 from kantor.losses.emd_feature import EMDFeature
+from kantor.losses.fitnet import FitNet
 from kantor.losses.fsp import FSP
 from kantor.losses.ft import FT
 from kantor.losses.gckt import GCKT
@@ -129,6 +130,8 @@ CASES: list[Case] = [
     Case("dkd", DKD, (8, 5), (8, 5), classes=5),
     Case("emd_feature", EMDFeature, (8, 6), (8, 6), gradcheck=_HELD_PLAN),
     Case("emd_feature_exact", lambda: EMDFeature(method="exact"), (8, 6, 2, 2), (8, 10), compile=_SOLVES),
+    Case("fitnet", FitNet, (8, 4, 6, 6), (8, 6, 4, 4)),
+    Case("fitnet_vectors", FitNet, (8, 6), (8, 10)),
     Case("fsp", FSP, _STAGES, _STAGES),
     Case("ft", FT, (8, 4, 4, 4), (8, 6, 4, 4), prepares=True),
     Case("gckt", lambda: GCKT(negatives=12), (8, 6), (8, 10), samples=40, half=0.3),

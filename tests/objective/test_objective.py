@@ -6,7 +6,7 @@ from torch import nn
 from kantor.core.errors import ConfigError, NonFiniteError, ShapeError
 from kantor.data import Batch
 from kantor.losses import KD, FitNet, NeuronTransport
-from kantor.objective import Objective, Term, Weight
+from kantor.objective import Balanced, Objective, Term, Weight
 
 
 def network(width: int, classes: int = 4) -> nn.Sequential:
@@ -214,3 +214,19 @@ def test_under_autocast_the_value_stays_close_and_finite():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         half = objective(batch).loss
     torch.testing.assert_close(half, full, rtol=0.05, atol=0.05)
+
+
+def test_a_balanced_weight_gives_the_stated_share_of_the_tasks_gradient():
+    student, batch = network(4).eval(), a_batch()
+    student[5].p = 0.0
+    terms = [
+        Term(KD(), "logits", "logits", weight=Balanced(0.5)),
+        Term(NeuronTransport(), "2", "2", weight=Balanced()),
+    ]
+    objective = Objective(student, {"big": network(8)}, terms, task_weight=2.0)
+    facts = objective.check(batch, quiet=True)
+    shares = {term.name: term.gradient_share for term in facts.terms}
+    assert shares["kd"] == pytest.approx(shares["task"] / 2, rel=1e-4)
+    assert shares["neuron_transport"] == pytest.approx(shares["task"], rel=1e-4)
+    with pytest.raises(ConfigError, match="no task"):
+        Objective(network(4), {"big": network(8)}, [Term(KD(), weight=Balanced())], task=None).check(batch, quiet=True)

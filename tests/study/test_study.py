@@ -161,6 +161,48 @@ def test_settings_from_yaml_and_the_command_line_wins(study, monkeypatch, tmp_pa
     assert not Path("runs/yaml/mine/seed-0/plans").exists()
 
 
+def test_trials_are_equal_in_number_judged_on_validation_and_never_see_the_test_part(study, monkeypatch, capsys):
+    monkeypatch.chdir(study.parents[1])
+    arguments = ["distill", *TINY, "--seeds=1", "--methods=none,kd+neuron_transport:auto=0.5", "--tune=[0.5, 2]"]
+    assert main([*arguments, "--out=runs/tuned"]) == 0
+    tuned = json.loads(Path("runs/tuned/tuning.json").read_text())
+    assert list(tuned) == ["none", "kd+neuron_transport:auto=0.5"]
+    for name, row in tuned.items():
+        assert [trial["factor"] for trial in row["trials"]] == [0.5, 2]
+        best = max(trial["validation_accuracy"] for trial in row["trials"])
+        assert {t["factor"]: t["validation_accuracy"] for t in row["trials"]}[row["chosen"]] == best
+        for factor in ("x0.5", "x2"):
+            folder = Path("runs/tuned/tuning") / factor / name.replace(":", "=") / "seed-1000"
+            assert json.loads((folder / "result.json").read_text())["accuracy"] is None
+    summary = json.loads(Path("runs/tuned/summary.json").read_text())
+    held = json.loads(Path("runs/tuned/plan.json").read_text())["bound"]["kd+neuron_transport:auto=0.5"]
+    found = {term: layers["weight"]["value"] for term, layers in zip(("kd", "neuron_transport"), held, strict=True)}
+    weights = summary["methods"]["kd+neuron_transport:auto=0.5"]["weights"]
+    chosen = tuned["kd+neuron_transport:auto=0.5"]["chosen"]
+    for term in found:
+        assert weights[term] == pytest.approx(chosen * found[term])
+    assert found["kd"] == 1
+    assert found["neuron_transport"] != 20
+    assert main([*arguments, "--out=runs/same", "--tune-seeds=[0]"]) == 2
+    assert "also seeds of the comparison" in capsys.readouterr().err
+
+
+def test_other_optimisers_precision_and_clipping_reach_training(study, monkeypatch, capsys):
+    monkeypatch.chdir(study.parents[1])
+    arguments = ["distill", *TINY, "--methods=kd+neuron_transport", "--seeds=1", "--epochs=1"]
+    plain = [*arguments, "--optimizer=adamw", "--lr=0.01"]
+    ends = {}
+    for name, more in {"plain": [], "clip": ["--clip=1e-3"], "bf16": ["--precision=bf16"]}.items():
+        assert main([*plain, *more, f"--out=runs/{name}"]) == 0
+        ends[name] = load_file(f"runs/{name}/kd+neuron_transport/seed-0/student.safetensors")["linear.weight"]
+    assert not torch.equal(ends["plain"], ends["bf16"])
+    torch.testing.assert_close(ends["plain"], ends["bf16"], atol=0.05, rtol=0.2)
+    assert not torch.equal(ends["plain"], ends["clip"])
+    if not torch.cuda.is_available():
+        assert main([*plain, "--precision=fp16", "--out=runs/fp16"]) == 2
+        assert "needs a GPU" in capsys.readouterr().err
+
+
 def test_a_loss_that_is_not_finite_is_named_and_the_checkpoint_stays(study, monkeypatch, capsys):
     monkeypatch.chdir(study.parents[1])
     arguments = ["distill", *TINY, "--methods=none", "--seeds=1", "--lr=1e20", "--schedule=constant", "--epochs=5"]

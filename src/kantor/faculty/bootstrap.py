@@ -1,5 +1,7 @@
 """Bootstrap over samples: how far a score, and the gap between two teachers' scores, could lie by chance."""
 
+import itertools
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -8,6 +10,9 @@ from kantor.core import seeds
 from kantor.faculty.scores import Evidence, Score
 
 _Z95 = 1.959964
+
+# Entries of the largest block of draws.
+_MAX_ENTRIES = 2**22
 
 
 def resampled(score: Score, evidence: Evidence, resamples: int, seed: int = 0) -> Float[np.ndarray, " resamples"]:
@@ -18,10 +23,15 @@ def resampled(score: Score, evidence: Evidence, resamples: int, seed: int = 0) -
     count = len(evidence.labels)
     generator = seeds.generator(seed, seeds.SPLIT, count)
     draws = (torch.randint(count, (count,), generator=generator) for _ in range(resamples))
-    if score.samples is None:
-        return np.array([score.of(evidence.rows(draw)) for draw in draws])
-    values = score.samples(evidence).double()
-    return np.array([values[draw].mean().item() for draw in draws])
+    if score.samples is not None:
+        values = score.samples(evidence).double()
+        return np.array([values[draw].mean().item() for draw in draws])
+    needed = evidence.only(score.needs)
+    if score.many is not None:
+        block = max(1, _MAX_ENTRIES // count)
+        blocks = iter(lambda: list(itertools.islice(draws, block)), [])
+        return np.concatenate([score.many(needed, torch.stack(some)).numpy() for some in blocks] or [np.empty(0)])
+    return np.array([score.of(needed.rows(draw)) for draw in draws])
 
 
 def interval(value: float, draws: Float[np.ndarray, " resamples"]) -> tuple[float, float] | None:

@@ -4,9 +4,10 @@ from kantor.objective.check import StepZero
 from kantor.objective.objective import Objective, Result
 from kantor.objective.teachers import CachedTeacher, LiveTeacher, Read, Teacher
 from kantor.objective.terms import Bound, Term
-from kantor.objective.weights import Weight
+from kantor.objective.weights import Balanced, Weight
 
 __all__ = [
+    "Balanced",
     "Bound",
     "CachedTeacher",
     "LiveTeacher",

@@ -10,6 +10,7 @@ from kantor.core.errors import ConfigError
 from kantor.data import Batch
 from kantor.objective.teachers import LiveTeacher, Teacher, inner
 from kantor.objective.terms import Bound, Term, resolved_weight, split_teacher
+from kantor.objective.weights import Balanced
 
 
 def bind(terms: Sequence[Term], student: nn.Module, teachers: Mapping[str, Teacher], batch: Batch) -> list[Bound]:
@@ -53,6 +54,7 @@ def _bind(term: Term, student: nn.Module, teachers: Mapping[str, Teacher], batch
         student_layers=student_layers,
         teacher_layers=teacher_layers,
         weight=resolved_weight(term),
+        balance=term.weight.share if isinstance(term.weight, Balanced) else None,
         many=many,
         pooled=term.loss.pooled,
         reason=reason,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +12,8 @@ from torch import Tensor
 
 from kantor.core.errors import ConfigError, NonFiniteError
 from kantor.objective.teachers import Read, class_names
+from kantor.objective.terms import Bound
+from kantor.objective.weights import Weight
 
 if TYPE_CHECKING:
     from kantor.data import Batch
@@ -107,6 +109,34 @@ def check_needs(objective: Objective, batch: Batch) -> None:
                     "or a loss on features: neuron_transport, wcord, crd, rkd or another that `kantor methods` lists "
                     "without 'same classes'."
                 )
+
+
+def balanced(objective: Objective, batch: Batch) -> list[Bound]:
+    """The bound terms, with the weights found of those that are set by their gradient.
+
+    Raises:
+        ConfigError: there is no task to measure against, or a term has no gradient at step 0.
+    """
+    if all(bound.balance is None for bound in objective.bound):
+        return objective.bound
+    parameters = [p for p in objective.student.parameters() if p.requires_grad]
+    result = objective(batch)
+    if not objective.task_weight or "task" not in result.terms:
+        raise ConfigError(
+            "weight auto sets a term's gradient beside the task's, and there is no task here: give a number."
+        )
+    task = objective.task_weight * _gradient_norm(result.terms["task"], parameters)
+    found = []
+    for bound in objective.bound:
+        if bound.balance is not None:
+            norm = _gradient_norm(result.terms[bound.name], parameters)
+            if not norm > 0:
+                raise ConfigError(
+                    f"{bound.name} has no gradient at step 0, so weight auto cannot be found: give a number."
+                )
+            bound = replace(bound, weight=Weight(bound.balance * task / norm))
+        found.append(bound)
+    return found
 
 
 def look(objective: Objective, batch: Batch) -> StepZero:

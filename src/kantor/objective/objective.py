@@ -14,7 +14,7 @@ from kantor.core.errors import ConfigError
 from kantor.data import Batch
 from kantor.losses.base import Features, TransferLoss
 from kantor.objective.binding import bind
-from kantor.objective.check import StepZero, check_needs, look
+from kantor.objective.check import StepZero, balanced, check_needs, look
 from kantor.objective.teachers import LiveTeacher, Read, Teacher, inner
 from kantor.objective.terms import Bound, Term
 
@@ -111,6 +111,7 @@ class Objective(nn.Module):
             self.bound = bind(self.terms, self.student, self.teachers, batch)
             try:
                 self._build(batch)
+                self.bound = balanced(self, batch)
                 facts = look(self, batch)
             except Exception:
                 self.bound = []

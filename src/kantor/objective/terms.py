@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kantor.core.errors import ConfigError, suggest
 from kantor.losses.base import TransferLoss
-from kantor.objective.weights import Weight
+from kantor.objective.weights import Balanced, Weight
 
 
 @dataclass
@@ -17,14 +17,14 @@ class Term:
         student: module path of the student's layer, ``logits`` or ``penultimate``; a sequence of them for a loss
             over several layers; None lets the loss choose (its ``reads``).
         teacher: the same for the teacher, as ``NAME:PATH``; ``NAME:`` is left out when there is one teacher.
-        weight: the term's weight; None takes the loss's default.
+        weight: the term's weight; None takes the loss's default, Balanced finds it at step 0.
         name: how the term is called in logs; the loss's name if left out.
     """
 
     loss: TransferLoss
     student: str | Sequence[str] | None = None
     teacher: str | Sequence[str] | None = None
-    weight: float | Weight | None = None
+    weight: float | Weight | Balanced | None = None
     name: str | None = None
 
 
@@ -37,6 +37,8 @@ class Bound:
     student_layers: tuple[str, ...]
     teacher_layers: tuple[str, ...]
     weight: Weight
+    balance: float | None
+    """Share of the task's gradient norm that ``weight`` is set to give at step 0; None where it was given."""
     many: bool
     """The loss takes a tuple of layers, even of one."""
     pooled: bool
@@ -62,7 +64,7 @@ def split_teacher(layer: str, teachers: Sequence[str]) -> tuple[str, str]:
 
 
 def resolved_weight(term: Term) -> Weight:
-    """The term's weight, the loss's default where none is given."""
-    if term.weight is None:
+    """The term's weight, the loss's default where none is given (or is to be found)."""
+    if term.weight is None or isinstance(term.weight, Balanced):
         return Weight(term.loss.default_weight)
     return term.weight if isinstance(term.weight, Weight) else Weight(float(term.weight))

@@ -8,6 +8,24 @@ from kantor.core.errors import ConfigError
 
 
 @dataclass(frozen=True)
+class Balanced:
+    """A weight found at step 0: the one that makes the term's gradient norm ``share`` times the task's.
+
+    Args:
+        share: positive; 1 lets term and task pull equally hard at first.
+
+    Raises:
+        ConfigError: ``share`` is not positive.
+    """
+
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.share) and self.share > 0):
+            raise ConfigError(f"A balanced weight's share of the task's gradient is positive, not {self.share}.")
+
+
+@dataclass(frozen=True)
 class Weight:
     """A weight over training: ``value`` held constant, or moved to ``end`` after a linear warm-up from 0.
 

@@ -78,7 +78,7 @@ class Batch:
         if start is not None and not self.shared:
             g = start
             return cast(xp, xp.amin(cost - cast(xp, g, cost.dtype)[:, None, :], -1), xp.float64), g
-        if max(abs(low), abs(high)) > 1.2 * (high - low):
+        if max(abs(low), abs(high)) / epsilon > 60.0:
             f += low
         if (high - low) / epsilon > 60.0:
             f = cast(xp, xp.amin(cost, -1), xp.float64)

@@ -79,16 +79,24 @@ def fill(
     group = max(1, budget // (n * m))
     rows = n if group > 1 else max(1, budget // m)
     factor = -1.0 / epsilon
+    wide = out
+    if out.dtype != working:
+        shape = min(group, problems), min(rows, n), m
+        wide = np.empty(shape, working) if xp is np else out.new_empty(shape, dtype=working)
     for k in range(0, problems, group):
         for i in range(0, n, rows):
-            block = cast(xp, cost[k : k + group, i : i + rows], working) * factor
+            target = out[k : k + group, i : i + rows]
+            # In place, in the working dtype: rounding an exponent of 20 would already cost 1e-6 of the entry.
+            block = target if target.dtype == working else wide[: target.shape[0], : target.shape[1]]
+            xp.multiply(cast(xp, cost[k : k + group, i : i + rows], working), factor, out=block)
             if moved > 0:
                 block += f[k : k + group, i : i + rows, None]
                 block += g[k : k + group, None, :]
             if clamp:
-                block = block.clip(FLOOR, CEILING)
-            # In place, in the working dtype: rounding an exponent of 20 would already cost 1e-6 of the entry.
-            out[k : k + group, i : i + rows] = xp.exp(block, out=block)
+                xp.clip(block, FLOOR, CEILING, out=block)
+            xp.exp(block, out=block)
+            if block is not target:
+                target[...] = block
     if out.dtype == xp.float64:
         return 0.0
     return FLOAT32_NOISE + (0.0 if exact else rounding)

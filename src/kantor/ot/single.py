@@ -68,7 +68,7 @@ class Single:
         if start is not None:
             self.g = start.copy()
             self.f = (self.cost - start.astype(self.cost.dtype)).min(1).astype(np.float64)
-        elif max(abs(low), abs(high)) > 1.2 * (high - low):
+        elif max(abs(low), abs(high)) / epsilon > 60.0:
             self.f += low
         if start is None and (high - low) / epsilon > 60.0:
             self.f = self.cost.min(1).astype(np.float64)

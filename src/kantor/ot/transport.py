@@ -95,11 +95,21 @@ def plan_of(
     epsilon: float,
 ) -> Float[Tensor, "*batch n m"]:
     """``a_i b_j exp((f_i + g_j - C_ij) / epsilon)``, detached, in the cost's dtype."""
-    # In float32 the differences alone would put a floor of 1e-4 (at epsilon 1e-4) under the plan's error.
     cost, a, b = cost.detach(), a.detach(), b.detach()
-    # Where both masses are zero nothing bounds the exponent, and infinity times zero is no zero.
-    plan = torch.sub(f.unsqueeze(-1) + g.unsqueeze(-2), cost).div_(epsilon).clamp_(max=700.0).exp_()
-    return plan.mul_(a.double().unsqueeze(-1)).mul_(b.double().unsqueeze(-2)).to(cost.dtype)
+    n, m = cost.shape[-2:]
+    plan = cost.new_empty(*a.shape[:-1], n, m)
+    # Some rows at a time: what is in float64 stays small beside the plan, and in a CPU's cache.
+    budget = 2**26 if cost.is_cuda else 2**17
+    rows = max(1, budget // max(1, plan.numel() // n))
+    most = 80.0 if cost.dtype == torch.float32 else 700.0
+    for i in range(0, n, rows):
+        at = slice(i, i + rows)
+        # In float32 the differences alone would put a floor of 1e-4 (at epsilon 1e-4) under the plan's error. Where
+        # both masses are zero nothing bounds the exponent, and infinity times zero is no zero.
+        exponents = torch.sub(f[..., at].unsqueeze(-1) + g.unsqueeze(-2), cost[..., at, :]).div_(epsilon)
+        part = exponents.clamp_(max=most).to(cost.dtype).exp_()
+        plan[..., at, :] = part.mul_(a[..., at].unsqueeze(-1)).mul_(b.unsqueeze(-2))
+    return plan
 
 
 class _EntropicValue(torch.autograd.Function):

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +32,9 @@ class Study(Training):
             matrix:FILE, centres:NAME:FILE (class centres in a model's features), or learned (from training labels).
         methods: what to compare, separated by commas; none is the student alone, terms are joined by +, and
             NAME:WEIGHT sets a weight. `kantor methods` lists the losses.
+        tune: factors to try on every method's weights (none's learning rate) before the comparison; the one with the
+            best validation accuracy is taken. Every method gets as many trials.
+        tune_seeds: seeds of these trials; used for nothing else.
         seeds: how many seeds, 0 to N-1; or a list of seeds.
         train_limit: training samples the student may see, stratified by class; none for all.
         validation: share of these cut off for choosing the best epoch, in [0, 1); 0 for none.
@@ -56,6 +59,8 @@ class Study(Training):
     teacher_weights: Literal["equal", "ranking"] | list[float] = "equal"
     label_cost: str | None = None
     methods: str | list[str | dict[str, Any]] = "none,kd,neuron_transport"
+    tune: list[float] = field(default_factory=list)
+    tune_seeds: list[int] = field(default_factory=lambda: [1000])
     seeds: int | list[int] = 5
     train_limit: int | None = None
     validation: float = 0.1
@@ -84,6 +89,12 @@ class Study(Training):
             raise ConfigError(f"seeds is at least 1, or a list of seeds, not {self.seeds}.")
         if len(set(self.seed_list())) != len(self.seed_list()):
             raise ConfigError(f"seeds holds one twice: {self.seeds}.")
+        if self.tune and (min(self.tune) <= 0 or not self.tune_seeds):
+            raise ConfigError("tune is a list of positive factors, and tune_seeds of at least one seed.")
+        if self.tune and set(self.tune_seeds) & set(self.seed_list()):
+            raise ConfigError(f"tune_seeds {self.tune_seeds} are also seeds of the comparison; take others.")
+        if self.tune and self.validation == 0:
+            raise ConfigError("tune needs a validation part: set validation.")
         if self.jobs < 0 or self.threads < 0:
             raise ConfigError("jobs and threads are 0 (choose) or more.")
 

@@ -12,15 +12,29 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from kantor.core.collectives import world_size
+from kantor.core.collectives import wait_for_all, world_size
 from kantor.core.errors import KantorError
-from kantor.study.methods import Method
-from kantor.study.runs import Workbench, use_threads
+from kantor.study.config import Study
+from kantor.study.folder import Task, read_result
+from kantor.study.progress import Display
+from kantor.study.runs import Plan, Workbench, use_threads
 from kantor.training import Interrupted
 
-Task = tuple[Method, int]
 Watch = Callable[[Task, dict[str, Any]], None]
 """Told (task, event) as training goes on; ``{"event": "done"}`` when a student is finished."""
+
+
+def train_all(run: Path, tasks: Sequence[Task], config: Study, display: Display) -> None:
+    """Train every student of ``tasks`` that is not finished, with progress.
+
+    Raises:
+        Interrupted, KantorError: see :func:`execute`.
+    """
+    unfinished = [task for task in tasks if read_result(task.folder(run)) is None]
+    display.students(len(tasks), len(tasks) - len(unfinished))
+    if unfinished:
+        execute(run, unfinished, config.job_count(), display.student)
+    wait_for_all()
 
 
 def execute(run: Path, tasks: Sequence[Task], jobs: int, watch: Watch) -> None:
@@ -51,14 +65,14 @@ def _here(run: Path, tasks: Sequence[Task], watch: Watch) -> None:
     failures: list[str] = []
     for task in tasks:
         try:
-            bench.train(*task, lambda event, task=task: watch(task, {"event": "progress", **event}))
+            bench.train(task, lambda event, task=task: watch(task, {"event": "progress", **event}))
             watch(task, {"event": "done"})
         except Interrupted:
             raise
         except KantorError as error:
             if world_size() > 1:
                 raise  # the other ranks cannot know that this one goes on
-            failures.append(f"{task[0].name}, seed {task[1]}: {error}")
+            failures.append(f"{task.label}: {error}")
             watch(task, {"event": "error", "message": str(error)})
     _raise(failures)
 
@@ -68,15 +82,15 @@ def _in_workers(run: Path, tasks: Sequence[Task], jobs: int, watch: Watch) -> No
     events: queue.Queue[tuple[int, dict[str, Any]]] = queue.Queue()
     failures: list[str] = []
     interrupted = False
-    with _workers(run, jobs, events) as workers, _forwarded(workers):
+    with _workers(run, jobs, Plan.read(run).threads, events) as workers, _forwarded(workers):
         current: dict[int, Task] = {}
 
         def give(index: int) -> None:
             if waiting and not interrupted:
                 current[index] = waiting.pop()
-                method, seed = current[index]
+                task = current[index]
                 with contextlib.suppress(BrokenPipeError):  # it died; its end is an event of its own
-                    _stdin(workers[index]).write(f"{method.name}\t{seed}\n")
+                    _stdin(workers[index]).write(json.dumps([task.method.name, task.seed, task.factor]) + "\n")
                     _stdin(workers[index]).flush()
 
         for index in range(jobs):
@@ -87,8 +101,7 @@ def _in_workers(run: Path, tasks: Sequence[Task], jobs: int, watch: Watch) -> No
                 continue
             kind = event["event"]
             if kind in ("error", "bug", "ended"):
-                method, seed = current[index]
-                failures.append(f"{method.name}, seed {seed}: {event['message']}")
+                failures.append(f"{current[index].label}: {event['message']}")
             if kind == "interrupted":
                 interrupted = True
             watch(current[index], event)
@@ -104,13 +117,15 @@ def _in_workers(run: Path, tasks: Sequence[Task], jobs: int, watch: Watch) -> No
 
 
 @contextlib.contextmanager
-def _workers(run: Path, jobs: int, events: "queue.Queue[Any]") -> Iterator[list["subprocess.Popen[str]"]]:
+def _workers(run: Path, jobs: int, threads: int, events: "queue.Queue[Any]") -> Iterator[list["subprocess.Popen[str]"]]:
     workers = [
         subprocess.Popen(
             [sys.executable, "-m", "kantor.study.worker", str(run)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            # Before numpy is loaded: its BLAS takes the number of threads from here.
+            env={**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)},
             # A group of its own: Ctrl-C reaches the study, which passes it on once.
             start_new_session=True,
         )

@@ -9,6 +9,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +45,41 @@ def claim(config: Study) -> Path:
     return folder
 
 
-def seed_folder(run: Path, method: Method, seed: int) -> Path:
-    """Where one student lives: ``METHOD/seed-K``."""
-    return run / method.folder / f"seed-{seed}"
+TUNING = "tuning.json"
+"""What the weight search tried and chose, by method."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One student to train."""
+
+    method: Method
+    seed: int
+    factor: float | None = None
+    """A trial of the weight search, with the method's weights times this; None for a student of the comparison."""
+
+    @property
+    def label(self) -> str:
+        """As progress and errors call it."""
+        trial = "" if self.factor is None else f" x {self.factor:g}"
+        return f"{self.method.name}{trial}, seed {self.seed}"
+
+    def folder(self, run: Path) -> Path:
+        """Where it lives: ``METHOD/seed-K``, trials under ``tuning/xFACTOR``."""
+        root = run if self.factor is None else run / "tuning" / f"x{self.factor:g}"
+        return root / self.method.folder / f"seed-{self.seed}"
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
     """The outcome of a finished seed, None if it is not finished."""
     path = folder / "result.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def tuned_factor(run: Path, method: Method) -> float:
+    """The factor the weight search chose for a method; 1 where nothing was tuned."""
+    path = run / TUNING
+    return json.loads(path.read_text(encoding="utf-8"))[method.name]["chosen"] if path.exists() else 1.0
 
 
 @contextlib.contextmanager

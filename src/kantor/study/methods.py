@@ -1,6 +1,7 @@
 """Methods: what a student is trained with, from a string or from YAML.
 
-A string is terms joined by ``+``. Each is ``NAME[@setting=value]...[:WEIGHT]``; ``task:WEIGHT`` sets the task's
+A string is terms joined by ``+``. Each is ``NAME[@setting=value]...[:WEIGHT]``, the weight a
+number, ``auto`` or ``auto=SHARE``; ``task:WEIGHT`` sets the task's
 weight, ``none`` is the task alone. The task weighs 1 and ``kd`` weighs 1 beside other terms; ``kd`` alone means task
 .1 and kd .9, the public benchmarks' settings.
 """
@@ -14,7 +15,7 @@ import yaml
 
 from kantor import losses
 from kantor.core.errors import ConfigError
-from kantor.objective import Term, Weight
+from kantor.objective import Balanced, Term, Weight
 
 _KD_ALONE = (0.1, 0.9)
 
@@ -26,7 +27,8 @@ class TermConfig:
     Args:
         loss: a loss's name.
         settings: its settings.
-        weight: a number, or value, schedule, end and warmup; None for the loss's default.
+        weight: a number; value, schedule, end and warmup; auto or auto=SHARE, found at step 0 so that the term's
+            gradient norm is that share of the task's; None for the loss's default.
         student: layer path, or several; None lets the loss choose.
         teacher: the same, as NAME:PATH where there are several teachers.
         name: how logs call it; the loss's name if left out.
@@ -34,7 +36,7 @@ class TermConfig:
 
     loss: str
     settings: dict[str, Any] = field(default_factory=dict)
-    weight: float | dict[str, Any] | None = None
+    weight: float | str | dict[str, Any] | None = None
     student: str | list[str] | None = None
     teacher: str | list[str] | None = None
     name: str | None = None
@@ -53,6 +55,8 @@ class TermConfig:
                 raise ConfigError(
                     f"{self.loss}: a weight has value, schedule, end and warmup; got {weight}."
                 ) from error
+        if isinstance(weight, str):
+            weight = _balanced(weight, self.loss)
         return Term(losses.named(self.loss, **self.settings), self.student, self.teacher, weight, self.name)
 
 
@@ -119,9 +123,9 @@ def _from_text(text: str) -> Method:
     for piece in text.split("+"):
         head, _, weight = piece.partition(":")
         name, *settings = head.split("@")
-        number = _number(weight, piece) if weight else None
+        number: float | str | None = weight if weight.startswith("auto") else _number(weight, piece) if weight else None
         if name == "task":
-            if number is None or settings:
+            if not isinstance(number, float) or settings:
                 raise ConfigError(f"{text!r}: the task's weight is written task:WEIGHT.")
             task = number
         elif name == "none":
@@ -155,10 +159,19 @@ def _with_defaults(name: str, task: float | None, terms: list[TermConfig]) -> Me
     return Method(name, 1.0 if task is None else task, tuple(terms))
 
 
-def _scaled(term: TermConfig, share: float) -> float | dict[str, Any]:
+def _scaled(term: TermConfig, share: float) -> float | str | dict[str, Any]:
     if isinstance(term.weight, dict):
         return {key: value * share if key in ("value", "end") else value for key, value in term.weight.items()}
+    if isinstance(term.weight, str):
+        return f"auto={share * _balanced(term.weight, term.loss).share}"
     return share * (losses.LOSSES[term.loss].default_weight if term.weight is None else term.weight)
+
+
+def _balanced(text: str, loss: str) -> Balanced:
+    word, equals, share = text.partition("=")
+    if word != "auto" or (equals and not share):
+        raise ConfigError(f"{loss}: {text!r} is no weight; write a number, auto or auto=SHARE.")
+    return Balanced(_number(share, text) if equals else 1.0)
 
 
 def _setting(text: str, piece: str) -> tuple[str, Any]:

@@ -66,7 +66,6 @@ def prepare(config: Study, run: Path, say: Say, report: Report) -> dict[str, Any
             write_costs(run, costs)
         say(f"Label cost {config.label_cost}, on one scale:" + "".join(_nearest(models, data, costs)))
 
-    torch.set_num_threads(os.cpu_count() or 1)
     example = next(Loader(data.train, config.batch_size, seed=0, augment=augmentation(config, data)).epoch(0))
     cached = any(method.terms for method in methods) and _cacheable(config, data)
     bound, reads, step0 = _check_methods(config, data, methods, models, costs, example, cached, say)
@@ -131,6 +130,7 @@ def _check_methods(
                 "teacher": [f"{b.teacher}:{t}" for t in b.teacher_layers]
                 if b.many
                 else f"{b.teacher}:{b.teacher_layers[0]}",
+                "weight": asdict(b.weight),
             }
             for b in objective.bound
         ]

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from kantor.study.execute import Task
+from kantor.study.folder import Task
 
 
 class Display:
@@ -28,7 +28,7 @@ class Display:
             console=console,
             disable=not self._live,
         )
-        self._students: dict[tuple[str, int], TaskID] = {}
+        self._students: dict[str, TaskID] = {}
         self._stage: TaskID | None = None
         self._all: TaskID | None = None
         self._done = self._total = 0
@@ -54,9 +54,7 @@ class Display:
         if self._stage is None:
             self._stage = self._bars.add_task(name, total=total, metrics="")
         self._bars.update(self._stage, description=name, completed=done, total=total, metrics=_metrics(event))
-        if not self._live and ("epoch" in event or time.monotonic() - self._said > 15):
-            self._said = time.monotonic()
-            self.console.print(f"{name}: {done}/{total} {_metrics(event)}".rstrip(), highlight=False)
+        self._sometimes(f"{name}: {done}/{total} {_metrics(event)}".rstrip())
         if done >= total and "stage" in event:
             self._bars.remove_task(self._stage)
             self._stage = None
@@ -67,20 +65,22 @@ class Display:
             self._bars.remove_task(self._stage)
             self._stage = None
         self._total, self._done = total, done
+        if self._all is not None:
+            self._bars.remove_task(self._all)
         self._all = self._bars.add_task("students", total=total, completed=done, metrics="")
 
     def student(self, task: Task, event: dict[str, Any]) -> None:
         """Progress of one student."""
-        method, seed = task
-        key = (method.name, seed)
+        key = task.label
         if event["event"] == "progress":
             if "step" not in event:
                 return
             if key not in self._students:
-                self._students[key] = self._bars.add_task(f"{method.name}, seed {seed}", total=None, metrics="")
+                self._students[key] = self._bars.add_task(task.label, total=None, metrics="")
             self._bars.update(self._students[key], completed=event["step"], total=event["steps"])
             if said := _metrics(event):
                 self._bars.update(self._students[key], metrics=said)
+                self._sometimes(f"{task.label}: {said}")
             return
         if key in self._students:
             self._bars.remove_task(self._students.pop(key))
@@ -89,9 +89,15 @@ class Display:
             if self._all is not None:
                 self._bars.update(self._all, completed=self._done)
             if not self._live:
-                self.console.print(f"{self._done}/{self._total} {method.name}, seed {seed}", highlight=False)
+                self.console.print(f"{self._done}/{self._total} {task.label}", highlight=False)
         else:
-            self.console.print(f"{method.name}, seed {seed}: {event.get('message', event['event'])}", highlight=False)
+            self.console.print(f"{task.label}: {event.get('message', event['event'])}", highlight=False)
+
+    def _sometimes(self, line: str) -> None:
+        """A plain line where there are no bars, four a minute at most."""
+        if not self._live and time.monotonic() - self._said > 15:
+            self._said = time.monotonic()
+            self.console.print(line, highlight=False)
 
 
 def _metrics(event: dict[str, Any]) -> str:

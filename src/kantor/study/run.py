@@ -8,12 +8,13 @@ from rich.console import Console
 from kantor.core.collectives import rank, wait_for_all
 from kantor.study.chosen import chosen_teachers
 from kantor.study.config import Study
-from kantor.study.execute import execute
-from kantor.study.folder import claim, locked, read_result, seed_folder
-from kantor.study.methods import parse_methods
+from kantor.study.execute import train_all
+from kantor.study.folder import Task, claim, locked
 from kantor.study.prepare import prepare
 from kantor.study.progress import Display
 from kantor.study.summary import summarise, table
+from kantor.study.teachers import study_methods
+from kantor.study.tuning import tune
 from kantor.training.processes import joined_processes
 
 
@@ -32,7 +33,7 @@ def run_study(config: Study, console: Console | None = None) -> Path:
     """
     config = chosen_teachers(config)
     config.check()
-    methods = parse_methods(config.methods)
+    methods = study_methods(config)
     console = console or terminal()
     with joined_processes(config.device == "cpu"):
         main = rank() == 0
@@ -42,17 +43,10 @@ def run_study(config: Study, console: Console | None = None) -> Path:
             # Every process checks and trains teachers together; the main one alone prints and writes.
             with locked(run) if main else nullcontext():
                 facts = prepare(config, run, display.say, display.stage)
-            tasks = [
-                (method, seed)
-                for seed in config.seed_list()
-                for method in methods
-                if read_result(seed_folder(run, method, seed)) is None
-            ]
-            total = len(methods) * len(config.seed_list())
-            display.students(total, total - len(tasks))
+            if config.tune:
+                facts["tuning"] = tune(run, config, methods, display)
             try:
-                if tasks:
-                    execute(run, tasks, config.job_count(), display.student)
+                train_all(run, [Task(m, seed) for seed in config.seed_list() for m in methods], config, display)
             finally:
                 summary = summarise(run, config, methods, facts) if main else {}
         if main:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from kantor.core import seeds
 from kantor.core.collectives import rank
@@ -16,9 +17,9 @@ from kantor.core.files import write_json
 from kantor.data import Augment, DataSet, LayerSpec, Loader, Part, TeacherCache
 from kantor.losses import LabelCost
 from kantor.models import Model
-from kantor.objective import CachedTeacher, LiveTeacher, Objective, Teacher, Term
+from kantor.objective import CachedTeacher, LiveTeacher, Objective, Teacher, Term, Weight
 from kantor.study.config import Study
-from kantor.study.folder import locked, read_result, seed_folder
+from kantor.study.folder import Task, locked, read_result, tuned_factor
 from kantor.study.label_costs import hand_over, read_costs
 from kantor.study.methods import Method
 from kantor.study.teachers import model_for, open_study_data, study_methods
@@ -88,26 +89,29 @@ class Workbench:
         part = probe_part(self.data)
         return Probe(part, self.plan.pairs, self._teachers(part))
 
-    def train(self, method: Method, seed: int, report: Report) -> None:
+    def train(self, task: Task, report: Report) -> None:
         """Train one student and leave it in its folder; go on from its last checkpoint if there is one.
 
         Raises:
             ConfigError: another process is training it.
             KantorError: see :func:`kantor.training.train`.
         """
-        folder = seed_folder(self.run, method, seed)
+        folder = task.folder(self.run)
         if rank() > 0:
-            self._train(method, seed, folder, report)
+            self._train(task, folder, report)
             return
         with locked(folder):
             if read_result(folder) is None:
-                self._train(method, seed, folder, report)
+                self._train(task, folder, report)
 
-    def _train(self, method: Method, seed: int, folder: Path, report: Report) -> None:
+    def _train(self, task: Task, folder: Path, report: Report) -> None:
+        method, seed = task.method, task.seed
+        factor = tuned_factor(self.run, method) if task.factor is None else task.factor
+        # What has no transfer weight is tuned by its learning rate.
+        config = self.config if method.terms else replace(self.config, lr=factor * self.config.lr)
         student = new_student(self.config, self.data, seed)
-        objective = make_objective(
-            student, self.teachers, method, self.data, seed, self.label_costs, self.plan.bound[method.name]
-        )
+        bound = [known | {"weight": _times(known["weight"], factor)} for known in self.plan.bound[method.name]]
+        objective = make_objective(student, self.teachers, method, self.data, seed, self.label_costs, bound)
         loader = Loader(
             self.data.train, self.config.batch_size, seed=seed, augment=augmentation(self.config, self.data)
         )
@@ -115,11 +119,12 @@ class Workbench:
         outcome = train(
             objective,
             self.data,
-            self.config,
+            config,
             folder,
             seed=seed,
-            run=f"{self.config.digest()}/{method.name}/{seed}",
-            probe=self.probe,
+            run=f"{self.config.digest()}/{method.name}/{seed}/{factor:g}",
+            probe=self.probe if task.factor is None else None,
+            judge=task.factor is None,
             report=report,
         )
         if outcome is not None:
@@ -135,16 +140,16 @@ class Workbench:
         for name, known in self.plan.teachers.items():
             if self.plan.cached:
                 augment = augmentation(self.config, self.data) if part is self.data.train else Augment.named("none")
-                layers = {
-                    key: LayerSpec(tuple(shape), pooled=pooled) for key, (shape, pooled) in known["layers"].items()
-                }
-                cache = open_cache(
-                    self.run.parent / "cache", part, augment, known["digest"], layers, self.config.cache_limit
-                )
+                root, limit = self.run.parent / "cache", self.config.cache_limit
+                cache = open_cache(root, part, augment, known["digest"], self.plan.layers(name), limit)
                 found[name] = CachedTeacher(cache, known["facts"])
             else:
                 found[name] = LiveTeacher(model_for(known["spec"], self.data, "teacher", known["classes"]))
         return found
+
+
+def _times(weight: dict[str, Any], factor: float) -> dict[str, Any]:
+    return weight | {"value": factor * weight["value"], "end": factor * weight["end"]}
 
 
 def new_student(config: Study, data: DataSet, seed: int) -> Model:
@@ -166,12 +171,12 @@ def make_objective(
 
     Args:
         costs: label costs by teacher; none where no term needs one.
-        bound: layers as step 0 decided them; None to let it decide.
+        bound: layers and weights as step 0 decided them; None to let it decide.
     """
     terms = [term.term() for term in method.terms]
     if bound is not None:
         terms = [
-            Term(term.loss, known["student"], known["teacher"], term.weight, term.name)
+            Term(term.loss, known["student"], known["teacher"], Weight(**known["weight"]), term.name)
             for term, known in zip(terms, bound, strict=True)
         ]
     hand_over(terms, costs, teachers)
@@ -207,6 +212,7 @@ def open_cache(
 
 
 def use_threads(threads: int) -> None:
-    """Compute on so many threads, and flush denormals to zero, which cost a CPU ten times as much."""
+    """Compute on so many threads, numpy's BLAS included, and flush denormals, which cost a CPU ten times as much."""
     torch.set_num_threads(threads)
+    threadpool_limits(threads)
     torch.set_flush_denormal(True)

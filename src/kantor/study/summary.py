@@ -8,7 +8,7 @@ from rich.table import Table
 
 from kantor.core.files import write_json
 from kantor.study.config import Study
-from kantor.study.folder import read_result, seed_folder
+from kantor.study.folder import Task, read_result
 from kantor.study.methods import Method
 from kantor.study.statistics import paired_difference, t_interval
 
@@ -86,7 +86,7 @@ def table(summary: dict[str, Any]) -> Table:
 
 
 def _results(run: Path, method: Method, seeds: list[int]) -> dict[int, dict[str, Any]]:
-    found = {seed: read_result(seed_folder(run, method, seed)) for seed in seeds}
+    found = {seed: read_result(Task(method, seed).folder(run)) for seed in seeds}
     return {seed: result for seed, result in found.items() if result is not None}
 
 

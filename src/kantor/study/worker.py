@@ -1,7 +1,7 @@
 """A worker process: trains the students it is told of, one after another.
 
-It is spoken to in lines: ``METHOD<tab>SEED`` on standard input, JSON events on standard output. The end of standard
-input means that the study is gone: the worker saves and ends, so it never outlives its study.
+It is spoken to in lines of JSON: ``[method, seed, factor]`` on standard input, events on standard output. The end of
+standard input means that the study is gone: the worker saves and ends, so it never outlives its study.
 """
 
 import json
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kantor.core.errors import KantorError
+from kantor.study.folder import Task
 from kantor.study.runs import Workbench, use_threads
 from kantor.training import Interrupted
 
@@ -32,9 +33,9 @@ def main(run: Path) -> None:
     bench = Workbench(run)
     use_threads(bench.plan.threads)
     while (task := tasks.get()) is not None:
-        method, seed = task.split("\t")
+        method, seed, factor = json.loads(task)
         try:
-            bench.train(bench.methods[method], int(seed), lambda event: _say("progress", **event))
+            bench.train(Task(bench.methods[method], seed, factor), lambda event: _say("progress", **event))
             _say("done")
         except Interrupted as error:
             _say("interrupted", message=str(error))

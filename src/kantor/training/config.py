@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 from kantor.core.errors import ConfigError
 from kantor.training.schedule import Schedule
 
@@ -66,6 +68,8 @@ class Training:
             raise ConfigError(f"warmup is a share of training in [0, 1), not {self.warmup}.")
         if self.clip is not None and not self.clip > 0:
             raise ConfigError(f"clip must be positive, not {self.clip}.")
+        if self.precision == "fp16" and (self.device == "cpu" or not torch.cuda.is_available()):
+            raise ConfigError("precision fp16 needs a GPU: its scaled gradients do. On a CPU use bf16, or no.")
         self.plans_every()
 
     def plans_every(self) -> int:

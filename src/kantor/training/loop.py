@@ -40,9 +40,9 @@ def _unheard(event: dict[str, Any]) -> None:
 class Outcome:
     """What a finished training run is judged by; kept as ``result.json``."""
 
-    accuracy: float
-    """On the test part, read once."""
-    loss: float
+    accuracy: float | None
+    """On the test part, read once; None for a trial."""
+    loss: float | None
     validation_accuracy: float | None
     epoch: int
     """The epoch whose student was kept, from 1."""
@@ -62,6 +62,7 @@ def train(
     seed: int,
     run: str = "",
     probe: Probe | None = None,
+    judge: bool = True,
     report: Report = _unheard,
 ) -> Outcome | None:
     """Train ``objective`` (checked, on the CPU) and leave the run in ``folder``; go on from its last checkpoint.
@@ -74,6 +75,7 @@ def train(
         seed: of order, augmentation and dropout.
         run: digest of all settings; a checkpoint of another run is refused.
         probe: where plans are recorded.
+        judge: read the test part at the end; off for trials, which are judged on validation data alone.
         report: told of progress.
 
     Returns:
@@ -203,18 +205,20 @@ def train(
         found = checkpoint.load(best, run)
         assert found is not None
         objective.student.load_state_dict(found[1]["student"])
-    assert data.test is not None
-    scores = evaluate(objective.student, data.test, device=device)
+    scores = None
+    if judge:
+        assert data.test is not None
+        scores = evaluate(objective.student, data.test, device=device)
     watch.lap(position.step)
     return Outcome(
-        accuracy=scores.accuracy,
-        loss=scores.loss,
+        accuracy=None if scores is None else scores.accuracy,
+        loss=None if scores is None else scores.loss,
         validation_accuracy=None if data.validation is None else position.best_accuracy,
         epoch=position.best_epoch if keep_best else config.epochs,
         epochs=config.epochs,
         steps=position.step,
         seconds=Stopwatch.total(folder / "timing.jsonl"),
-        confusion=scores.confusion,
+        confusion=[] if scores is None else scores.confusion,
     )
 
 

@@ -24,6 +24,7 @@ from kantor.faculty.scores import (
     transrate,
 )
 from kantor.faculty.scores.h_score import ledoit_wolf
+from kantor.faculty.scores.transport import shares
 
 REFERENCE = Path(__file__).parent / "reference"
 FEATURE_SCORES = {
@@ -80,11 +81,12 @@ def test_transport_to_a_one_hot_target_is_the_closed_form():
 def test_transport_labels_alone():
     # Two classes each, the same places: nothing to move. Shifted places: every mass moves by the shift.
     same = torch.tensor([[0.0, 1.0], [1.0, 0.0]], dtype=torch.float64)
-    labels = torch.tensor([0, 1, 0, 1])
-    assert transport_labels(labels, same) == pytest.approx(0, abs=1e-6)
-    assert transport_labels(labels, same + 0.5) == pytest.approx(-0.5, abs=1e-3)
+    even = shares(torch.tensor([0, 1, 0, 1]), 2)
+    assert transport_labels(even, same).item() == pytest.approx(0, abs=1e-6)
+    assert transport_labels(even, same + 0.5).item() == pytest.approx(-0.5, abs=1e-3)
     # Labels of one class alone: half of the teacher's mass has to come over.
-    assert transport_labels(torch.zeros(4, dtype=torch.long), same) == pytest.approx(-0.5, abs=1e-6)
+    one = torch.tensor([[1.0, 0.0], [0.5, 0.5]])
+    torch.testing.assert_close(transport_labels(one, same), torch.tensor([-0.5, 0.0]).double(), atol=1e-6, rtol=0)
 
 
 def test_zero_probabilities_stay_finite():

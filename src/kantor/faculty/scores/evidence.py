@@ -28,6 +28,10 @@ class Evidence:
     source: tuple[Float[Tensor, "source_samples dim"], Int[Tensor, " source_samples"]] | None = None
     """Features and labels of samples of the teacher's own task."""
 
+    def only(self, names: tuple[str, ...]) -> "Evidence":
+        """Without what is not among ``names``, so that it is not copied."""
+        return Evidence(self.labels, self.classes, **{name: getattr(self, name) for name in names})
+
     def rows(self, chosen: Int[Tensor, " chosen"]) -> "Evidence":
         """The same for some samples, repeats allowed."""
         return replace(

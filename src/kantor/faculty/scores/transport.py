@@ -41,13 +41,22 @@ def transport_to_student(
 
 
 def transport_labels(
-    labels: Int[Tensor, " samples"], cost: Float[Tensor, "teacher_classes classes"], *, epsilon: float = 0.01
-) -> float:
+    shares: Float[Tensor, "*draws classes"], cost: Float[Tensor, "teacher_classes classes"], *, epsilon: float = 0.01
+) -> Float[Tensor, "*draws"]:
     """Minus the transport cost between the label spaces alone: no forward pass, so a filter for thousands of teachers.
 
-    From the uniform distribution over the teacher's classes to the labels' frequencies; ``epsilon`` is a share of the
-    mean cost. A teacher that also knows much else pays for moving it, unlike under :func:`transport`.
+    From the uniform distribution over the teacher's classes to the target's. A teacher that also knows much else pays
+    for moving it, unlike under :func:`transport`.
+
+    Args:
+        shares: how frequent each target class is; they sum to 1.
+        cost: one scale for all teachers.
+        epsilon: regularisation, as a share of the mean cost.
     """
-    share = torch.bincount(labels, minlength=cost.shape[1]).to(cost.dtype) / len(labels)
     scale = cost.mean().clamp_min(1e-12).item()
-    return -ot.solve(cost, b=share, epsilon=epsilon * scale).cost.item()
+    return -ot.solve(cost, b=shares.to(cost.dtype), epsilon=epsilon * scale).cost
+
+
+def shares(labels: Int[Tensor, "*draws samples"], classes: int) -> Float[Tensor, "*draws classes"]:
+    """How frequent each class is among the labels."""
+    return torch.nn.functional.one_hot(labels, classes).double().mean(-2)

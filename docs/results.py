@@ -1,0 +1,113 @@
+"""Write docs/cifar10.md and docs/default-weights.md from the runs' own files, kept in docs/results.
+
+python docs/results.py                      the pages, from docs/results/*.json
+python docs/results.py keep NAME RUN ...    first keep what finished runs say, as docs/results/NAME.json
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import yaml
+from picture import table
+
+HERE = Path(__file__).parent
+
+
+def keep(name: str, runs: list[Path]) -> None:
+    """Several runs of one configuration, each with other methods, are kept as one."""
+    content: dict = {"commands": [], "methods": {}}
+    for run in runs:
+        summary = json.loads((run / "summary.json").read_text())
+        environment = json.loads((run / "environment.json").read_text())
+        content["commands"].append(relative(environment["command"]))
+        content |= {key: environment[key] for key in ("packages", "cores")}
+        content["config"] = yaml.safe_load(relative((run / "config.yaml").read_text()))
+        content["methods"] |= summary["methods"]
+    (HERE / "results" / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def relative(text: str) -> str:
+    """Data lies beside the checkout, wherever that is."""
+    return re.sub(r"/\S*/shared/data", "../shared/data", text)
+
+
+def read(name: str) -> dict:
+    return json.loads((HERE / "results" / f"{name}.json").read_text())
+
+
+def weights(methods: dict) -> list[str]:
+    return [f"{name}: {', '.join(f'{k} {v:g}' for k, v in row['weights'].items())}" for name, row in methods.items()]
+
+
+def cifar10() -> str:
+    run = read("cifar10")
+    seeds = len(next(iter(run["methods"].values()))["seeds"])
+    best = max(run["methods"], key=lambda name: run["methods"][name]["mean"])
+    lines = [
+        "# CIFAR-10: ResNet-56 to ResNet-8",
+        "",
+        "The command of the README, as it was run:",
+        "",
+        "```sh",
+        *run["commands"],
+        "```",
+        "",
+        f"{run['config']['train_limit']:,} training images (a tenth of them for choosing the epoch), "
+        f"{run['config']['epochs']} epochs, {seeds} seeds, the official test part read once. "
+        "Differences are paired by seed. With three seeds a t interval is wide: read it before the mean.",
+        "",
+        table(run["methods"]),
+        f"Highest mean: {best}. Weights: {'; '.join(weights(run['methods']))}.",
+        "",
+        f"torch {run['packages']['torch']}, {run['cores']} CPU cores. Seconds are of training one student on one core.",
+        "",
+        "Accuracy on the validation part, from which the epoch was chosen:",
+        "",
+        *(
+            f"- {name}: {', '.join(f'{100 * a:.1f}' for a in row['validation_accuracy'])} %"
+            for name, row in run["methods"].items()
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def len_of(config: dict) -> int:
+    return round(config["train_limit"] * config["validation"])
+
+
+def default_weights() -> str:
+    lines = [
+        "# Default weight of neuron transport",
+        "",
+        "Searched on CIFAR-10's training data alone, ResNet-56 to ResNet-8, ten epochs, a seed used for nothing else.",
+        "The criterion is accuracy on the validation part, in %; the test part took no part in the choice.",
+        "",
+        "| training images | " + " | ".join(read("weights-10000")["methods"]) + " |",
+        "|---|" + "---|" * len(read("weights-10000")["methods"]),
+    ]
+    for name in ("weights-5000", "weights-10000"):
+        run = read(name)
+        cells = [f"{100 * sum(r['validation_accuracy']) / len(r['seeds']):.1f}" for r in run["methods"].values()]
+        lines.append(f"| {run['config']['train_limit']:,} | " + " | ".join(cells) + " |")
+    small, large = (len_of(read(name)["config"]) for name in ("weights-5000", "weights-10000"))
+    lines += [
+        "",
+        f"One seed and {small} or {large} validation images leave one to two points of noise. Every weight is above",
+        "the student alone, but 10 to 40 are not told apart. The default is 20, their middle on a logarithmic scale.",
+        "`kantor distill --tune '[0.5, 1, 2]'` searches again on your own validation data.",
+        "",
+        "```sh",
+        "kantor distill --config examples/weight_search.yaml                     # 5,000 images",
+        "kantor distill --config examples/weight_search.yaml --train-limit 10000",
+        "```",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["keep"]:
+        keep(sys.argv[2], [Path(run) for run in sys.argv[3:]])
+    (HERE / "cifar10.md").write_text(cifar10())
+    (HERE / "default-weights.md").write_text(default_weights())

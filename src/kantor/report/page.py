@@ -1,0 +1,152 @@
+"""The page: what is known of each run, put into the template."""
+
+import base64
+import json
+import shlex
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from kantor.report.answer import answer
+from kantor.report.classes import SHOWN, changes, confusions, ends
+from kantor.report.figures import figure_data, learning_curves, term_figures
+from kantor.report.plans import Packed
+from kantor.report.run import ALONE, Run
+from kantor.report.table import results, styles, times
+
+TEMPLATES = Path(__file__).parent / "templates"
+SCRIPTS = ("heatmap.js", "charts.js", "confusion.js", "explorer.js", "page.js")
+
+
+def render(runs: Sequence[Run], plans: Sequence[Packed | None]) -> str:
+    """The whole page as text.
+
+    Args:
+        runs: what to show.
+        plans: of each, the packed plans.
+    """
+    views = [_view(run, packed, f"r{index}") for index, (run, packed) in enumerate(zip(runs, plans, strict=True))]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("report.html").render(
+        title=" · ".join(run.name for run in runs),
+        runs=views,
+        overview=results(runs),
+        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        script=Markup("\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)),
+        data=_json({view["id"]: view["data"] for view in views}),
+    )
+
+
+def _view(run: Run, plans: Packed | None, prefix: str) -> dict[str, Any]:
+    number = styles(run)
+    curves = learning_curves(run, prefix)
+    terms = term_figures(run, prefix)
+    classes = _classes(run)
+    data: dict[str, Any] = {
+        "charts": figure_data([*curves, *(figure for _, figures in terms for figure in figures)]),
+        "styles": number,
+    }
+    if plans is not None:
+        data["plans"] = plans.index
+    if classes is not None:
+        data["confusion"] = classes["data"]
+    return {
+        "id": prefix,
+        "name": run.name,
+        "answer": answer(run),
+        "facts": _facts(run),
+        "results": results([run]) if run.methods else None,
+        "legend": [(number[name], name) for name in dict.fromkeys(s.method for s in run.students)],
+        "curves": curves,
+        "terms": terms,
+        "gradient_recorded": any("gradient" in figure.title for _, figures in terms for figure in figures),
+        "plans": plans,
+        "classes": classes,
+        "times": times(run),
+        "step0": run.step0,
+        "checked": list(_checked(run).values()),
+        "environment": run.environment,
+        "config": run.config_text.strip(),
+        "repeat": _repeat(run),
+        "data": data,
+    }
+
+
+def _facts(run: Run) -> list[tuple[str, str]]:
+    """The run in one line: what learned from what, on what."""
+    facts = []
+    data = run.step0.get("data", {})
+    methods = run.step0.get("methods", {})
+    if data:
+        parts = ", ".join(f"{part['samples']:,} {name}" for name, part in data["parts"].items())
+        facts.append(("data", f"{data['data']}: {parts}; {data['classes']} classes"))
+    checked = next(iter(methods.values()), {})
+    parameters = f", {checked['student_parameters']:,} parameters" if checked else ""
+    facts.append(("student", f"{run.config.get('student', '')}{parameters}"))
+    known = _checked(run)
+    for teacher in run.summary.get("teachers", []):
+        size = known.get(teacher["name"], {})
+        more = f", {size['parameters']:,} parameters ({size['ratio']:.1f} × the student's)" if size else ""
+        facts.append(("teacher", f"{teacher['spec'].partition(':')[0]}{more}; trained on {teacher['saw']}"))
+    seeds = sorted({student.seed for student in run.students})
+    facts.append(
+        ("seeds", ", ".join(map(str, seeds)) if len(seeds) < 12 else f"{len(seeds)}, {seeds[0]} to {seeds[-1]}")
+    )
+    return facts
+
+
+def _checked(run: Run) -> dict[str, dict[str, Any]]:
+    """Every teacher by name, as step 0 found it."""
+    return {t["name"]: t for facts in run.step0.get("methods", {}).values() for t in facts.get("teachers", [])}
+
+
+def _classes(run: Run) -> dict[str, Any] | None:
+    found = confusions(run)
+    if found is None:
+        return None
+    gains = {}
+    for method in found.counts:
+        ordered = changes(found, method)
+        if ordered:
+            gains[method] = [
+                [c.name, round(c.points, 2), round(100 * c.alone, 2), round(100 * c.ours, 2)] for c in ends(ordered)
+            ]
+    counts = {
+        method: base64.b64encode(zlib.compress(matrix.astype("<u4").tobytes(), 9)).decode()
+        for method, matrix in found.counts.items()
+    }
+    best = max((m for m in run.methods if m in counts), key=lambda m: run.methods[m]["mean"])
+    data = {"names": found.names, "counts": counts, "gains": gains, "alone": ALONE if ALONE in counts else None}
+    return {
+        "data": data,
+        "methods": list(counts),
+        "chosen": best,
+        "shortened": len(found.names) > 2 * SHOWN,
+        "classes": len(found.names),
+    }
+
+
+def _repeat(run: Run) -> list[tuple[str, str]]:
+    commands = []
+    if typed := run.environment.get("command"):
+        commands.append(("As it was typed", typed))
+    config = shlex.quote(str(run.folder / "config.yaml"))
+    commands.append(
+        ("From this folder alone", f"kantor distill --config {config} --out {shlex.quote(str(run.folder))}-again")
+    )
+    return commands
+
+
+def _json(content: Any) -> Markup:
+    # Inside a script element "<" could end it.
+    return Markup(json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))

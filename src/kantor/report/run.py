@@ -1,0 +1,178 @@
+"""What a run's folder holds, read into memory. Files that are not there yet read as empty."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import yaml
+
+from kantor.core.errors import ConfigError
+from kantor.study.statistics import paired_difference, t_interval
+
+ALONE = "none"
+"""The method without transfer, which every other is compared with."""
+
+
+@dataclass(frozen=True)
+class Student:
+    """One student of a run: a method with a seed."""
+
+    method: str
+    seed: int
+    folder: Path
+    result: dict[str, Any] | None
+    """``result.json``; None while it is unfinished."""
+
+    @cached_property
+    def epochs(self) -> list[dict[str, Any]]:
+        """The lines of ``metrics.jsonl`` that end an epoch, epoch 0 (untrained) first."""
+        return [line for line in read_lines(self.folder / "metrics.jsonl") if "epoch" in line]
+
+    @property
+    def seconds_per_step(self) -> float | None:
+        """Of training and evaluation, over its steps; None while it is unfinished."""
+        if self.result is None or not self.result.get("steps"):
+            return None
+        return self.result["seconds"] / self.result["steps"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder."""
+
+    folder: Path
+    config: dict[str, Any]
+    config_text: str
+    environment: dict[str, Any]
+    step0: dict[str, Any]
+    plan: dict[str, Any]
+    summary: dict[str, Any]
+    students: list[Student]
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.resolve().name
+
+    @property
+    def methods(self) -> dict[str, dict[str, Any]]:
+        """The summary of every method with a finished seed, in the table's order."""
+        return self.summary["methods"]
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the student's classes; empty where step 0 did not record them."""
+        return self.step0.get("data", {}).get("class_names", [])
+
+    def of(self, method: str) -> list[Student]:
+        """A method's students, by seed."""
+        return [student for student in self.students if student.method == method]
+
+    def seconds_per_step(self, method: str) -> dict[int, float]:
+        """By seed, of finished students."""
+        return {s.seed: s.seconds_per_step for s in self.of(method) if s.seconds_per_step is not None}
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run.
+
+    Args:
+        folder: the run's folder.
+
+    Raises:
+        ConfigError: it holds no run, or a file in it cannot be read.
+    """
+    path = folder / "config.yaml"
+    if not path.exists():
+        raise ConfigError(f"{folder} holds no run: there is no {path.name} in it.")
+    text = path.read_text(encoding="utf-8")
+    try:
+        config = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    step0 = read_json(folder / "step0.json")
+    summary = read_json(folder / "summary.json")
+    names = [*summary.get("methods", {}), *step0.get("methods", {})]
+    students = _students(folder, list(dict.fromkeys(names)))
+    if not summary:
+        summary = {"methods": _compare(students), "complete": False}
+    return Run(
+        folder=folder,
+        config=config,
+        config_text=text,
+        environment=read_json(folder / "environment.json"),
+        step0=step0,
+        plan=read_json(folder / "plan.json"),
+        summary=summary,
+        students=students,
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file; empty if it is not there.
+
+    Raises:
+        ConfigError: it is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise ConfigError(f"{path} is not valid JSON ({error}). Delete it and `kantor resume` the run.") from error
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """A file of JSON lines, without a last one that is still being written; empty if it is not there."""
+    if not path.exists():
+        return []
+    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
+
+
+def folder_name(method: str) -> str:
+    """A method's folder, as the study names it."""
+    return method.replace(":", "=").replace("/", "_")
+
+
+def _students(folder: Path, methods: list[str]) -> list[Student]:
+    known = {folder_name(method): method for method in methods}
+    order = {method: index for index, method in enumerate(methods)}
+    found = []
+    for path in folder.glob("*/seed-*"):
+        if path.name[5:].isdigit() and path.is_dir():
+            method = known.get(path.parent.name, path.parent.name)
+            found.append(Student(method, int(path.name[5:]), path, read_json(path / "result.json") or None))
+    return sorted(found, key=lambda s: (order.get(s.method, len(order)), s.method, s.seed))
+
+
+def _compare(students: list[Student]) -> dict[str, dict[str, Any]]:
+    """What ``summary.json`` would say of the students finished so far, for a run that was killed or is under way."""
+    done: dict[str, dict[int, dict[str, Any]]] = {}
+    for student in students:
+        if student.result is not None:
+            done.setdefault(student.method, {})[student.seed] = student.result
+    rows: dict[str, dict[str, Any]] = {}
+    for method, results in done.items():
+        accuracy = [result["accuracy"] for result in results.values()]
+        seconds = [result["seconds"] for result in results.values()]
+        both = [seed for seed in results if seed in done.get(ALONE, {})] if method != ALONE else []
+        difference = None
+        if both:
+            mean, interval = paired_difference(
+                [results[s]["accuracy"] for s in both], [done[ALONE][s]["accuracy"] for s in both]
+            )
+            difference = {"to": ALONE, "mean": mean, "interval": interval, "seeds": both}
+        rows[method] = {
+            "seeds": list(results),
+            "accuracy": accuracy,
+            "mean": fmean(accuracy),
+            "interval": t_interval(accuracy),
+            "difference": difference,
+            "seconds": fmean(seconds),
+            "seconds_per_seed": seconds,
+        }
+    return rows

@@ -1,0 +1,117 @@
+"""The rows of the results table and of the time table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from markupsafe import Markup
+
+from kantor.report import svg
+from kantor.report.answer import signed, time_ratio
+from kantor.report.run import ALONE, Run
+from kantor.study.statistics import t_interval
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method, as text and figure."""
+
+    name: str
+    style: int
+    cells: dict[str, str]
+    figure: Markup
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows and the axis that their figures share."""
+
+    rows: list[Row]
+    axis: Markup
+
+
+def styles(run: Run) -> dict[str, int]:
+    """A style for every method: 0 for the student alone, the same one all over the page."""
+    names = list(dict.fromkeys([*run.methods, *(student.method for student in run.students)]))
+    others = [name for name in names if name != ALONE]
+    return {ALONE: 0} | {name: svg.style(index) for index, name in enumerate(others)}
+
+
+def results(runs: Sequence[Run]) -> Table:
+    """Test accuracy of every method: mean, interval, difference to the student alone, every seed as a dot.
+
+    Args:
+        runs: one, or several, whose names then come before their methods'.
+    """
+    known = [(run, name, row) for run in runs for name, row in run.methods.items()]
+    if not known:
+        return Table([], Markup())
+    scale = svg.dots_scale(
+        [100 * accuracy for _, _, row in known for accuracy in row["accuracy"]],
+        [_percent(row["interval"]) for _, _, row in known],
+    )
+    rows = [
+        _result(run, name, row, scale, f"{run.name}: {name}" if len(runs) > 1 else name) for run, name, row in known
+    ]
+    return Table(rows, svg.dots_axis(scale, "g"))
+
+
+def _result(run: Run, method: str, row: dict[str, Any], scale: svg.Axis, name: str) -> Row:
+    difference, interval = row.get("difference"), _percent(row["interval"])
+    seeds = [(f"seed {s}: {100 * a:.2f} %", 100 * a) for s, a in zip(row["seeds"], row["accuracy"], strict=True)]
+    between = [] if not difference or not difference["interval"] else difference["interval"]
+    cells = {
+        "seeds": str(len(row["seeds"])),
+        "mean": f"{100 * row['mean']:.2f}",
+        "interval": "" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f}",
+        "difference": "" if not difference else signed(difference["mean"], 2),
+        "difference_interval": " to ".join(signed(bound, 2) for bound in between),
+        "clear": _clear(difference),
+        "seconds": f"{row['seconds']:.1f}",
+    }
+    style = styles(run)[method]
+    alone = 100 * run.methods[ALONE]["mean"] if ALONE in run.methods else None
+    label = f"{name}: {'; '.join(text for text, _ in seeds)}"
+    return Row(name, style, cells, svg.dots(label, seeds, interval, scale, style, alone))
+
+
+def _percent(interval: Sequence[float] | None) -> list[float] | None:
+    return None if interval is None else [100 * bound for bound in interval]
+
+
+def _clear(difference: dict[str, Any] | None) -> str:
+    if not difference or not difference["interval"]:
+        return ""
+    low, high = difference["interval"]
+    return "better" if low > 0 else "worse" if high < 0 else "unclear"
+
+
+def times(run: Run) -> Table | None:
+    """Milliseconds per step of every finished method, and peak memory where it was recorded."""
+    number = styles(run)
+    taken = {name: {s: 1e3 * t for s, t in run.seconds_per_step(name).items()} for name in run.methods}
+    taken = {name: found for name, found in taken.items() if found}
+    if not taken:
+        return None
+    intervals = {name: t_interval(list(found.values())) for name, found in taken.items()}
+    scale = svg.dots_scale([t for found in taken.values() for t in found.values()], list(intervals.values()))
+    alone = fmean(taken[ALONE].values()) if ALONE in taken else None
+    rows = []
+    for name, found in taken.items():
+        ratio = time_ratio(run, name) if name != ALONE else None
+        peaks = [s.result["peak_memory"] for s in run.of(name) if s.result and s.result.get("peak_memory")]
+        cells = {
+            "step": _short(fmean(found.values())),
+            "ratio": "" if ratio is None else f"{ratio:.2f} ×",
+            "seconds": f"{run.methods[name]['seconds']:.1f}",
+            "memory": f"{max(peaks) / 2**20:,.0f}" if peaks else "",
+        }
+        seeds = [(f"seed {s}: {_short(t)} ms", t) for s, t in found.items()]
+        label = f"{name}, milliseconds per step: {'; '.join(text for text, _ in seeds)}"
+        rows.append(Row(name, number[name], cells, svg.dots(label, seeds, intervals[name], scale, number[name], alone)))
+    return Table(rows, svg.dots_axis(scale, "g"))
+
+
+def _short(milliseconds: float) -> str:
+    return f"{milliseconds:.3g}" if milliseconds < 100 else f"{milliseconds:,.0f}"

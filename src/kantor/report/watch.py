@@ -1,0 +1,185 @@
+"""A live view of a run from its files: how far every student is, and how long the rest takes."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Literal
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from kantor.report.answer import answer
+from kantor.report.run import folder_name, read_json, read_lines, read_run
+from kantor.study.config import Study
+from kantor.study.methods import parse_methods
+
+State = Literal["waiting", "training", "silent", "done"]
+SILENCE = 120.0
+"""Seconds without news after which a student is called silent: its study was stopped, or its epochs are long."""
+
+
+@dataclass(frozen=True)
+class Student:
+    """How far one student is."""
+
+    method: str
+    seed: int
+    state: State
+    epoch: int
+    epochs: int
+    loss: float | None
+    accuracy: float | None
+    """On the test part once done, else on the validation part, where there is one."""
+    seconds: float
+    """Of training so far."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A run at one moment."""
+
+    run: Path
+    prepared: bool
+    """Whether step 0 is over."""
+    students: list[Student]
+
+    @property
+    def done(self) -> int:
+        """Finished students."""
+        return sum(student.state == "done" for student in self.students)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all are finished."""
+        return self.done == len(self.students)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """A guess: the epochs that are left at the pace so far, side by side as now; None before there is a pace."""
+        paces = {s.method: [] for s in self.students}
+        for s in self.students:
+            if s.epoch > 0:
+                paces[s.method].append(s.seconds / s.epoch)
+        known = [pace for found in paces.values() for pace in found]
+        if not known:
+            return None
+        left = sum((s.epochs - s.epoch) * fmean(paces[s.method] or known) for s in self.students if s.state != "done")
+        return left / max(sum(s.state == "training" for s in self.students), 1)
+
+
+def look(run: Path, now: float | None = None) -> Look:
+    """Read how far a run is.
+
+    Args:
+        run: its folder.
+        now: seconds since the epoch; the clock's if left out.
+
+    Raises:
+        ConfigError: the folder holds no run.
+    """
+    config = Study.from_yaml(run / "config.yaml")
+    now = time.time() if now is None else now
+    students = [
+        _student(run / folder_name(method.name) / f"seed-{seed}", method.name, seed, config.epochs, now)
+        for method in parse_methods(config.methods)
+        for seed in config.seed_list()
+    ]
+    return Look(run, (run / "plan.json").exists(), students)
+
+
+def watch(
+    run: Path, console: Console, every: float = 2.0, once: bool = False, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Show how a run goes on until it is finished: a live table on a terminal, a line for each change elsewhere.
+
+    Args:
+        run: its folder.
+        console: where to write.
+        every: seconds between looks.
+        once: look once only.
+        sleep: waits so many seconds.
+
+    Raises:
+        ConfigError: the folder holds no run.
+    """
+    seen = look(run)
+    if console.is_terminal:
+        with Live(table(seen), console=console, auto_refresh=False) as live:
+            while not (once or seen.complete):
+                sleep(every)
+                seen = look(run)
+                live.update(table(seen), refresh=True)
+    else:
+        said = ""
+        while True:
+            if (line := _line(seen)) != said:
+                console.print(line, highlight=False, soft_wrap=True)
+                said = line
+            if once or seen.complete:
+                break
+            sleep(every)
+            seen = look(run)
+    if seen.complete:
+        console.print(answer(read_run(run)).headline.striptags(), highlight=False, soft_wrap=True)
+
+
+def table(seen: Look) -> Table:
+    """The look as a table for a terminal, students under way first to be seen at its end."""
+    out = Table(title=_line(seen), title_justify="left", header_style="bold")
+    for name in ("method", "seed", "", "epoch", "loss", "accuracy", "seconds", ""):
+        out.add_column(name, justify="left" if name in ("method", "") else "right")
+    for s in seen.students:
+        out.add_row(
+            s.method,
+            str(s.seed),
+            ProgressBar(total=s.epochs, completed=s.epoch, width=20),
+            f"{s.epoch}/{s.epochs}",
+            "" if s.loss is None else f"{s.loss:.3f}",
+            "" if s.accuracy is None else f"{100 * s.accuracy:.2f} %",
+            f"{s.seconds:.0f}" if s.seconds else "",
+            s.state,
+        )
+    return out
+
+
+def _student(folder: Path, method: str, seed: int, epochs: int, now: float) -> Student:
+    seconds = sum(line["seconds"] for line in read_lines(folder / "timing.jsonl"))
+    if result := read_json(folder / "result.json"):
+        return Student(method, seed, "done", epochs, epochs, result["loss"], result["accuracy"], seconds)
+    metrics = folder / "metrics.jsonl"
+    lines = [line for line in read_lines(metrics) if "epoch" in line]
+    if not lines:
+        return Student(method, seed, "waiting", 0, epochs, None, None, seconds)
+    last = lines[-1]
+    state = "training" if now - metrics.stat().st_mtime < SILENCE else "silent"
+    return Student(
+        method, seed, state, last["epoch"], epochs, last.get("train/loss"), last.get("validation/accuracy"), seconds
+    )
+
+
+def _line(seen: Look) -> str:
+    total = len(seen.students)
+    if not seen.prepared:
+        return f"{seen.run}: step 0 (data, teachers, caches) is under way; {total} students come next"
+    said = f"{seen.run}: {seen.done} of {total} students finished"
+    if seen.complete:
+        return said
+    training = sum(s.state == "training" for s in seen.students)
+    silent = sum(s.state == "silent" for s in seen.students)
+    said += f", {training} training"
+    if silent:
+        said += f", {silent} without news for {SILENCE / 60:.0f} minutes (`kantor resume` goes on with a stopped run)"
+    left = seen.seconds_left
+    return said + (f", about {_spoken(left)} left" if left is not None and training else "")
+
+
+def _spoken(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,48 @@
+"""The weight search: the same few trials for every method, judged on validation data, before the comparison."""
+
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from kantor.core.collectives import rank, wait_for_all
+from kantor.core.files import write_json
+from kantor.study.config import Study
+from kantor.study.execute import train_all
+from kantor.study.folder import TUNING, Task, read_result
+from kantor.study.methods import Method
+from kantor.study.progress import Display
+
+
+def tune(run: Path, config: Study, methods: list[Method], display: Display) -> dict[str, Any]:
+    """Try every factor on every method with the tuning seeds; keep trials and choices in ``tuning.json``.
+
+    A factor multiplies all of a method's transfer weights; where there are none, the learning rate, so that the
+    student alone has as many trials. Of equal validation accuracies the factor nearest to 1 is taken.
+
+    Returns:
+        By method: ``trials`` (factor and mean validation accuracy) and ``chosen``.
+
+    Raises:
+        Interrupted, KantorError: see :func:`kantor.study.execute.execute`.
+    """
+    display.say(f"\nTuning: {len(config.tune)} trials a method, seeds {config.tune_seeds}, on validation data.")
+    tasks = [Task(m, seed, factor) for seed in config.tune_seeds for factor in config.tune for m in methods]
+    train_all(run, tasks, config, display)
+    found = {method.name: _chosen(run, config, method) for method in methods}
+    if rank() == 0:
+        write_json(run / TUNING, found)
+    wait_for_all()
+    for name, choice in found.items():
+        tried = ", ".join(f"x {t['factor']:g}: {100 * t['validation_accuracy']:.1f}" for t in choice["trials"])
+        display.say(f"{name}: {tried}; taken x {choice['chosen']:g}")
+    return found
+
+
+def _chosen(run: Path, config: Study, method: Method) -> dict[str, Any]:
+    trials = []
+    for factor in config.tune:
+        results = [read_result(Task(method, seed, factor).folder(run)) for seed in config.tune_seeds]
+        accuracy = fmean(result["validation_accuracy"] for result in results if result is not None)
+        trials.append({"factor": factor, "validation_accuracy": accuracy})
+    best = max(trials, key=lambda trial: (trial["validation_accuracy"], -abs(trial["factor"] - 1)))
+    return {"trials": trials, "chosen": best["factor"]}

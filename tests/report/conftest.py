@@ -1,0 +1,201 @@
+"""Runs made of files alone, in the layout that training leaves, with numbers that are known."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from kantor.study.statistics import paired_difference, t_interval
+
+CLASSES = ["cat", "dog", "ship", "<b>bird</b>"]
+EPOCHS = 4
+STEPS = 8
+
+
+def make_run(
+    folder: Path,
+    accuracy: Mapping[str, Sequence[float]],
+    *,
+    seconds: Mapping[str, float] | None = None,
+    widths: tuple[int, int] = (12, 6),
+    record: tuple[int, int] | None = None,
+    layers: tuple[str, str] = ("layer3", "teacher:layer3"),
+    epochs: int = EPOCHS,
+    summary: bool = True,
+    weights: Mapping[str, Any] | None = None,
+    peak: int | None = None,
+    gradient: bool = False,
+) -> Path:
+    """Write a run.
+
+    Args:
+        folder: where.
+        accuracy: by method, of seeds 0, 1, ...
+        seconds: by method, of a student; 2 if left out.
+        widths: of teacher and student layer; ``record`` is the size they are recorded in, the same if left out.
+        layers: of the recorded plan: student's, teacher's.
+        summary: write ``summary.json``, as a finished study does.
+        weights: of every transfer method; 2 for each of its terms if left out.
+        peak: bytes, in every result.
+        gradient: record shares of the gradient.
+    """
+    seeds = len(next(iter(accuracy.values())))
+    draw = np.random.default_rng(0)
+    _settings(folder, list(accuracy), seeds, epochs)
+    for method, reached in accuracy.items():
+        terms = [] if method == "none" else method.split("+")
+        for seed, share in enumerate(reached):
+            place = folder / method.replace(":", "=") / f"seed-{seed}"
+            place.mkdir(parents=True)
+            lines: list[dict[str, Any]] = [{"epoch": 0, "step": 0, "validation/accuracy": 0.25, "validation/loss": 1.4}]
+            for epoch in range(1, epochs + 1):
+                line = {"epoch": epoch, "step": epoch * STEPS // epochs, "train/loss": 9.0 / epoch}
+                line |= {"train/task": 1.0 / epoch, "train/accuracy": share * epoch / epochs}
+                line |= {f"train/{term.partition(':')[0]}": 4.0 / epoch**2 for term in terms}
+                if gradient:
+                    line |= {f"gradient_share/{term.partition(':')[0]}": 0.5 / len(terms) for term in terms}
+                    line["gradient_share/task"] = 0.5
+                line |= {"validation/accuracy": share - 0.1 / epoch, "validation/loss": 0.3 / epoch + seed}
+                lines.append(line)
+            (place / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+            spent = 2.0 if seconds is None else seconds[method]
+            (place / "timing.jsonl").write_text(json.dumps({"step": STEPS, "seconds": spent}) + "\n")
+            result = {
+                "accuracy": share,
+                "loss": 0.2,
+                "validation_accuracy": share,
+                "epoch": epochs,
+                "epochs": epochs,
+                "steps": STEPS,
+                "seconds": spent,
+                "confusion": confusion(share).tolist(),
+                "weights": {"task": 1.0, **(weights or {t.partition(":")[0]: 2.0 for t in terms})}
+                if terms
+                else {"task": 1.0},
+            }
+            if peak is not None:
+                result["peak_memory"] = peak
+            (place / "result.json").write_text(json.dumps(result))
+            for epoch in range(epochs + 1):
+                _plan(
+                    place / "plans" / f"epoch-{epoch:03d}.npz", draw, epoch / epochs, widths, record or widths, layers
+                )
+    if summary:
+        _summary(folder, accuracy, seconds)
+    return folder
+
+
+def confusion(share: float) -> np.ndarray:
+    """100 samples of each class: those that are wrong are all taken for the next class."""
+    right = round(100 * share)
+    return right * np.eye(len(CLASSES), dtype=int) + (100 - right) * np.roll(np.eye(len(CLASSES), dtype=int), 1, axis=1)
+
+
+def planted(rows: int, columns: int) -> np.ndarray:
+    """A plan whose row ``i`` goes to column ``i * columns // rows``, then rows and columns are shuffled."""
+    draw = np.random.default_rng(1)
+    plan = np.zeros((rows, columns))
+    plan[np.arange(rows), np.arange(rows) * columns // rows] = 1 / rows
+    return plan[draw.permutation(rows)][:, draw.permutation(columns)]
+
+
+def _plan(path: Path, draw: Any, share: float, widths: Any, record: Any, layers: Any) -> None:
+    path.parent.mkdir(exist_ok=True)
+    sharp = planted(*record)
+    plan = share * sharp + (1 - share) / sharp.size
+    np.savez_compressed(
+        path,
+        plan_0=plan.astype(np.float32),
+        cost_0=(1 - sharp * record[0] + 0.01 * draw.random(sharp.shape)).astype(np.float32),
+        student_layer_0=np.array(layers[0]),
+        teacher_layer_0=np.array(layers[1]),
+        widths_0=np.array(widths),
+    )
+
+
+def _settings(folder: Path, methods: list[str], seeds: int, epochs: int) -> None:
+    folder.mkdir(parents=True)
+    config = {
+        "data": "digits",
+        "student": "cnn@width=6",
+        "teacher": "cnn@width=12",
+        "methods": ",".join(methods),
+        "seeds": seeds,
+        "epochs": epochs,
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    environment = {
+        "python": "3.11.7",
+        "packages": {"kantor": "0.1.0", "torch": "2.6.0"},
+        "machine": "x86_64",
+        "system": "Linux",
+        "cores": 2,
+        "gpus": [],
+        "command": "kantor distill --data digits",
+    }
+    (folder / "environment.json").write_text(json.dumps(environment))
+    task = {"name": "task", "student": [], "teacher": [], "value": 1.4, "weight": 1.0, "gradient_share": 1.0}
+    teacher = {
+        "name": "teacher",
+        "parameters": 900,
+        "ratio": 3.0,
+        "mode": "frozen, eval",
+        "source": "cached",
+        "accuracy": 1.0,
+    }
+    checked = {
+        m: {
+            "student_parameters": 300,
+            "trained_parameters": 300,
+            "teachers": [] if m == "none" else [teacher],
+            "terms": [task | {"settings": "", "reason": ""}],
+        }
+        for m in methods
+    }
+    data = {
+        "data": "pets",
+        "classes": 4,
+        "class_names": CLASSES,
+        "parts": {"train": {"samples": 800, "of": 1200}, "test": {"samples": 400, "of": 1200}},
+    }
+    (folder / "step0.json").write_text(json.dumps({"data": data, "methods": checked}))
+    (folder / "plan.json").write_text(json.dumps({"teachers": {"teacher": {"facts": {"classes": CLASSES}}}}))
+
+
+def _summary(folder: Path, accuracy: Mapping[str, Sequence[float]], seconds: Mapping[str, float] | None) -> None:
+    methods: dict[str, Any] = {}
+    for method, reached in accuracy.items():
+        difference = None
+        if method != "none" and "none" in accuracy:
+            mean, interval = paired_difference(list(reached), list(accuracy["none"]))
+            difference = {"to": "none", "mean": mean, "interval": interval, "seeds": list(range(len(reached)))}
+        spent = 2.0 if seconds is None else seconds[method]
+        methods[method] = {
+            "seeds": list(range(len(reached))),
+            "accuracy": list(reached),
+            "mean": float(np.mean(reached)),
+            "interval": t_interval(list(reached)),
+            "difference": difference,
+            "seconds": spent,
+            "seconds_per_seed": [spent] * len(reached),
+        }
+    teachers = [{"name": "teacher", "spec": "cnn@width=12:teacher.safetensors", "saw": "1,200 training images"}]
+    (folder / "summary.json").write_text(json.dumps({"methods": methods, "complete": True, "teachers": teachers}))
+
+
+CLEAR = {"none": [0.80, 0.82, 0.81], "kd": [0.84, 0.85, 0.86], "kd+neuron_transport": [0.88, 0.90, 0.89]}
+"""Accuracies of a run whose transfer helps."""
+
+
+@pytest.fixture
+def made(tmp_path) -> Callable[..., Path]:
+    """Makes a run: ``made(accuracy, **settings)``; see :func:`make_run`."""
+
+    def make(accuracy: Mapping[str, Sequence[float]] = CLEAR, name: str = "run", **settings: Any) -> Path:
+        return make_run(tmp_path / name, accuracy, **settings)
+
+    return make

@@ -1,0 +1,301 @@
+"""The page in a real browser, opened from a file: no errors, controls that work, numbers that are the summary's."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kantor.report import write
+
+pytestmark = pytest.mark.slow
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+DRIVER = shutil.which("chromedriver")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None or DRIVER is None:
+        pytest.skip("needs a browser: apt-get install chromium chromium-driver")
+    pytest.importorskip("selenium", reason="needs selenium: pip install 'kantor[browser]'")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def opened(browser, made) -> Callable[..., Any]:
+    """Opens the page of a made run: ``opened(width, dark, **run)``; fails where the console has anything to say."""
+
+    def open_page(page: Path | None = None, *, width: int = 1200, dark: bool = False, **run: Any) -> Any:
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        prefer(browser, dark)
+        browser.get_log("browser")
+        browser.get((page or write(made(**run))).resolve().as_uri())
+        wait(browser, lambda: text(browser, ".cell") != "")
+        assert browser.get_log("browser") == []
+        return browser
+
+    return open_page
+
+
+def prefer(browser: Any, dark: bool) -> None:
+    """What the reader's system asks for; less motion, so that nothing is still scrolling when it is clicked."""
+    features = [
+        {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
+        {"name": "prefers-reduced-motion", "value": "reduce"},
+    ]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def wait(browser: Any, ready: Callable[[], bool]) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    WebDriverWait(browser, 10).until(lambda _: ready())
+
+
+def one(browser: Any, selector: str) -> Any:
+    return browser.find_element("css selector", selector)
+
+
+def text(browser: Any, selector: str) -> str:
+    return one(browser, selector).text
+
+
+def pixels(browser: Any, section: str) -> str:
+    return browser.execute_script(f"return document.querySelector('{section} canvas').toDataURL()")
+
+
+def choose(browser: Any, selector: str, value: str) -> None:
+    script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event(arguments[2], {bubbles: true}))"
+    element = one(browser, selector)
+    browser.execute_script(script, element, value, "input" if element.tag_name == "input" else "change")
+
+
+def focus(browser: Any, selector: str) -> Any:
+    element = one(browser, selector)
+    browser.execute_script("arguments[0].focus()", element)
+    return element
+
+
+def test_five_numbers_are_the_summary_s(opened, made):
+    run = made()
+    browser = opened(write(run))
+    rows = json.loads((run / "summary.json").read_text())["methods"]
+
+    def shown(method: str, fact: str) -> str:
+        return text(browser, f'#r0-results tr[data-method="{method}"] [data-fact="{fact}"]')
+
+    assert float(shown("none", "mean")) == pytest.approx(100 * rows["none"]["mean"], abs=0.005)
+    assert float(shown("kd", "mean")) == pytest.approx(100 * rows["kd"]["mean"], abs=0.005)
+    best = rows["kd+neuron_transport"]
+    difference = shown("kd+neuron_transport", "difference").rstrip(" ▲")
+    assert float(difference) == pytest.approx(100 * best["difference"]["mean"], abs=0.005)
+    low = shown("kd+neuron_transport", "interval").split(" to ")[0]
+    assert float(low) == pytest.approx(100 * best["interval"][0], abs=0.005)
+    assert float(shown("kd", "seconds")) == pytest.approx(rows["kd"]["seconds"], abs=0.05)
+    assert f"{100 * best['difference']['mean']:+.1f} points" in text(browser, "h1")
+
+
+def test_explorer_controls(opened):
+    browser = opened()
+    first = pixels(browser, ".explorer")
+    assert text(browser, '[data-role="epoch-text"]') == "4"
+    assert one(browser, '.explorer [data-role="method"]').get_attribute("value") == "kd+neuron_transport"
+
+    choose(browser, '.explorer [data-role="epoch"]', "0")
+    assert text(browser, '[data-role="epoch-text"]') == "0"
+    untrained = pixels(browser, ".explorer")
+    assert untrained != first
+    assert "17 %" in text(browser, '[data-role="facts"]')  # an even plan over six units
+
+    choose(browser, '.explorer [data-role="epoch"]', "4")
+    assert pixels(browser, ".explorer") == first
+    assert "100 %" in text(browser, '[data-role="facts"]')
+    choose(browser, '.explorer [data-role="order"]', "numbers")
+    assert pixels(browser, ".explorer") != first
+    choose(browser, '.explorer [data-role="order"]', "epoch")
+    choose(browser, '.explorer [data-role="method"]', "none")
+    choose(browser, '.explorer [data-role="seed"]', "2")
+    wait(browser, lambda: "of none, seed 2, epoch 4" in one(browser, ".explorer canvas").accessible_name)
+
+    one(browser, ".explorer details summary").click()
+    table = text(browser, ".explorer details table")
+    assert len(table.splitlines()) == 13
+    assert "(100 %)" in table
+    assert browser.get_log("browser") == []
+
+
+def test_play_runs_through_the_epochs(opened):
+    browser = opened()
+    one(browser, '[data-role="play"]').click()
+    assert text(browser, '[data-role="epoch-text"]') == "0"
+    wait(browser, lambda: int(text(browser, '[data-role="epoch-text"]')) >= 2)
+    one(browser, '[data-role="play"]').click()
+    assert one(browser, '[data-role="play"]').get_attribute("aria-pressed") == "false"
+
+
+def test_map_tells_the_recorded_masses(opened, made):
+    """Every teacher unit goes to one student unit: the strongest partner told is the recorded one."""
+    import numpy as np
+    from selenium.webdriver.common.keys import Keys
+
+    run = made()
+    browser = opened(write(run))
+    with np.load(run / "kd+neuron_transport" / "seed-0" / "plans" / "epoch-004.npz") as arrays:
+        partner = arrays["plan_0"].argmax(axis=1)
+    canvas = focus(browser, ".explorer canvas")
+    seen = set()
+    canvas.send_keys(Keys.PAGE_UP)
+    for _ in range(12):
+        said = text(browser, '.explorer [data-role="cell"]')
+        unit = int(said.split("Teacher unit ")[1].split(" ")[0])
+        seen.add(unit)
+        best = text(browser, ".partners li")
+        assert best.split() == [str(partner[unit]), "100", "%"]
+        canvas.send_keys(Keys.ARROW_DOWN)
+    assert seen == set(range(12))
+
+
+def test_pointer_and_hold(opened):
+    from selenium.webdriver import ActionChains
+
+    browser = opened()
+    canvas = one(browser, ".explorer canvas")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", canvas)
+    wide, high = canvas.size["width"] / 2, canvas.size["height"] / 2
+
+    def point(x: float, y: float, click: bool = False) -> str:
+        moves = ActionChains(browser).move_to_element_with_offset(canvas, int(x * wide), int(y * high))
+        (moves.click() if click else moves).perform()
+        return text(browser, '.explorer [data-role="cell"]')
+
+    corner, other = point(-0.95, -0.95), point(0.95, -0.95)
+    assert corner != other
+    assert "100 % of its mass" in corner or "100 % of its mass" in point(-0.95, 0.95)
+    held = point(0.5, 0.5, click=True)
+    assert point(-0.95, -0.95) == held
+    point(0.5, 0.5, click=True)
+    assert point(-0.95, -0.95) == corner
+
+
+def test_confusion_controls(opened):
+    browser = opened()
+    counts = pixels(browser, ".confusion")
+    assert "True " in text(browser, '.confusion [data-role="cell"]')
+    gains = text(browser, '.confusion [data-role="gains"]')
+    assert "81.0 89.0 +8.0" in gains
+    assert "<b>bird</b>" in gains
+    one(browser, '[data-role="difference"]').click()
+    wait(browser, lambda: pixels(browser, ".confusion") != counts)
+    choose(browser, '.confusion [data-role="method"]', "kd")
+    wait(browser, lambda: "81.0 85.0 +4.0" in text(browser, '.confusion [data-role="gains"]'))
+    choose(browser, '.confusion [data-role="method"]', "none")
+    wait(browser, lambda: text(browser, '.confusion [data-role="gains"]') == "")
+    assert browser.get_log("browser") == []
+
+
+def test_charts_are_read_by_keyboard(opened):
+    from selenium.webdriver.common.keys import Keys
+
+    browser = opened()
+    chart = focus(browser, '[data-chart="r0-validation-accuracy"]')
+    chart.send_keys(Keys.END)
+    said = text(browser, '.card:has([data-chart="r0-validation-accuracy"]) .readout')
+    assert said == "Epoch 4: none 78.5 %, kd 82.5 %, kd+neuron_transport 86.5 %"
+    chart.send_keys(Keys.ARROW_LEFT)
+    assert "Epoch 3:" in text(browser, '.card:has([data-chart="r0-validation-accuracy"]) .readout')
+
+
+def test_everything_is_reached_by_tab_and_has_a_name(opened):
+    from selenium.webdriver.common.keys import Keys
+
+    browser = opened()
+    reached = set()
+    body = one(browser, "body")
+    for _ in range(80):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        active = browser.switch_to.active_element
+        if active == body:
+            break
+        role = active.get_attribute("data-role") or active.tag_name
+        reached.add(role)
+        assert active.accessible_name, active.get_attribute("outerHTML")[:200]
+    assert {"a", "svg", "summary", "pair", "method", "seed", "order", "epoch", "play", "map", "difference"} <= reached
+    unnamed = browser.execute_script(
+        "return [...document.querySelectorAll('svg, canvas')].filter("
+        "e => !e.closest('[aria-hidden=true]') && !e.getAttribute('aria-label')).length"
+    )
+    assert unnamed == 0
+
+
+@pytest.mark.parametrize("width", [400, 1600])
+@pytest.mark.parametrize("dark", [False, True])
+def test_fits_the_screen(opened, width, dark):
+    browser = opened(width=width, dark=dark)
+    for details in browser.find_elements("css selector", "details"):
+        browser.execute_script("arguments[0].open = true", details)
+    assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+    # Nothing is cut off either, but what can be scrolled.
+    beyond = browser.execute_script(
+        "return [...document.querySelectorAll('main *')].filter(e => !e.closest('.scroll, pre, .skip, .unseen')"
+        " && e.getBoundingClientRect().right > window.innerWidth + 1).map(e => e.outerHTML.slice(0, 120))"
+    )
+    assert beyond == []
+    ground = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(18, 20, 24)") is dark
+
+
+def test_map_follows_the_scheme(opened):
+    browser = opened()
+    light = pixels(browser, ".explorer")
+    prefer(browser, dark=True)
+    wait(browser, lambda: pixels(browser, ".explorer") != light)
+
+
+def test_wide_plans_are_binned_with_details_on_demand(opened):
+    from selenium.webdriver.common.keys import Keys
+
+    few = {"none": [0.8], "kd": [0.9]}
+    browser = opened(accuracy=few, widths=(2048, 2048), record=(512, 512), epochs=1)
+    assert "2048 student units" in text(browser, '[data-role="columns-title"]')
+    canvas = focus(browser, ".explorer canvas")
+    canvas.send_keys(Keys.SHIFT, Keys.ARROW_DOWN)
+    # A recorded unit stands for four.
+    assert "–" in text(browser, '.explorer [data-role="cell"]')
+    assert "100 %" in text(browser, ".partners")
+    assert browser.get_log("browser") == []
+
+
+def test_class_names_of_a_label_plan(opened):
+    few = {"none": [0.8], "kd": [0.9]}
+    browser = opened(accuracy=few, widths=(4, 4), layers=("logits", "teacher:logits"), epochs=1)
+    assert "Teacher class " in text(browser, '.explorer [data-role="cell"]')
+    assert "student classes" in text(browser, '[data-role="columns-title"]')
+
+
+def test_several_runs(opened, made):
+    browser = opened(write([made(name="first"), made(name="second")]))
+    assert len(browser.find_elements("css selector", "#overview tbody tr")) == 6
+    choose(browser, '#r1-plans [data-role="epoch"]', "0")
+    assert text(browser, '#r1-plans [data-role="epoch-text"]') == "0"
+    assert text(browser, '#r0-plans [data-role="epoch-text"]') == "4"
+
+
+def test_copy(opened):
+    browser = opened()
+    one(browser, ".copy").click()
+    assert text(browser, ".copy") in ("Copied", "Press Ctrl+C")
+    assert browser.execute_script("return String(getSelection())") == "kantor distill --data digits"

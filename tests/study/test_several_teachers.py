@@ -1,0 +1,84 @@
+"""Terms over several teachers, their shares, and teachers from a ranking."""
+
+import pytest
+import torch
+
+from kantor.core.errors import ConfigError
+from kantor.faculty.ranking import Judged, Place, Ranking
+from kantor.losses import LabelCost
+from kantor.study.chosen import chosen_teachers
+from kantor.study.config import Study
+from kantor.study.label_costs import read_costs, write_costs
+from kantor.study.methods import parse_methods
+from kantor.study.teachers import given_classes, study_methods, teacher_shares, teacher_specs
+
+
+def study(teacher: str = "resnet20:a.pt,cnn:b.pt", **settings) -> Study:
+    return Study(data="digits", student="cnn", teacher=teacher, **settings)
+
+
+def test_a_term_becomes_one_for_each_teacher():
+    (method,) = study_methods(study(methods="label_transport:3+task:2", teacher_weights=[3.0, 1.0]))
+    assert method.task == 2
+    assert [(t.name, t.teacher, t.weight) for t in method.terms] == [
+        ("label_transport.resnet20", "resnet20:", 2.25),
+        ("label_transport.cnn", "cnn:", 0.75),
+    ]
+    (default,) = study_methods(study(methods="neuron_transport"))
+    (alone,) = parse_methods("neuron_transport")
+    assert default.terms[0].weight == alone.terms[0].term().loss.default_weight / 2
+    assert study_methods(study("cnn:b.pt", methods="neuron_transport")) == [alone]
+
+
+def test_schedules_and_named_teachers():
+    term = {"loss": "label_transport", "weight": {"value": 4.0, "schedule": "linear", "end": 2.0}}
+    mine = {"loss": "neuron_transport", "teacher": "cnn:"}
+    (method,) = study_methods(study(methods=[{"name": "m", "terms": [term, mine]}]))
+    assert [t.weight for t in method.terms[:2]] == [{"value": 2.0, "schedule": "linear", "end": 1.0}] * 2
+    assert method.terms[2].teacher == "cnn:"
+
+
+def test_shares():
+    assert teacher_shares(study()) == {"resnet20": 0.5, "cnn": 0.5}
+    assert teacher_shares(study(teacher_weights="ranking")) == pytest.approx({"resnet20": 2 / 3, "cnn": 1 / 3})
+    for wrong in ([1.0], [1.0, -1.0]):
+        with pytest.raises(ConfigError, match="teacher_weights"):
+            teacher_shares(study(teacher_weights=wrong))
+
+
+def test_classes():
+    assert given_classes(study("cnn:b.pt", teacher_classes="a,b")) == {"teacher": ["a", "b"]}
+    assert given_classes(study(teacher_classes={"cnn": ["x"]})) == {"cnn": ["x"]}
+    with pytest.raises(ConfigError, match="say whose"):
+        given_classes(study(teacher_classes="a,b"))
+    with pytest.raises(ConfigError, match="resnet"):
+        given_classes(study(teacher_classes={"resnet": ["x"]}))
+
+
+def test_best_of_a_ranking(tmp_path):
+    places = [Place(name, 0.0, None, None, None, 0.0, None) for name in ("b", "a", "c")]
+    teachers = [Judged(name, f"cnn:{name}.pt", ["x", "y"] if name == "b" else None) for name in ("a", "b", "c")]
+    Ranking("d", "train", 8, "learned", {"leep": places}, teachers, "").write(tmp_path / "r.json")
+    one = chosen_teachers(study(f"best:{tmp_path}/r.json"))
+    assert (teacher_specs(one), one.teacher_classes, one.label_cost) == (
+        {"teacher": "cnn:b.pt"},
+        {"teacher": ["x", "y"]},
+        "learned",
+    )
+    two = chosen_teachers(study(f"best@top=2:{tmp_path}/r.json", label_cost="glove:x"))
+    assert teacher_specs(two) == {"cnn-1": "cnn:b.pt", "cnn-2": "cnn:a.pt"}
+    assert (given_classes(two), two.label_cost) == ({"cnn-1": ["x", "y"]}, "glove:x")
+    assert chosen_teachers(one) is one
+    for wrong in ("best", "best@top=x:r.json", "best@top=4:{}/r.json"):
+        with pytest.raises(ConfigError):
+            chosen_teachers(study(wrong.format(tmp_path)))
+
+
+def test_label_costs_are_kept(tmp_path):
+    costs = {"a/b": LabelCost(torch.rand(3, 2)), "c": LabelCost(torch.rand(1, 2), torch.rand(2, 2), torch.rand(1, 1))}
+    write_costs(tmp_path, costs)
+    found = read_costs(tmp_path)
+    assert found["a/b"].student is None
+    for name, cost in costs.items():
+        assert torch.equal(found[name].cross, cost.cross)
+    assert read_costs(tmp_path / "none") == {}
