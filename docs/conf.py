@@ -9,6 +9,8 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 # Cells call `kantor` as a reader would, whether or not the environment is activated.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Jupyter asks for colours and moving bars, which a page cannot show.
+os.environ["TTY_COMPATIBLE"] = "0"
 
 project = "kantor"
 author = "the kantor authors"
@@ -18,9 +20,8 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "kantor_pa
 # A page that has no heading yet is not written yet.
 unwritten = [page.name for page in Path(__file__).parent.glob("*.md") if not page.read_text("utf-8").startswith("#")]
 exclude_patterns = ["_build", *unwritten]
-# The results' pages are listed by pattern, since they come from whoever ran the study.
 # Two packages have a Batch; each one's pages mean its own, which is the first that is looked up.
-suppress_warnings = ["toc.empty_glob", "ref.python"]
+suppress_warnings = ["ref.python"]
 
 html_theme = "furo"
 html_title = "kantor"
@@ -53,4 +54,5 @@ add_module_names = False
 
 # Every reference to something of kantor's must resolve; other projects' pages are not at hand offline.
 nitpicky = True
-nitpick_ignore_regex = [(r"py:.*", r"(?!kantor).*")]
+# Nor do type variables have a page.
+nitpick_ignore_regex = [(r"py:.*", r"(?!kantor).*"), (r"py:class", r"kantor\..*\.[A-Z]")]

@@ -1,12 +1,13 @@
 """What the pages take from kantor itself, so that none of it can grow stale.
 
-- ``{method} NAME``: a transfer loss's facts, from its class, and what its docstrings say of paper and choices.
+- ``{loss} NAME``: a transfer loss's facts, from its class, and what its docstrings say of paper and choices.
 - ``{command} NAME``: a command's help, as the terminal prints it.
 - ``reference/api/``: a page for each package, of what it exports, and one for what lies inside.
 - A reference to ``kantor.ot.cost.cost`` finds ``kantor.ot.cost``, where the reference documents it.
 - The build fails where a loss, a command or a module is on no page.
 """
 
+import functools
 import inspect
 import pkgutil
 import sys
@@ -40,15 +41,15 @@ READS = {
 }
 
 
-class Method(SphinxDirective):
-    """``{method} kd``: facts and docstrings of one transfer loss."""
+class Loss(SphinxDirective):
+    """``{loss} kd``: facts and docstrings of one transfer loss."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Nodes of the facts, then of what the function and the class say."""
         name = self.arguments[0]
-        seen(self.env, "methods").add(name)
+        show(self.env, "methods", name)
         loss = METHODS[name]
         module = sys.modules[loss.__module__]
         function = getattr(module, name, None)
@@ -137,7 +138,7 @@ class Command(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """A literal block."""
         name = self.arguments[0]
-        seen(self.env, "commands").add(name)
+        show(self.env, "commands", name)
         parser, _ = _parser()
         return [literal(subparsers(parser)[name].format_help())]
 
@@ -156,11 +157,23 @@ def subparsers(parser: Any) -> dict[str, Any]:
     )
 
 
-def seen(env: Any, kind: str) -> set[str]:
-    """What the pages have shown so far."""
-    if not hasattr(env, "kantor_seen"):
-        env.kantor_seen = {"methods": set(), "commands": set()}
-    return env.kantor_seen[kind]
+def show(env: Any, kind: str, name: str) -> None:
+    """Remember that the page being read shows it."""
+    if not hasattr(env, "kantor_shown"):
+        env.kantor_shown = {}
+    env.kantor_shown.setdefault(env.docname, set()).add((kind, name))
+
+
+def forget(app: Sphinx, env: Any, docname: str) -> None:  # noqa: ARG001
+    """A page is read anew."""
+    getattr(env, "kantor_shown", {}).pop(docname, None)
+
+
+def list_results(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Put the pages of results, which come from whoever ran the study, where the index wants them."""
+    if docname == "index":
+        found = sorted(name for name in app.env.found_docs if name.count("/") == 0 or name.startswith("benchmarks/"))
+        source[0] = source[0].replace("RESULTS", "\n".join(name for name in found if name != "index"))
 
 
 def public_home(app: Sphinx, env: Any, node: Any, contnode: nodes.Node) -> nodes.Node | None:
@@ -178,23 +191,31 @@ def public_home(app: Sphinx, env: Any, node: Any, contnode: nodes.Node) -> nodes
 
 
 def homes(target: str, module: str | None, known: Any) -> list[str]:
-    """Documented names that may be meant by ``target``: without one of its modules, or by its last part alone."""
-    parts = target.split(".")
-    shorter = [".".join(parts[:k] + parts[k + 1 :]) for k in range(len(parts) - 1, 0, -1)]
-    found = [name for name in (shorter if parts[0] == "kantor" else []) if name in known]
-    last = parts[-1]
-    if not found and (parts[0] == "kantor" or (module or "").startswith("kantor") or len(parts) == 1):
-        ends = [name for name in known if name.startswith("kantor") and name.endswith(f".{target}")]
-        ends = ends or [name for name in known if parts[0] == "kantor" and name.endswith(f".{last}")]
-        found = ends[:1] if len(ends) == 1 else []
+    """Documented names of what ``target`` is: an object of kantor's, wherever it is written."""
+    parts = (module or "").split(".")
+    if not target.startswith("kantor.") and parts[0] != "kantor":
+        return []
+    by_identity = documented(frozenset(name for name in known if name.startswith("kantor.")))
+    names = [target] if target.startswith("kantor.") else []
+    names += [".".join([*parts[:k], target]) for k in range(len(parts), 0, -1) if parts[0] == "kantor"]
+    found = (by_identity.get(meant) for name in names for meant in documented_objects(name))
+    return [name for name in found if name][:1]
+
+
+@functools.cache
+def documented(names: frozenset[str]) -> dict[int, str]:
+    """Identity -> the shortest name under which it is documented."""
+    found = {meant: name for name in sorted(names, key=len, reverse=True) for meant in documented_objects(name)}
+    found.pop(id(None), None)
     return found
 
 
 def nothing_forgotten(app: Sphinx, env: Any) -> None:  # noqa: ARG001
     """Warn, and so fail the build, where something public is on no page."""
     parser, _ = _parser()
+    on_pages = set().union(*getattr(env, "kantor_shown", {}).values())
     for kind, wanted in (("methods", METHODS), ("commands", subparsers(parser))):
-        for name in sorted(set(wanted) - seen(env, kind)):
+        for name in sorted(name for name in wanted if (kind, name) not in on_pages):
             log.warning(f"{name} ({kind}) is on no page: add it where its like are.")
     documented = {name for name in env.get_domain("py").objects if name.startswith("kantor")}
     shown = set().union(*(documented_objects(name) for name in documented))
@@ -215,15 +236,15 @@ def generate(app: Sphinx) -> None:
         exported = getattr(found[package], "__all__", None) or ([] if package in packages else public(found[package]))
         inside = [name for name in found if name.startswith(f"{package}.")]
         left = {name: public(found[name]) for name in inside}
-        left = {name: [p for p in names if p not in exported] for name, names in left.items()}
-        left = {name: names for name, names in left.items() if names}
+        left = {name: [p for p in names if p not in exports(name)] for name, names in left.items()}
+        left = {name: names for name, names in left.items() if names or hasattr(found[name], "__all__")}
         if exported:
             pages[package] = page(package, autodoc(package))
             title, head = f"Inside {package}", "What its own parts use. Public, documented, and freer to change."
         else:
             title, head = package, ""
         if left:
-            sections = [f"## {name}\n\n{autodoc(name, exported, left[name])}" for name in left]
+            sections = [f"## {name}\n\n{autodoc(name, exports(name), left[name])}" for name in left]
             pages[f"{package}.inside" if exported else package] = page(title, head, *sections)
     for name, text in pages.items():
         path = folder / f"{name}.md"
@@ -239,17 +260,26 @@ def page(title: str, *parts: str) -> str:
     return "\n\n".join([f"# {title}", *(part for part in parts if part)]) + "\n"
 
 
-def autodoc(module: str, exported: Sequence[str] = (), inside: Sequence[str] = ()) -> str:
-    """Directives that document a module, without what its package exports."""
-    if module.rpartition(".")[2] in exported:  # kantor.losses.lckt is the function; its module has no name of its own
+def autodoc(module: str, without: Sequence[str] = (), inside: Sequence[str] = ()) -> str:
+    """Directives that document a module, without what its packages export."""
+    package, _, last = module.rpartition(".")
+    if getattr(sys.modules[package], last) is not sys.modules[module]:
+        # kantor.losses.lckt is the function; the module that holds it has no name of its own.
         lines = [inspect.getdoc(sys.modules[module]) or "", ""]
         for name in inside:
             kind = "class" if inspect.isclass(getattr(sys.modules[module], name)) else "function"
             lines += [f".. auto{kind}:: {module}::{name}", ""]
     else:
         lines = [f".. automodule:: {module}", "   :members:"]
-        lines += [f"   :exclude-members: {', '.join(exported)}"] if exported else []
+        lines += [f"   :exclude-members: {', '.join(without)}"] if without else []
     return "\n".join(["```{eval-rst}", *lines, "```"])
+
+
+def exports(module: str) -> list[str]:
+    """What the packages around a module export."""
+    parts = module.split(".")
+    packages = (sys.modules[".".join(parts[:k])] for k in range(2, len(parts)))
+    return [name for package in packages for name in getattr(package, "__all__", ())]
 
 
 def public(module: ModuleType) -> list[str]:
@@ -291,9 +321,11 @@ def modules() -> list[tuple[str, ModuleType]]:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register directives and hooks."""
-    app.add_directive("method", Method)
+    app.add_directive("loss", Loss)
     app.add_directive("command", Command)
     app.connect("builder-inited", generate)
+    app.connect("source-read", list_results)
+    app.connect("env-purge-doc", forget)
     app.connect("missing-reference", public_home)
     app.connect("env-check-consistency", nothing_forgotten)
     return {"parallel_read_safe": False, "parallel_write_safe": True}
