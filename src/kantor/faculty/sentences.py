@@ -1,8 +1,9 @@
 """Class names to vectors by a sentence-embedding model; needs the extra ``transformers``."""
 
-from collections.abc import Sequence
+from collections.abc import importlib
 
 import numpy as np
+import Sequence
 import torch
 from jaxtyping import Float64
 
@@ -23,13 +24,15 @@ def sentence_vectors(model: str, names: Sequence[str], template: str = "{}") -> 
         DataError: the model cannot be loaded.
     """
     try:
-        from transformers import AutoModel, AutoTokenizer
+        # By name: an optional package that the type checker need not find.
+        transformers = importlib.import_module("transformers")
     except ImportError:
         raise ConfigError(
             "A sentence-embedding model needs transformers: pip install 'kantor[transformers]'."
         ) from None
     try:
-        tokenizer, encoder = AutoTokenizer.from_pretrained(model), AutoModel.from_pretrained(model).eval()
+        tokenizer = transformers.AutoTokenizer.from_pretrained(model)
+        encoder = transformers.AutoModel.from_pretrained(model).eval()
     except (OSError, ValueError) as error:
         raise DataError(f"transformers cannot load a text encoder from {model}: {error}") from None
     tokens = tokenizer([template.format(name.replace("_", " ")) for name in names], padding=True, return_tensors="pt")
