@@ -1,9 +1,9 @@
 """Class names to vectors by a sentence-embedding model; needs the extra ``transformers``."""
 
-from collections.abc import importlib
+import importlib
+from collections.abc import Sequence
 
 import numpy as np
-import Sequence
 import torch
 from jaxtyping import Float64
 
