@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 
@@ -85,6 +86,8 @@ def train(
         NonFiniteError: the loss is not finite; names the term and the samples. The last checkpoint stays.
         Interrupted: SIGTERM or Ctrl-C; a checkpoint was written.
     """
+    # Accelerate holds one precision and device per process; the next study may want another.
+    AcceleratorState._reset_state(reset_partial_state=world_size() == 1)
     accelerator = Accelerator(
         mixed_precision=config.precision,
         cpu=config.device == "cpu",
