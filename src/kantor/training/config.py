@@ -5,6 +5,7 @@ from typing import Literal
 
 from kantor.core.errors import ConfigError
 from kantor.training.schedule import Schedule
+from kantor.training.trackers import tracker_names
 
 
 @dataclass(kw_only=True)
@@ -28,6 +29,8 @@ class Training:
         record_plans: epochs between records of the transport plan, as every=N; every=0 for none.
         log_every: steps between lines of metrics; 0 for epochs only.
         device: auto takes a GPU if there is one.
+        trackers: live dashboards, separated by commas: tensorboard, wandb, mlflow; none if left out. Results do not
+            depend on it.
     """
 
     epochs: int = 10
@@ -45,6 +48,7 @@ class Training:
     record_plans: str = "every=1"
     log_every: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    trackers: str | None = None
 
     def check(self) -> None:
         """Refuse values that cannot be meant.
@@ -67,6 +71,7 @@ class Training:
         if self.clip is not None and not self.clip > 0:
             raise ConfigError(f"clip must be positive, not {self.clip}.")
         self.plans_every()
+        tracker_names(self.trackers)
 
     def plans_every(self) -> int:
         """Epochs between records of the plan; 0 for none.
