@@ -178,7 +178,7 @@ def _x_axis(values: Sequence[float]) -> Axis:
 def _frame(x: Axis, y: Axis, percent: bool) -> str:
     body = []
     for t in y.ticks:
-        text = f"{100 * t:g}" if percent else f"{t:g}"
+        text = f"{t:g}" if not percent else f"{100 * t:g} %" if t == y.ticks[-1] else f"{100 * t:g}"
         body.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(t):.1f}" y2="{y(t):.1f}"/>')
         body.append(f'<text class="tick" x="{LEFT - 6}" y="{y(t) + 4:.1f}" text-anchor="end">{text}</text>')
     body += [
@@ -187,8 +187,6 @@ def _frame(x: Axis, y: Axis, percent: bool) -> str:
         if t == int(t)
     ]
     body.append(f'<text class="tick" x="{WIDTH - RIGHT}" y="{HEIGHT - 3}" text-anchor="end">epoch</text>')
-    if percent:
-        body.append(f'<text class="tick" x="0" y="{TOP + 4}">%</text>')
     return "".join(body)
 
 

@@ -15,6 +15,9 @@ from kantor.core.errors import ConfigError, suggest
 from kantor.training import Training
 from kantor.training.device import chosen_device
 
+WITHOUT_EFFECT = ("out", "jobs", "cache", "cache_limit", "trackers")
+"""Settings that results do not depend on."""
+
 
 @dataclass(kw_only=True)
 class Study(Training):
@@ -118,9 +121,7 @@ class Study(Training):
 
     def digest(self) -> str:
         """What results depend on, as a hex digest: not where they are put, nor how many run at once."""
-        content = {
-            k: v for k, v in dataclasses.asdict(self).items() if k not in ("out", "jobs", "cache", "cache_limit")
-        }
+        content = {k: v for k, v in dataclasses.asdict(self).items() if k not in WITHOUT_EFFECT}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def folder(self) -> Path:

@@ -17,7 +17,7 @@ import torch
 
 from kantor.core.errors import ConfigError, KantorError
 from kantor.core.files import write_json, write_text
-from kantor.study.config import Study
+from kantor.study.config import WITHOUT_EFFECT, Study
 from kantor.study.methods import Method
 
 
@@ -32,7 +32,7 @@ def claim(config: Study) -> Path:
     if (folder / "config.yaml").exists():
         held = Study.from_yaml(folder / "config.yaml")
         if held.digest() != config.digest():
-            differing = [k for k, v in vars(config).items() if k not in ("out", "jobs") and getattr(held, k) != v]
+            differing = [k for k, v in vars(config).items() if k not in WITHOUT_EFFECT and getattr(held, k) != v]
             raise ConfigError(
                 f"{folder} already holds another run (it differs in {', '.join(differing)}). "
                 "Give another --out; nothing was changed."

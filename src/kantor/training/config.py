@@ -7,6 +7,7 @@ import torch
 
 from kantor.core.errors import ConfigError
 from kantor.training.schedule import Schedule
+from kantor.training.trackers import tracker_names
 
 
 @dataclass(kw_only=True)
@@ -30,6 +31,8 @@ class Training:
         record_plans: epochs between records of the transport plan, as every=N; every=0 for none.
         log_every: steps between lines of metrics; 0 for epochs only.
         device: auto takes a GPU if there is one.
+        trackers: live dashboards, separated by commas: tensorboard, wandb, mlflow; none if left out. Results do not
+            depend on it.
     """
 
     epochs: int = 10
@@ -47,6 +50,7 @@ class Training:
     record_plans: str = "every=1"
     log_every: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    trackers: str | None = None
 
     def check(self) -> None:
         """Refuse values that cannot be meant.
@@ -71,6 +75,7 @@ class Training:
         if self.precision == "fp16" and (self.device == "cpu" or not torch.cuda.is_available()):
             raise ConfigError("precision fp16 needs a GPU: its scaled gradients do. On a CPU use bf16, or no.")
         self.plans_every()
+        tracker_names(self.trackers)
 
     def plans_every(self) -> int:
         """Epochs between records of the plan; 0 for none.

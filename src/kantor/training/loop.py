@@ -28,6 +28,7 @@ from kantor.training.metrics import MetricsLog, Stopwatch
 from kantor.training.plans import Probe, record_plans
 from kantor.training.schedule import learning_rate
 from kantor.training.stop import Interrupted, StopSignal
+from kantor.training.trackers import Trackers, accelerator_settings
 
 Report = Callable[[dict[str, Any]], None]
 """Told of progress: ``{"epoch", "epochs", "step", "steps", ...metrics}``."""
@@ -93,6 +94,7 @@ def train(
         cpu=config.device == "cpu",
         # Statistics, memories and potentials are equal on all ranks by construction: nothing to broadcast.
         kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+        **accelerator_settings(config.trackers, folder),
     )
     device = accelerator.device
     objective.to(device)
@@ -123,6 +125,7 @@ def train(
     main = accelerator.is_main_process
     log = MetricsLog(folder / "metrics.jsonl", keep=position.metrics_bytes) if main else None
     watch = Stopwatch(folder / "timing.jsonl")
+    trackers = Trackers(accelerator, folder, config)
 
     def save_last() -> None:
         if log is not None:
@@ -153,10 +156,11 @@ def train(
         if probe is not None and config.plans_every() and epoch % config.plans_every() == 0:
             record_plans(folder / "plans" / f"epoch-{epoch:03d}.npz", objective, probe, device)
         log.write(line)
+        trackers.log(line)
         report({"epochs": config.epochs, "steps": steps, **line})
 
     objective.train()
-    with StopSignal() as stop, log or nullcontext():
+    with StopSignal() as stop, log or nullcontext(), trackers:
         if resumed is None:
             end_of_epoch()
             save_last()
@@ -182,7 +186,9 @@ def train(
                 for name, value in {**values, "samples": 1.0}.items():
                     position.sums[name] = position.sums.get(name, 0.0) + value * len(batch)
                 if log is not None and config.log_every and position.step % config.log_every == 0:
-                    log.write({"step": position.step, **{f"step/{name}": value for name, value in values.items()}})
+                    line = {"step": position.step, **{f"step/{name}": value for name, value in values.items()}}
+                    log.write(line)
+                    trackers.log(line)
                 report({"step": position.step, "steps": steps})
                 if position.step_in_epoch == loader.steps_per_epoch:
                     break
