@@ -1,12 +1,14 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from kantor.core.errors import KantorError
-from kantor.core.files import atomic, write_json, write_text
+from kantor.core.files import atomic, remove_partial, write_json, write_text
 
 
 def test_a_failure_leaves_what_was_there_and_no_litter(tmp_path):
@@ -37,6 +39,19 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(KantorError, match="file/run"):
         write_text(tmp_path / "file" / "run" / "x.json", "{}")
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path):
+    script = (
+        "import os, signal, sys; from pathlib import Path; from kantor.core.files import atomic\n"
+        "with atomic(Path(sys.argv[1])) as f: f.write(b'half'); f.flush(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    (tmp_path / "plans").mkdir()
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "plans" / "x.npz")])
+    write_text(tmp_path / "plans" / "y.npz", "whole")
+    assert len(list((tmp_path / "plans").iterdir())) == 2
+    remove_partial(tmp_path)
+    assert [p.name for p in (tmp_path / "plans").iterdir()] == ["y.npz"]
 
 
 def test_json_refuses_what_it_cannot_hold(tmp_path):

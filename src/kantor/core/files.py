@@ -11,6 +11,9 @@ from typing import Any, BinaryIO
 from kantor.core.errors import KantorError
 
 
+_PARTIAL = ".partial"
+
+
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary neighbour of ``path`` for writing; on success sync it and rename it into place.
@@ -23,7 +26,7 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
     name = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PARTIAL)
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
@@ -40,6 +43,12 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
         if name is not None:
             with contextlib.suppress(OSError):
                 Path(name).unlink()
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what killed writers left unfinished anywhere below ``folder``. Nobody may be writing there."""
+    for path in folder.rglob(f".*{_PARTIAL}"):
+        path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from kantor.core import seeds
 from kantor.core.collectives import rank
-from kantor.core.files import write_json
+from kantor.core.files import remove_partial, write_json
 from kantor.data import Augment, DataSet, LayerSpec, Loader, Part, TeacherCache
 from kantor.losses import LabelCost
 from kantor.models import Model
@@ -102,6 +102,7 @@ class Workbench:
             return
         with locked(folder):
             if read_result(folder) is None:
+                remove_partial(folder)
                 self._train(task, folder, report)
 
     def _train(self, task: Task, folder: Path, report: Report) -> None:
