@@ -10,7 +10,6 @@ from typing import Any, BinaryIO
 
 from kantor.core.errors import KantorError
 
-
 _PARTIAL = ".partial"
 
 
