@@ -5,12 +5,17 @@ import os
 import sys
 from pathlib import Path
 
+from nbclient import NotebookClient
+
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 # Cells call `kantor` as a reader would, whether or not the environment is activated.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Jupyter asks for colours and moving bars, which a page cannot show.
 os.environ["TTY_COMPATIBLE"] = "0"
+os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
+# A command's output comes in pieces that end anywhere; joined as they are, before pages are made of them.
+NotebookClient.coalesce_streams.default_value = True
 
 project = "kantor"
 author = "the kantor authors"
@@ -27,6 +32,7 @@ html_theme = "furo"
 html_title = "kantor"
 html_static_path = ["_static"]
 html_css_files = ["kantor.css"]
+html_math_renderer = "mathml"
 html_copy_source = False
 html_show_sourcelink = False
 

@@ -59,7 +59,6 @@ def draw_epsilon(teacher: torch.nn.Module, student: torch.nn.Module, data: kanto
     figure, axes = plt.subplots(1, 4, figsize=(9, 3.6), sharey=True, layout="constrained")
     for axis, share in zip(axes, (1.0, 0.1, 0.02, None), strict=True):
         found = exact if share is None else ot.solve(cost, epsilon=share * mean)
-        # Powers of the plan between none and its largest entry, so that a blur shows as one.
         axis.imshow(found.plan[order], aspect="auto", cmap="magma", interpolation="nearest", vmin=0)
         axis.set_title(
             f"{'exact' if share is None else f'ε = {share:g} of the mean cost'}\n⟨P, C⟩ = {found.cost:.3f}", fontsize=9
@@ -92,7 +91,7 @@ def draw_slow_plan(teacher: torch.nn.Module, student: torch.nn.Module, loader: L
     axis.set_xlabel("batches of 128 images; student and teacher stand still")
     axis.set_ylabel("matches kept, %")
     axis.set_ylim(0, 102)
-    axis.legend(frameon=False, loc="center right")
+    axis.legend(frameon=False, loc="center", bbox_to_anchor=(0.7, 0.72))
     save(figure, "slow-plan")
 
 

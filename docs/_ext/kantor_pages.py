@@ -2,6 +2,7 @@
 
 - ``{loss} NAME``: a transfer loss's facts, from its class, and what its docstrings say of paper and choices.
 - ``{command} NAME``: a command's help, as the terminal prints it.
+- Formulas become MathML when the pages are built, so that they show without a network.
 - ``reference/api/``: a page for each package, of what it exports, and one for what lies inside.
 - A reference to ``kantor.ot.cost.cost`` finds ``kantor.ot.cost``, where the reference documents it.
 - The build fails where a loss, a command or a module is on no page.
@@ -10,6 +11,7 @@
 import functools
 import inspect
 import pkgutil
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any
 
 from docutils import nodes
 from docutils.statemachine import StringList
+from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 from sphinx.ext.napoleon import Config, GoogleDocstring
 from sphinx.util import logging
@@ -93,14 +96,18 @@ def facts(name: str, loss: Any) -> list[str]:
     ]
     path = f"kantor.losses.{loss.__name__}" if name in LOSSES else f"{loss.__module__}.{loss.__name__}"
     named = "" if name in LOSSES else " (in Python alone, not in ``--methods``)"
-    return [
-        f":Name: ``{name}``{named}; :class:`{path}`",
-        f":Source: {source(loss.paper)}",
-        f":Reads: {reads}",
-        *([f":Needs: {', '.join(needs)}"] if needs else []),
-        f":Default weight: {loss.default_weight:g}",
-        *([f":Settings: {', '.join(settings)}"] if settings else []),
-    ]
+    rows = {
+        "name": f"``{name}``{named}; :class:`{path}`",
+        "source": source(loss.paper),
+        "reads": reads,
+        "needs": ", ".join(needs),
+        "default weight": f"{loss.default_weight:g}",
+        "settings": ", ".join(settings),
+    }
+    lines = [".. list-table::", "   :stub-columns: 1", "   :widths: 18 82", "   :class: facts", ""]
+    for label, content in rows.items():
+        lines += [f"   * - {label}", f"     - {content}"] if content else []
+    return lines
 
 
 def base_prepare() -> Any:
@@ -319,9 +326,19 @@ def modules() -> list[tuple[str, ModuleType]]:
     return found
 
 
+def mathml(self: Any, node: nodes.math | nodes.math_block) -> None:
+    """Write a formula. Brackets grow by themselves in MathML, so TeX's sizes are left out."""
+    tex = re.sub(r"\\[bB]igg?(?![a-zA-Z])", "", node.astext()).strip()
+    block = isinstance(node, nodes.math_block)
+    formula = tex2mathml(tex, as_block=block)
+    self.body.append(f'<div class="math">{formula}</div>' if block else formula)
+    raise nodes.SkipNode
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register directives and hooks."""
     app.add_directive("loss", Loss)
+    app.add_html_math_renderer("mathml", (mathml, None), (mathml, None))
     app.add_directive("command", Command)
     app.connect("builder-inited", generate)
     app.connect("source-read", list_results)
