@@ -5,8 +5,6 @@ import os
 import sys
 from pathlib import Path
 
-from nbclient import NotebookClient
-
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 # Cells call `kantor` as a reader would, whether or not the environment is activated.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -14,8 +12,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Jupyter asks for colours and moving bars, which a page cannot show.
 os.environ["TTY_COMPATIBLE"] = "0"
 os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
-# A command's output comes in pieces that end anywhere; joined as they are, before pages are made of them.
-NotebookClient.coalesce_streams.default_value = True
 
 project = "kantor"
 author = "the kantor authors"

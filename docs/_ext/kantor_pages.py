@@ -21,6 +21,7 @@ from typing import Any
 from docutils import nodes
 from docutils.statemachine import StringList
 from docutils.utils.math.latex2mathml import tex2mathml
+from nbclient import NotebookClient
 from sphinx.application import Sphinx
 from sphinx.ext.napoleon import Config, GoogleDocstring
 from sphinx.util import logging
@@ -335,11 +336,30 @@ def mathml(self: Any, node: nodes.math | nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+def keep_colons(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:  # noqa: ARG001
+    """An attribute's docstring may hold a colon; napoleon would take what stands before it for a type."""
+    if what in ("attribute", "data", "property") and lines and lines[0]:
+        lines.insert(0, "")
+
+
+def join_pieces() -> None:
+    """A command's output reaches a notebook in pieces that end anywhere: join them as they are, before MyST-NB does."""
+    before = NotebookClient.__init__
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        before(self, *args, **kwargs)
+        self.coalesce_streams = True
+
+    NotebookClient.__init__ = __init__
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register directives and hooks."""
     app.add_directive("loss", Loss)
     app.add_html_math_renderer("mathml", (mathml, None), (mathml, None))
     app.add_directive("command", Command)
+    join_pieces()
+    app.connect("autodoc-process-docstring", keep_colons, priority=400)
     app.connect("builder-inited", generate)
     app.connect("source-read", list_results)
     app.connect("env-purge-doc", forget)
