@@ -61,7 +61,8 @@ def cifar10() -> str:
         table(run["methods"]),
         f"Highest mean: {best}. Weights: {'; '.join(weights(run['methods']))}.",
         "",
-        f"torch {run['packages']['torch']}, {run['cores']} CPU cores. Other work shared the cores, unevenly: the seconds do not compare methods.",
+        f"torch {run['packages']['torch']}, {run['cores']} CPU cores. "
+        f"Other work shared the cores, unevenly: the seconds do not compare methods.",
         "",
         "Accuracy on the validation part, from which the epoch was chosen:",
         "",
