@@ -6,11 +6,12 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Tests run two at a time, and the threads of one would fight those of the other.
 test test-slow test-docs: export OMP_NUM_THREADS = 1
 
-.PHONY: help demo test test-slow docs test-docs picture clean
+.PHONY: help demo test test-slow docs test-docs bench-methods picture clean
 
 help:
 	@echo "make demo       set up, then compare four ways to train a small student on digits"
 	@echo "make test       set up, then lint, type-check, check the layers and run the tests"
+	@echo "make bench-methods  compare every loss on CIFAR-10, three pairs, tuned alike (hours)"
 	@echo "make picture    draw the README's picture and table from the demo's run"
 	@echo "make test-slow  several processes, kills (after make test)"
 	@echo "make docs       build the pages into docs/_build/html"
@@ -49,6 +50,13 @@ docs: .venv/.dev
 test-docs: .venv/.dev
 	$(MAKE) docs DOCS="-E -Dnb_execution_mode=force"
 	$(BIN)/pytest docs
+
+# Hours on two cores; each study goes on where it stopped.
+BENCH := $(BIN)/kantor distill --config examples/benchmark_methods.yaml
+bench-methods: .venv/.demo
+	$(BENCH) --out runs/bench/same-family
+	$(BENCH) --student resnet8@width=0.5 --out runs/bench/half-width
+	$(BENCH) --student vit --optimizer adamw --lr 0.001 --out runs/bench/other-family
 
 picture: .venv/.dev demo
 	$(BIN)/python docs/picture.py runs/demo

@@ -1,5 +1,6 @@
 """The commands from end to end, in this process, on studies of seconds."""
 
+import html
 import json
 import math
 from pathlib import Path
@@ -288,3 +289,25 @@ def test_intervals_of_known_numbers():
     mean, interval = paired_difference([3.0, 5.0], [1.0, 3.0])
     assert mean == 2
     assert interval == pytest.approx((2, 2))
+
+
+def test_a_method_that_cannot_be_used_is_left_out_where_that_is_asked_for(tmp_path, monkeypatch, capsys):
+    # The CNN's stages have other widths than its teacher's: fsp needs them equal.
+    monkeypatch.chdir(tmp_path)
+    arguments = ["distill", *TINY, "--seeds=1", "--epochs=1", "--methods=none,fsp@epochs=1,kd"]
+    assert main([*arguments, "--out=runs/refused"]) == 2
+    reason = capsys.readouterr().err.removeprefix("kantor: ").strip()
+    assert reason.startswith("fsp needs")
+    assert main([*arguments, "--out=runs/skipped", "--unfit=skip"]) == 0
+    assert f"fsp@epochs=1 is left out: {reason}" in " ".join(capsys.readouterr().out.split())
+    run = tmp_path / "runs" / "skipped"
+    assert list(json.loads((run / "summary.json").read_text())["methods"]) == ["none", "kd"]
+    assert json.loads((run / "step0.json").read_text())["left_out"] == {"fsp@epochs=1": reason}
+    assert reason in html.unescape((run / "report.html").read_text())
+    assert main(["resume", str(run)]) == 0
+
+
+def test_a_study_without_a_method_that_can_be_used_trains_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["distill", *TINY, "--methods=fsp", "--unfit=skip", "--out=runs/none"]) == 2
+    assert "None of the methods can be used here" in capsys.readouterr().err

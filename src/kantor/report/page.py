@@ -98,6 +98,8 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         size = known.get(teacher["name"], {})
         more = f", {size['parameters']:,} parameters ({size['ratio']:.1f} × the student's)" if size else ""
         facts.append(("teacher", f"{teacher['spec'].partition(':')[0]}{more}; trained on {teacher['saw']}"))
+    for method, reason in run.step0.get("left_out", {}).items():
+        facts.append((f"{method} left out", reason))
     seeds = sorted({student.seed for student in run.students})
     facts.append(
         ("seeds", ", ".join(map(str, seeds)) if len(seeds) < 12 else f"{len(seeds)}, {seeds[0]} to {seeds[-1]}")

@@ -35,6 +35,8 @@ class Study(Training):
             matrix:FILE, centres:NAME:FILE (class centres in a model's features), or learned (from training labels).
         methods: what to compare, separated by commas; none is the student alone, terms are joined by +, and
             NAME:WEIGHT sets a weight. `kantor methods` lists the losses.
+        unfit: what becomes of a method that cannot be used here (other classes, no ids, layers that it cannot take):
+            refuse stops before anything is trained, skip leaves it out and says why.
         tune: factors to try on every method's weights (none's learning rate) before the comparison; the one with the
             best validation accuracy is taken. Every method gets as many trials.
         tune_seeds: seeds of these trials; used for nothing else.
@@ -62,6 +64,7 @@ class Study(Training):
     teacher_weights: Literal["equal", "ranking"] | list[float] = "equal"
     label_cost: str | None = None
     methods: str | list[str | dict[str, Any]] = "none,kd,neuron_transport"
+    unfit: Literal["refuse", "skip"] = "refuse"
     tune: list[float] = field(default_factory=list)
     tune_seeds: list[int] = field(default_factory=lambda: [1000])
     seeds: int | list[int] = 5

@@ -11,7 +11,7 @@ import torch
 
 from kantor.capture import pair, stages
 from kantor.core.collectives import rank, wait_for_all
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, ShapeError
 from kantor.core.files import write_json
 from kantor.data import Augment, Batch, DataSet, Loader
 from kantor.losses import LabelCost
@@ -31,7 +31,7 @@ SMALL = 5e7
 """Multiply-adds a sample below which two threads cost more than they give (measured on ResNet-8 to ResNet-56)."""
 
 
-def prepare(config: Study, run: Path, say: Say, report: Report) -> dict[str, Any]:
+def prepare(config: Study, run: Path, say: Say, report: Report) -> tuple[list[Method], dict[str, Any]]:
     """Open the data, find or train the teachers, check every method, fill the caches; leave ``plan.json``.
 
     Args:
@@ -41,7 +41,7 @@ def prepare(config: Study, run: Path, say: Say, report: Report) -> dict[str, Any
         report: told of progress.
 
     Returns:
-        Facts for the summary: the data's, and what each teacher saw.
+        The methods to train, and facts for the summary: the data's, and what each teacher saw.
 
     Raises:
         KantorError: anything that would fail later; see the parts.
@@ -68,7 +68,10 @@ def prepare(config: Study, run: Path, say: Say, report: Report) -> dict[str, Any
 
     example = next(Loader(data.train, config.batch_size, seed=0, augment=augmentation(config, data)).epoch(0))
     cached = any(method.terms for method in methods) and _cacheable(config, data)
-    bound, reads, step0 = _check_methods(config, data, methods, models, costs, example, cached, say)
+    bound, reads, step0, left_out = _check_methods(config, data, methods, models, costs, example, cached, say)
+    methods = [method for method in methods if method.name in bound]
+    if not methods:
+        raise ConfigError("None of the methods can be used here; the reasons are above.")
     pairs = _recorded(config, data, methods, models, bound, example)
     for known in pairs:
         reads[known.source].add(Read(known.teacher, pooled=True))
@@ -99,9 +102,9 @@ def prepare(config: Study, run: Path, say: Say, report: Report) -> dict[str, Any
     say(f"Each student trains on {threads} thread{'s' if threads > 1 else ''}.")
     if rank() == 0:
         plan.write(run)
-        write_json(run / "step0.json", {"data": data.facts(), "methods": step0})
+        write_json(run / "step0.json", {"data": data.facts(), "methods": step0, "left_out": left_out})
     wait_for_all()
-    return {"data": data.facts(), "teachers": [asdict(source) for source in sources]}
+    return methods, {"data": data.facts(), "teachers": [asdict(source) for source in sources]}
 
 
 def _check_methods(
@@ -113,15 +116,24 @@ def _check_methods(
     example: Batch,
     cached: bool,
     say: Say,
-) -> tuple[dict[str, list[dict[str, Any]]], dict[str, set[Read]], dict[str, Any]]:
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, set[Read]], dict[str, Any], dict[str, str]]:
     bound: dict[str, list[dict[str, Any]]] = {}
     reads: dict[str, set[Read]] = {name: {Read("logits")} for name in models}
     step0: dict[str, Any] = {}
+    left_out: dict[str, str] = {}
     for method in methods:
         source = KEYED_BY if cached else "run on every batch"
         teachers = {name: LiveTeacher(model, source) for name, model in models.items()}
-        objective = make_objective(new_student(config, data, config.seed_list()[0]), teachers, method, data, 0, costs)
-        facts = objective.check(example, quiet=True)
+        student = new_student(config, data, config.seed_list()[0])
+        try:
+            objective = make_objective(student, teachers, method, data, 0, costs)
+            facts = objective.check(example, quiet=True)
+        except (ConfigError, ShapeError) as error:
+            if config.unfit == "refuse":
+                raise
+            say(f"\n{method.name} is left out: {error}")
+            left_out[method.name] = str(error)
+            continue
         say(f"\n{method.name}\n{facts}")
         step0[method.name] = facts.record()
         bound[method.name] = [
@@ -136,7 +148,7 @@ def _check_methods(
         ]
         for name in models:
             reads[name] |= set(objective.reads(name))
-    return bound, reads, step0
+    return bound, reads, step0, left_out
 
 
 def _nearest(models: dict[str, Model], data: DataSet, costs: dict[str, LabelCost]) -> Iterator[str]:

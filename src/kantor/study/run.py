@@ -33,7 +33,7 @@ def run_study(config: Study, console: Console | None = None) -> Path:
     """
     config = chosen_teachers(config)
     config.check()
-    methods = study_methods(config)
+    study_methods(config)  # a typo is an error before the run has a folder
     console = console or terminal()
     with joined_processes(config.device == "cpu"):
         main = rank() == 0
@@ -42,7 +42,7 @@ def run_study(config: Study, console: Console | None = None) -> Path:
         with Display(console if main else Console(quiet=True)) as display:
             # Every process checks and trains teachers together; the main one alone prints and writes.
             with locked(run) if main else nullcontext():
-                facts = prepare(config, run, display.say, display.stage)
+                methods, facts = prepare(config, run, display.say, display.stage)
             if config.tune:
                 facts["tuning"] = tune(run, config, methods, display)
             try:
