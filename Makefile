@@ -56,7 +56,7 @@ BENCH := $(BIN)/kantor distill --config examples/benchmark_methods.yaml
 bench-methods: .venv/.demo
 	$(BENCH) --out runs/bench/same-family
 	$(BENCH) --student resnet8@width=0.5 --out runs/bench/half-width
-	$(BENCH) --student vit --optimizer adamw --lr 0.001 --out runs/bench/other-family
+	$(BENCH) --student vit@patch=8 --optimizer adamw --lr 0.001 --precision no --out runs/bench/other-family
 
 picture: .venv/.dev demo
 	$(BIN)/python docs/picture.py runs/demo

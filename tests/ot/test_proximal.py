@@ -43,6 +43,15 @@ def test_small_beta_does_not_underflow(matrix):
     assert torch.allclose(transport.plan.sum(), torch.tensor(1.0), atol=1e-4)
 
 
+def test_products_and_logarithms_give_one_plan(matrix):
+    # The range of a batch of cosine costs; a problem beside them that products cannot hold takes all to logarithms.
+    both = torch.stack([matrix, matrix / 2])
+    plan = Proximal(0.5, 50)(both).plan
+    extreme = torch.cat([both, 1e4 * matrix.unsqueeze(0)])
+    assert torch.allclose(Proximal(0.5, 50)(extreme).plan[:2], plan, atol=1e-7)
+    assert Proximal(0.5, 50)(extreme).plan.isfinite().all()
+
+
 def test_zero_masses_and_batches(matrix):
     a = torch.ones(2, 20)
     a[0, :5] = 0.0

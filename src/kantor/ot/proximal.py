@@ -15,7 +15,8 @@ from kantor.ot.transport import Potentials, Transport
 class Proximal(Solver):
     """``P <- argmin <P, C> + beta KL(P | P_before)``, each step solved by a few scalings that start from the last.
 
-    The paper's algorithm 1, held in logarithms so that a small beta cannot underflow. With ``inner = 1`` the plan
+    The paper's algorithm 1, as printed where its numbers stay in range and else in logarithms, so that a small beta
+    cannot underflow. With ``inner = 1`` the plan
     after t steps is close to a Sinkhorn plan at ``beta / t``; it tends to the exact one.
 
     Args:
@@ -67,14 +68,39 @@ class Proximal(Solver):
         b: Float[Tensor, "*batch m"],
     ) -> Float[Tensor, "*batch n m"]:
         total = a.sum(-1, keepdim=True)
-        # exp(-1e4) is zero like the mass, and unlike its logarithm can be subtracted from itself.
-        log_a, log_b = (
-            (a / total).log().clamp_min(-1e4),
-            (b / total).log().clamp_min(-1e4),
-        )
-        step = cost / self.beta
+        a, b = a / total, b / total
         # Only differences along a row or column matter; taking the least out keeps the logarithms small.
-        step = step - step.amin(dim=-1, keepdim=True)
+        step = (cost - cost.amin(dim=-1, keepdim=True)) / self.beta
+        plan = self._by_products(step, a, b)
+        # Columns are scaled last, so theirs is the mass that shows an underflow; a row that vanished shows itself.
+        lost = (plan.sum(-2) - b).abs().sum(-1) + ((plan.sum(-1) == 0) & (a > 0)).sum(-1)
+        if not bool((lost < 1e-4).all()):  # NaN, too, is not less
+            plan = self._by_logarithms(step, a, b)
+        return plan * total.unsqueeze(-1)
+
+    def _by_products(
+        self, step: Float[Tensor, "*batch n m"], a: Float[Tensor, "*batch n"], b: Float[Tensor, "*batch m"]
+    ) -> Float[Tensor, "*batch n m"]:
+        """As printed: five passes over the plan a step. Ten times as fast as logarithms."""
+        tiny = torch.finfo(step.dtype).tiny  # divides a mass of zero
+        kernel = (-step).exp()
+        plan = torch.ones_like(kernel)
+        u, v = a.unsqueeze(-1), torch.ones_like(b).unsqueeze(-2)
+        rows, columns = a.unsqueeze(-1), b.unsqueeze(-2)
+        for _ in range(self.steps):
+            plan *= kernel
+            for _ in range(self.inner):
+                u = rows / (plan @ v.mT).clamp_min(tiny)
+                v = columns / (u.mT @ plan).clamp_min(tiny)
+            plan *= u
+            plan *= v
+        return plan
+
+    def _by_logarithms(
+        self, step: Float[Tensor, "*batch n m"], a: Float[Tensor, "*batch n"], b: Float[Tensor, "*batch m"]
+    ) -> Float[Tensor, "*batch n m"]:
+        # exp(-1e4) is zero like the mass, and unlike its logarithm can be subtracted from itself.
+        log_a, log_b = a.log().clamp_min(-1e4), b.log().clamp_min(-1e4)
         log_plan = -step
         log_u, log_v = torch.zeros_like(log_a), torch.zeros_like(log_b)
         for k in range(self.steps):
@@ -85,4 +111,4 @@ class Proximal(Solver):
                 log_v = log_b - torch.logsumexp(log_plan + log_u.unsqueeze(-1), dim=-2)
             log_plan += log_u.unsqueeze(-1)
             log_plan += log_v.unsqueeze(-2)
-        return log_plan.exp_() * total.unsqueeze(-1)
+        return log_plan.exp_()
