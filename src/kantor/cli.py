@@ -65,6 +65,31 @@ def rank(options: jsonargparse.Namespace) -> None:
             say(f"Wrote {config.folder() / 'ranking.json'} and ranking.html. Next: kantor distill --teacher best:FILE")
 
 
+def analyse(options: jsonargparse.Namespace) -> None:
+    """Measure what moved in a run: plans over epochs, and final students beside their teachers."""
+    from kantor.report import write_analysis
+    from kantor.study import terminal
+    from kantor.study.analyse import analyse_run
+    from kantor.study.moved import table
+
+    run = Path(options.run)
+    terminal().print(table(analyse_run(run, top=options.top, say=lambda text: print(text, flush=True))))
+    print(f"Wrote {run / 'analysis.json'} and {write_analysis(run)}")
+
+
+def compare(options: jsonargparse.Namespace) -> None:
+    """Compare any two models, layer by layer: transport distance, CKA, matched neurons, predictions."""
+    from kantor.analysis import Compare, compare_models
+    from kantor.analysis.show import sentence, tables
+    from kantor.report import write_comparison
+    from kantor.study import terminal
+
+    config = Compare(**_fields(options, Compare))
+    content = compare_models(config)
+    terminal().print(*tables(content), sep="\n")
+    print(f"{sentence(content)}\nWrote {config.folder() / 'compare.json'} and {write_comparison(config.folder())}")
+
+
 def resume(options: jsonargparse.Namespace) -> None:
     """Finish whatever is unfinished in a run's folder."""
     from kantor.study import resume as resume_study
@@ -151,6 +176,7 @@ class _Parser(jsonargparse.ArgumentParser):
 
 
 def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], Any]]]:
+    from kantor.analysis.compare import Compare
     from kantor.faculty.config import Rank
     from kantor.study.config import Study
 
@@ -176,6 +202,17 @@ def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], An
     trained.add_argument("--image_size", type=int | None, help="side in pixels that images are resized to")
     commands.add_subcommand("evaluate", trained, help=_summary(evaluate))
 
+    moved = _Parser(description=analyse.__doc__)
+    moved.add_argument("run", type=str, help="the run's folder")
+    moved.add_argument("--top", type=int, default=5, help="samples kept of each neuron, those that excite it most")
+    commands.add_subcommand("analyse", moved, help=_summary(analyse))
+
+    two = _Parser(description=compare.__doc__)
+    for name in ("model_a", "model_b"):
+        two.add_argument(name, type=str, help="NAME:FILE, a safetensors file that kantor wrote, or RUN/METHOD/seed-K")
+    two.add_class_arguments(Compare, fail_untyped=True, skip={"model_a", "model_b"})
+    commands.add_subcommand("compare", two, help=_summary(compare))
+
     again = _Parser(description=resume.__doc__)
     again.add_argument("run", type=str, help="the run's folder")
     commands.add_subcommand("resume", again, help=_summary(resume))
@@ -200,7 +237,9 @@ def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], An
     commands.add_subcommand("watch", live, help=_summary(watch))
 
     commands.add_subcommand("methods", _Parser(description=methods.__doc__), help=_summary(methods))
-    return parser, {f.__name__: f for f in (distill, rank, evaluate, resume, export, report, watch, methods)}
+    return parser, {
+        f.__name__: f for f in (distill, rank, analyse, compare, evaluate, resume, export, report, watch, methods)
+    }
 
 
 def _fields(options: jsonargparse.Namespace, kind: type) -> dict[str, Any]:

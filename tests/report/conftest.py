@@ -7,8 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
+from PIL import Image
 
+from kantor.analysis import layer_matrices, look_at_pair
+from kantor.analysis.pairs import write_neurons
 from kantor.study.statistics import paired_difference, t_interval
 
 CLASSES = ["cat", "dog", "ship", "<b>bird</b>"]
@@ -199,3 +203,104 @@ def made(tmp_path) -> Callable[..., Path]:
         return make_run(tmp_path / name, accuracy, **settings)
 
     return make
+
+
+TILES = {"file": "samples.jpg", "tile": 8, "columns": 6, "ids": list(range(30)), "classes": ["cat", "dog"] * 15}
+"""Thumbnails of every sample that the neurons below have seen."""
+
+
+def neurons(path: Path, widths: tuple[int, int] = (6, 4)) -> Any:
+    """Two layers over 30 samples, the second made of the first's neurons; their npz, and what is known of them."""
+    draw = torch.Generator().manual_seed(0)
+    a = torch.randn(30, widths[0], generator=draw)
+    b = a[:, : widths[1]].flip(1) + 0.3 * torch.randn(30, widths[1], generator=draw)
+    found = look_at_pair(("layer2", a), ("layer3", b))
+    write_neurons(path, [found], np.arange(30))
+    Image.new("L", (48, 40), 128).save(path.parent / "samples.jpg")
+    return found, layer_matrices({"layer1": a[:, :2], "layer2": a}, {"layer2": b[:, :3], "layer3": b})
+
+
+@pytest.fixture
+def compared() -> Callable[..., dict[str, Any]]:
+    """Writes what ``kantor compare`` writes: ``compared(folder, name="one", predictions=..., samples=...)``."""
+
+    def write(folder: Path, name: str = "one", **changes: Any) -> dict[str, Any]:
+        found, matrices = neurons(folder / "neurons.npz")
+        side = {"parameters": 900, "classes": 2, "stages": [{"path": "layer2", "width": 6}]}
+        predictions = {"disagreement": 0.125, "accuracy": [0.9, 0.8], "both_wrong": 0.05}
+        content = {
+            "a": {"name": name, **side},
+            "b": {"name": "two", **side},
+            "data": {"name": "pets", "part": "test", "samples": 30},
+            "cost": "correlation",
+            "cka": "linear, debiased",
+            "matrices": vars(matrices),
+            "pairs": [found.facts() | {"reason": "the last stages"}],
+            "matched": found.partners(),
+            "predictions": predictions,
+            "neurons": "neurons.npz",
+            "samples": TILES,
+            "seconds": {"forward passes": 1.0},
+            **changes,
+        }
+        (folder / "compare.json").write_text(json.dumps(content))
+        return content
+
+    return write
+
+
+@pytest.fixture
+def analysed() -> Callable[[Path], None]:
+    """Writes what ``kantor analyse`` writes of two methods with two seeds: ``analysed(folder)``."""
+
+    def write(folder: Path) -> None:
+        _, matrices = neurons(folder / "neurons.npz")
+        ends = {"none": [0.8, 0.6, 0.5], "kd": [0.8, 0.5, 0.3]}
+        methods = {}
+        for method, values in ends.items():
+            difference = {"to": "none", "mean": values[-1] - 0.5, "interval": [-0.3, -0.1]} if method == "kd" else None
+            last = {"last": [values[-1]] * 2, "mean": values[-1], "interval": [0.1, 0.9], "difference": difference}
+            rising = {"seeds": [[0, 0.5, 1]] * 2}
+            recorded: dict[str, Any] = dict.fromkeys(("gap", "identity", "entropy", "changed_since_first"), rising)
+            recorded["distance"] = {"seeds": [[v - 0.1 for v in values], [v + 0.1 for v in values]]}
+            recorded["diagonal"] = {"seeds": [[None] * 3] * 2}
+            recorded["changed_since_previous"] = {"seeds": [[None, 0.5, 0.25]] * 2}
+            nothing = {"last": [None] * 2, "mean": None, "interval": None, "difference": None}
+            measures = dict.fromkeys(("identity", "gap", "entropy", "cka"), last) | {
+                "distance": last,
+                "diagonal": nothing,
+            }
+            pair = {"teacher": "layer2", "student": "layer3", "widths": [6, 4], "measures": measures}
+            cells = {"distance": matrices.distance, "cka": matrices.cka}
+            methods[method] = {
+                "seeds": [0, 1],
+                "neurons": ["neurons.npz"] * 2,
+                "recorded": [
+                    {
+                        "student": "layer3",
+                        "teacher": "teacher:layer2",
+                        "widths": [6, 4],
+                        "binned": False,
+                        "epochs": [0, 1, 2],
+                        "measures": recorded,
+                    }
+                ],
+                "final": {
+                    "teacher": {
+                        "layers": {"teacher": matrices.rows, "student": matrices.columns},
+                        **cells,
+                        "pairs": [pair],
+                    }
+                },
+            }
+        content = {
+            "run": "pets",
+            "probe": {"part": "validation", "samples": 30},
+            "cost": "correlation",
+            "cka": "linear, debiased",
+            "methods": methods,
+            "samples": {"teacher": TILES, "student": TILES},
+        }
+        (folder / "analysis.json").write_text(json.dumps(content))
+
+    return write

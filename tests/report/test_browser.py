@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kantor.report import write
+from kantor.report import write, write_analysis, write_comparison
 
 pytestmark = pytest.mark.slow
 
@@ -299,3 +299,36 @@ def test_copy(opened):
     one(browser, ".copy").click()
     assert text(browser, ".copy") in ("Copied", "Press Ctrl+C")
     assert browser.execute_script("return String(getSelection())") == "kantor distill --data digits"
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [400, 1600])
+def test_pages_of_two_models(opened, compared, analysed, tmp_path, width, dark):
+    content = compared(tmp_path)
+    browser = opened(write_comparison(tmp_path), width=width, dark=dark)
+    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    shown = [float(cell.text) for cell in browser.find_elements("css selector", '[data-matrix="cka"] tbody td')]
+    assert shown == pytest.approx([value for row in content["matrices"]["cka"] for value in row], abs=6e-4)
+    best = min(content["matched"], key=lambda match: match["cost"])
+    assert f"one unit {best['a']} and two unit {best['b']}" in text(browser, ".cell")
+    assert not one(browser, '.neurons [data-role="method"]').is_displayed()
+    assert len(browser.find_elements("css selector", ".matches li")) == 6
+    choose(browser, '.neurons [data-role="order"]', "worst")
+    worst = max(content["matched"], key=lambda match: match["cost"])
+    assert text(browser, ".matches li b") == f"{worst['a']} → {worst['b']}"
+    before = pixels(browser, ".neurons")
+    choose(browser, '.neurons [data-role="show"]', "plan")
+    assert pixels(browser, ".neurons") != before
+    label = one(browser, ".matches .thumb").get_attribute("aria-label")
+    assert label.startswith("sample ")
+    assert label.endswith(("cat", "dog"))
+    was = text(browser, ".cell")
+    focus(browser, ".neurons canvas").send_keys("\ue015" if "unit 5" not in was else "\ue013")
+    assert text(browser, ".cell") != was
+
+    analysed(tmp_path)
+    browser = opened(write_analysis(tmp_path), width=width, dark=dark)
+    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    assert one(browser, '.neurons [data-role="method"]').get_attribute("value") == "kd"
+    focus(browser, '[data-chart="a0-0-distance"]').send_keys("\ue010")
+    assert "kd 0.3" in text(browser, "figure:has([data-chart='a0-0-distance']) .readout")

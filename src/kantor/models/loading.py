@@ -68,6 +68,16 @@ def load(spec: str, *, classes: int | Sequence[str] | None = None, input_shape: 
     )
 
 
+def known_input(spec: str) -> tuple[int, ...] | None:
+    """The input shape that a model's weights file names; None where it names none, or there is no file.
+
+    Raises:
+        ConfigError, DataError: see :func:`load`.
+    """
+    shape = _open(spec)[2].get("input_shape")
+    return None if shape is None else tuple(shape)
+
+
 @dataclass(frozen=True)
 class _Wanted:
     """How many classes, and their names."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kantor.core.errors import ShapeError
@@ -135,8 +135,22 @@ def cost_from(stats: Moments, kind: CostKind = "correlation") -> Float[Tensor, "
     return 1.0 - cross * _inverse_root(x_var, stats.x_square)[:, None] * _inverse_root(y_var, stats.y_square)[None, :]
 
 
+def silent(stats: Moments, kind: CostKind = "correlation") -> tuple[Bool[Tensor, " n"], Bool[Tensor, " m"]]:
+    """Which columns a cost can say nothing of: those of zeros for ``cosine``, constant ones for ``correlation``."""
+    x_var, y_var = stats.x_square, stats.y_square
+    if kind not in ("cosine", "correlation"):
+        return torch.zeros_like(x_var, dtype=torch.bool), torch.zeros_like(y_var, dtype=torch.bool)
+    if kind == "correlation":
+        x_var = x_var - stats.x_sum.square() / stats.count
+        y_var = y_var - stats.y_sum.square() / stats.count
+    return ~_more_than_rounding(x_var, stats.x_square), ~_more_than_rounding(y_var, stats.y_square)
+
+
+def _more_than_rounding(variance: Tensor, square: Tensor) -> Tensor:
+    return (variance > 1e-12 * square) & (variance > 0)
+
+
 def _inverse_root(variance: Tensor, square: Tensor) -> Tensor:
     """``variance ** -0.5``; 0 with gradient 0 where the variance is nothing but rounding."""
-    varies = variance.detach() > 1e-12 * square.detach()
-    varies &= variance.detach() > 0
+    varies = _more_than_rounding(variance.detach(), square.detach())
     return torch.where(varies, torch.where(varies, variance, torch.ones_like(variance)).rsqrt(), 0.0)

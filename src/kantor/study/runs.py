@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
@@ -15,6 +14,7 @@ from kantor.core import seeds
 from kantor.core.collectives import rank
 from kantor.core.files import remove_partial, write_json
 from kantor.data import Augment, DataSet, LayerSpec, Loader, Part, TeacherCache
+from kantor.data.part import sample
 from kantor.losses import LabelCost
 from kantor.models import Model
 from kantor.objective import CachedTeacher, LiveTeacher, Objective, Teacher, Term, Weight
@@ -187,10 +187,7 @@ def make_objective(
 
 def probe_part(data: DataSet, largest: int = 512) -> Part:
     """The fixed samples that plans are recorded on: some of the validation part, or of training where there is none."""
-    part = data.validation or data.train
-    # By hash, since files in folders come class by class.
-    keep = np.sort(np.argsort(seeds.hash64(seeds.SPLIT, part.ids), kind="stable")[:largest])
-    return replace(part, ids=part.ids[keep], targets=part.targets[keep], rows=part.rows[keep])
+    return sample(data.validation or data.train, largest)
 
 
 def open_cache(

@@ -1,0 +1,59 @@
+"""Every layer of interest of a model, over a part of the data, in one pass."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from kantor.capture import LOGITS, capture
+from kantor.capture.layers import as_evaluated
+from kantor.data import Augment, Loader, Part
+from kantor.losses.features import pool
+from kantor.models import Model
+
+
+@torch.no_grad()
+def activations(
+    model: Model,
+    part: Part,
+    layers: Sequence[str],
+    *,
+    role: str = "student",
+    batch_size: int = 256,
+    device: torch.device | None = None,
+) -> dict[str, Float[Tensor, "samples neurons"]]:
+    """Activations of every neuron on every sample, positions averaged, and the logits; on the CPU.
+
+    Args:
+        model: with its weights; moved to the device, its mode is restored.
+        part: the samples, seen in order and without augmentation. Images of another height and width than the model
+            was built for are resized to it.
+        layers: module paths.
+        role: which of the part's inputs the model sees.
+        batch_size: samples in each forward pass.
+        device: where to compute; where the model is if left out.
+
+    Raises:
+        ShapeError: the model was built for other inputs, or a layer returns what cannot be read.
+    """
+    if device is not None:
+        model = model.to(device)
+    found: dict[str, list[Tensor]] = {layer: [] for layer in (*layers, LOGITS)}
+    loader = Loader(part, batch_size, seed=0, augment=Augment.named("none"), shuffle=False, drop_last=False)
+    with as_evaluated(model), capture(model, list(found)) as taken:
+        for batch in loader.epoch(0):
+            x = batch.inputs[role]
+            model(fitted(model, x if device is None else x.to(device)))
+            for layer, seen in found.items():
+                seen.append(pool(taken[layer]).float().cpu())
+    return {layer: torch.cat(seen) for layer, seen in found.items()}
+
+
+def fitted(model: Model, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+    """Images at the height and width the model was built for (bilinear, antialiased); vectors as they are."""
+    size = model.input_shape[1:]
+    if model.size is not None or x.ndim != 4 or len(size) != 2 or tuple(x.shape[2:]) == tuple(size):
+        return x
+    return F.interpolate(x, size=tuple(size), mode="bilinear", antialias=True)

@@ -1,0 +1,200 @@
+"""Two models on one data set: how far apart, who matches whom, where they disagree."""
+
+import dataclasses
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from kantor.analysis.activations import activations, fitted
+from kantor.analysis.matrices import layer_matrices
+from kantor.analysis.pairs import PairFound, look_at_pairs, write_neurons
+from kantor.analysis.predictions import compare_predictions
+from kantor.analysis.samples import all_rows, sheet
+from kantor.capture import LOGITS, Layer, pair, stages
+from kantor.core import seeds
+from kantor.core.errors import ConfigError
+from kantor.core.files import write_bytes, write_json
+from kantor.data import DataSet, Part, open_data
+from kantor.data.part import Progress, sample
+from kantor.faculty.roster import has_weights, spec_of, teacher_names
+from kantor.models import Model, known_input, load
+from kantor.ot.cost import CostKind
+from kantor.training.device import chosen_device
+
+_ENOUGH = 10_000
+"""Training samples opened at most where no more are compared on."""
+
+
+@dataclass(kw_only=True)
+class Compare:
+    """Two models, layer by layer.
+
+    Args:
+        model_a: NAME:FILE, a safetensors file that kantor wrote, or RUN/METHOD/seed-K.
+        model_b: the other one.
+        data: digits, a folder or zip of class folders, a folder of parquet files, or an npz of named arrays.
+        split: the part they are compared on.
+        samples: at most so many of its samples, always the same ones.
+        cost: between two neurons' activations.
+        top: samples kept of each neuron, those that excite it most.
+        image_size: side in pixels that the data's images are resized to; models then resize to their own.
+        label: name of the label column or array, where it is not the usual one.
+        batch_size: samples in each forward pass.
+        device: auto takes a GPU if there is one.
+        out: folder for compare.json and the page; runs/compare-A-B-DIGEST if left out.
+    """
+
+    model_a: str
+    model_b: str
+    data: str
+    split: Literal["test", "validation", "train"] = "test"
+    samples: int = 2000
+    cost: CostKind = "correlation"
+    top: int = 5
+    image_size: int | None = None
+    label: str | None = None
+    batch_size: int = 256
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    out: str | None = None
+
+    def check(self) -> None:
+        """Refuse values that cannot be meant.
+
+        Raises:
+            ConfigError: names the setting and what it takes.
+        """
+        if self.samples < 4:
+            raise ConfigError(f"samples is at least 4 (what CKA needs), better hundreds, not {self.samples}.")
+        for name in ("top", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is at least 1, not {getattr(self, name)}.")
+
+    def names(self) -> tuple[str, str]:
+        """What the models are called."""
+        a, b = teacher_names([spec_of(self.model_a), spec_of(self.model_b)])
+        return a, b
+
+    def folder(self) -> Path:
+        """Where the comparison is written."""
+        if self.out is not None:
+            return Path(self.out)
+        content = json.dumps({k: v for k, v in dataclasses.asdict(self).items() if k != "out"}, sort_keys=True)
+        return Path("runs") / f"compare-{'-'.join(self.names())}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+
+
+def compare_models(config: Compare, progress: Progress | None = None) -> dict[str, Any]:
+    """Compare two models and write ``compare.json``, ``neurons.npz`` and, for images, ``samples.jpg``.
+
+    Args:
+        config: what to compare on what.
+        progress: told (done, total) images as they are decoded.
+
+    Returns:
+        What ``compare.json`` holds.
+
+    Raises:
+        KantorError: a model or the data cannot be loaded, or the model cannot see the data; names which.
+    """
+    config.check()
+    names, folder = config.names(), config.folder()
+    data = _open(config, progress)
+    part = sample(data.part(config.split), config.samples)
+    if len(part) < 4:
+        raise ConfigError(f"{data.name} has {len(part)} {config.split} samples; a comparison needs at least 4.")
+    device = chosen_device(config.device)
+    start = time.perf_counter()
+    a, b = (_seen(spec_of(spec), data, part, config, device) for spec in (config.model_a, config.model_b))
+    passes, start = time.perf_counter() - start, time.perf_counter()
+    pairs = [(p.student, p.teacher, p.reason) for p in pair(a.stages, b.stages)]
+    found = look_at_pairs(a.layers, b.layers, [p[:2] for p in pairs], cost=config.cost, top=config.top)
+    matrices = layer_matrices(a.layers, b.layers, cost=config.cost)
+    content = {
+        "a": a.facts(names[0], config.model_a),
+        "b": b.facts(names[1], config.model_b),
+        "data": {"name": data.name, "part": config.split, "samples": len(part)},
+        "cost": config.cost,
+        "cka": "linear, debiased",
+        "matrices": asdict(matrices),
+        "pairs": [
+            pair_found.facts() | {"reason": reason} for pair_found, (_, _, reason) in zip(found, pairs, strict=True)
+        ],
+        "matched": found[-1].partners(),
+        "predictions": _predictions(a, b, data, part),
+        "neurons": "neurons.npz",
+        "samples": _thumbnails(folder, part, found, data.classes),
+        "seconds": {"forward passes": passes, "transport and CKA": time.perf_counter() - start},
+    }
+    write_neurons(folder / "neurons.npz", found, part.ids)
+    write_json(folder / "compare.json", content)
+    return content
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A model, and what it made of the samples."""
+
+    model: Model
+    stages: list[Layer]
+    layers: dict[str, torch.Tensor]
+    logits: torch.Tensor
+
+    def facts(self, name: str, given: str) -> dict[str, Any]:
+        return {
+            "name": name,
+            "given": given,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "classes": self.model.num_classes,
+            "stages": [{"path": s.path, "shape": list(s.shape), "width": s.width} for s in self.stages],
+        }
+
+
+def _open(config: Compare, progress: Progress | None) -> DataSet:
+    return open_data(
+        config.data,
+        image_size=config.image_size,
+        # Only a validation part is cut from all of the training samples; else most of them need not be decoded.
+        train_limit=None if config.split == "validation" else max(config.samples, _ENOUGH),
+        validation=0.1 if config.split == "validation" else 0,
+        label=config.label,
+        progress=progress,
+    )
+
+
+def _seen(spec: str, data: DataSet, part: Part, config: Compare, device: torch.device) -> _Seen:
+    shape = data.train.input_shapes["student"]
+    if has_weights(spec):
+        model = load(spec, input_shape=known_input(spec) or shape)
+    else:  # an untrained network is the control that tells what architecture alone does
+        seeds.seed_all(0, seeds.INIT)
+        model = load(spec, classes=data.classes, input_shape=shape)
+    if model.needs_fit:
+        model.fit_normaliser(data.train.read(np.arange(len(data.train)))["student"])
+    model = model.to(device)
+    example = fitted(model, part.read(np.arange(1))["student"].to(device))
+    found = stages(model, example)
+    layers = activations(model, part, [s.path for s in found], batch_size=config.batch_size, device=device)
+    return _Seen(model, found, layers, layers.pop(LOGITS))
+
+
+def _predictions(a: _Seen, b: _Seen, data: DataSet, part: Part) -> dict[str, Any] | None:
+    """None where the two models' classes are not the same: by name where both have names, else by number."""
+    ours, theirs = a.model.class_names, b.model.class_names
+    if a.logits.shape[1] != b.logits.shape[1] or (ours and theirs and ours != theirs):
+        return None
+    known = ours or theirs
+    same_as_data = a.logits.shape[1] == len(data.classes) and (known is None or known == data.classes)
+    return asdict(compare_predictions(a.logits, b.logits, torch.from_numpy(part.targets) if same_as_data else None))
+
+
+def _thumbnails(folder: Path, part: Part, found: list[PairFound], classes: list[str]) -> dict[str, Any] | None:
+    made = sheet(part, all_rows([top for pair_found in found for top in pair_found.tops]), "student")
+    if made is None:
+        return None
+    write_bytes(folder / "samples.jpg", made.image)
+    return made.facts(part, "samples.jpg", classes)

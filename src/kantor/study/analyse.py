@@ -1,0 +1,130 @@
+"""What moved in a run: recorded plans measured, and every final student beside its teachers."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from kantor.analysis import activations, layer_matrices, read_trajectories
+from kantor.analysis.activations import fitted
+from kantor.analysis.pairs import look_at_pairs, write_neurons
+from kantor.analysis.samples import Sheet, all_rows, sheet
+from kantor.capture import Layer, pair, stages
+from kantor.core.errors import ConfigError
+from kantor.core.files import write_bytes, write_json
+from kantor.data import Part
+from kantor.models import Model, load
+from kantor.study.folder import Task, read_result
+from kantor.study.moved import Analysed, over_seeds
+from kantor.study.runs import Workbench, probe_part
+from kantor.study.teachers import model_for
+from kantor.training.device import chosen_device
+
+FOLDER = "analysis"
+"""Of the run's folder: what each final student's neurons are, and thumbnails."""
+
+Layers = dict[str, Float[Tensor, "samples neurons"]]
+
+
+def analyse_run(run: Path, *, top: int = 5, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Measure what transfer did to a run's students, and write ``analysis.json`` and the folder ``analysis/``.
+
+    Recorded plans are measured as they are. Final students and teachers see the run's probe samples once; their
+    layers are compared by transport distance (correlation cost) and debiased linear CKA.
+
+    Args:
+        run: the run's folder; unfinished students are left out.
+        top: samples kept of each neuron, those that excite it most.
+        say: told of progress.
+
+    Returns:
+        What ``analysis.json`` holds.
+
+    Raises:
+        ConfigError: there is no run, no finished student, or no teacher to compare it with.
+        KantorError: data, a teacher or a student can no longer be loaded.
+    """
+    if not (run / "plan.json").exists():
+        raise ConfigError(f"{run} holds no run that could be analysed: there is no plan.json in it.")
+    if top < 1:
+        raise ConfigError(f"top is at least 1, not {top}.")
+    bench = Workbench(run)
+    tasks = [Task(method, seed) for method in bench.methods.values() for seed in bench.config.seed_list()]
+    tasks = [task for task in tasks if read_result(task.folder(run)) is not None]
+    if not tasks:
+        raise ConfigError(f"{run} has no finished student. `kantor resume {run}`, then analyse it.")
+    if not bench.plan.teachers:
+        raise ConfigError(f"{run} has no teacher to compare its students with. `kantor compare` takes any two models.")
+    look = _Look(bench)
+    students = []
+    for done, task in enumerate(tasks, 1):
+        say(f"{task.label}: {done} of {len(tasks)}")
+        students.append(look.student(task, top))
+    content = {
+        "run": run.resolve().name,
+        "probe": {"part": look.part.name, "samples": len(look.part)},
+        "cost": "correlation",
+        "cka": "linear, debiased",
+        "methods": over_seeds(students),
+        "samples": _thumbnails(run, look.part, students, bench.data.classes),
+    }
+    write_json(run / "analysis.json", content)
+    return content
+
+
+class _Look:
+    """The probe samples, and every teacher's layers on them."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self.bench = bench
+        self.part = probe_part(bench.data)
+        self.device = chosen_device(bench.config.device)
+        self.teachers: dict[str, tuple[list[Layer], Layers]] = {}
+        for name, known in bench.plan.teachers.items():
+            model = model_for(known["spec"], bench.data, "teacher", known["classes"])
+            recorded = [p.teacher for p in bench.plan.pairs if p.source == name]
+            self.teachers[name] = self.layers(model, "teacher", recorded)
+
+    def layers(self, model: Model, role: str, more: Sequence[str]) -> tuple[list[Layer], Layers]:
+        """A model's stages, and its activations there and at ``more`` layers."""
+        model = model.to(self.device)
+        found = stages(model, fitted(model, self.part.read(np.arange(1))[role].to(self.device)))
+        paths = list(dict.fromkeys([*(stage.path for stage in found), *more]))
+        batch_size = self.bench.config.batch_size
+        return found, activations(model, self.part, paths, role=role, batch_size=batch_size, device=self.device)
+
+    def student(self, task: Task, top: int) -> Analysed:
+        """One final student beside each teacher, its neurons written to the run's folder."""
+        folder, recorded = task.folder(self.bench.run), self.bench.plan.pairs
+        own, layers = self.layers(load(str(folder / "student.safetensors")), "student", [p.student for p in recorded])
+        found, matrices = {}, {}
+        for name, (theirs, activity) in self.teachers.items():
+            known = [(p.teacher, p.student) for p in recorded if p.source == name]
+            pairs = known or [(p.teacher, p.student) for p in pair(own, theirs)]
+            found[name] = look_at_pairs(activity, layers, pairs, top=top)
+            matrices[name] = layer_matrices(
+                {stage.path: activity[stage.path] for stage in theirs},
+                {stage.path: layers[stage.path] for stage in own},
+            )
+        file = f"{FOLDER}/{task.method.folder}/seed-{task.seed}.npz"
+        write_neurons(self.bench.run / file, [p for pairs in found.values() for p in pairs], self.part.ids)
+        return Analysed(task.method.name, task.seed, read_trajectories(folder), matrices, found, file)
+
+
+def _thumbnails(run: Path, part: Part, students: list[Analysed], classes: list[str]) -> dict[str, Any] | None:
+    """By side: one sheet for both where they see the same input, one for each where they do not."""
+    found = [pair for student in students for pairs in student.found.values() for pair in pairs]
+    rows = {role: all_rows([p.tops[side] for p in found]) for side, role in enumerate(("teacher", "student"))}
+    sheets: dict[str, tuple[str, Sheet | None]]
+    if part.stores["teacher"] is part.stores["student"]:
+        both = sheet(part, np.concatenate(list(rows.values())), "student")
+        sheets = dict.fromkeys(rows, (f"{FOLDER}/samples.jpg", both))
+    else:
+        sheets = {role: (f"{FOLDER}/samples-{role}.jpg", sheet(part, at, role)) for role, at in rows.items()}
+    for file, made in sheets.values():
+        if made is not None:
+            write_bytes(run / file, made.image)
+    return {role: made.facts(part, file, classes) for role, (file, made) in sheets.items() if made is not None} or None

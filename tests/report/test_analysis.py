@@ -1,0 +1,94 @@
+"""The pages of ``analyse`` and ``compare``: made from files alone, complete, and small."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from kantor.analysis import look_at_pair
+from kantor.analysis.pairs import write_neurons
+from kantor.core.errors import ConfigError
+from kantor.report import neurons as module
+from kantor.report import write_analysis, write_comparison
+from kantor.report.neurons import pack_neurons
+
+
+def page_data(page) -> dict:
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])["a0"]
+
+
+def test_a_comparison(tmp_path, compared):
+    content = compared(tmp_path)
+    page = write_comparison(tmp_path).read_text()
+    assert "one and two are <strong>" in page
+    assert "they disagree on 12.5 % of the samples" in page
+    for row in content["matrices"]["cka"]:
+        for value in row:
+            assert f"{value:.3f}" in page
+    assert "<script src" not in page
+    assert "http" not in re.sub(r"http-equiv|http://www.w3.org/2000/svg", "", page)
+    (found,) = page_data(page)["neurons"]["sets"]
+    assert found["widths"] == [6, 4]
+    assert len(found["matches"]) == 6
+
+
+def test_other_classes_and_no_pictures(tmp_path, compared):
+    compared(tmp_path, predictions=None, samples=None)
+    page = write_comparison(tmp_path).read_text()
+    assert "predictions are not compared" in page
+    assert page_data(page)["neurons"]["sheets"] == [None, None]
+
+
+def test_an_analysis(tmp_path, analysed):
+    analysed(tmp_path)
+    page = write_analysis(tmp_path).read_text()
+    assert "<em>kd</em> ends closest to the teacher: transport distance <strong>0.30</strong> at layer3" in page
+    assert "<strong>−0.20</strong> to the student alone, 95 % interval −0.30 to −0.10" in page
+    data = page_data(page)
+    assert data["charts"]["a0-0-distance"]["names"] == ["none", "kd"]
+    assert data["charts"]["a0-0-distance"]["values"][1] == [0.8, 0.5, 0.3]
+    # Nothing changed before the first record: the chart starts after it.
+    assert data["charts"]["a0-0-changed_since_previous"]["epochs"] == [1, 2]
+    assert "a0-0-diagonal" not in data["charts"]
+    assert all(f'data-chart="{name}"' in page for name in data["charts"])
+    assert [(one["method"], one["seed"]) for one in data["neurons"]["sets"]] == [
+        ("kd", "0"), ("kd", "1"), ("none", "0"), ("none", "1"),
+    ]  # fmt: skip
+
+
+def test_markup_in_names_is_text(tmp_path, compared):
+    compared(tmp_path, name="<b>one</b>")
+    page = write_comparison(tmp_path).read_text()
+    assert "<b>one</b>" not in page
+    assert "&lt;b&gt;one&lt;/b&gt;" in page
+
+
+def test_large_runs_are_cut(tmp_path, analysed, monkeypatch):
+    analysed(tmp_path)
+    monkeypatch.setattr(module, "LARGEST", 10)
+    page = write_analysis(tmp_path).read_text()
+    assert "The page holds 1 of 4 students" in page
+    assert len(page_data(page)["neurons"]["sets"]) == 1
+
+
+def test_wide_layers_are_listed_without_a_map(tmp_path, monkeypatch):
+    draw = np.random.default_rng(0)
+    import torch
+
+    a, b = (torch.from_numpy(draw.normal(size=(30, 5))) for _ in range(2))
+    write_neurons(tmp_path / "n.npz", [look_at_pair(("x", a), ("y", b))], np.arange(30))
+    monkeypatch.setattr(module, "WIDEST", 4)
+    ((one,), _) = pack_neurons([("m", "0", tmp_path / "n.npz")], "correlation")
+    assert "plan" not in one
+    assert len(one["matches"]) == 5
+
+
+def test_nothing_to_show(tmp_path):
+    with pytest.raises(ConfigError, match="kantor analyse"):
+        write_analysis(tmp_path)
+    with pytest.raises(ConfigError, match="kantor compare"):
+        write_comparison(tmp_path)
+    (tmp_path / "bad.npz").write_bytes(b"no zip")
+    with pytest.raises(ConfigError, match=r"bad\.npz"):
+        pack_neurons([("m", "0", tmp_path / "bad.npz")], "correlation")
