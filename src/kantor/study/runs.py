@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
@@ -22,6 +21,7 @@ from kantor.study.config import Study
 from kantor.study.folder import Task, locked, read_result, tuned_factor
 from kantor.study.label_costs import hand_over, read_costs
 from kantor.study.methods import Method
+from kantor.study.probe import probe_part
 from kantor.study.teachers import model_for, open_study_data, study_methods
 from kantor.training import Pair, Probe, augmentation, train
 from kantor.training.loop import Report
@@ -62,10 +62,12 @@ class Workbench:
 
     Args:
         run: the run's folder, with its ``config.yaml`` and ``plan.json``.
+        data: the study's data, where it is open already.
     """
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, data: DataSet | None = None) -> None:
         self.run = run
+        self._opened = data
         self.config = Study.from_yaml(run / "config.yaml")
         self.methods = {method.name: method for method in study_methods(self.config)}
         self.plan = Plan.read(run)
@@ -74,7 +76,7 @@ class Workbench:
     @cached_property
     def data(self) -> DataSet:
         """The study's data."""
-        return open_study_data(self.config)
+        return self._opened or open_study_data(self.config)
 
     @cached_property
     def teachers(self) -> dict[str, Teacher]:
@@ -183,14 +185,6 @@ def make_objective(
     hand_over(terms, costs, teachers)
     used = teachers if method.terms else {}
     return Objective(student, used, terms, task_weight=method.task, samples=data.train.samples, seed=seed)
-
-
-def probe_part(data: DataSet, largest: int = 512) -> Part:
-    """The fixed samples that plans are recorded on: some of the validation part, or of training where there is none."""
-    part = data.validation or data.train
-    # By hash, since files in folders come class by class.
-    keep = np.sort(np.argsort(seeds.hash64(seeds.SPLIT, part.ids), kind="stable")[:largest])
-    return replace(part, ids=part.ids[keep], targets=part.targets[keep], rows=part.rows[keep])
 
 
 def open_cache(
