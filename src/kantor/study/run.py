@@ -19,6 +19,7 @@ from kantor.study.summary import summarise, table
 from kantor.study.teachers import open_study_data, study_methods
 from kantor.study.tuning import tune
 from kantor.training.processes import joined_processes
+from kantor.training.trackers import make_stores
 
 
 def _unreported(run: Path) -> None:
@@ -31,8 +32,8 @@ def run_study(config: Study, console: Console | None = None, report: Callable[[P
     Args:
         config: what to do.
         console: where to print; standard output if left out.
-        report: told of the run's folder once students are finished, on the main process; also where others failed or
-            were interrupted, before that is raised.
+        report: told of the run's folder at the end, on the main process; also where students failed or were
+            interrupted, before that is raised.
 
     Returns:
         The run's folder.
@@ -53,6 +54,7 @@ def run_study(config: Study, console: Console | None = None, report: Callable[[P
             with locked(run) if main else contextlib.nullcontext():
                 data = open_study_data(config)
                 facts = prepare(config, data, run, display.say, display.stage)
+                make_stores(config.trackers if main else None, run)
             # Students that train here share the data; workers open it themselves, and this copy goes.
             bench = Workbench(run, data) if config.job_count() == 1 or world_size() > 1 else None
             del data
@@ -62,7 +64,8 @@ def run_study(config: Study, console: Console | None = None, report: Callable[[P
                 tasks = [Task(m, seed) for seed in config.seed_list() for m in methods]
                 train_all(run, tasks, config, display, bench)
             except BaseException:
-                if main and summarise(run, config, methods, facts)["methods"]:
+                if main:
+                    summarise(run, config, methods, facts)
                     with contextlib.suppress(KantorError):  # what failed first is what is said
                         report(run)
                 raise

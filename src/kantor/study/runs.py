@@ -112,6 +112,8 @@ class Workbench:
         factor = tuned_factor(self.run, method) if task.factor is None else task.factor
         # What has no transfer weight is tuned by its learning rate.
         config = self.config if method.terms else replace(self.config, lr=factor * self.config.lr)
+        if task.factor is not None:
+            config = replace(config, trackers=None)  # a dashboard shows the comparison
         student = new_student(self.config, self.data, seed)
         bound = [known | {"weight": _times(known["weight"], factor)} for known in self.plan.bound[method.name]]
         objective = make_objective(student, self.teachers, method, self.data, seed, self.label_costs, bound)
