@@ -12,7 +12,7 @@ help:
 	@echo "make demo       set up, then compare four ways to train a small student on digits"
 	@echo "make test       set up, then lint, type-check, check the layers and run the tests"
 	@echo "make bench-methods  compare every loss on CIFAR-10, three pairs, tuned alike (hours)"
-	@echo "make picture    draw the README's picture and table from the demo's run"
+	@echo "make picture    photograph the demo's report for the README, and write its table (needs Chromium)"
 	@echo "make test-slow  several processes, kills (after make test)"
 	@echo "make docs       build the pages into docs/_build/html"
 	@echo "make test-docs  build them with every cell run afresh, then run their code and check their commands"

@@ -18,9 +18,7 @@ author = "the kantor authors"
 project_copyright = "the kantor authors, Apache-2.0"
 release = importlib.metadata.version("kantor")
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "kantor_pages"]
-# A page that has no heading yet is not written yet.
-unwritten = [page.name for page in Path(__file__).parent.glob("*.md") if not page.read_text("utf-8").startswith("#")]
-exclude_patterns = ["_build", *unwritten]
+exclude_patterns = ["_build"]
 # Two packages have a Batch; each one's pages mean its own, which is the first that is looked up.
 suppress_warnings = ["ref.python"]
 

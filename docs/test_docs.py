@@ -53,10 +53,14 @@ def test_python(page, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=name)
-def test_commands_parse(page):
+def test_commands_parse(page, tmp_path, monkeypatch):
     from kantor.cli import _parser, _underscored
     from kantor.study.methods import parse_methods
 
+    files = [re.search(r"%%writefile (\S+)\n(.*)", cell, flags=re.DOTALL) for cell in cells(page)]
+    for file in filter(None, files):
+        monkeypatch.chdir(tmp_path)
+        Path(file.group(1)).write_text(file.group(2), encoding="utf-8")
     for command in commands(page):
         words = [word.replace("$epochs", "1") for word in command]
         if words == ["--version"]:

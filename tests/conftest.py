@@ -1,6 +1,7 @@
 """Fixtures that several parts share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,3 +18,10 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the real data sets, looked for in {folder} (set KANTOR_DATA)")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _denormals() -> Iterator[None]:
+    """A study trained in this process flushes denormals to zero, which Hypothesis refuses to work with."""
+    yield
+    torch.set_flush_denormal(False)

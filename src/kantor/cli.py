@@ -36,7 +36,7 @@ def distill(options: jsonargparse.Namespace) -> None:
     """Compare a student with transfer from a teacher to the student alone, over seeds."""
     from kantor.study import Study, run_study
 
-    _report(run_study(Study(**_fields(options, Study))))
+    run_study(Study(**_fields(options, Study)), report=_report)
 
 
 def rank(options: jsonargparse.Namespace) -> None:
@@ -94,7 +94,7 @@ def resume(options: jsonargparse.Namespace) -> None:
     """Finish whatever is unfinished in a run's folder."""
     from kantor.study import resume as resume_study
 
-    _report(resume_study(Path(options.run)))
+    resume_study(Path(options.run), report=_report)
 
 
 def evaluate(options: jsonargparse.Namespace) -> None:
@@ -143,7 +143,7 @@ def methods(options: jsonargparse.Namespace) -> None:  # noqa: ARG001
 
     table = Table(header_style="bold")
     for heading in ("name", "reads", "needs", "default weight", "source"):
-        table.add_column(heading, no_wrap=True)
+        table.add_column(heading, overflow="fold")
     for loss in LOSSES.values():
         needs = [
             word
@@ -161,8 +161,7 @@ def methods(options: jsonargparse.Namespace) -> None:  # noqa: ARG001
 def _report(run: Path) -> None:
     from kantor.report import write
 
-    if os.environ.get("RANK", "0") == "0":  # the processes that torchrun started have parted by now
-        print(f"Its report is {write(run)}")
+    print(f"Its report is {write(run)}")
 
 
 class _Parser(jsonargparse.ArgumentParser):

@@ -57,6 +57,10 @@ def test_gradient_shares_are_shares_of_norms():
         )
         norms.append(torch.cat([g.flatten() for g in grads if g is not None]).norm().item())
     assert [term.gradient_share for term in facts.terms] == pytest.approx([n / sum(norms) for n in norms], rel=1e-4)
+    again = objective.gradient_shares(result, scale=1024.0)
+    assert list(again.values()) == pytest.approx([n / sum(norms) for n in norms], rel=1e-4)
+    assert all(p.grad is None for p in student.parameters())
+    result.loss.backward()  # the graph is still there
 
 
 def test_a_term_reaches_the_layers_before_its_own_and_none_after():

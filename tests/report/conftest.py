@@ -33,6 +33,7 @@ def make_run(
     weights: Mapping[str, Any] | None = None,
     peak: int | None = None,
     gradient: bool = False,
+    exciting: bool = False,
 ) -> Path:
     """Write a run.
 
@@ -46,6 +47,7 @@ def make_run(
         weights: of every transfer method; 2 for each of its terms if left out.
         peak: bytes, in every result.
         gradient: record shares of the gradient.
+        exciting: record what excites each unit, partners of single units, and a probe of 40 grey images of 8 x 8.
     """
     seeds = len(next(iter(accuracy.values())))
     draw = np.random.default_rng(0)
@@ -86,8 +88,17 @@ def make_run(
             (place / "result.json").write_text(json.dumps(result))
             for epoch in range(epochs + 1):
                 _plan(
-                    place / "plans" / f"epoch-{epoch:03d}.npz", draw, epoch / epochs, widths, record or widths, layers
+                    place / "plans" / f"epoch-{epoch:03d}.npz",
+                    draw,
+                    epoch / epochs,
+                    widths,
+                    record or widths,
+                    layers,
+                    single_units(widths) if exciting else {},
                 )
+    if exciting:
+        pictures = draw.integers(0, 256, (40, 8, 8, 1)).astype(np.uint8)
+        np.savez_compressed(folder / "probe.npz", ids=100 + np.arange(40), targets=np.arange(40) % 4, student=pictures)
     if summary:
         _summary(folder, accuracy, seconds)
     return folder
@@ -107,7 +118,19 @@ def planted(rows: int, columns: int) -> np.ndarray:
     return plan[draw.permutation(rows)][:, draw.permutation(columns)]
 
 
-def _plan(path: Path, draw: Any, share: float, widths: Any, record: Any, layers: Any) -> None:
+def single_units(widths: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Teacher unit ``i`` gives all to student unit ``i``; samples ``i``, ``i + 1`` and so on excite both."""
+    arrays: dict[str, np.ndarray] = {}
+    for side, own, other in (("teacher", *widths), ("student", *reversed(widths))):
+        units = np.arange(own)[:, None]
+        arrays[f"{side}_partners_0"] = (units + np.arange(3)) % other
+        arrays[f"{side}_shares_0"] = np.tile(np.array([1, 0, 0], np.float16), (own, 1))
+        arrays[f"{side}_exciting_0"] = (units + np.arange(6)) % 40
+    arrays["teacher_exciting_0"][1] = -1
+    return arrays
+
+
+def _plan(path: Path, draw: Any, share: float, widths: Any, record: Any, layers: Any, single: Any) -> None:
     path.parent.mkdir(exist_ok=True)
     sharp = planted(*record)
     plan = share * sharp + (1 - share) / sharp.size
@@ -118,6 +141,7 @@ def _plan(path: Path, draw: Any, share: float, widths: Any, record: Any, layers:
         student_layer_0=np.array(layers[0]),
         teacher_layer_0=np.array(layers[1]),
         widths_0=np.array(widths),
+        **single,
     )
 
 

@@ -279,6 +279,43 @@ def test_wide_plans_are_binned_with_details_on_demand(opened):
     assert browser.get_log("browser") == []
 
 
+def test_single_units_of_a_binned_plan_and_what_excites_them(opened, made):
+    """Recorded in bins of four, told one by one, with the samples that excite the pair that shares most."""
+    few = {"none": [0.8], "kd": [0.9]}
+    page = write(made(accuracy=few, widths=(2048, 2048), record=(512, 512), epochs=1, exciting=True))
+    assert page.stat().st_size < 15e6
+    browser = opened(page)
+    said = text(browser, '.explorer [data-role="cell"]')
+    bins = [int(part.split(",")[0]) for part in said.replace("student units ", "teacher units ").split("units ")[1:]]
+    heads = [head.text for head in browser.find_elements("css selector", ".partners h4")]
+    assert heads[0].split() == ["Teacher", str(bins[0]), "goes", "to"]
+    assert text(browser, ".partners li").split() == [str(bins[0]), "100", "%"]
+    teacher, student = browser.find_elements("css selector", ".images .gallery")
+    first = bins[0] % 40
+    names = [e.accessible_name for e in teacher.find_elements("css selector", ".thumb")]
+    assert len(names) == 6
+    assert names[0].split(",")[1].strip() == f"sample {100 + first}"
+    framed = len(student.find_elements("css selector", ".both"))
+    same = text(browser, ".images h4").split()[2] == student.find_element("xpath", "../h4").text.split()[2]
+    assert framed == 6 if same else framed < 6
+    thumb = teacher.find_element("css selector", ".thumb")
+    assert "data:image/png" in thumb.value_of_css_property("background-image")
+    assert browser.get_log("browser") == []
+
+
+def test_a_silent_unit_says_so(opened):
+    from selenium.webdriver.common.keys import Keys
+
+    browser = opened(accuracy={"none": [0.8], "kd": [0.9]}, widths=(4, 4), epochs=1, exciting=True)
+    canvas = focus(browser, ".explorer canvas")
+    canvas.send_keys(Keys.PAGE_UP)
+    seen = [text(browser, ".images")]
+    for _ in range(3):
+        canvas.send_keys(Keys.ARROW_DOWN)
+        seen.append(text(browser, ".images"))
+    assert sum("the unit is silent" in said for said in seen) == 1
+
+
 def test_class_names_of_a_label_plan(opened):
     few = {"none": [0.8], "kd": [0.9]}
     browser = opened(accuracy=few, widths=(4, 4), layers=("logits", "teacher:logits"), epochs=1)

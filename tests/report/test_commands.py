@@ -22,3 +22,15 @@ def test_no_run(command, tmp_path, capsys):
 def test_watch(made, capsys):
     assert main(["watch", str(made()), "--once"]) == 0
     assert "9 of 9 students finished" in capsys.readouterr().out
+
+
+def test_tables_are_never_cut(capsys, monkeypatch):
+    from kantor.losses import LOSSES
+
+    monkeypatch.setenv("COLUMNS", "40")
+    assert main(["methods"]) == 0
+    said = capsys.readouterr().out
+    assert "…" not in said
+    for loss in LOSSES.values():
+        assert loss.name in said
+        assert loss.paper in said

@@ -66,6 +66,7 @@ def assert_same_student(left: Path, right: Path) -> None:
     results = [json.loads((f / "result.json").read_text()) for f in (left, right)]
     for result in results:
         assert result.pop("seconds") > 0
+        assert result.pop("peak_memory") > 0
     assert results[0] == results[1]
 
 

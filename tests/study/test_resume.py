@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from runs import assert_same_student, command, distill, environment, kantor
 
 SEED = "neuron_transport@plan_momentum=0.9/seed-0"
@@ -78,6 +79,7 @@ def test_sigterm_saves_and_says_how_to_go_on(uninterrupted):
     _, said = study.communicate(timeout=60)
     assert study.returncode == 143, said
     assert "kantor resume" in said
+    assert (uninterrupted / "stopped" / "report.html").exists()
     resumed = kantor("resume", "stopped", cwd=uninterrupted)
     assert resumed.returncode == 0, resumed.stderr
     for name in ("metrics.jsonl", "student.safetensors"):

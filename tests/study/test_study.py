@@ -65,6 +65,52 @@ def test_the_summary_holds_paired_statistics(study):
     assert methods["neuron_transport"]["weights"] == {"task": 1.0, "neuron_transport": 20.0}
 
 
+def test_the_summary_says_what_the_run_took_and_what_the_teacher_reaches(study):
+    summary = json.loads((study / "summary.json").read_text())
+    (teacher,) = summary["teachers"]
+    assert 0.3 < teacher["accuracy"] <= 1
+    assert teacher["seconds"] > 0
+    assert set(summary["seconds"]) == {"teachers", "caches"}
+    assert summary["seconds"]["teachers"] > teacher["seconds"] / 2
+    assert summary["started"].startswith("20")
+    for row in summary["methods"].values():
+        assert 5e7 < row["peak_memory"] < 1e11
+        assert row["memory_of"] in ("process", "cuda")
+
+
+def test_every_epoch_has_shares_of_the_gradient_where_there_are_several_terms(study):
+    for method, names in {
+        "none": set(),
+        "kd": {"task", "kd"},
+        "neuron_transport": {"task", "neuron_transport"},
+    }.items():
+        lines = [json.loads(line) for line in (study / method / "seed-0" / "metrics.jsonl").read_text().splitlines()]
+        for line in lines[1:]:
+            shares = {k.removeprefix("gradient_share/"): v for k, v in line.items() if k.startswith("gradient_share/")}
+            assert set(shares) == names
+            assert not shares or sum(shares.values()) == pytest.approx(1)
+
+
+def test_measuring_shares_changes_nothing_in_training(study, monkeypatch):
+    monkeypatch.chdir(study.parents[1])
+    monkeypatch.setattr("kantor.training.loop._gradient_shares", lambda *_: {})
+    assert main(["distill", *TINY, "--methods=none,kd,neuron_transport", "--out=runs/unmeasured"]) == 0
+    for method in ("kd", "neuron_transport"):
+        ours, theirs = (run / method / "seed-1" / "student.safetensors" for run in (study, Path("runs/unmeasured")))
+        assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_the_probe_is_kept_with_what_excites_each_unit(study):
+    with np.load(study / "probe.npz") as probe, np.load(study / "kd/seed-0/plans/epoch-003.npz") as record:
+        assert probe["student"].shape[1:] == (8, 8, 1)
+        assert len(probe["ids"]) == len(probe["targets"]) == len(probe["student"])
+        assert "teacher" not in probe.files
+        assert record["teacher_exciting_0"].shape == (16, 6)
+        assert record["student_exciting_0"].shape == (8, 6)
+        assert record["student_exciting_0"].max() < len(probe["ids"])
+        assert "student_partners_0" not in record.files  # the plan is not binned
+
+
 def test_a_seed_fixes_the_students_start_for_every_method(study):
     starts = {}
     for method in ("none", "kd", "neuron_transport"):
@@ -215,6 +261,7 @@ def test_a_loss_that_is_not_finite_is_named_and_the_checkpoint_stays(study, monk
     last = torch.load("runs/broken/none/seed-0/checkpoints/last.pt", weights_only=True)
     assert last["position"]["step"] >= 1
     assert not Path("runs/broken/none/seed-0/result.json").exists()
+    assert "No student is finished yet" in Path("runs/broken/report.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def tables(ranking: Ranking) -> list[Table]:
         )
     if len(ranking.scores) == 1:
         return [deciding]
-    every = _table("teacher", *(name.replace("_", " ") for name in ranking.scores), wrap=True)
+    every = _table("teacher", *(name.replace("_", " ") for name in ranking.scores))
     rows = [*ranking.order, *(t.name for t in ranking.teachers if t.name not in ranking.order and t.scores)]
     for name in rows:
         scores = ranking.teacher(name).scores
@@ -31,8 +31,8 @@ def tables(ranking: Ranking) -> list[Table]:
     return [deciding, every]
 
 
-def _table(*headings: str, wrap: bool = False) -> Table:
+def _table(*headings: str) -> Table:
     table = Table(header_style="bold")
     for k, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if k else "left", no_wrap=not wrap)
+        table.add_column(heading, justify="right" if k else "left", overflow="fold")
     return table

@@ -35,8 +35,8 @@ def neuron_transport(
 
     A neuron is a function, seen through its activations; ``P`` is the transport plan between the two sets of
     neurons, held fixed, so the gradient flows through ``M`` alone: ``sum_i P_ij dM_ij/dB_j`` for student neuron j.
-    The value is blind to the order of neurons and needs no equal number of them. (Paper's section numbers are not
-    given here: its text could not be read; the choice of cost, masses and layers below is ours.)
+    The value is blind to the order of neurons and needs no equal number of them. No section of the paper is cited,
+    since we could not read its text: the choices of cost, masses and layers are ours.
 
     Args:
         student: ``[batch, neurons]``, ``[batch, channels, h, w]`` or ``[batch, tokens, dim]``.
@@ -102,7 +102,8 @@ class NeuronTransport(TransferLoss):
     """:func:`neuron_transport` with a plan that stands still (:class:`~kantor.losses.slow_plan.SlowPlan`).
 
     The default weight comes from a search on validation data (``docs/default-weights.md``). State: the statistics,
-    ``4 (d_T + d_S) + d_T d_S`` doubles, the potentials and the plan.
+    ``2 (d_T + d_S) + d_T d_S`` doubles (``d_T d_S`` more for the cost l1), ``d_T + d_S`` doubles of potentials, and
+    the plan, ``d_T d_S`` floats; for a control its fixed plan alone.
 
     Args:
         cost, normalise, spatial, masses: see :func:`neuron_transport`.

@@ -26,9 +26,10 @@ def uld(
 ) -> Float[Tensor, ""]:
     """``mean over samples and their tokens of sum_i |sort(p_s)_i - sort(p_t)_i|``, probabilities in falling order.
 
-    The Wasserstein distance of two sets of probabilities when any two different tokens are equally far apart, in
-    closed form. The smaller vocabulary is filled up with zeros; a sample counts as many tokens as the shorter of its
-    two answers. Follows the public code (llm-recipes); a sample without a token counts 0 there is NaN.
+    The least L1 distance between the two probability vectors over all ways to pair their tokens, which sorting both
+    finds: what a token means is not read. The smaller vocabulary is filled up with zeros; a sample counts as many
+    tokens as the shorter of its two answers. Follows the public code (llm-recipes), but for a sample without a token:
+    it counts 0 here and is NaN there.
 
     Args:
         student: logits, the answer's first.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from kantor.core.collectives import sum_over_ranks, world_size
 from kantor.core.errors import ConfigError, NonFiniteError
 from kantor.objective.teachers import Read, class_names
 from kantor.objective.terms import Bound
@@ -143,12 +145,11 @@ def look(objective: Objective, batch: Batch) -> StepZero:
     """Run one training batch through the objective and describe it. Changes nothing that is saved."""
     parameters = [p for p in objective.student.parameters() if p.requires_grad]
     result = objective(batch)
-    weights = {"task": objective.task_weight} | {b.name: b.weight.at(objective.progress) for b in objective.bound}
+    weights = objective.weights()
     for name, value in result.terms.items():
         if not math.isfinite(value.item()):
             raise NonFiniteError(f"Term {name} is {value.item()} on the first batch. Look at its inputs' scale.")
-    norms = {name: _gradient_norm(weights[name] * value, parameters) for name, value in result.terms.items()}
-    total = sum(norms.values()) or 1.0
+    shares = gradient_shares({name: weights[name] * value for name, value in result.terms.items()}, parameters)
     shapes = _shapes(objective, batch)
     described = {
         bound.name: TermFacts(
@@ -157,14 +158,14 @@ def look(objective: Objective, batch: Batch) -> StepZero:
             teacher=[f"{bound.teacher}:{layer} {shapes[bound.teacher, layer]}" for layer in bound.teacher_layers],
             value=result.terms[bound.name].item(),
             weight=weights[bound.name],
-            gradient_share=norms[bound.name] / total,
+            gradient_share=shares[bound.name],
             settings=loss.extra_repr(),
             reason=bound.reason,
         )
         for loss, bound in zip(objective.losses, objective.bound, strict=True)
     }
     if "task" in result.terms:
-        task = TermFacts("task", [], [], result.terms["task"].item(), weights["task"], norms["task"] / total, "", "")
+        task = TermFacts("task", [], [], result.terms["task"].item(), weights["task"], shares["task"], "", "")
         described = {"task": task} | described
     student_parameters = sum(p.numel() for p in objective.student.parameters())
     return StepZero(
@@ -185,11 +186,22 @@ def look(objective: Objective, batch: Batch) -> StepZero:
     )
 
 
-def _gradient_norm(value: Tensor, parameters: Sequence[Tensor]) -> float:
+def gradient_shares(terms: Mapping[str, Tensor], parameters: Sequence[Tensor]) -> dict[str, float]:
+    """Norm of each weighted term's gradient over the sum of all their norms; the terms' graph is kept."""
+    norms = {name: _gradient_norm(value, parameters) for name, value in terms.items()}
+    total = sum(norms.values()) or 1.0
+    return {name: norm / total for name, norm in norms.items()}
+
+
+def _gradient_norm(value: Float[Tensor, ""], parameters: Sequence[Tensor]) -> float:
+    """Norm of the gradient; of the mean over processes, which is the global batch's gradient."""
     if not value.requires_grad:
         return 0.0
-    grads = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
-    return math.sqrt(sum(g.double().square().sum().item() for g in grads if g is not None))
+    grads = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True, materialize_grads=True)
+    if world_size() > 1:
+        grads = [sum_over_ranks(torch.cat([g.flatten().double() for g in grads])) / world_size()]
+    norms = torch.stack([torch.linalg.vector_norm(g, dtype=torch.float64) for g in grads])
+    return torch.linalg.vector_norm(norms).item()  # one transfer: a GPU waits once a term, not once a parameter
 
 
 def _shapes(objective: Objective, batch: Batch) -> dict[tuple[str, str], list[int]]:

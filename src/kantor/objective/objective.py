@@ -14,7 +14,7 @@ from kantor.core.errors import ConfigError
 from kantor.data import Batch
 from kantor.losses.base import Features, TransferLoss
 from kantor.objective.binding import bind
-from kantor.objective.check import StepZero, balanced, check_needs, look
+from kantor.objective.check import StepZero, balanced, check_needs, gradient_shares, look
 from kantor.objective.teachers import LiveTeacher, Read, Teacher, inner
 from kantor.objective.terms import Bound, Term
 
@@ -140,6 +140,24 @@ class Objective(nn.Module):
             terms[bound.name] = loss(s, t, targets=batch.targets, ids=batch.ids)
             total = total + bound.weight.at(self.progress) * terms[bound.name]
         return Result(total, terms, logits)
+
+    def weights(self) -> dict[str, float]:
+        """Every term's weight at this point of training, ``task`` first."""
+        return {"task": self.task_weight} | {b.name: b.weight.at(self.progress) for b in self.bound}
+
+    def gradient_shares(self, result: Result, scale: float = 1.0) -> dict[str, float]:
+        """Each term's share of the gradient norm in the student's parameters, in [0, 1]; they sum to 1.
+
+        Call it between :meth:`forward` and ``backward``; nothing changes. It costs a backward pass for each term. With
+        several processes every one of them calls it.
+
+        Args:
+            result: what :meth:`forward` said of a batch.
+            scale: a gradient scaler's, which keeps half precision from underflow; shares do not depend on it.
+        """
+        weights = self.weights()
+        weighted = {name: scale * weights[name] * value for name, value in result.terms.items()}
+        return gradient_shares(weighted, [p for p in self.student.parameters() if p.requires_grad])
 
     def after_step(self) -> None:
         """Commit the losses' memories, averages and potentials, after the optimiser's step."""

@@ -32,7 +32,9 @@ def divergence(
         tol: as for ``solve``; the value is off by about ``epsilon * tol``.
 
     Raises:
-        As ``cost`` and ``solve``.
+        ShapeError: the points have different dimensions, or masses do not fit them.
+        NonFiniteError: a cost is not finite; the message holds the index.
+        ConfigError: the kind is unknown, epsilon or tol is not positive, or the masses' totals differ.
     """
     between = solve(ground_cost(x, y, kind), a, b, epsilon, tol).value
     within_x = solve(ground_cost(x, x, kind), a, a, epsilon, tol).value

@@ -5,6 +5,7 @@ import json
 import shlex
 import zlib
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,30 @@ from kantor.report.answer import answer
 from kantor.report.classes import SHOWN, changes, confusions, ends
 from kantor.report.figures import figure_data, learning_curves, term_figures
 from kantor.report.plans import Packed
+from kantor.report.probe import Probe
 from kantor.report.run import ALONE, Run
 from kantor.report.table import results, styles, times
 
 TEMPLATES = Path(__file__).parent / "templates"
-SCRIPTS = ("heatmap.js", "charts.js", "confusion.js", "explorer.js", "page.js")
+SCRIPTS = ("heatmap.js", "charts.js", "confusion.js", "plans.js", "explorer.js", "page.js")
 
 
-def render(runs: Sequence[Run], plans: Sequence[Packed | None]) -> str:
+MEMORY = {
+    "cuda": "Memory is the peak of what was allocated on the GPU.",
+    "process": "Memory is the peak of the whole training process: interpreter, libraries and data included.",
+}
+
+
+def render(runs: Sequence[Run], plans: Sequence[Packed | None], samples: Sequence[Probe | None]) -> str:
     """The whole page as text.
 
     Args:
         runs: what to show.
         plans: of each, the packed plans.
+        samples: of each, what they were recorded on.
     """
-    views = [_view(run, packed, f"r{index}") for index, (run, packed) in enumerate(zip(runs, plans, strict=True))]
+    parts = zip(runs, plans, samples, strict=True)
+    views = [_view(run, packed, probe, f"r{index}") for index, (run, packed, probe) in enumerate(parts)]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -47,7 +57,7 @@ def render(runs: Sequence[Run], plans: Sequence[Packed | None]) -> str:
     )
 
 
-def _view(run: Run, plans: Packed | None, prefix: str) -> dict[str, Any]:
+def _view(run: Run, plans: Packed | None, probe: Probe | None, prefix: str) -> dict[str, Any]:
     number = styles(run)
     curves = learning_curves(run, prefix)
     terms = term_figures(run, prefix)
@@ -58,6 +68,8 @@ def _view(run: Run, plans: Packed | None, prefix: str) -> dict[str, Any]:
     }
     if plans is not None:
         data["plans"] = plans.index
+        if probe is not None:
+            data["probe"] = probe.index
     if classes is not None:
         data["confusion"] = classes["data"]
     return {
@@ -71,8 +83,12 @@ def _view(run: Run, plans: Packed | None, prefix: str) -> dict[str, Any]:
         "terms": terms,
         "gradient_recorded": any("gradient" in figure.title for _, figures in terms for figure in figures),
         "plans": plans,
+        "sheets": probe.sheets if probe is not None and plans is not None else {},
+        "excited_by": ("images" if probe.sheets else "samples") if "probe" in data and probe is not None else "",
         "classes": classes,
         "times": times(run),
+        "before": _before(run),
+        "memory": MEMORY.get(_memory_of(run), ""),
         "step0": run.step0,
         "checked": list(_checked(run).values()),
         "environment": run.environment,
@@ -80,6 +96,10 @@ def _view(run: Run, plans: Packed | None, prefix: str) -> dict[str, Any]:
         "repeat": _repeat(run),
         "data": data,
     }
+
+
+def _memory_of(run: Run) -> str:
+    return next((s.result["memory_of"] for s in run.students if s.result and "memory_of" in s.result), "")
 
 
 def _facts(run: Run) -> list[tuple[str, str]]:
@@ -97,14 +117,24 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     for teacher in run.summary.get("teachers", []):
         size = known.get(teacher["name"], {})
         more = f", {size['parameters']:,} parameters ({size['ratio']:.1f} × the student's)" if size else ""
-        facts.append(("teacher", f"{teacher['spec'].partition(':')[0]}{more}; trained on {teacher['saw']}"))
+        reached = teacher.get("accuracy")
+        scored = "" if reached is None else f"; {100 * reached:.1f} % on the test part"
+        facts.append(("teacher", f"{teacher['spec'].partition(':')[0]}{more}; trained on {teacher['saw']}{scored}"))
     for method, reason in run.step0.get("left_out", {}).items():
         facts.append((f"{method} left out", reason))
     seeds = sorted({student.seed for student in run.students})
     facts.append(
         ("seeds", ", ".join(map(str, seeds)) if len(seeds) < 12 else f"{len(seeds)}, {seeds[0]} to {seeds[-1]}")
     )
+    if began := run.environment.get("started"):
+        facts.append(("started", f"{datetime.fromisoformat(began):%Y-%m-%d, %H:%M} UTC"))
     return facts
+
+
+def _before(run: Run) -> str:
+    """How long step 0 took, in words."""
+    spent = [f"{seconds:,.1f} s on the {stage}" for stage, seconds in run.summary.get("seconds", {}).items()]
+    return f"Before the students it took {' and '.join(spent)}." if spent else ""
 
 
 def _checked(run: Run) -> dict[str, dict[str, Any]]:

@@ -16,7 +16,7 @@ from kantor.report.ordering import structured
 from kantor.report.run import Run, Student
 
 PARTNERS = 3
-"""Strongest partners kept of each neuron where the drawn plan is binned."""
+"""Strongest partners kept of each recorded row and column where the drawn plan is binned."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ def pack_plans(run: Run, level: Level) -> Packed | None:
 
     A set is one pair of layers of one student, all its epochs: masses quantised to the square root of their share of
     the set's largest in 255 steps (relative error of a half per cent at the top, and zero below a 65,000th), ordered
-    by the structure of the last epoch, binned where larger than the level allows, deflated, in base64.
+    by the structure of the last epoch, binned where larger than the level allows, deflated, in base64. With it go the
+    strongest partners of each unit that is not drawn by itself, and the probe samples that excite each unit most.
 
     Args:
         run: the run.
@@ -85,10 +86,14 @@ def pack_plans(run: Run, level: Level) -> Packed | None:
                 files = [files[k] for k in np.linspace(0, len(files) - 1, level.epochs).round().astype(int)]
             for recorded in _read(files):
                 known = _describe(run, recorded)
-                if known not in pairs:
+                pair = next((k for k, other in enumerate(pairs) if known.items() <= other.items()), len(pairs))
+                if pair == len(pairs):
                     pairs.append(known)
+                    if recorded.exciting is not None:  # the teacher stands still: the same in every set
+                        pairs[pair] |= {"blob": len(blobs)}
+                        blobs.append(_deflated(recorded.exciting[0].astype("<i2")))
                 packed, blob = _pack(recorded, level.bins)
-                packed |= {"pair": pairs.index(known), "method": method, "seed": student.seed, "blob": len(blobs)}
+                packed |= {"pair": pair, "method": method, "seed": student.seed, "blob": len(blobs)}
                 sets.append(packed)
                 blobs += blob
     if not sets:
@@ -120,6 +125,11 @@ class _Recorded:
     epochs: list[int]
     plans: Float[np.ndarray, "epochs teacher student"]
     costs: Float[np.ndarray, "epochs teacher student"] | None
+    partners: list[tuple[NDArray, NDArray]] | None
+    """Of every single teacher unit, then student unit: ``[epochs, width, k]`` numbers of its strongest partners and
+    their shares; recorded where the plan is binned."""
+    exciting: tuple[NDArray, NDArray] | None
+    """Probe samples that excite a unit most: the teacher's ``[width, k]``, the student's ``[epochs, width, k]``."""
 
 
 def _files(student: Student) -> list[Path]:
@@ -132,16 +142,30 @@ def _read(files: Sequence[Path]) -> list[_Recorded]:
         with np.load(path) as arrays:
             content.append({name: arrays[name] for name in arrays.files})
     epochs = [int(path.stem.partition("-")[2]) for path in files]
+
+    def over_epochs(name: str) -> NDArray:
+        return np.stack([arrays[name] for arrays in content])
+
+    first = content[0]
     return [
         _Recorded(
-            student=str(content[0][f"student_layer_{k}"]),
-            teacher=str(content[0][f"teacher_layer_{k}"]),
-            widths=(int(content[0][f"widths_{k}"][0]), int(content[0][f"widths_{k}"][1])),
+            student=str(first[f"student_layer_{k}"]),
+            teacher=str(first[f"teacher_layer_{k}"]),
+            widths=(int(first[f"widths_{k}"][0]), int(first[f"widths_{k}"][1])),
             epochs=epochs,
-            plans=np.stack([arrays[f"plan_{k}"] for arrays in content]),
-            costs=np.stack([arrays[f"cost_{k}"] for arrays in content]) if f"cost_{k}" in content[0] else None,
+            plans=over_epochs(f"plan_{k}"),
+            costs=over_epochs(f"cost_{k}") if f"cost_{k}" in first else None,
+            partners=[
+                (over_epochs(f"{side}_partners_{k}"), over_epochs(f"{side}_shares_{k}"))
+                for side in ("teacher", "student")
+            ]
+            if f"teacher_partners_{k}" in first
+            else None,
+            exciting=(first[f"teacher_exciting_{k}"], over_epochs(f"student_exciting_{k}"))
+            if f"teacher_exciting_{k}" in first
+            else None,
         )
-        for k in range(sum(name.startswith("plan_") for name in content[0]))
+        for k in range(sum(name.startswith("plan_") for name in first))
     ]
 
 
@@ -177,13 +201,20 @@ def _pack(recorded: _Recorded, bins: int) -> tuple[dict[str, Any], list[str]]:
         "rows": rows.tolist(),
         "columns": columns.tolist(),
         "facts": _facts(plans, costs),
-        "partners": 0,
+        "partners": [0, 0],
+        "single": recorded.partners is not None,
+        "exciting": 0,
     }
-    if drawn.shape != plans.shape:
-        packed["partners"] = min(PARTNERS, *plans.shape[1:])
-        for matrix in (plans, plans.swapaxes(1, 2)):
-            top, share = _partners(matrix, packed["partners"])
-            blobs += [_deflated(top), _deflated(share)]
+    partners = recorded.partners
+    if partners is None and drawn.shape != plans.shape:
+        partners = [_partners(matrix) for matrix in (plans, plans.swapaxes(1, 2))]
+    if partners is not None:
+        packed["partners"] = [top.shape[2] for top, _ in partners]
+        for top, share in partners:
+            blobs += [_deflated(top.astype("<u2")), _deflated((255 * share).round().astype(np.uint8))]
+    if recorded.exciting is not None:
+        packed["exciting"] = recorded.exciting[1].shape[2]
+        blobs.append(_deflated(recorded.exciting[1].astype("<i2")))
     return packed, blobs
 
 
@@ -201,11 +232,10 @@ def _binned(plans: Float[np.ndarray, "..."], bins: int, axis: int) -> Float[np.n
     return np.add.reduceat(plans, starts, axis=axis)
 
 
-def _partners(plans: Float[np.ndarray, "epochs a b"], count: int) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
-    top = np.argsort(-plans, axis=2, kind="stable")[:, :, :count]
+def _partners(plans: Float[np.ndarray, "epochs a b"]) -> tuple[NDArray, NDArray]:
+    top = np.argsort(-plans, axis=2, kind="stable")[:, :, :PARTNERS]
     mass = plans.sum(axis=2, keepdims=True)
-    share = np.take_along_axis(plans, top, axis=2) / np.where(mass > 0, mass, 1)
-    return top.astype("<u2"), (255 * share).round().astype(np.uint8)
+    return top, np.take_along_axis(plans, top, axis=2) / np.where(mass > 0, mass, 1)
 
 
 def _facts(plans: NDArray, costs: NDArray | None) -> dict[str, list[float | None]]:

@@ -131,7 +131,7 @@ def table(seen: Look) -> Table:
     """The look as a table for a terminal, students under way first to be seen at its end."""
     out = Table(title=_line(seen), title_justify="left", header_style="bold")
     for name in ("method", "seed", "", "epoch", "loss", "accuracy", "seconds", ""):
-        out.add_column(name, justify="left" if name in ("method", "") else "right")
+        out.add_column(name, justify="left" if name in ("method", "") else "right", overflow="fold")
     for s in seen.students:
         out.add_row(
             s.method,

@@ -7,10 +7,13 @@ from kantor.core.errors import ConfigError
 from kantor.core.files import write_text
 from kantor.report.page import render
 from kantor.report.plans import LEVELS, Packed, cells, pack_plans
+from kantor.report.probe import probes
 from kantor.report.run import Run, read_run
 
 LARGEST = 9_000_000
 """Characters that plans may take, so that a page stays well under 15 MB."""
+LARGEST_PICTURES = 3_000_000
+"""Characters that thumbnails may take."""
 MOST_CELLS = 60_000_000
 """Masses that are packed at most: reading and packing them takes some ten seconds."""
 
@@ -35,7 +38,7 @@ def write(run: Path | Sequence[Path], output: Path | None = None) -> Path:
     if output is None:
         output = (folders[0] if len(folders) == 1 else folders[0].parent) / "report.html"
     runs = [read_run(folder) for folder in folders]
-    write_text(output, render(runs, fitting(runs, LARGEST)))
+    write_text(output, render(runs, fitting(runs, LARGEST), probes(runs, LARGEST_PICTURES)))
     return output
 
 

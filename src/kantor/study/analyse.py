@@ -19,7 +19,8 @@ from kantor.data import Part
 from kantor.models import Model, load
 from kantor.study.folder import Task, read_result
 from kantor.study.moved import Analysed, over_seeds
-from kantor.study.runs import Workbench, probe_part
+from kantor.study.plan_probe import probe_part
+from kantor.study.runs import Workbench
 from kantor.study.teachers import model_for
 from kantor.training.device import chosen_device
 

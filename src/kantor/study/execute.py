@@ -24,8 +24,10 @@ Watch = Callable[[Task, dict[str, Any]], None]
 """Told (task, event) as training goes on; ``{"event": "done"}`` when a student is finished."""
 
 
-def train_all(run: Path, tasks: Sequence[Task], config: Study, display: Display) -> None:
-    """Train every student of ``tasks`` that is not finished, with progress.
+def train_all(
+    run: Path, tasks: Sequence[Task], config: Study, display: Display, bench: Workbench | None = None
+) -> None:
+    """Train every student of ``tasks`` that is not finished, with progress; on ``bench`` those that train here.
 
     Raises:
         Interrupted, KantorError: see :func:`execute`.
@@ -33,11 +35,11 @@ def train_all(run: Path, tasks: Sequence[Task], config: Study, display: Display)
     unfinished = [task for task in tasks if read_result(task.folder(run)) is None]
     display.students(len(tasks), len(tasks) - len(unfinished))
     if unfinished:
-        execute(run, unfinished, config.job_count(), display.student)
+        execute(run, unfinished, config.job_count(), display.student, bench)
     wait_for_all()
 
 
-def execute(run: Path, tasks: Sequence[Task], jobs: int, watch: Watch) -> None:
+def execute(run: Path, tasks: Sequence[Task], jobs: int, watch: Watch, bench: Workbench | None = None) -> None:
     """Train the students of ``tasks`` and leave each in its folder.
 
     A student that fails does not stop the others; what failed is raised at the end.
@@ -47,6 +49,7 @@ def execute(run: Path, tasks: Sequence[Task], jobs: int, watch: Watch) -> None:
         tasks: what to train.
         jobs: how many at once. With several processes under ``torchrun`` it is one.
         watch: told of progress.
+        bench: the run's data and teachers, where they are open; not for workers.
 
     Raises:
         Interrupted: SIGTERM or Ctrl-C; every student under way left a checkpoint.
@@ -54,13 +57,12 @@ def execute(run: Path, tasks: Sequence[Task], jobs: int, watch: Watch) -> None:
     """
     jobs = min(jobs, len(tasks))
     if jobs <= 1 or world_size() > 1:
-        _here(run, tasks, watch)
+        _here(bench or Workbench(run), tasks, watch)
     else:
         _in_workers(run, tasks, jobs, watch)
 
 
-def _here(run: Path, tasks: Sequence[Task], watch: Watch) -> None:
-    bench = Workbench(run)
+def _here(bench: Workbench, tasks: Sequence[Task], watch: Watch) -> None:
     use_threads(bench.plan.threads)
     failures: list[str] = []
     for task in tasks:

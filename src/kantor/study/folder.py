@@ -6,15 +6,18 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from kantor.core.collectives import rank
 from kantor.core.errors import ConfigError, KantorError
 from kantor.core.files import write_json, write_text
 from kantor.study.config import WITHOUT_EFFECT, Study
@@ -47,6 +50,8 @@ def claim(config: Study) -> Path:
 
 TUNING = "tuning.json"
 """What the weight search tried and chose, by method."""
+TIMING = "timing.jsonl"
+"""Seconds, stretch by stretch."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,30 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     """The outcome of a finished seed, None if it is not finished."""
     path = folder / "result.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+@contextlib.contextmanager
+def timed(run: Path, stage: str) -> Iterator[None]:
+    """Add the seconds of a stage of step 0 to the run's ``timing.jsonl``; those of an interrupted one count too."""
+    begin = time.perf_counter()
+    try:
+        yield
+    finally:
+        if rank() == 0:
+            line = {"stage": stage, "seconds": round(time.perf_counter() - begin, 4)}
+            with open(run / TIMING, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+
+def stage_seconds(run: Path) -> dict[str, float]:
+    """Seconds of every stage of step 0, over all times that it ran in this folder."""
+    total: dict[str, float] = {}
+    if (run / TIMING).exists():
+        for line in (run / TIMING).read_text(encoding="utf-8").splitlines():
+            if line.endswith("}"):
+                known = json.loads(line)
+                total[known["stage"]] = total.get(known["stage"], 0.0) + known["seconds"]
+    return total
 
 
 def tuned_factor(run: Path, method: Method) -> float:
@@ -113,7 +142,7 @@ def locked(folder: Path, patience: float = 20.0) -> Iterator[None]:
 
 
 def environment() -> dict[str, Any]:
-    """What a run ran with: versions, machine, command."""
+    """What a run ran with: versions, machine, command, and when it began."""
     packages = ("kantor", "torch", "numpy", "scipy", "accelerate", "safetensors", "pillow")
     return {
         "python": platform.python_version(),
@@ -122,7 +151,8 @@ def environment() -> dict[str, Any]:
         "system": platform.system(),
         "cores": os.cpu_count(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        "command": " ".join(["kantor", *sys.argv[1:]]),
+        "command": shlex.join(["kantor", *sys.argv[1:]]),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 

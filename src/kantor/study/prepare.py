@@ -19,10 +19,12 @@ from kantor.models import Model
 from kantor.objective import LiveTeacher, Read
 from kantor.objective.teachers import KEYED_BY, inner
 from kantor.study.config import Study, device_of
+from kantor.study.folder import timed
 from kantor.study.label_costs import make_label_costs, write_costs
 from kantor.study.methods import Method
-from kantor.study.runs import Plan, make_objective, new_student, open_cache, probe_part
-from kantor.study.teachers import find_teachers, model_for, open_study_data, study_methods
+from kantor.study.plan_probe import probe_part, write_probe
+from kantor.study.runs import Plan, make_objective, new_student, open_cache
+from kantor.study.teachers import accuracy, find_teachers, model_for, study_methods
 from kantor.training import Pair, augmentation
 from kantor.training.loop import Report
 
@@ -31,22 +33,23 @@ SMALL = 5e7
 """Multiply-adds a sample below which two threads cost more than they give (measured on ResNet-8 to ResNet-56)."""
 
 
-def prepare(config: Study, run: Path, say: Say, report: Report) -> tuple[list[Method], dict[str, Any]]:
-    """Open the data, find or train the teachers, check every method, fill the caches; leave ``plan.json``.
+def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -> tuple[list[Method], dict[str, Any]]:
+    """Find or train the teachers, check every method, fill the caches; leave ``plan.json``.
 
     Args:
         config: the study's settings.
+        data: its data.
         run: its folder.
         say: told each fact, a line or several at a time.
         report: told of progress.
 
     Returns:
-        The methods to train, and facts for the summary: the data's, and what each teacher saw.
+        The methods to train, and facts for the summary: the data's, and of each teacher what it saw, its test
+        accuracy, and how long it trained.
 
     Raises:
         KantorError: anything that would fail later; see the parts.
     """
-    data = open_study_data(config)
     if data.test is None:
         raise ConfigError(f"{data.name} has no test part to judge by.")
     methods = study_methods(config)
@@ -54,10 +57,14 @@ def prepare(config: Study, run: Path, say: Say, report: Report) -> tuple[list[Me
         named = next(method.name for method in methods if method.terms)
         raise ConfigError(f"Method {named} needs a teacher: give --teacher NAME:FILE, or NAME to train one.")
     say(_data_line(data, augmentation(config, data)))
-    sources = find_teachers(config, data, run.parent / "teachers", report) if config.teacher else []
-    models = {source.name: model_for(source.spec, data, "teacher", source.classes) for source in sources}
+    with timed(run, "teachers"):
+        sources = find_teachers(config, data, run.parent / "teachers", report) if config.teacher else []
+        models = {source.name: model_for(source.spec, data, "teacher", source.classes) for source in sources}
+        reached = {name: accuracy(model, data, run.parent / "cache", config) for name, model in models.items()}
     for source in sources:
-        say(f"Teacher {source.name}: {models[source.name].spec}, trained on {source.saw}.")
+        share = reached[source.name]
+        scored = "" if share is None else f"; {100 * share:.2f} % of the test part right"
+        say(f"Teacher {source.name}: {models[source.name].spec}, trained on {source.saw}{scored}.")
 
     costs: dict[str, LabelCost] = {}
     if config.label_cost is not None and models:
@@ -96,15 +103,19 @@ def prepare(config: Study, run: Path, say: Say, report: Report) -> tuple[list[Me
         threads=threads,
     )
     if cached:
-        _fill(config, run, data, models, plan, reads, say, report)
+        with timed(run, "caches"):
+            _fill(config, run, data, models, plan, reads, say, report)
     elif models:
         say("\nTeacher outputs are not cached: the teacher runs on every batch.")
     say(f"Each student trains on {threads} thread{'s' if threads > 1 else ''}.")
     if rank() == 0:
+        if pairs and not (run / "probe.npz").exists():
+            write_probe(run / "probe.npz", probe_part(data))
         plan.write(run)
         write_json(run / "step0.json", {"data": data.facts(), "methods": step0, "left_out": left_out})
     wait_for_all()
-    return methods, {"data": data.facts(), "teachers": [asdict(source) for source in sources]}
+    teachers = [asdict(source) | {"accuracy": reached[source.name]} for source in sources]
+    return methods, {"data": data.facts(), "teachers": teachers}
 
 
 def _check_methods(

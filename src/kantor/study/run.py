@@ -1,29 +1,39 @@
 """A study from its settings to its table."""
 
-from contextlib import nullcontext
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 
-from kantor.core.collectives import rank, wait_for_all
+from kantor.core.collectives import rank, wait_for_all, world_size
+from kantor.core.errors import KantorError
 from kantor.study.chosen import chosen_teachers
 from kantor.study.config import Study
 from kantor.study.execute import train_all
 from kantor.study.folder import Task, claim, locked
 from kantor.study.prepare import prepare
 from kantor.study.progress import Display
+from kantor.study.runs import Workbench
 from kantor.study.summary import summarise, table
-from kantor.study.teachers import study_methods
+from kantor.study.teachers import open_study_data, study_methods
 from kantor.study.tuning import tune
 from kantor.training.processes import joined_processes
+from kantor.training.trackers import make_stores
 
 
-def run_study(config: Study, console: Console | None = None) -> Path:
+def _unreported(run: Path) -> None:
+    """Nobody wants a page."""
+
+
+def run_study(config: Study, console: Console | None = None, report: Callable[[Path], None] = _unreported) -> Path:
     """Train every method with every seed, compare them, and print the table. The same call again goes on.
 
     Args:
         config: what to do.
         console: where to print; standard output if left out.
+        report: told of the run's folder at the end, on the main process; also where students failed or were
+            interrupted, before that is raised.
 
     Returns:
         The run's folder.
@@ -41,35 +51,48 @@ def run_study(config: Study, console: Console | None = None) -> Path:
         wait_for_all()
         with Display(console if main else Console(quiet=True)) as display:
             # Every process checks and trains teachers together; the main one alone prints and writes.
-            with locked(run) if main else nullcontext():
-                methods, facts = prepare(config, run, display.say, display.stage)
+            with locked(run) if main else contextlib.nullcontext():
+                data = open_study_data(config)
+                methods, facts = prepare(config, data, run, display.say, display.stage)
+                make_stores(config.trackers if main else None, run)
+            # Students that train here share the data; workers open it themselves, and this copy goes.
+            bench = Workbench(run, data) if config.job_count() == 1 or world_size() > 1 else None
+            del data
             if config.tune:
-                facts["tuning"] = tune(run, config, methods, display)
+                facts["tuning"] = tune(run, config, methods, display, bench)
             try:
-                train_all(run, [Task(m, seed) for seed in config.seed_list() for m in methods], config, display)
-            finally:
-                summary = summarise(run, config, methods, facts) if main else {}
+                tasks = [Task(m, seed) for seed in config.seed_list() for m in methods]
+                train_all(run, tasks, config, display, bench)
+            except BaseException:
+                if main:
+                    summarise(run, config, methods, facts)
+                    with contextlib.suppress(KantorError):  # what failed first is what is said
+                        report(run)
+                raise
         if main:
+            summary = summarise(run, config, methods, facts)
             console.print()
             console.print(table(summary))
             for teacher in summary.get("teachers", []):
                 console.print(f"The teacher ({teacher['name']}) saw {teacher['saw']}.", highlight=False)
             console.print(f"The run is in {run}", highlight=False, soft_wrap=True)
+    if main:
+        report(run)
     return run
 
 
 def terminal() -> Console:
-    """Standard output; wide enough for the table where it is no terminal."""
+    """Standard output; wide enough for any table where it is no terminal, so that nothing is cut."""
     console = Console()
-    return console if console.is_terminal else Console(width=120)
+    return console if console.is_terminal else Console(width=10_000)
 
 
-def resume(run: Path, console: Console | None = None) -> Path:
-    """Finish whatever is unfinished in a run's folder.
+def resume(run: Path, console: Console | None = None, report: Callable[[Path], None] = _unreported) -> Path:
+    """Finish whatever is unfinished in a run's folder; see :func:`run_study`.
 
     Raises:
         ConfigError: the folder holds no run.
     """
     config = Study.from_yaml(run / "config.yaml")
     config.out = str(run)
-    return run_study(config, console)
+    return run_study(config, console, report)

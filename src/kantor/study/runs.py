@@ -14,7 +14,6 @@ from kantor.core import seeds
 from kantor.core.collectives import rank
 from kantor.core.files import remove_partial, write_json
 from kantor.data import Augment, DataSet, LayerSpec, Loader, Part, TeacherCache
-from kantor.data.part import sample
 from kantor.losses import LabelCost
 from kantor.models import Model
 from kantor.objective import CachedTeacher, LiveTeacher, Objective, Teacher, Term, Weight
@@ -22,6 +21,7 @@ from kantor.study.config import Study
 from kantor.study.folder import Task, locked, read_result, tuned_factor
 from kantor.study.label_costs import hand_over, read_costs
 from kantor.study.methods import Method
+from kantor.study.plan_probe import probe_part
 from kantor.study.teachers import model_for, open_study_data, study_methods
 from kantor.training import Pair, Probe, augmentation, train
 from kantor.training.loop import Report
@@ -62,10 +62,12 @@ class Workbench:
 
     Args:
         run: the run's folder, with its ``config.yaml`` and ``plan.json``.
+        data: the study's data, where it is open already.
     """
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, data: DataSet | None = None) -> None:
         self.run = run
+        self._opened = data
         self.config = Study.from_yaml(run / "config.yaml")
         self.methods = {method.name: method for method in study_methods(self.config)}
         self.plan = Plan.read(run)
@@ -74,7 +76,7 @@ class Workbench:
     @cached_property
     def data(self) -> DataSet:
         """The study's data."""
-        return open_study_data(self.config)
+        return self._opened or open_study_data(self.config)
 
     @cached_property
     def teachers(self) -> dict[str, Teacher]:
@@ -110,6 +112,8 @@ class Workbench:
         factor = tuned_factor(self.run, method) if task.factor is None else task.factor
         # What has no transfer weight is tuned by its learning rate.
         config = self.config if method.terms else replace(self.config, lr=factor * self.config.lr)
+        if task.factor is not None:
+            config = replace(config, trackers=None)  # a dashboard shows the comparison
         student = new_student(self.config, self.data, seed)
         bound = [known | {"weight": _times(known["weight"], factor)} for known in self.plan.bound[method.name]]
         objective = make_objective(student, self.teachers, method, self.data, seed, self.label_costs, bound)
@@ -183,11 +187,6 @@ def make_objective(
     hand_over(terms, costs, teachers)
     used = teachers if method.terms else {}
     return Objective(student, used, terms, task_weight=method.task, samples=data.train.samples, seed=seed)
-
-
-def probe_part(data: DataSet, largest: int = 512) -> Part:
-    """The fixed samples that plans are recorded on: some of the validation part, or of training where there is none."""
-    return sample(data.validation or data.train, largest)
 
 
 def open_cache(

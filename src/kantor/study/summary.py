@@ -1,5 +1,6 @@
 """summary.json and the table: what each method reached, and how far it is from the student alone."""
 
+import json
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -8,7 +9,7 @@ from rich.table import Table
 
 from kantor.core.files import write_json
 from kantor.study.config import Study
-from kantor.study.folder import Task, read_result
+from kantor.study.folder import Task, read_result, stage_seconds
 from kantor.study.methods import Method
 from kantor.study.statistics import paired_difference, t_interval
 
@@ -17,6 +18,8 @@ def summarise(run: Path, config: Study, methods: list[Method], extra: dict[str, 
     """Gather every finished seed's result into ``summary.json``.
 
     Accuracies are shares in [0, 1] on the test part. ``difference`` is paired by seed with the method ``none``.
+    ``seconds`` are those of step 0's stages, and of a student's training; ``peak_memory`` is the highest of its seeds,
+    in bytes, ``memory_of`` what it counts.
 
     Args:
         run: the run's folder.
@@ -26,7 +29,9 @@ def summarise(run: Path, config: Study, methods: list[Method], extra: dict[str, 
     """
     results = {m.name: _results(run, m, config.seed_list()) for m in methods}
     alone = results.get("none", {})
-    summary: dict[str, Any] = {"methods": {}, "complete": True, **extra}
+    began = json.loads((run / "environment.json").read_text(encoding="utf-8")).get("started")
+    spent = stage_seconds(run)
+    summary: dict[str, Any] = {"methods": {}, "complete": True, "started": began, "seconds": spent, **extra}
     for method in methods:
         found = results[method.name]
         seeds = sorted(found)
@@ -51,6 +56,8 @@ def summarise(run: Path, config: Study, methods: list[Method], extra: dict[str, 
             "difference": difference,
             "seconds": fmean(seconds),
             "seconds_per_seed": seconds,
+            "peak_memory": max((found[s]["peak_memory"] for s in seeds if "peak_memory" in found[s]), default=None),
+            "memory_of": found[seeds[0]].get("memory_of"),
             "validation_accuracy": None if None in validation else validation,
             "weights": found[seeds[0]]["weights"],
         }
@@ -70,7 +77,7 @@ def table(summary: dict[str, Any]) -> Table:
         ("95 % interval", "right"),
         ("seconds", "right"),
     ):
-        out.add_column(name, justify=align, no_wrap=True)  # type: ignore[arg-type]
+        out.add_column(name, justify=align, overflow="fold")  # type: ignore[arg-type]
     for name, row in summary["methods"].items():
         difference = row["difference"]
         out.add_row(

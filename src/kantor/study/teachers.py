@@ -17,10 +17,10 @@ from kantor.data import DataSet, Part, open_data
 from kantor.faculty.roster import has_weights, read_classes, spec_of, teacher_names
 from kantor.models import Model, load
 from kantor.objective import Objective
-from kantor.study.config import Study
+from kantor.study.config import Study, device_of
 from kantor.study.folder import locked, read_result
 from kantor.study.methods import Method, parse_methods
-from kantor.training import Training, train
+from kantor.training import Training, evaluate, train
 from kantor.training.loop import Report
 
 
@@ -36,6 +36,8 @@ class Source:
     """What it was trained on, as far as kantor knows."""
     classes: list[str] | None = None
     """Class names that the user gave, where the weights carry none."""
+    seconds: float | None = None
+    """Of its training, now or for an earlier study; None where its weights were given."""
 
 
 def teacher_specs(config: Study) -> dict[str, str]:
@@ -182,7 +184,30 @@ def _trained(name: str, spec: str, config: Study, data: DataSet, root: Path, rep
                 teacher.save(weights)
                 write_json(folder / "result.json", asdict(outcome))
             wait_for_all()
-    return Source(name, f"{spec}:{weights}", saw)
+    result = read_result(folder)
+    return Source(name, f"{spec}:{weights}", saw, seconds=None if result is None else result["seconds"])
+
+
+def accuracy(model: Model, data: DataSet, root: Path, config: Study) -> float | None:
+    """A teacher's accuracy on the test part, in [0, 1]; None where its classes are not the data's.
+
+    Args:
+        model: the teacher.
+        data: with a test part.
+        root: folder of caches, where it is kept for the next run.
+        config: the study's settings.
+    """
+    assert data.test is not None
+    if (model.class_names or model.num_classes) not in (data.classes, len(data.classes)):
+        return None
+    path = root / f"accuracy-{model.weights_digest()[:16]}-{data.test.fingerprint[:16]}.json"
+    if rank() == 0 and not path.exists():
+        device = device_of(config)
+        scores = evaluate(model.to(device), data.test, device=device, role="teacher")
+        model.cpu()
+        write_json(path, {"accuracy": scores.accuracy, "samples": scores.samples})
+    wait_for_all()
+    return json.loads(path.read_text(encoding="utf-8"))["accuracy"]
 
 
 def _without(everything: Part, data: DataSet) -> Part:

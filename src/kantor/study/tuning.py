@@ -11,9 +11,12 @@ from kantor.study.execute import train_all
 from kantor.study.folder import TUNING, Task, read_result
 from kantor.study.methods import Method
 from kantor.study.progress import Display
+from kantor.study.runs import Workbench
 
 
-def tune(run: Path, config: Study, methods: list[Method], display: Display) -> dict[str, Any]:
+def tune(
+    run: Path, config: Study, methods: list[Method], display: Display, bench: Workbench | None = None
+) -> dict[str, Any]:
     """Try every factor on every method with the tuning seeds; keep trials and choices in ``tuning.json``.
 
     A factor multiplies all of a method's transfer weights; where there are none, the learning rate, so that the
@@ -27,7 +30,7 @@ def tune(run: Path, config: Study, methods: list[Method], display: Display) -> d
     """
     display.say(f"\nTuning: {len(config.tune)} trials a method, seeds {config.tune_seeds}, on validation data.")
     tasks = [Task(m, seed, factor) for seed in config.tune_seeds for factor in config.tune for m in methods]
-    train_all(run, tasks, config, display)
+    train_all(run, tasks, config, display, bench)
     found = {method.name: _chosen(run, config, method) for method in methods}
     if rank() == 0:
         write_json(run / TUNING, found)

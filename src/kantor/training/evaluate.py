@@ -24,8 +24,17 @@ class Scores:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, part: Part, *, batch_size: int = 256, device: torch.device | None = None) -> Scores:
+def evaluate(
+    model: nn.Module, part: Part, *, batch_size: int = 256, device: torch.device | None = None, role: str = "student"
+) -> Scores:
     """Run ``model`` in eval mode over ``part``, in order and without augmentation; its mode is restored.
+
+    Args:
+        model: maps inputs to logits.
+        part: what to score it on.
+        batch_size: samples at once.
+        device: where the model is; batches are moved there.
+        role: whose input it sees.
 
     Raises:
         DataError: the model has fewer outputs than the part has classes.
@@ -38,7 +47,7 @@ def evaluate(model: nn.Module, part: Part, *, batch_size: int = 256, device: tor
     for batch in loader.epoch(0):
         batch = batch.to(device) if device is not None else batch
         assert batch.targets is not None
-        logits = model(batch.inputs["student"]).float()
+        logits = model(batch.inputs[role]).float()
         if int(batch.targets.max()) >= logits.shape[1]:
             raise DataError(
                 f"The model has {logits.shape[1]} outputs, but {part.name} holds class {int(batch.targets.max())}. "

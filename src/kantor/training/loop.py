@@ -24,6 +24,7 @@ from kantor.training import checkpoint
 from kantor.training.checkpoint import Position
 from kantor.training.config import Training
 from kantor.training.evaluate import evaluate
+from kantor.training.memory import MemoryOf, PeakMemory
 from kantor.training.metrics import MetricsLog, Stopwatch
 from kantor.training.plans import Probe, record_plans
 from kantor.training.schedule import learning_rate
@@ -32,6 +33,10 @@ from kantor.training.trackers import Trackers, accelerator_settings
 
 Report = Callable[[dict[str, Any]], None]
 """Told of progress: ``{"epoch", "epochs", "step", "steps", ...metrics}``."""
+
+
+SHARES = 20
+"""How often, at most, each term's share of the gradient is measured over a training."""
 
 
 def _unheard(event: dict[str, Any]) -> None:
@@ -51,7 +56,11 @@ class Outcome:
     epochs: int
     steps: int
     seconds: float
-    """Of training and evaluation, those of interrupted stretches included."""
+    """Of training and evaluation, those of interrupted stretches included, shares of the gradient left out."""
+    peak_memory: int
+    """In bytes; with several processes, of the main one."""
+    memory_of: MemoryOf
+    """What ``peak_memory`` counts."""
     confusion: list[list[int]]
 
 
@@ -73,7 +82,7 @@ def train(
         objective: student and losses, after :meth:`Objective.check`.
         data: the training part, perhaps a validation part, and the test part, read once at the end.
         config: settings.
-        folder: receives ``metrics.jsonl``, ``checkpoints/{last,best}.pt``, ``plans/`` and ``result.json``.
+        folder: receives ``metrics.jsonl``, ``timing.jsonl``, ``checkpoints/{last,best}.pt`` and ``plans/``.
         seed: of order, augmentation and dropout.
         run: digest of all settings; a checkpoint of another run is refused.
         probe: where plans are recorded.
@@ -109,6 +118,8 @@ def train(
         world=world_size(),
     )
     steps = config.epochs * loader.steps_per_epoch
+    # A backward pass for each term: dear where epochs are of a few steps.
+    shares_every = math.ceil(config.epochs / SHARES)
     keep_best = data.validation is not None and config.select != "last"
     last, best = folder / "checkpoints" / "last.pt", folder / "checkpoints" / "best.pt"
 
@@ -124,7 +135,7 @@ def train(
             accelerator.scaler.load_state_dict(state["scaler"])
     main = accelerator.is_main_process
     log = MetricsLog(folder / "metrics.jsonl", keep=position.metrics_bytes) if main else None
-    watch = Stopwatch(folder / "timing.jsonl")
+    memory = PeakMemory(device)
     trackers = Trackers(accelerator, folder, config)
 
     def save_last() -> None:
@@ -136,7 +147,7 @@ def train(
             checkpoint.save(last, position, state, run)
             watch.lap(position.step)
 
-    def end_of_epoch() -> None:
+    def end_of_epoch(gradient_shares: dict[str, float]) -> None:
         """Evaluate, keep the best student, record plans. Epoch 0 is the untrained student."""
         epoch = position.epoch
         _same_statistics(objective.student)
@@ -146,6 +157,7 @@ def train(
         count = position.sums.pop("samples", 0.0)
         line |= {f"train/{name}": total / count for name, total in position.sums.items()}
         position.sums = {}
+        line |= {f"gradient_share/{name}": share for name, share in gradient_shares.items()}
         if data.validation is not None:
             scores = evaluate(objective.student, data.validation, device=device)
             line |= {"validation/accuracy": scores.accuracy, "validation/loss": scores.loss}
@@ -161,10 +173,12 @@ def train(
 
     objective.train()
     with StopSignal() as stop, log or nullcontext(), trackers:
+        watch = Stopwatch(folder / "timing.jsonl", memory)  # a dashboard may take seconds to come up
         if resumed is None:
-            end_of_epoch()
+            end_of_epoch({})
             save_last()
         while position.epoch < config.epochs:
+            shares: dict[str, float] = {}
             for batch in loader.epoch(position.epoch, start=position.step_in_epoch):
                 seeds.seed_all(seed, seeds.STEP, position.step, rank())  # dropout
                 objective.progress = position.step / steps
@@ -174,6 +188,9 @@ def train(
                 result: Result = wrapped(batch)
                 values = _values(result, batch)
                 _check_finite(values, result, batch, last)
+                if objective.terms and (position.step + 1) % (shares_every * loader.steps_per_epoch) == 0:
+                    with watch.stopped():
+                        shares = _gradient_shares(objective, result, accelerator)
                 accelerator.backward(result.loss)
                 if config.clip is not None:
                     accelerator.clip_grad_norm_(objective.parameters(), config.clip)
@@ -201,7 +218,7 @@ def train(
                     )
             position.epoch += 1
             position.step_in_epoch = 0
-            end_of_epoch()
+            end_of_epoch(shares)
             save_last()
             if stop.asked(device) and position.epoch < config.epochs:
                 raise Interrupted(f"Stopped after epoch {position.epoch}; `kantor resume` goes on from there.")
@@ -219,6 +236,7 @@ def train(
         assert data.test is not None
         scores = evaluate(objective.student, data.test, device=device)
     watch.lap(position.step)
+    seconds, peak = watch.spent()
     return Outcome(
         accuracy=None if scores is None else scores.accuracy,
         loss=None if scores is None else scores.loss,
@@ -226,7 +244,9 @@ def train(
         epoch=position.best_epoch if keep_best else config.epochs,
         epochs=config.epochs,
         steps=position.step,
-        seconds=Stopwatch.total(folder / "timing.jsonl"),
+        seconds=seconds,
+        peak_memory=peak,
+        memory_of=memory.of,
         confusion=[] if scores is None else scores.confusion,
     )
 
@@ -270,6 +290,14 @@ def _values(result: Result, batch: Batch) -> dict[str, float]:
             values["accuracy"] = (result.logits.argmax(dim=1) == batch.targets).double().mean()
         means = sum_over_ranks(torch.stack([value.double() for value in values.values()])) / world_size()
     return dict(zip(values, means.tolist(), strict=True))
+
+
+def _gradient_shares(objective: Objective, result: Result, accelerator: Accelerator) -> dict[str, float]:
+    # From the graph of a step that is taken anyway, so it touches neither generators nor statistics nor memories.
+    scale = 1.0 if accelerator.scaler is None else accelerator.scaler.get_scale()
+    shares = objective.gradient_shares(result, scale)
+    # Half precision may overflow, which the scaler answers by skipping the step.
+    return shares if all(math.isfinite(share) for share in shares.values()) else {}
 
 
 def _check_finite(values: dict[str, float], result: Result, batch: Batch, last: Path) -> None:

@@ -1,13 +1,15 @@
 """metrics.jsonl: what training measured, the same bytes for the same run. Wall-clock time is kept apart."""
 
+import contextlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from kantor.core.errors import KantorError
+from kantor.training.memory import PeakMemory
 
 
 class MetricsLog:
@@ -54,26 +56,37 @@ class MetricsLog:
 
 
 class Stopwatch:
-    """Adds what was spent since the last call to ``timing.jsonl``, so that seconds survive an interruption."""
+    """Adds what was spent since the last call to ``timing.jsonl``, so that it survives an interruption.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the file.
+        memory: counts the peak of memory, from now on.
+    """
+
+    def __init__(self, path: Path, memory: PeakMemory) -> None:
         self._path = path
+        self._memory = memory
         self._since = time.perf_counter()
 
     def lap(self, step: int) -> None:
-        """Record the seconds since the last lap, for work up to ``step``."""
+        """Record the seconds since the last lap, for work up to ``step``, and the peak of memory so far."""
         now = time.perf_counter()
+        line = {"step": step, "seconds": round(now - self._since, 4), "peak_memory": self._memory.bytes()}
         try:
             with open(self._path, "a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step, "seconds": round(now - self._since, 4)}) + "\n")
+                file.write(json.dumps(line) + "\n")
         except OSError as error:
             raise KantorError(f"Could not write {self._path}: {error.strerror}.") from error
         self._since = now
 
-    @staticmethod
-    def total(path: Path) -> float:
-        """All seconds recorded in a timing file, those of interrupted stretches included."""
-        if not path.exists():
-            return 0.0
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return sum(json.loads(line)["seconds"] for line in lines if line.endswith("}"))
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """For what is measured about training and is no part of it. A GPU's work must be over at both ends."""
+        begin = time.perf_counter()
+        yield
+        self._since += time.perf_counter() - begin
+
+    def spent(self) -> tuple[float, int]:
+        """All seconds that were recorded, and the highest peak of memory, those of interrupted stretches included."""
+        lines = [json.loads(line) for line in self._path.read_text("utf-8").splitlines() if line.endswith("}")]
+        return sum(line["seconds"] for line in lines), max(line.get("peak_memory", 0) for line in lines)

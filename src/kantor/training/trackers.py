@@ -1,6 +1,7 @@
 """Live dashboards: TensorBoard, Weights & Biases and MLflow are told what ``metrics.jsonl`` is told."""
 
 import dataclasses
+import importlib
 import importlib.util
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +43,17 @@ def accelerator_settings(given: str | None, folder: Path) -> dict[str, Any]:
         return {}
     place = ProjectConfiguration(project_dir=str(folder), logging_dir=str(folder / "trackers"))
     return {"log_with": names, "project_config": place}
+
+
+def make_stores(given: str | None, run: Path) -> None:
+    """Make what students that train side by side would trip over making: MLflow's tables and the run's experiment.
+
+    Args:
+        given: names separated by commas; None for none.
+        run: the run's folder.
+    """
+    if "mlflow" in tracker_names(given):
+        importlib.import_module("mlflow").set_experiment(run.resolve().name)
 
 
 class Trackers:

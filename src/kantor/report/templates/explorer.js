@@ -1,74 +1,6 @@
 /* The plan explorer: which teacher unit goes to which student unit, with how much mass, epoch by epoch. */
 
-/* One recorded plan over its epochs, unpacked. Drawn rows and columns are single units, or bins of ordered units. */
-class Plans {
-  static async unpack(set, pair, blob) {
-    const plans = new Plans();
-    Object.assign(plans, set, { pair, masses: new Uint8Array(await inflated(blob(0))), top: null });
-    if (set.partners) {
-      const [rows, rowShares, columns, columnShares] = await Promise.all([1, 2, 3, 4].map((k) => inflated(blob(k))));
-      plans.top = { rows: [new Uint16Array(rows), new Uint8Array(rowShares)], columns: [new Uint16Array(columns), new Uint8Array(columnShares)] };
-    }
-    return plans;
-  }
-
-  get binned() { return this.partners > 0; }
-
-  at(epoch) {
-    const size = this.shape[0] * this.shape[1];
-    return this.masses.subarray(epoch * size, (epoch + 1) * size);
-  }
-
-  mass(step) { return this.scale * (step / 255) ** 2; }
-
-  /* Units, as recorded, that a drawn row or column stands for. */
-  members(side, index) {
-    const order = this[side], bins = this.shape[side === "rows" ? 0 : 1];
-    if (order.length <= bins) return [order[index]];
-    const start = Math.ceil((index * order.length) / bins), end = Math.ceil(((index + 1) * order.length) / bins);
-    return order.slice(start, end);
-  }
-
-  /* A recorded unit's name: its class, its number, or the numbers that were binned when it was recorded. */
-  unit(side, index) {
-    const axis = side === "rows" ? 0 : 1, names = axis === 0 ? this.pair.teacherNames : this.pair.studentNames;
-    const width = this.pair.widths[axis], recorded = this.recorded[axis];
-    if (names) return names[index];
-    if (recorded === width) return String(index);
-    const start = Math.ceil((index * width) / recorded), end = Math.ceil(((index + 1) * width) / recorded) - 1;
-    return start === end ? String(start) : `${start}–${end}`;
-  }
-
-  /* A word for what a row or column stands for. */
-  noun(side, index) {
-    const named = side === "rows" ? this.pair.teacherNames : this.pair.studentNames, several = this.members(side, index).length > 1;
-    return named ? (several ? "classes" : "class") : several ? "units" : "unit";
-  }
-
-  name(side, index) {
-    const units = this.members(side, index).map((unit) => this.unit(side, unit));
-    return units.length > 6 ? `${units.slice(0, 6).join(", ")} and ${units.length - 6} more` : units.join(", ");
-  }
-
-  /* Strongest partners of one drawn row or column: [name, share of its mass], best first. */
-  partnersOf(side, index, epoch, count) {
-    const [rows, columns] = this.shape, steps = this.at(epoch), other = side === "rows" ? "columns" : "rows";
-    const length = side === "rows" ? columns : rows;
-    const masses = Array.from({ length }, (_, k) => this.mass(steps[side === "rows" ? index * columns + k : k * columns + index]));
-    const total = masses.reduce((a, b) => a + b, 0) || 1;
-    const best = masses.map((mass, k) => [mass / total, k]).sort((a, b) => b[0] - a[0]).slice(0, count);
-    return best.filter(([share]) => share > 0.0005).map(([share, k]) => [this.name(other, k), share]);
-  }
-
-  /* The same of one recorded unit inside a bin, from the partners that were kept for it. */
-  unitPartners(side, unit, epoch) {
-    const [top, shares] = this.top[side], size = this[side].length, other = side === "rows" ? "columns" : "rows";
-    const start = (epoch * size + unit) * this.partners;
-    return Array.from({ length: this.partners }, (_, k) => [this.unit(other, top[start + k]), shares[start + k] / 255]).filter(([, share]) => share > 0);
-  }
-}
-
-function explore(section, data) {
+function explore(section, data, probe) {
   const part = (role) => section.querySelector(`[data-role="${role}"]`);
   const cache = new Map();
   const controls = { pair: part("pair"), method: part("method"), seed: part("seed"), order: part("order"), epoch: part("epoch") };
@@ -92,7 +24,8 @@ function explore(section, data) {
     fill(controls.seed, ofMethod.map((set) => set.seed));
     const set = ofMethod.find((candidate) => candidate.seed === Number(controls.seed.value));
     const blob = (k) => document.getElementById(`${section.dataset.run}-blob-${set.blob + k}`).textContent;
-    if (!cache.has(set)) cache.set(set, Plans.unpack(set, data.pairs[set.pair], blob));
+    const pair = data.pairs[set.pair], pairBlob = set.exciting ? document.getElementById(`${section.dataset.run}-blob-${pair.blob}`).textContent : "";
+    if (!cache.has(set)) cache.set(set, Plans.unpack(set, pair, blob, pairBlob));
     wanted = set;
     const found = await cache.get(set);
     if (wanted !== set) return; // something else was chosen meanwhile
@@ -151,17 +84,50 @@ function explore(section, data) {
     const epoch = Number(controls.epoch.value), row = view.rows[drawnRow], column = view.columns[drawnColumn];
     const steps = plans.at(epoch), width = plans.shape[1], masses = Array.from(steps.subarray(row * width, (row + 1) * width), (step) => plans.mass(step));
     const mass = masses[column], share = mass / (masses.reduce((a, b) => a + b, 0) || 1);
-    text.textContent = `Teacher ${plans.noun("rows", row)} ${plans.name("rows", row)} → student ${plans.noun("columns", column)} ${plans.name("columns", column)}: ${percent(share)} of ${plans.binned ? "their" : "its"} mass, ${(100 * mass).toPrecision(2)} % of all mass.`;
-    partners.replaceChildren(...list("rows", row, epoch), ...list("columns", column, epoch));
+    text.textContent = `Teacher ${plans.noun("rows", row)} ${plans.name("rows", row)} → student ${plans.noun("columns", column)} ${plans.name("columns", column)}: ${percent(share)} of ${plans.units("rows", row).length > 1 ? "their" : "its"} mass, ${(100 * mass).toPrecision(2)} % of all mass.`;
+    partners.replaceChildren(...list("rows", row, column, epoch), ...list("columns", column, row, epoch));
+    images(row, column, epoch);
   }
 
-  function list(side, index, epoch) {
-    const title = side === "rows" ? `Teacher ${plans.name(side, index)} goes to` : `Student ${plans.name(side, index)} gets from`;
+  const title = (side, name) => (side === "rows" ? `Teacher ${name} goes to` : `Student ${name} gets from`);
+
+  function list(side, index, across, epoch) {
+    const other = side === "rows" ? "columns" : "rows";
     const entries = (found) => made("ol", {}, ...found.map(([name, share]) => made("li", {}, made("span", {}, name), made("div", { class: "bar", "aria-hidden": "true" }, made("i", { style: `width:${100 * share}%` })), made("span", {}, percent(share)))));
-    const members = plans.members(side, index);
-    if (!plans.binned) return [made("div", {}, made("h4", {}, title), entries(plans.partnersOf(side, index, epoch, 5)))];
-    const each = members.slice(0, 4).map((unit) => made("div", {}, made("h4", {}, side === "rows" ? `Teacher ${plans.unit(side, unit)} goes to` : `Student ${plans.unit(side, unit)} gets from`), entries(plans.unitPartners(side, unit, epoch))));
-    return each;
+    if (!plans.top) return [made("div", {}, made("h4", {}, title(side, plans.name(side, index))), entries(plans.partnersOf(side, index, epoch, 5)))];
+    return plans.facing(side, index, across, epoch).slice(0, 4).map((unit) => made("div", {}, made("h4", {}, title(side, plans.unit(side, unit))), entries(plans.unitPartners(side, unit, epoch).map(([partner, share]) => [plans.unit(other, partner), share]))));
+  }
+
+  /* The samples that excite the pair most, side by side; of binned rows and columns the pair that shares most mass. */
+  function images(row, column, epoch) {
+    if (!probe || !plans.samples) return;
+    const teacher = plans.facing("rows", row, column, epoch)[0];
+    const inColumn = new Set(plans.units("columns", column));
+    const best = plans.top && plans.unitPartners("rows", teacher, epoch).find(([partner]) => inColumn.has(partner));
+    const student = best ? best[0] : plans.units("columns", column)[0];
+    const both = new Set(plans.exciting("rows", teacher, epoch).filter((k) => plans.exciting("columns", student, epoch).includes(k)));
+    const sheet = (side) => (side === "rows" && probe.sheets.teacher ? "teacher" : "student");
+    part("images").replaceChildren(
+      ...[["rows", teacher, "Excites teacher"], ["columns", student, "Excites student"]].map(([side, unit, text]) => {
+        const samples = plans.exciting(side, unit, epoch);
+        const shown = samples.length ? gallery(samples, sheet(side), both) : [made("p", {}, "No sample more than another: the unit is silent.")];
+        return made("div", {}, made("h4", {}, `${text} ${plans.unit(side, unit)} most`), ...shown);
+      }),
+    );
+  }
+
+  function gallery(samples, role, both) {
+    const said = (k) => `${probe.names[k][1]}, sample ${probe.names[k][0]}${both.has(k) ? ", excites both" : ""}`;
+    const size = probe.sheets[role];
+    if (!size) return [made("ol", { class: "names" }, ...samples.map((k) => made("li", {}, said(k))))];
+    const [wide, high] = size, scale = 50 / Math.max(wide, high), rows = Math.ceil(probe.names.length / probe.columns);
+    const thumb = (k) => {
+      const x = (k % probe.columns) * wide * scale, y = Math.floor(k / probe.columns) * high * scale;
+      const style = `width:${wide * scale}px;height:${high * scale}px;background-size:${probe.columns * wide * scale}px ${rows * high * scale}px;background-position:${-x}px ${-y}px`;
+      const picture = made("span", { class: `thumb ${section.dataset.run}-${role}${scale > 2 ? " coarse" : ""}`, role: "img", "aria-label": said(k), title: said(k), style });
+      return made("li", both.has(k) ? { class: "both" } : {}, picture, made("small", { "aria-hidden": "true" }, probe.names[k][1]));
+    };
+    return [made("ol", { class: "gallery" }, ...samples.map(thumb))];
   }
 
   function facts(epoch) {
@@ -194,8 +160,8 @@ function explore(section, data) {
     const details = part("table");
     if (!details.open) return;
     const said = (found) => found.slice(0, 3).map(([name, share]) => `${name} (${percent(share)})`).join(", ");
-    const rows = plans.binned
-      ? [...plans.rows].sort((a, b) => a - b).map((unit) => [plans.unit("rows", unit), said(plans.unitPartners("rows", unit, epoch))])
+    const rows = plans.top
+      ? Array.from({ length: plans.count("rows") }, (_, unit) => [plans.unit("rows", unit), said(plans.unitPartners("rows", unit, epoch).map(([partner, share]) => [plans.unit("columns", partner), share]))])
       : [...plans.rows.keys()].sort((a, b) => plans.rows[a] - plans.rows[b]).map((row) => [plans.name("rows", row), said(plans.partnersOf("rows", row, epoch, 3))]);
     details.querySelector("div").replaceChildren(tableOf(["teacher unit", "student units, with the share of its mass"], rows));
   }

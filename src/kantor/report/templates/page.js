@@ -7,7 +7,7 @@ for (const run of Object.values(data)) {
     readable(document.querySelector(`[data-chart="${CSS.escape(name)}"]`), values);
   }
 }
-for (const section of document.querySelectorAll(".explorer")) explore(section, data[section.dataset.run].plans);
+for (const section of document.querySelectorAll(".explorer")) explore(section, data[section.dataset.run].plans, data[section.dataset.run].probe);
 for (const section of document.querySelectorAll(".confusion")) confuse(section, data[section.dataset.run].confusion);
 
 for (const button of document.querySelectorAll(".copy")) {
