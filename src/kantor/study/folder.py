@@ -45,6 +45,8 @@ def claim(config: Study) -> Path:
     return folder
 
 
+PROBE = "probe.json"
+"""What `kantor probe` found, by data set."""
 TUNING = "tuning.json"
 """What the weight search tried and chose, by method."""
 
@@ -74,6 +76,11 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     """The outcome of a finished seed, None if it is not finished."""
     path = folder / "result.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file of the run's; empty if it is not there."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def tuned_factor(run: Path, method: Method) -> float:

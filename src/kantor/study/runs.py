@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from threadpoolctl import threadpool_limits
 
 from kantor.core import seeds
@@ -24,6 +25,7 @@ from kantor.study.label_costs import hand_over, read_costs
 from kantor.study.methods import Method
 from kantor.study.teachers import model_for, open_study_data, study_methods
 from kantor.training import Pair, Probe, augmentation, train
+from kantor.training.linear_probe import validation_accuracy
 from kantor.training.loop import Report
 
 
@@ -106,29 +108,31 @@ class Workbench:
                 self._train(task, folder, report)
 
     def _train(self, task: Task, folder: Path, report: Report) -> None:
-        method, seed = task.method, task.seed
+        method, seed, data = task.method, task.seed, data_for(task.method, self.config, self.data)
         factor = tuned_factor(self.run, method) if task.factor is None else task.factor
         # What has no transfer weight is tuned by its learning rate.
         config = self.config if method.terms else replace(self.config, lr=factor * self.config.lr)
+        if not method.terms and not data.train.labelled:
+            config = replace(config, epochs=0)  # nothing to learn from: the untrained student
         student = new_student(self.config, self.data, seed)
         bound = [known | {"weight": _times(known["weight"], factor)} for known in self.plan.bound[method.name]]
-        objective = make_objective(student, self.teachers, method, self.data, seed, self.label_costs, bound)
-        loader = Loader(
-            self.data.train, self.config.batch_size, seed=seed, augment=augmentation(self.config, self.data)
-        )
+        objective = make_objective(student, self.teachers, method, data, seed, self.label_costs, bound)
+        loader = Loader(data.train, self.config.batch_size, seed=seed, augment=augmentation(self.config, data))
         objective.check(next(loader.epoch(0)), quiet=True)
         outcome = train(
             objective,
-            self.data,
+            data,
             config,
             folder,
             seed=seed,
             run=f"{self.config.digest()}/{method.name}/{seed}/{factor:g}",
             probe=self.probe if task.factor is None else None,
-            judge=task.factor is None,
+            judge=task.factor is None and self.config.task != "none",
             report=report,
         )
         if outcome is not None:
+            if task.factor is not None and self.config.task == "none":
+                outcome = replace(outcome, validation_accuracy=validation_accuracy(student, self.data))
             student.cpu().save(folder / "student.safetensors")
             weights = {"task": objective.task_weight} | {b.name: asdict(b.weight) for b in objective.bound}
             weights = {
@@ -159,6 +163,11 @@ def new_student(config: Study, data: DataSet, seed: int) -> Model:
     return model_for(config.student, data, "student")
 
 
+def data_for(method: Method, config: Study, data: DataSet) -> DataSet:
+    """The data as a method may see it: without labels where the study is, unless the method's task has a weight."""
+    return data if config.task == "labels" or method.task > 0 else data.without_labels()
+
+
 def make_objective(
     student: Model,
     teachers: Mapping[str, Teacher],
@@ -171,6 +180,7 @@ def make_objective(
     """The objective of one method.
 
     Args:
+        data: as :func:`data_for` gives it; without labels there is no task.
         costs: label costs by teacher; none where no term needs one.
         bound: layers and weights as step 0 decided them; None to let it decide.
     """
@@ -182,12 +192,16 @@ def make_objective(
         ]
     hand_over(terms, costs, teachers)
     used = teachers if method.terms else {}
-    return Objective(student, used, terms, task_weight=method.task, samples=data.train.samples, seed=seed)
+    task = F.cross_entropy if data.train.labelled else None
+    return Objective(student, used, terms, task_weight=method.task, task=task, samples=data.train.samples, seed=seed)
 
 
 def probe_part(data: DataSet, largest: int = 512) -> Part:
-    """The fixed samples that plans are recorded on: some of the validation part, or of training where there is none."""
-    part = data.validation or data.train
+    """The fixed samples that plans are recorded on: some of the validation part, or of training where there is none.
+
+    A validation part without the teacher's view is none.
+    """
+    part = data.validation if data.validation is not None and "teacher" in data.validation.stores else data.train
     # By hash, since files in folders come class by class.
     keep = np.sort(np.argsort(seeds.hash64(seeds.SPLIT, part.ids), kind="stable")[:largest])
     return replace(part, ids=part.ids[keep], targets=part.targets[keep], rows=part.rows[keep])

@@ -34,6 +34,7 @@ def evaluate(model: nn.Module, part: Part, *, batch_size: int = 256, device: tor
     model.eval()
     correct, loss = 0, 0.0
     confusion: torch.Tensor | None = None
+    part = part.seen_by("student")
     loader = Loader(part, batch_size, seed=0, augment=Augment.named("none"), shuffle=False, drop_last=False)
     for batch in loader.epoch(0):
         batch = batch.to(device) if device is not None else batch
