@@ -92,33 +92,24 @@ def probe_run(run: Path, data: str | None, label: str | None, say: Say) -> dict[
 def table(found: dict[str, Any]) -> Table:
     """What was found, for a terminal: test accuracy in % and paired differences in points, by method and layer."""
     out = Table(header_style="bold")
-    bases = list(found["bases"])
-    headings = ["method", "layer", "seeds", "accuracy", "95 % interval"]
-    for base in bases:
-        headings += [f"to {found['bases'][base]}", "95 % interval"]
-    for heading in headings:
-        out.add_column(heading, justify="left" if heading in ("method", "layer") else "right", no_wrap=True)
+    out.add_column("method", no_wrap=True)
+    out.add_column("layer", no_wrap=True)
+    headings = ["accuracy (95 % interval)", *(f"to {what}" for what in found["bases"].values())]
+    for heading in ("seeds", *headings):
+        out.add_column(heading, justify="right", no_wrap=True)
     for method, rows in found["methods"].items():
         for layer, row in rows.items():
-            cells = [
-                method,
-                layer,
-                str(len(row["seeds"])),
-                f"{100 * row['mean']:.2f}",
-                interval_text(row["interval"], ".2f"),
-            ]
-            for base in bases:
-                difference = row["differences"].get(base)
-                cells += (
-                    ["", ""]
-                    if difference is None
-                    else [
-                        f"{100 * difference['mean']:+.2f}",
-                        interval_text(difference["interval"], "+.2f"),
-                    ]
-                )
+            differences = [_cell(row["differences"].get(base), "+.2f") for base in found["bases"]]
+            cells = [method, layer, str(len(row["seeds"])), _cell(row, ".2f"), *differences]
             out.add_row(*cells, end_section=layer == list(rows)[-1])
     return out
+
+
+def _cell(row: dict[str, Any] | None, form: str) -> str:
+    if row is None:
+        return ""
+    between = interval_text(row["interval"], form)
+    return format(100 * row["mean"], form) + (f" ({between})" if between else "")
 
 
 def _other(data: str, label: str | None, config: Study) -> DataSet:
