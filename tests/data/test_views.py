@@ -72,14 +72,16 @@ def test_both_views_are_mirrored_alike(folder):
 def test_two_transforms_of_one_image(folder):
     data = open_data(folder, views={"student": "chrominance", "teacher": "luminance"}, validation=0)
     assert data.train.input_shapes == {"student": (2, 5, 6), "teacher": (1, 5, 6)}
-    assert data.facts()["views"] == {"student": "Chrominance() of image", "teacher": "Luminance() of image"}
+    assert data.facts()["views"] == {"student": "chrominance of image", "teacher": "luminance of image"}
     plain = open_data(folder, validation=0)
     assert (data.train.ids == plain.train.ids).all()
     assert data.train.colour and plain.train.colour
     images = plain.train.read(np.arange(len(plain.train)))["student"]
     seen = data.train.read(np.arange(len(data.train)))
     assert torch.equal(seen["teacher"], Luminance()(images, plain.train.ids))
-    alike = open_data(folder, views={"student": "small@side=4", "teacher": "small@side=4"}).train
+    both = open_data(folder, views={"student": "small@side=4", "teacher": "small@side=4"})
+    assert both.facts()["views"]["student"] == "small@side=4 of image"
+    alike = both.train
     assert alike.stores["student"] is alike.stores["teacher"]
 
 

@@ -53,7 +53,7 @@ def test_the_methods_train_without_labels_and_show_no_accuracy(run):
             assert set(terms) <= {key.removeprefix("train/") for key in line}
             assert ("train/accuracy" in line) == ("validation/accuracy" in line) == (method == "task:1")
     step0 = json.loads((run / "step0.json").read_text())
-    assert step0["data"]["views"] == {"teacher": "Luminance() of photo", "student": "Chrominance() of photo"}
+    assert step0["data"]["views"] == {"teacher": "luminance of photo", "student": "chrominance of photo"}
     assert step0["methods"]["none"]["terms"] == []
 
 

@@ -150,6 +150,12 @@ def transform(name: str, settings: dict[str, str]) -> Transform:
     return kind(**{key: yaml.safe_load(value) for key, value in settings.items()})
 
 
+def written(made: Transform) -> str:
+    """A transform as ``--views`` takes it, every setting written out."""
+    name = next(name for name, kind in TRANSFORMS.items() if type(made) is kind)
+    return name + "".join(f"@{key}={value}" for key, value in vars(made).items())
+
+
 def cielab(images: Float32[Tensor, "batch 3 height width"]) -> Float32[Tensor, "batch 3 height width"]:
     """L (0 to 100), a and b of sRGB pixels in [0, 1], under D65 (CIE 15:2004)."""
     linear = torch.where(images <= 0.04045, images / 12.92, ((images + 0.055) / 1.055) ** 2.4)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kantor.core.errors import ConfigError, suggest
 from kantor.data.store import Store
-from kantor.data.transforms import TRANSFORMS, Transform, transform
+from kantor.data.transforms import TRANSFORMS, Transform, transform, written
 
 ROLES = ("student", "teacher")
 
@@ -25,7 +25,7 @@ class View:
     """None takes the input as it is."""
 
     def __str__(self) -> str:
-        return self.input if self.transform is None else f"{self.transform} of {self.input}"
+        return self.input if self.transform is None else f"{written(self.transform)} of {self.input}"
 
 
 class Seen:

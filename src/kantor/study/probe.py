@@ -47,7 +47,8 @@ def probe_run(run: Path, data: str | None, label: str | None, say: Say) -> dict[
         ConfigError: no run, no finished student, or data without labels.
     """
     config = Study.from_yaml(run / "config.yaml")
-    config.out = str(run)
+    if not (run / "plan.json").exists():
+        raise ConfigError(f"{run} has no finished student to probe. `kantor resume` it first.")
     own = open_study_data(config)
     opened = own if data is None else _other(data, label, config)
     if opened.train.input_shapes["student"] != own.train.input_shapes["student"]:

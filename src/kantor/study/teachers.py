@@ -172,6 +172,8 @@ def _trained(name: str, spec: str, config: Study, data: DataSet, root: Path, rep
         if part.input_shapes["teacher"][1:]
         else f"{len(part):,} samples"
     )
+    if "views" in everything.notes:
+        saw += f" ({everything.notes['views']['teacher']})"
     main = rank() == 0
     with locked(folder) if main else nullcontext():
         trained = read_result(folder) is not None
