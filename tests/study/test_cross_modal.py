@@ -79,11 +79,31 @@ def test_what_was_probed_is_not_probed_again(run, monkeypatch, capsys):
 
     monkeypatch.chdir(run.parents[1])
     before = json.loads((run / "probe.json").read_text())
-    again = []
+    again, real = [], module.probe
     monkeypatch.setattr(module, "probe", lambda *given: again.append(given))
     assert main(["probe", "runs/x"]) == 0
     assert not again and json.loads((run / "probe.json").read_text()) == before
     assert "crd" in capsys.readouterr().out
+    # Cut off after the first of two that must be probed afresh: the file is whole, and the rest follows later.
+    for seed in ("0", "1"):
+        before["photos.npz"]["students"]["crd"][seed]["weights"] = "others"
+    (run / "probe.json").write_text(json.dumps(before))
+    found = []
+
+    def once(model, data):
+        if found:
+            raise KeyboardInterrupt
+        found.append(real(model, data))
+        return found[0]
+
+    monkeypatch.setattr(module, "probe", once)
+    with pytest.raises(KeyboardInterrupt):
+        main(["probe", "runs/x"])
+    assert main(["report", "runs/x"]) == 0
+    monkeypatch.setattr(module, "probe", real)
+    assert main(["probe", "runs/x"]) == 0
+    after = json.loads((run / "probe.json").read_text())["photos.npz"]["students"]["crd"]
+    assert all(after[seed]["weights"] != "others" for seed in ("0", "1"))
 
 
 def test_other_data_is_seen_as_the_student_sees_it(run, monkeypatch, capsys, tmp_path):

@@ -61,7 +61,8 @@ def probe_run(run: Path, data: str | None, label: str | None, say: Say) -> dict[
     with locked(run):
         everything = read_json(run / PROBE)
         known = everything.get(opened.name, {})
-        fingerprint = opened.train.seen_by("student").fingerprint
+        parts = [part for part in (opened.train, opened.validation, opened.test) if part is not None]
+        fingerprint = " ".join(part.seen_by("student").fingerprint[:16] for part in parts)
         if known.get("fingerprint") != fingerprint:
             known = {"fingerprint": fingerprint, "students": {}}
         students: dict[str, dict[str, Any]] = known["students"]
@@ -80,14 +81,14 @@ def probe_run(run: Path, data: str | None, label: str | None, say: Say) -> dict[
                 f"{layer.layer} {100 * layer.accuracy:.1f}" for layer in found if layer.accuracy is not None
             )
             say(f"{name}, seed {seed}: {reached}")
-            everything[opened.name] = known
+            # Whole after every student: a probe that is cut off leaves a file that the page can show.
+            everything[opened.name] = known | _facts(opened) | _summary(students, methods, config)
             write_json(run / PROBE, everything)
         if not students:
             raise ConfigError(f"{run} has no finished student to probe. `kantor resume` it first.")
-        known |= _facts(opened) | _summary(students, methods, config)
-        everything[opened.name] = known
+        everything[opened.name] = known | _facts(opened) | _summary(students, methods, config)
         write_json(run / PROBE, everything)
-    return known
+    return everything[opened.name]
 
 
 def table(found: dict[str, Any]) -> Table:
