@@ -119,6 +119,20 @@ def export(options: jsonargparse.Namespace) -> None:
     print(f"Wrote {export_student(Path(options.run), options.format, options.output and Path(options.output))}")
 
 
+def probe(options: jsonargparse.Namespace) -> None:
+    """Judge the features of a run's students by linear classifiers on them, layer by layer."""
+    from kantor.study import terminal
+    from kantor.study.probe import probe_run, table
+
+    console, run = terminal(), Path(options.run)
+    found = probe_run(
+        run, options.data, options.label, lambda text: console.print(text, highlight=False, soft_wrap=True)
+    )
+    console.print(table(found))
+    console.print(f"It is kept in {run / 'probe.json'}", highlight=False, soft_wrap=True)
+    _report(run)
+
+
 def report(options: jsonargparse.Namespace) -> None:
     """Write a run's page from its files, or one page of several runs side by side."""
     from kantor.report import write
@@ -224,6 +238,12 @@ def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], An
     alone.add_argument("--output", type=str | None, help="the file; beside the run's student if left out")
     commands.add_subcommand("export", alone, help=_summary(export))
 
+    probed = _Parser(description=probe.__doc__)
+    probed.add_argument("run", type=str, help="the run's folder")
+    probed.add_argument("--data", type=str | None, help="labelled data; the run's own if left out")
+    probed.add_argument("--label", type=str | None, help="its label column or array, where it is not the usual one")
+    commands.add_subcommand("probe", probed, help=_summary(probe))
+
     page = _Parser(description=report.__doc__)
     page.add_argument("runs", nargs="+", type=str, help="the runs' folders")
     page.add_argument("--output", type=str | None, help="the page; report.html in the run's folder if left out")
@@ -237,7 +257,8 @@ def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], An
 
     commands.add_subcommand("methods", _Parser(description=methods.__doc__), help=_summary(methods))
     return parser, {
-        f.__name__: f for f in (distill, rank, analyse, compare, evaluate, resume, export, report, watch, methods)
+        f.__name__: f
+        for f in (distill, rank, analyse, compare, evaluate, resume, export, probe, report, watch, methods)
     }
 
 

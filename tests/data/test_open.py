@@ -77,7 +77,11 @@ def test_what_cannot_be_opened(tmp_path):
         ({"train_limit": 9}, "limit of 9 training samples is too few for 10 classes"),
         ({"validation": 1.0}, "validation share of 1.0"),
         ({"validation": -0.1}, "validation share of -0.1"),
-        ({"views": {"student": "a"}}, "Views are arrays of an npz"),
+        ({"views": {"student": "a"}}, "name none for the teacher. There are: image"),
+        (
+            {"views": {"student": "smal", "teacher": "image"}},
+            "no view 'smal', asked for the student. Close to it: small",
+        ),
         ({"label": "x"}, "has its own labels"),
         ({"image_size": 0}, "--image-size 0"),
     ],

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 # Streams keep the uses of one seed apart: the order of epoch 3 must not equal the crops of epoch 3.
-ORDER, AUGMENT, SPLIT, INIT, LOSS, STEP, TEACHER = range(7)
+ORDER, AUGMENT, SPLIT, INIT, LOSS, STEP, TEACHER, VIEW = range(8)
 
 
 def hash64(*keys: int | NDArray[np.integer]) -> NDArray[np.uint64]:

@@ -11,12 +11,13 @@ import torch
 from jaxtyping import Float32, Int64, Shaped, UInt8
 from torch import Tensor
 
-from kantor.core.errors import ConfigError, DataError, suggest
+from kantor.core.errors import ConfigError, DataError
 from kantor.data.images import resize
-from kantor.data.labels import OBVIOUS, class_numbers
+from kantor.data.labels import OBVIOUS, UNLABELLED, class_numbers
 from kantor.data.roles import PARTS
 from kantor.data.source import Found, Source
-from kantor.data.store import InMemory, Store
+from kantor.data.store import InMemory
+from kantor.data.views import View, choose_views
 
 Arrays = dict[str, Shaped[np.ndarray, "..."]]
 
@@ -24,9 +25,12 @@ _SPLIT = "|".join(PARTS)
 _INDEX = re.compile(rf"^({_SPLIT})(?:_(?:index|indices|idx|ids|rows))?$")
 _BY_PART = re.compile(rf"^(?:(?P<after>.+)_(?P<last>{_SPLIT})|(?P<first>{_SPLIT})_(?P<before>.+))$")
 _CLASS_NAMES = ("classes", "class_names", "label_names")
+_IDS = "_ids"
 
 
-def read_arrays(path: Path, image_size: int | None, views: Mapping[str, str] | None, label: str | None) -> Found:
+def read_arrays(
+    path: Path, image_size: int | None, views: Mapping[str, str] | None, label: str | None, need_labels: bool
+) -> Found:
     """Read an npz: labels, one array per view, and the parts if it says them.
 
     One row is one instance in every array. A row of one dimension is a vector and taken as it is, in float32; uint8
@@ -34,6 +38,8 @@ def read_arrays(path: Path, image_size: int | None, views: Mapping[str, str] | N
     ``[channels, height, width]``; floating-point ones must lie in [0, 1]. Parts are index arrays called ``train``,
     ``test``, ``validation`` (or ``train_index`` and so on), or arrays by part (``x_train``, ``y_train``, ``x_test``;
     or ``train_images``); without them opening cuts 40 % for the test. Class names are taken from ``class_names``.
+    What the teacher alone sees may be missing outside the training part. Two views whose instances are numbered, in
+    ``NAME_ids``, must have the same numbers row by row.
 
     Raises:
         DataError: no labels, arrays that do not fit each other, values that are not finite, labels out of range.
@@ -42,22 +48,28 @@ def read_arrays(path: Path, image_size: int | None, views: Mapping[str, str] | N
     arrays = _load(path)
     names = next((arrays.pop(key).tolist() for key in _CLASS_NAMES if key in arrays and arrays[key].ndim == 1), None)
     parts = _by_part(arrays, path)
-    labels = {part: _take_label(held, label, path, part) for part, held in parts.items()}
+    found = {part: _take_label(held, label, path, part, need_labels) for part, held in parts.items()}
+    labels = {part: values for part, values in found.items() if values is not None}
+    labelled = len(labels) == len(parts)
+    if not labelled:
+        names, labels = [UNLABELLED], {part: np.zeros(_rows(held), np.int64) for part, held in parts.items()}
     _same_rows(parts, labels, path)
-    chosen, ignored = _choose_views(parts["train"], views, path, len(labels["train"]))
+    roles, ignored = _choose_views(parts["train"], views, path, len(labels["train"]))
     cuts = _take_cuts(parts["train"], len(labels["train"]), path) if len(parts) == 1 else {}
     classes, numbers = class_numbers(labels, names, dict.fromkeys(labels, str(path)))
     sources = {}
     for part, held in parts.items():
-        stores: dict[str, Store] = {}
-        for array in chosen.values():
-            if array not in held:
-                raise DataError(f"{path}: view {array!r} has no array for the {part} part.")
-            if array not in stores:
+        _same_instances(held, roles, f"{path}, {part} part")
+        stores: dict[str, InMemory] = {}
+        for role, view in roles.items():
+            array = view.input
+            if array in held and array not in stores:
                 stores[array] = InMemory(_prepared(held[array], image_size, f"{path}, array {array!r}"))
-        sources[part] = Source(numbers[part], {role: stores[array] for role, array in chosen.items()})
-    notes: dict[str, Any] = {"views": chosen} | ({"ignored_arrays": ignored} if ignored else {})
-    return Found(classes, sources, cuts, test_share=0.4, notes=notes)
+            elif array not in held and (part == "train" or role == "student"):
+                raise DataError(f"{path}: view {array!r}, which the {role} sees, has no array for the {part} part.")
+        sources[part] = Source(numbers[part], stores)
+    notes: dict[str, Any] = {"ignored_arrays": ignored} if ignored else {}
+    return Found(classes, sources, roles, cuts, test_share=0.4, labelled=labelled, notes=notes)
 
 
 def _load(path: Path) -> Arrays:
@@ -92,8 +104,12 @@ def _by_part(arrays: Arrays, path: Path) -> dict[str, Arrays]:
     return parts
 
 
-def _take_label(arrays: Arrays, label: str | None, path: Path, part: str) -> Shaped[np.ndarray, " n"]:
+def _take_label(
+    arrays: Arrays, label: str | None, path: Path, part: str, need_labels: bool
+) -> Shaped[np.ndarray, " n"] | None:
     key = label if label is not None else next((name for name in OBVIOUS if name in arrays), None)
+    if key is None and not need_labels:
+        return None
     if key is None or key not in arrays:
         wanted = f"called {label!r}" if label is not None else f"of labels ({', '.join(OBVIOUS)})"
         raise DataError(f"{path} has no array {wanted} for {part}. It has: {', '.join(arrays)}. Name one with --label.")
@@ -103,6 +119,10 @@ def _take_label(arrays: Arrays, label: str | None, path: Path, part: str) -> Sha
     if found.ndim != 1:
         raise DataError(f"{path}: labels {key!r} have shape {list(found.shape)}; one class number per row is needed.")
     return found
+
+
+def _rows(arrays: Arrays) -> int:
+    return max((len(array) for array in arrays.values() if array.ndim >= 2), default=0)
 
 
 def _take_cuts(arrays: Arrays, samples: int, path: Path) -> dict[str, Int64[np.ndarray, " rows"]]:
@@ -126,26 +146,32 @@ def _take_cuts(arrays: Arrays, samples: int, path: Path) -> dict[str, Int64[np.n
 
 def _choose_views(
     arrays: Arrays, views: Mapping[str, str] | None, path: Path, samples: int
-) -> tuple[dict[str, str], list[str]]:
-    """The array each role sees, and the arrays that can be no view."""
+) -> tuple[dict[str, View], list[str]]:
+    """What each role sees, and the arrays that can be no view."""
     usable = [key for key, array in arrays.items() if array.ndim >= 2 and array.dtype.kind in "iufb"]
-    ignored = sorted(key for key in arrays if key not in usable and not _INDEX.match(key))
-    if views is not None:
-        for role in ("student", "teacher"):
-            if role not in views:
-                raise ConfigError(f"The views {dict(views)} name none for the {role}. There are: {', '.join(usable)}.")
-        for role, array in views.items():
-            if array not in usable:
-                raise ConfigError(f"{path} has no view {array!r}, asked for the {role}. {suggest(array, usable)}")
-        return dict(views), ignored
+    ids = {key + _IDS for key in usable}
+    ignored = sorted(key for key in arrays if key not in usable and key not in ids and not _INDEX.match(key))
     if not usable:
         raise DataError(f"{path} has no array of {samples} rows that could be a view. It has: {', '.join(arrays)}.")
-    if len(usable) > 1:
-        raise ConfigError(
-            f"{path} has several views: {', '.join(f'{key} {list(arrays[key].shape[1:])}' for key in usable)}. "
-            f"Say which one each role sees, as --views.student {usable[0]} --views.teacher {usable[1]}."
-        )
-    return {"student": usable[0], "teacher": usable[0]}, ignored
+    return choose_views(views, {key: str(list(arrays[key].shape[1:])) for key in usable}, str(path)), ignored
+
+
+def _same_instances(arrays: Arrays, roles: Mapping[str, View], where: str) -> None:
+    """Views that number their instances pair up row by row."""
+    numbered = {view.input: arrays[view.input + _IDS] for view in roles.values() if view.input + _IDS in arrays}
+    (first, ours), *others = [*numbered.items()] or [("", np.empty(0))]
+    for second, theirs in others:
+        if ours.shape != theirs.shape:
+            raise DataError(
+                f"{where}: {first}{_IDS} has shape {list(ours.shape)}, {second}{_IDS} {list(theirs.shape)}."
+            )
+        strange = np.flatnonzero(ours != theirs)
+        if len(strange):
+            row = strange[0]
+            raise DataError(
+                f"{where}: the views do not pair up. Row {row} is instance {ours[row]} in {first!r} and {theirs[row]} "
+                f"in {second!r} ({len(strange)} such rows). Sort both alike and keep what both have."
+            )
 
 
 def _same_rows(parts: Mapping[str, Arrays], labels: Mapping[str, Shaped[np.ndarray, " n"]], path: Path) -> None:

@@ -91,7 +91,8 @@ class TeacherCache:
                 f"Outputs under augmentation {augment.name!r} cannot be kept: each epoch's crop is new to the teacher. "
                 "Use --augment mirror or none, or --cache off."
             )
-        cache = cls(Path(folder), part, augment, role, teacher, layers)
+        # Seen by this role alone: what others see is neither read nor part of the key.
+        cache = cls(Path(folder), part.seen_by(role), augment, role, teacher, layers)
         if cache.bytes > limit_bytes:
             raise ConfigError(
                 f"Keeping {cache._sizes()} for {len(part)} samples in {cache.views} view(s) takes {_gb(cache.bytes)}, "

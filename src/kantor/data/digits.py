@@ -1,5 +1,7 @@
 """scikit-learn's handwritten digits: 1,797 grey images of 8 x 8, shipped inside the package, so nothing is fetched."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
@@ -7,9 +9,10 @@ from kantor.core.errors import ConfigError
 from kantor.data.images import resize
 from kantor.data.source import Found, Source
 from kantor.data.store import InMemory
+from kantor.data.views import choose_views
 
 
-def read_digits(image_size: int | None) -> Found:
+def read_digits(image_size: int | None, views: Mapping[str, str] | None) -> Found:
     """All images as one part; opening cuts 20 % for the test (1,437 and 360).
 
     Raises:
@@ -22,5 +25,6 @@ def read_digits(image_size: int | None) -> Found:
     pixels, labels = load_digits(return_X_y=True)
     images = torch.from_numpy(np.asarray(pixels, dtype=np.float32).reshape(-1, 1, 8, 8) / 16)  # pixels are 0..16
     store = InMemory(resize(images, image_size))
-    source = Source(np.asarray(labels, dtype=np.int64), {"student": store, "teacher": store})
-    return Found([str(digit) for digit in range(10)], {"train": source})
+    source = Source(np.asarray(labels, dtype=np.int64), {"image": store})
+    roles = choose_views(views, {"image": str(list(store.shape))}, "digits")
+    return Found([str(digit) for digit in range(10)], {"train": source}, roles)

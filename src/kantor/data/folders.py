@@ -2,15 +2,17 @@
 
 import os
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from jaxtyping import Int64
 
 from kantor.core.errors import DataError
+from kantor.data.labels import UNLABELLED
 from kantor.data.roles import PARTS, assign
 from kantor.data.source import Encoded, Found, Source
+from kantor.data.views import choose_views
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 """Of images, in any case."""
@@ -63,8 +65,8 @@ class Entries:
         return Entries(self.archive, self.path, [self.names[row] for row in rows.tolist()])
 
 
-def read_folder(root: Path) -> Found:
-    """Class folders under ``root``.
+def read_folder(root: Path, views: Mapping[str, str] | None, need_labels: bool) -> Found:
+    """Class folders under ``root``; images without class folders where no labels are needed.
 
     Raises:
         DataError: no class folders, an empty one, images outside them, or a format that is not read.
@@ -75,11 +77,11 @@ def read_folder(root: Path) -> Found:
         below[:] = sorted(name for name in below if not name.startswith("."))
         names += [f"{(relative / name).as_posix()}/" for name in below]
         names += [(relative / name).as_posix() for name in files]
-    return _found(names, str(root), lambda files: Files(root, files))
+    return _found(names, str(root), lambda files: Files(root, files), views, need_labels)
 
 
-def read_zip(path: Path) -> Found:
-    """Class folders inside the zip at ``path``.
+def read_zip(path: Path, views: Mapping[str, str] | None, need_labels: bool) -> Found:
+    """The same inside the zip at ``path``.
 
     Raises:
         DataError: it is no zip, is encrypted, or as for ``read_folder``.
@@ -93,12 +95,18 @@ def read_zip(path: Path) -> Found:
     if locked is not None:
         raise DataError(f"{path}:{locked} is encrypted. Unpack the zip and give the folder.")
     names = [info.filename for info in infos]
-    return _found(names, str(path), lambda files: Entries(archive, path, files))
+    return _found(names, str(path), lambda files: Entries(archive, path, files), views, need_labels)
 
 
-def _found(names: Iterable[str], where: str, encoded: Callable[[list[str]], Encoded]) -> Found:
+def _found(
+    names: Iterable[str],
+    where: str,
+    encoded: Callable[[list[str]], Encoded],
+    views: Mapping[str, str] | None,
+    need_labels: bool,
+) -> Found:
     """Sort files (and folders, which end in ``/``) into parts and classes."""
-    tree, others = _tree(_unwrapped(names), where)
+    tree, others = _tree(_unwrapped(names), where, need_labels)
     used, notes = assign(tree, where)
     classes = sorted(tree["train"])
     sources = {}
@@ -108,8 +116,14 @@ def _found(names: Iterable[str], where: str, encoded: Callable[[list[str]], Enco
             raise DataError(f"{where}: {part} has a class {strange[0]!r} that train has not. Train has {classes[:20]}.")
         rows = [(name, number) for number, label in enumerate(classes) for name in sorted(tree[part].get(label, []))]
         targets = np.asarray([number for _, number in rows], dtype=np.int64)
-        sources[role] = Source(targets, encoded([name for name, _ in rows]))
-    return Found(classes, sources, notes=notes | ({"ignored_files": others[:20]} if others else {}))
+        sources[role] = Source(targets, {"image": encoded([name for name, _ in rows])})
+    return Found(
+        classes,
+        sources,
+        choose_views(views, {"image": ""}, where),
+        labelled=classes != [UNLABELLED],
+        notes=notes | ({"ignored_files": others[:20]} if others else {}),
+    )
 
 
 def _unwrapped(names: Iterable[str]) -> list[tuple[tuple[str, ...], str]]:
@@ -124,10 +138,14 @@ def _unwrapped(names: Iterable[str]) -> list[tuple[tuple[str, ...], str]]:
         paths = [(pieces[1:], name) for pieces, name in paths if len(pieces) > 1]
 
 
-def _tree(paths: list[tuple[tuple[str, ...], str]], where: str) -> tuple[dict[str, dict[str, list[str]]], list[str]]:
+def _tree(
+    paths: list[tuple[tuple[str, ...], str]], where: str, need_labels: bool
+) -> tuple[dict[str, dict[str, list[str]]], list[str]]:
     """Images by part (as it is called there) and class, and the files that are none."""
     tops = {pieces[0].lower() for pieces, _ in paths if len(pieces) > 1}
     split = "train" in tops or bool(tops and tops <= set(PARTS))
+    images = [pieces for pieces, name in paths if _suffix(name) in EXTENSIONS]
+    flat = not need_labels and all(len(pieces) == 1 + (split and pieces[0].lower() in PARTS) for pieces in images)
     tree: dict[str, dict[str, list[str]]] = {}
     others: list[str] = []
     for pieces, name in paths:
@@ -141,8 +159,13 @@ def _tree(paths: list[tuple[tuple[str, ...], str]], where: str) -> tuple[dict[st
             raise DataError(
                 f"{where}: {name} is in a format that is not read. Convert it to {' or '.join(EXTENSIONS)}."
             )
+        elif flat:
+            tree.setdefault(part, {}).setdefault(UNLABELLED, []).append(name)
         elif len(inside) < 2:
-            raise DataError(f"{where}: image {name} is in no class folder. Put it into one named as its class.")
+            raise DataError(
+                f"{where}: image {name} is in no class folder. Put it into one named as its class. Only --task none "
+                "does without, where no image has one."
+            )
         else:
             tree.setdefault(part, {}).setdefault(inside[0], []).append(name)
     for part, classes in tree.items():

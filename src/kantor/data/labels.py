@@ -9,6 +9,8 @@ from kantor.core.errors import DataError
 
 OBVIOUS = ("label", "labels", "target", "targets", "y", "class")
 """Names a label column or array is looked for under."""
+UNLABELLED = "unlabelled"
+"""The only class of data without labels."""
 
 
 def class_numbers(

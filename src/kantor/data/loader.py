@@ -104,4 +104,5 @@ class Loader:
     def _batch(self, epoch: int, rows: Int64[np.ndarray, " batch"]) -> Batch:
         ids = torch.from_numpy(self.part.ids[rows])
         inputs, views = self.augment.apply(self.part.read(rows), ids, epoch, self.seed)
-        return Batch(inputs, torch.from_numpy(self.part.targets[rows]), ids, views)
+        targets = torch.from_numpy(self.part.targets[rows]) if self.part.labelled else None
+        return Batch(inputs, targets, ids, views)

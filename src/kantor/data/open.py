@@ -15,8 +15,9 @@ from kantor.data.folders import read_folder, read_zip
 from kantor.data.images import load_images
 from kantor.data.parquet import find_parquet, read_parquet
 from kantor.data.part import DataSet, Part, Progress
-from kantor.data.source import Encoded, Found, Source
-from kantor.data.store import Store
+from kantor.data.source import Encoded, Found
+from kantor.data.store import InMemory, Store
+from kantor.data.views import views_of
 
 
 def open_data(
@@ -28,6 +29,7 @@ def open_data(
     skip_corrupt: bool = False,
     views: Mapping[str, str] | None = None,
     label: str | None = None,
+    need_labels: bool = True,
     progress: Progress | None = None,
 ) -> DataSet:
     """Open a data set, decode and check what will be used of it, and cut it into parts.
@@ -43,8 +45,11 @@ def open_data(
         validation: share of the training samples, in [0, 1). 0 cuts none. Not used where the data brings its own
             validation part beside a test part.
         skip_corrupt: leave out images that cannot be decoded, and name them in ``facts()``, instead of raising.
-        views: npz only: the array each role sees, as ``{"student": "view0", "teacher": "view2"}``.
+        views: what each role sees: an array (npz) or column (parquet), as ``{"student": "view0", "teacher": "view2"}``,
+            or a transform of the image, as ``{"student": "small@side=16", "teacher": "image"}``
+            (:mod:`kantor.data.transforms`).
         label: name of the label column (parquet) or array (npz), where it is not an obvious one.
+        need_labels: off, data without any can be opened too: images in one folder, a table or npz without labels.
         progress: told (done, total) images as they are decoded.
 
     Raises:
@@ -53,8 +58,14 @@ def open_data(
     """
     if not 0 <= validation < 1:
         raise ConfigError(f"A validation share of {validation} is not in [0, 1).")
-    found = _read(path_or_name, image_size, views, label)
+    found = _read(path_or_name, image_size, views, label, need_labels)
+    if need_labels and not found.labelled:
+        raise DataError(f"{path_or_name} has no labels. Only --task none does without.")
     notes: dict[str, Any] = dict(found.notes)
+    if views is not None:
+        notes["views"] = {role: str(view) for role, view in found.views.items()}
+    if not found.labelled:
+        notes["labels"] = "the data has none"
     rows = {name: np.arange(len(source.targets)) for name, source in found.parts.items()}
     origin = {name: name for name in rows} | dict.fromkeys(found.cuts, "train")
     rows |= found.cuts
@@ -86,11 +97,15 @@ def open_data(
         if name not in rows or len(rows[name]) == 0:
             return None
         source, ids = found.parts[origin[name]], rows[name]
-        return Part(name, ids, source.targets[ids], len(source.targets), stores[origin[name]], at[origin[name]][ids])
+        held, places = stores[origin[name]], at[origin[name]]
+        return Part(name, ids, source.targets[ids], len(source.targets), held, places[ids], found.labelled)
 
     train = part("train")
     if train is None:
         raise DataError(f"{path_or_name} leaves no sample to train on.")
+    alone = [name for name in ("validation", "test") if (held := part(name)) is not None and len(held.stores) == 1]
+    if alone:
+        notes["training_only"] = f"the teacher's view; {' and '.join(alone)} do without it"
     unseen = np.setdiff1d(np.arange(len(found.classes)), train.targets)
     if len(unseen):
         notes["classes_without_training_samples"] = [found.classes[c] for c in unseen]
@@ -98,27 +113,27 @@ def open_data(
     return DataSet(name, list(found.classes), train, part("validation"), part("test"), notes)
 
 
-def _read(path: str | Path, image_size: int | None, views: Mapping[str, str] | None, label: str | None) -> Found:
+def _read(
+    path: str | Path, image_size: int | None, views: Mapping[str, str] | None, label: str | None, need_labels: bool
+) -> Found:
     place = Path(path)
     kind = place.suffix.lower()
-    if views is not None and kind != ".npz":
-        raise ConfigError(f"Views are arrays of an npz file, and {path} is none.")
     if label is not None and (str(path) == "digits" or kind == ".zip"):
         raise ConfigError(f"A label name is for parquet and npz; {path} has its own labels.")
     if str(path) == "digits":
-        return read_digits(image_size)
+        return read_digits(image_size, views)
     if not place.exists():
         near = [entry.name for entry in place.parent.iterdir()] if place.parent.is_dir() else []
         hint = f" {suggest(place.name, near)}" if near else ""
         raise DataError(f"There is no file or folder {path}, nor a data set of that name (there is: digits).{hint}")
     if kind == ".npz":
-        return read_arrays(place, image_size, views, label)
+        return read_arrays(place, image_size, views, label, need_labels)
     if kind == ".zip":
-        return read_zip(place)
+        return read_zip(place, views, need_labels)
     if kind == ".parquet" or (place.is_dir() and find_parquet(place)):
-        return read_parquet(place, label)
+        return read_parquet(place, views, label, need_labels)
     if place.is_dir():
-        return read_folder(place)
+        return read_folder(place, views, need_labels)
     raise DataError(f"Cannot tell what {path} is. Give a folder, or a file that ends in .zip, .parquet or .npz.")
 
 
@@ -140,32 +155,31 @@ def _decode(
     skip_corrupt: bool,
     progress: Progress | None,
 ) -> tuple[dict[str, Mapping[str, Store]], dict[str, Int64[np.ndarray, " source"]], list[str]]:
-    """By source part: its stores, and where in them each source row lies (-1: nowhere); the files that were skipped."""
+    """By source part: its stores by role, and where in them each source row lies (-1: nowhere); the skipped files."""
     needed = {
         name: np.sort(np.concatenate([rows[part] for part, source in origin.items() if source == name]))
         for name in found.parts
     }
-    encoded: dict[str, Encoded] = {}
-    stores: dict[str, Mapping[str, Store]] = {}
+    stores: dict[str, dict[str, Store]] = {name: {} for name in found.parts}
+    corrupt: dict[str, set[int]] = {name: set() for name in found.parts}
+    files: list[str] = []
+    for key in dict.fromkeys(view.input for view in found.views.values()):
+        encoded: dict[str, Encoded] = {}
+        for name, source in found.parts.items():
+            content = source.inputs.get(key)
+            if isinstance(content, InMemory):
+                stores[name][key] = content.take(needed[name])
+            elif content is not None:
+                encoded[name] = content.take(needed[name])
+        if encoded:
+            loaded = load_images(encoded, image_size, skip_corrupt=skip_corrupt, progress=progress)
+            files += loaded.files
+            for name, store in loaded.stores.items():
+                stores[name][key] = store
+                corrupt[name] |= set(loaded.corrupt[name].tolist())
     at: dict[str, Int64[np.ndarray, " source"]] = {}
     for name, source in found.parts.items():
-        if isinstance(source.content, Mapping):
-            stores[name], at[name] = source.content, np.arange(len(source.targets))
-        else:
-            encoded[name] = source.content.take(needed[name])
-    if not encoded:
-        return stores, at, []
-    loaded = load_images(encoded, image_size, skip_corrupt=skip_corrupt, progress=progress)
-    for name, store in loaded.stores.items():
-        stores[name] = {"student": store, "teacher": store}
-        at[name] = _positions(found.parts[name], needed[name], loaded.corrupt[name])
-    return stores, at, loaded.files
-
-
-def _positions(
-    source: Source, needed: Int64[np.ndarray, " n"], corrupt: Int64[np.ndarray, " bad"]
-) -> Int64[np.ndarray, " source"]:
-    at = np.full(len(source.targets), -1, dtype=np.int64)
-    at[needed] = np.arange(len(needed))
-    at[needed[corrupt]] = -1
-    return at
+        at[name] = np.full(len(source.targets), -1, dtype=np.int64)
+        at[name][needed[name]] = np.arange(len(needed[name]))
+        at[name][needed[name][sorted(corrupt[name])]] = -1
+    return {name: views_of(found.views, stores[name], needed[name]) for name in found.parts}, at, files

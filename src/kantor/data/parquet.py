@@ -3,16 +3,21 @@
 import json
 import re
 from collections import defaultdict
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Int64, Shaped
+import torch
+from jaxtyping import Float32, Int64, Shaped
 
 from kantor.core.errors import ConfigError, DataError
-from kantor.data.labels import OBVIOUS, class_numbers
+from kantor.data.labels import OBVIOUS, UNLABELLED, class_numbers
 from kantor.data.roles import assign
-from kantor.data.source import Found, Source
+from kantor.data.source import Encoded, Found, Source
+from kantor.data.store import InMemory
+from kantor.data.views import choose_views
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -115,10 +120,13 @@ def find_parquet(place: Path) -> dict[str, list[Path]]:
     return {part: [path for _, path in sorted(files)] for part, files in found.items()}
 
 
-def read_parquet(place: Path, label: str | None) -> Found:
-    """Labels of every part; images are left for later.
+def read_parquet(place: Path, views: Mapping[str, str] | None, label: str | None, need_labels: bool) -> Found:
+    """Labels of every part, and the columns that are seen; images are left for later.
 
-    Names of classes come from the schema's ``huggingface`` metadata; without it labels are numbers, or texts.
+    Names of classes come from the schema's ``huggingface`` metadata; without it labels are numbers, or texts. Without
+    ``views`` both roles see the first column of images. With them a view is a column of images, a column of lists of
+    numbers of one length, or columns of numbers under a pattern (``sensor_*``). A column that the teacher alone sees
+    may be missing outside the training part.
 
     Raises:
         DataError: no train files, no such column, files that do not agree, labels out of range.
@@ -127,35 +135,125 @@ def read_parquet(place: Path, label: str | None) -> Found:
     files = find_parquet(place)
     used, notes = assign(files, str(place))
     roles = {role: files[name] for role, name in used.items()}
-    image, label, names = _columns(files["train"][0], label)
-    values = {role: _labels(paths, label) for role, paths in roles.items()}
-    classes, numbers = class_numbers(values, names, {role: str(paths[0]) for role, paths in roles.items()})
-    sources = {role: Source(numbers[role], Rows(roles[role], image, len(numbers[role]))) for role in roles}
+    schema = _open(files["train"][0]).schema_arrow
+    label, names = _label_column(schema, label, files["train"][0], need_labels)
+    columns = _columns(schema, label)
+    if views is None:
+        images = {name: kind for name, kind in columns.items() if kind == _IMAGES}
+        if not images:
+            raise DataError(
+                f"{files['train'][0]} has no column of images (bytes, or a struct with bytes). It has: "
+                f"{_have(schema)}. Columns of numbers are named with --views."
+            )
+        columns = dict(list(images.items())[:1])
+    else:
+        numbers = [name for name, kind in columns.items() if kind == _NUMBER]
+        for pattern in (text.partition("@")[0] for text in views.values()):
+            if "*" in pattern and (matched := sum(fnmatchcase(name, pattern) for name in numbers)):
+                columns[pattern] = f"{matched} columns of numbers"
+    seen = choose_views(views, columns, str(place))
+    sizes = {role: sum(_open(path).metadata.num_rows for path in paths) for role, paths in roles.items()}
+    classes, targets = [UNLABELLED], {role: np.zeros(size, np.int64) for role, size in sizes.items()}
+    if label is not None:
+        values = {role: _labels(paths, label) for role, paths in roles.items()}
+        classes, targets = class_numbers(values, names, {role: str(paths[0]) for role, paths in roles.items()})
+    sources: dict[str, Source] = {}
+    for part, paths in roles.items():
+        inputs: dict[str, Encoded | InMemory] = {}
+        for role, view in seen.items():
+            there = _matching(_open(paths[0]).schema_arrow, view.input, label)
+            if there and view.input not in inputs:
+                inputs[view.input] = _input(paths, view.input, there, schema, sizes[part])
+            elif not there and (part == "train" or role == "student"):
+                raise DataError(f"{paths[0]} has no column {view.input!r}, which the {role} sees.")
+        sources[part] = Source(targets[part], inputs)
     read = {role: [path.name for path in paths] for role, paths in roles.items()}
-    return Found(classes, sources, notes={"files": read, **notes})
+    return Found(classes, sources, seen, labelled=label is not None, notes={"files": read, **notes})
 
 
-def _columns(path: Path, label: str | None) -> tuple[str, str, list[str] | None]:
-    """The image column, the label column, and the names of the classes if the schema says them."""
-    import pyarrow as pa
+_IMAGES, _LIST, _NUMBER = "images", "lists of numbers", "numbers"
 
-    schema = _open(path).schema_arrow
+
+def _label_column(
+    schema: "pa.Schema", label: str | None, path: Path, need_labels: bool
+) -> tuple[str | None, list[str] | None]:
+    """The label column, and the names of the classes if the schema says them."""
     features = _features(schema)
-    images = [name for name, feature in features.items() if feature.get("_type") == "Image"] or [
-        field.name for field in schema if _holds_bytes(field.type)
-    ]
-    have = ", ".join(f"{field.name} ({field.type})" for field in schema)
-    if not images or images[0] not in schema.names:
-        raise DataError(f"{path} has no column of images (bytes, or a struct with bytes). It has: {have}.")
     marked = [name for name, feature in features.items() if feature.get("_type") == "ClassLabel"]
     chosen = label or next((name for name in (*marked, *OBVIOUS) if name in schema.names), None)
+    if chosen is None and not need_labels:
+        return None, None
     if chosen is None or chosen not in schema.names:
         wanted = f"no column {label!r}" if label else "no column of labels"
-        raise DataError(f"{path} has {wanted}. It has: {have}. Name one with --label.")
+        raise DataError(f"{path} has {wanted}. It has: {_have(schema)}. Name one with --label.")
     names = features.get(chosen, {}).get("names")
-    # Of a struct the path is not needed.
-    image = f"{images[0]}.bytes" if pa.types.is_struct(schema.field(images[0]).type) else images[0]
-    return image, chosen, names if isinstance(names, list) else None
+    return chosen, names if isinstance(names, list) else None
+
+
+def _columns(schema: "pa.Schema", label: str | None) -> dict[str, str]:
+    """The columns that can be seen, and what they hold; those marked as images first."""
+    import pyarrow as pa
+
+    marked = [name for name, feature in _features(schema).items() if feature.get("_type") == "Image"]
+    found = dict.fromkeys((name for name in marked if name in schema.names), _IMAGES)
+    for field in schema:
+        if _holds_bytes(field.type):
+            found.setdefault(field.name, _IMAGES)
+        elif _is_list(field.type):
+            found.setdefault(field.name, _LIST)
+        elif field.name != label and (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
+            found.setdefault(field.name, _NUMBER)
+    return found
+
+
+def _matching(schema: "pa.Schema", name: str, label: str | None) -> list[str]:
+    if name in schema.names:
+        return [name]
+    kinds = _columns(schema, label)
+    return [column for column, kind in kinds.items() if kind == _NUMBER and fnmatchcase(column, name)]
+
+
+def _input(paths: list[Path], name: str, columns: list[str], schema: "pa.Schema", count: int) -> Encoded | InMemory:
+    import pyarrow as pa
+
+    kind = schema.field(columns[0]).type
+    if _holds_bytes(kind):
+        # Of a struct the path is not needed.
+        return Rows(paths, f"{name}.bytes" if pa.types.is_struct(kind) else name, count)
+    pieces = [_numbers(path, columns) for path in paths]
+    if len({piece.shape[1] for piece in pieces}) > 1:
+        raise DataError(f"{paths[0].parent}: column {name!r} has lists of other lengths in other files.")
+    return InMemory(torch.from_numpy(np.concatenate(pieces)))
+
+
+def _numbers(path: Path, columns: list[str]) -> Float32[np.ndarray, "rows numbers"]:
+    table = _open(path).read(columns=columns)
+    arrays = []
+    for name in columns:
+        column = table.column(name)
+        if _is_list(column.type):
+            lengths = {None if row is None else len(row) for row in column.to_pylist()}
+            if len(lengths) > 1 or None in lengths:
+                raise DataError(f"{path}: the lists in column {name!r} are not all of one length.")
+            arrays.append(np.asarray(column.to_pylist(), dtype=np.float32).reshape(len(column), -1))
+        else:
+            arrays.append(column.to_numpy().astype(np.float32)[:, None])  # a missing number is read as nan
+    values = np.concatenate(arrays, axis=1)
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(bad):
+        raise DataError(f"{path}, row {bad[0]}: {', '.join(columns[:3])} hold a value that is missing or not finite.")
+    return values
+
+
+def _have(schema: "pa.Schema") -> str:
+    return ", ".join(f"{field.name} ({field.type})" for field in schema)
+
+
+def _is_list(kind: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    listed = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return listed and (pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type))
 
 
 def _features(schema: "pa.Schema") -> dict[str, dict[str, Any]]:

@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, DataError
 from kantor.core.seeds import SPLIT, hash64
 from kantor.data.store import Store
+from kantor.data.views import Seen
 
 Progress = Callable[[int, int], None]
 """Told (done, total) as work goes on."""
@@ -32,9 +33,11 @@ class Part:
     samples: int
     """Ids are in ``range(samples)``: the size of the source part."""
     stores: Mapping[str, Store]
-    """By role; roles that see the same input hold the same store."""
+    """By role; roles that see the same hold the same store. A part that is not trained on may lack the teacher's."""
     rows: Int64[np.ndarray, " n"]
     """Where in the stores each sample lies."""
+    labelled: bool = True
+    """Off, batches carry no targets; cuts are still made by them."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -49,6 +52,24 @@ class Part:
         """Whether a read decodes."""
         return any(store.on_demand for store in self.stores.values())
 
+    @property
+    def colour(self) -> bool:
+        """Whether a role sees images in colour, or what was made of some."""
+        under = [store.store if isinstance(store, Seen) else store for store in self.stores.values()]
+        return any(len(store.shape) == 3 and store.shape[0] == 3 for store in under)
+
+    def seen_by(self, role: str) -> "Part":
+        """The same samples with every role in the place of ``role``, whose input alone is read then.
+
+        Raises:
+            DataError: the part has no such view.
+        """
+        if role not in self.stores:
+            raise DataError(f"The {self.name} part has no view for the {role}.")
+        if len(set(map(id, self.stores.values()))) == 1:
+            return self
+        return replace(self, stores=dict.fromkeys(self.stores, self.stores[role]))
+
     def read(self, rows: Int64[np.ndarray, " batch"]) -> dict[str, Float32[Tensor, "batch ..."]]:
         """The samples at positions ``rows`` of this part, by role; images in [0, 1].
 
@@ -58,7 +79,14 @@ class Part:
             DataError: an image that is decoded on demand can no longer be.
         """
         at = self.rows[rows]
-        taken = {id(store): store.read(at) for store in {id(store): store for store in self.stores.values()}.values()}
+        taken: dict[int, Tensor] = {}
+        for store in self.stores.values():
+            # Two transforms of one image decode it once.
+            under = store.store if isinstance(store, Seen) else store
+            if id(under) not in taken:
+                taken[id(under)] = under.read(at)
+            if isinstance(store, Seen) and id(store) not in taken:
+                taken[id(store)] = store.of(taken[id(under)], at)
         return {role: taken[id(store)] for role, store in self.stores.items()}
 
     def check(self, progress: Progress | None = None) -> None:
@@ -105,6 +133,15 @@ class DataSet:
     notes: dict[str, Any] = field(default_factory=dict)
     """What was decided, skipped or ignored while opening."""
 
+    def without_labels(self) -> "DataSet":
+        """The same data, whose batches carry no targets."""
+        return replace(
+            self,
+            train=replace(self.train, labelled=False),
+            validation=self.validation and replace(self.validation, labelled=False),
+            test=self.test and replace(self.test, labelled=False),
+        )
+
     def part(self, name: str) -> Part:
         """The part called ``name``.
 
@@ -121,8 +158,8 @@ class DataSet:
         parts = {part.name: part for part in (self.train, self.validation, self.test) if part is not None}
         return {
             "data": self.name,
-            "classes": len(self.classes),
-            "class_names": self.classes,
+            "classes": len(self.classes) if self.train.labelled else 0,
+            "class_names": self.classes if self.train.labelled else [],
             "parts": {name: {"samples": len(part), "of": part.samples} for name, part in parts.items()},
             "input_shapes": {role: list(shape) for role, shape in self.train.input_shapes.items()},
             **self.notes,

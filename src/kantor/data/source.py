@@ -7,7 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int64
 
-from kantor.data.store import Store
+from kantor.data.store import InMemory
+from kantor.data.views import View
 
 
 @runtime_checkable
@@ -34,8 +35,9 @@ class Source:
     """One part as it lies on disk."""
 
     targets: Int64[np.ndarray, " n"]
-    content: Encoded | Mapping[str, Store]
-    """Compressed images, or stores by role, whose position is the row."""
+    inputs: Mapping[str, Encoded | InMemory]
+    """By name: compressed images, or samples in memory, by row. A part other than train may lack one that only
+    the teacher sees."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +47,12 @@ class Found:
     classes: Sequence[str]
     parts: Mapping[str, Source]
     """Always ``train``; ``validation`` and ``test`` where the data brings them."""
+    views: Mapping[str, View]
+    """What each role sees of the inputs."""
     cuts: Mapping[str, Int64[np.ndarray, " rows"]] = field(default_factory=dict)
     """Rows of ``train`` that the data itself says are train, validation or test, ascending."""
     test_share: float = 0.2
     """What is cut from ``train`` for a test part where the data brings none."""
+    labelled: bool = True
+    """Off, every target is 0 and means nothing."""
     notes: dict[str, Any] = field(default_factory=dict)

@@ -36,6 +36,11 @@ class InMemory:
         self.values = values
         self.shape = tuple(values.shape[1:])
 
+    def take(self, rows: Int64[np.ndarray, " n"]) -> "InMemory":
+        """Those at ``rows``."""
+        whole = len(rows) == len(self.values) and bool((rows == np.arange(len(rows))).all())
+        return self if whole else InMemory(self.values.index_select(0, torch.from_numpy(rows)))
+
     def read(self, rows: Int64[np.ndarray, " batch"]) -> Float32[Tensor, "batch ..."]:
         """The samples at ``rows``: one index, one scaling."""
         taken = self.values.index_select(0, torch.from_numpy(rows))

@@ -51,7 +51,7 @@ class TeacherFacts:
     source: str
     """Run on every batch, or cached and keyed by what."""
     accuracy: float | None
-    """On this one batch, in [0, 1]; None where its classes are not the student's."""
+    """On this one batch, in [0, 1]; None without labels, or where its classes are not the student's."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,11 @@ class StepZero:
             f"Student: {self.student_parameters:,} parameters; {self.trained_parameters:,} trained with the losses'."
         ]
         for t in self.teachers:
-            seen = "other classes" if t.accuracy is None else f"{100 * t.accuracy:.1f} % right on this batch"
+            seen = (
+                f"{100 * t.accuracy:.1f} % right on this batch"
+                if t.accuracy is not None
+                else "not scored (other classes, or no labels)"
+            )
             size = f"{t.parameters:,} parameters ({t.ratio:.1f} x the student's)"
             lines.append(f"Teacher {t.name}: {size}, {t.mode}, {seen}; {t.source}.")
         for t in self.terms:
@@ -97,7 +101,10 @@ def check_needs(objective: Objective, batch: Batch) -> None:
                 f"{loss.name} keeps a memory by sample id: the batch needs ids, Objective(samples=...) their number."
             )
         if loss.needs_targets and batch.targets is None:
-            raise ConfigError(f"{loss.name} needs targets, and the batch has none.")
+            raise ConfigError(
+                f"{loss.name} needs targets, and the batch has none. Without labels use a loss that `kantor methods` "
+                "lists without 'targets'."
+            )
     mine = class_names(objective.student)
     for term in objective.terms:
         if not term.loss.same_classes:

@@ -32,6 +32,8 @@ def answer(run: Run) -> Answer:
     compared = {name: row for name, row in methods.items() if row.get("difference")}
     if not methods:
         return Answer("unknown", Markup("No student is finished yet."), notes)
+    if not run.judged:
+        return _by_probe(run, notes)
     if not compared:
         return Answer("unknown", _without_comparison(methods), notes)
     best = max(compared, key=lambda name: compared[name]["difference"]["mean"])
@@ -84,6 +86,41 @@ def _time(run: Run, method: str) -> str:
     return f", at {change} % more time per step" if change > 0 else f", at {-change} % less time per step"
 
 
+def _by_probe(run: Run, notes: list[str]) -> Answer:
+    """The answer of a run without labels: its features are all there is to judge."""
+    if not run.probes:
+        return Answer(
+            "unknown",
+            Markup("Trained without labels: <em>kantor probe {}</em> judges the features.").format(run.name),
+            notes,
+        )
+    found = list(run.probes.values())[-1]
+    base = next(iter(found["bases"]))
+    last = {name: list(rows.items())[-1] for name, rows in found["methods"].items()}
+    compared = {name: row["differences"][base] for name, (_, row) in last.items() if base in row["differences"]}
+    if not compared:
+        return Answer("unknown", Markup("Only untrained students were probed; nothing is compared."), notes)
+    best = max(compared, key=lambda name: compared[name]["mean"])
+    difference, (layer, row) = compared[best], last[best]
+    mean, interval = difference["mean"], difference["interval"]
+    verdict: Verdict = "unknown" if interval is None else "better" if interval[0] > 0 else "unclear"
+    verdict = "worse" if interval is not None and interval[1] < 0 else verdict
+    over = (
+        "with one seed"
+        if interval is None
+        else f"95 % interval {signed(interval[0])} to {signed(interval[1])}, over {len(difference['seeds'])} seeds"
+    )
+    notes.append(
+        f"Accuracy is that of a linear classifier on the student's frozen {layer}, on {found['samples']['test']:,} "
+        f"test samples of {found['data']}; {best} is the best of {len(compared)} by the same numbers."
+    )
+    headline = Markup(
+        "Without labels, <em>{}</em> brings a linear probe to <strong>{} %</strong>, {} points from the untrained "
+        "student, {}."
+    ).format(best, f"{100 * row['mean']:.1f}", signed(mean), over)
+    return Answer(verdict, headline, notes)
+
+
 def _without_comparison(methods: dict[str, dict[str, Any]]) -> Markup:
     best = max(methods, key=lambda name: methods[name]["mean"])
     row = methods[best]
@@ -118,7 +155,7 @@ def _against_kd(methods: dict[str, dict[str, Any]], best: str) -> list[str]:
 def _notes(run: Run) -> list[str]:
     notes = []
     parts = run.step0.get("data", {}).get("parts", {})
-    if "test" in parts:
+    if "test" in parts and run.judged:
         notes.append(f"Accuracy is on {parts['test']['samples']:,} test samples, read once at the end of training.")
     finished = sum(student.result is not None for student in run.students)
     if not run.summary.get("complete", True):

@@ -15,8 +15,9 @@ from markupsafe import Markup
 from kantor.report.answer import answer
 from kantor.report.classes import SHOWN, changes, confusions, ends
 from kantor.report.figures import figure_data, learning_curves, term_figures
+from kantor.report.pictures import Pictures
 from kantor.report.plans import Packed
-from kantor.report.probe import Probe
+from kantor.report.probe import probed
 from kantor.report.run import ALONE, Run
 from kantor.report.table import results, styles, times
 
@@ -30,7 +31,7 @@ MEMORY = {
 }
 
 
-def render(runs: Sequence[Run], plans: Sequence[Packed | None], samples: Sequence[Probe | None]) -> str:
+def render(runs: Sequence[Run], plans: Sequence[Packed | None], samples: Sequence[Pictures | None]) -> str:
     """The whole page as text.
 
     Args:
@@ -57,7 +58,7 @@ def render(runs: Sequence[Run], plans: Sequence[Packed | None], samples: Sequenc
     )
 
 
-def _view(run: Run, plans: Packed | None, probe: Probe | None, prefix: str) -> dict[str, Any]:
+def _view(run: Run, plans: Packed | None, probe: Pictures | None, prefix: str) -> dict[str, Any]:
     number = styles(run)
     curves = learning_curves(run, prefix)
     terms = term_figures(run, prefix)
@@ -77,7 +78,8 @@ def _view(run: Run, plans: Packed | None, probe: Probe | None, prefix: str) -> d
         "name": run.name,
         "answer": answer(run),
         "facts": _facts(run),
-        "results": results([run]) if run.methods else None,
+        "results": results([run]) if run.methods and run.judged else None,
+        "probes": probed(run),
         "legend": [(number[name], name) for name in dict.fromkeys(s.method for s in run.students)],
         "curves": curves,
         "terms": terms,
@@ -109,7 +111,8 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     methods = run.step0.get("methods", {})
     if data:
         parts = ", ".join(f"{part['samples']:,} {name}" for name, part in data["parts"].items())
-        facts.append(("data", f"{data['data']}: {parts}; {data['classes']} classes"))
+        classes = f"{data['classes']} classes" if data["classes"] else "no labels"
+        facts.append(("data", f"{data['data']}: {parts}; {classes}"))
     checked = next(iter(methods.values()), {})
     parameters = f", {checked['student_parameters']:,} parameters" if checked else ""
     facts.append(("student", f"{run.config.get('student', '')}{parameters}"))

@@ -1,67 +1,66 @@
-"""Pictures of the samples that plans were recorded on: one sheet of thumbnails for each role."""
+"""The section on linear probes: by data set and layer, the results table with a probe's accuracies in it."""
 
-import base64
-import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from jaxtyping import UInt8
-from PIL import Image
-
-from kantor.report.run import Run
-
-COLUMNS = 32
-"""Thumbnails in a row of a sheet."""
+from kantor.report.run import ALONE, Run
+from kantor.report.table import Table, results
 
 
 @dataclass(frozen=True)
 class Probe:
-    """The samples of one run's probe."""
+    """Probes on one data set."""
 
-    index: dict[str, Any]
-    """What the page's script reads: each sample's ``name``, and ``sheets`` by role, with a thumbnail's size."""
-    sheets: dict[str, str]
-    """By role, as data URLs."""
-
-    @property
-    def size(self) -> int:
-        """Characters of the sheets."""
-        return sum(map(len, self.sheets.values()))
-
-
-def probes(runs: Sequence[Run], largest: int) -> list[Probe | None]:
-    """The probe of each run, None where none was recorded; without pictures if these take over ``largest`` in all."""
-    found = [_probe(run) for run in runs]
-    if sum(probe.size for probe in found if probe is not None) <= largest:
-        return found
-    return [probe and Probe(probe.index | {"sheets": {}}, {}) for probe in found]
+    title: str
+    bases: list[tuple[str, str]]
+    """What methods are compared with: a method's name, and what it is."""
+    base: str
+    """The one that the tables' differences are to."""
+    layers: list[tuple[str, Table]]
+    others: list[list[str]]
+    """Differences to the other bases at the last layer: method, base, points, interval."""
 
 
-def _probe(run: Run) -> Probe | None:
-    path = run.folder / "probe.npz"
-    if not path.exists():
-        return None
-    with np.load(path) as arrays:
-        content = {name: arrays[name] for name in arrays.files}
-    classes = run.class_names
-    targets = [classes[t] if t < len(classes) else f"class {t}" for t in content["targets"].tolist()]
-    names = [[int(sample), target] for sample, target in zip(content["ids"], targets, strict=True)]
-    images = {role: content[role] for role in ("student", "teacher") if role in content}
-    sizes = {role: [pictures.shape[2], pictures.shape[1]] for role, pictures in images.items()}
-    index = {"names": names, "sheets": sizes, "columns": COLUMNS}
-    return Probe(index, {role: _sheet(pictures) for role, pictures in images.items()})
+def probed(run: Run) -> list[Probe]:
+    """Every data set's probes, as the page shows them."""
+    return [_probe(run, found) for found in run.probes.values()]
 
 
-def _sheet(images: UInt8[np.ndarray, "n h w c"]) -> str:
-    n, h, w, c = images.shape
-    rows = -(-n // COLUMNS)
-    padded = np.zeros((rows * COLUMNS, h, w, c), np.uint8)
-    padded[:n] = images
-    whole = padded.reshape(rows, COLUMNS, h, w, c).transpose(0, 2, 1, 3, 4).reshape(rows * h, COLUMNS * w, c)
-    picture, buffer = Image.fromarray(whole[..., 0] if c == 1 else whole), io.BytesIO()
-    # Small images are compared pixel by pixel; of larger ones the gist is enough.
-    form = "png" if max(h, w) <= 16 else "jpeg"
-    picture.save(buffer, form, **({"optimize": True} if form == "png" else {"quality": 80}))
-    return f"data:image/{form};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+def _probe(run: Run, found: dict[str, Any]) -> Probe:
+    methods, bases = found["methods"], found["bases"]
+    base = next(iter(bases))
+    layers = list(dict.fromkeys(layer for rows in methods.values() for layer in rows))
+    tables = []
+    for layer in layers:
+        rows = {
+            name: {**rows[layer], "difference": rows[layer]["differences"].get(base), "seconds": _seconds(found, name)}
+            for name, rows in methods.items()
+            if layer in rows
+        }
+        # The results table marks the run's base by its name.
+        renamed = {ALONE if name == base and not run.judged else name: row for name, row in rows.items()}
+        judged = replace(run, config=run.config | {"task": "labels"}, summary={"methods": renamed})
+        tables.append((layer, results([judged])))
+    return Probe(_title(found), list(bases.items()), base, tables, _others(methods, list(bases)[1:]))
+
+
+def _title(found: dict[str, Any]) -> str:
+    parts = ", ".join(f"{count:,} {name}" for name, count in found["samples"].items())
+    return f"{found['data']} ({parts}; {found['classes']} classes)"
+
+
+def _seconds(found: dict[str, Any], method: str) -> float:
+    taken = [kept["seconds"] for kept in found["students"][method].values()]
+    return sum(taken) / len(taken)
+
+
+def _others(methods: dict[str, Any], bases: list[str]) -> list[list[str]]:
+    rows = []
+    for base in bases:
+        for name, by_layer in methods.items():
+            layer, row = list(by_layer.items())[-1]
+            if (difference := row["differences"].get(base)) is not None:
+                between = difference["interval"]
+                spread = "" if between is None else f"{100 * between[0]:+.2f} to {100 * between[1]:+.2f}"
+                rows.append([name, layer, base, f"{100 * difference['mean']:+.2f}", spread])
+    return rows

@@ -1,7 +1,7 @@
 """What a run's folder holds, read into memory. Files that are not there yet read as empty."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
@@ -51,6 +51,13 @@ class Run:
     plan: dict[str, Any]
     summary: dict[str, Any]
     students: list[Student]
+    probes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """``probe.json``: by data set, what linear probes found."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether students have accuracies of their own: not in a study without a task."""
+        return self.config.get("task") != "none"
 
     @property
     def name(self) -> str:
@@ -98,7 +105,7 @@ def read_run(folder: Path) -> Run:
     names = [*summary.get("methods", {}), *step0.get("methods", {})]
     students = _students(folder, list(dict.fromkeys(names)))
     if not summary:
-        summary = {"methods": _compare(students), "complete": False}
+        summary = {"methods": _compare(students, config.get("task") != "none"), "complete": False}
     return Run(
         folder=folder,
         config=config,
@@ -108,6 +115,7 @@ def read_run(folder: Path) -> Run:
         plan=read_json(folder / "plan.json"),
         summary=summary,
         students=students,
+        probes=read_json(folder / "probe.json"),
     )
 
 
@@ -149,7 +157,7 @@ def _students(folder: Path, methods: list[str]) -> list[Student]:
     return sorted(found, key=lambda s: (order.get(s.method, len(order)), s.method, s.seed))
 
 
-def _compare(students: list[Student]) -> dict[str, dict[str, Any]]:
+def _compare(students: list[Student], judged: bool) -> dict[str, dict[str, Any]]:
     """What ``summary.json`` would say of the students finished so far, for a run that was killed or is under way."""
     done: dict[str, dict[int, dict[str, Any]]] = {}
     for student in students:
@@ -159,7 +167,7 @@ def _compare(students: list[Student]) -> dict[str, dict[str, Any]]:
     for method, results in done.items():
         accuracy = [result["accuracy"] for result in results.values()]
         seconds = [result["seconds"] for result in results.values()]
-        both = [seed for seed in results if seed in done.get(ALONE, {})] if method != ALONE else []
+        both = [seed for seed in results if seed in done.get(ALONE, {})] if judged and method != ALONE else []
         difference = None
         if both:
             mean, interval = paired_difference(
@@ -168,9 +176,9 @@ def _compare(students: list[Student]) -> dict[str, dict[str, Any]]:
             difference = {"to": ALONE, "mean": mean, "interval": interval, "seeds": both}
         rows[method] = {
             "seeds": list(results),
-            "accuracy": accuracy,
-            "mean": fmean(accuracy),
-            "interval": t_interval(accuracy),
+            "accuracy": accuracy if judged else None,
+            "mean": fmean(accuracy) if judged else None,
+            "interval": t_interval(accuracy) if judged else None,
             "difference": difference,
             "seconds": fmean(seconds),
             "seconds_per_seed": seconds,

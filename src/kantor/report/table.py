@@ -44,7 +44,7 @@ def results(runs: Sequence[Run]) -> Table:
     Args:
         runs: one, or several, whose names then come before their methods'.
     """
-    known = [(run, name, row) for run in runs for name, row in run.methods.items()]
+    known = [(run, name, row) for run in runs if run.judged for name, row in run.methods.items()]
     if not known:
         return Table([], Markup())
     scale = svg.dots_scale(

@@ -6,8 +6,8 @@ from pathlib import Path
 from kantor.core.errors import ConfigError
 from kantor.core.files import write_text
 from kantor.report.page import render
+from kantor.report.pictures import pictures
 from kantor.report.plans import LEVELS, Packed, cells, pack_plans
-from kantor.report.probe import probes
 from kantor.report.run import Run, read_run
 
 LARGEST = 9_000_000
@@ -38,7 +38,7 @@ def write(run: Path | Sequence[Path], output: Path | None = None) -> Path:
     if output is None:
         output = (folders[0] if len(folders) == 1 else folders[0].parent) / "report.html"
     runs = [read_run(folder) for folder in folders]
-    write_text(output, render(runs, fitting(runs, LARGEST), probes(runs, LARGEST_PICTURES)))
+    write_text(output, render(runs, fitting(runs, LARGEST), pictures(runs, LARGEST_PICTURES)))
     return output
 
 

@@ -33,8 +33,10 @@ class Study(Training):
         teacher_weights: share of each of several teachers: equal, ranking (1 / its place), or a list of numbers.
         label_cost: cost between classes for label_transport: glove:FILE (word vectors of the names), sentences:MODEL,
             matrix:FILE, centres:NAME:FILE (class centres in a model's features), or learned (from training labels).
+        task: labels (cross-entropy on them), or none: transfer without labels, judged by `kantor probe`.
         methods: what to compare, separated by commas; none is the student alone, terms are joined by +, and
-            NAME:WEIGHT sets a weight. `kantor methods` lists the losses.
+            NAME:WEIGHT sets a weight. `kantor methods` lists the losses. With task none, none is the untrained student
+            and a method that says task:WEIGHT uses labels all the same (task:1 alone is supervised).
         unfit: what becomes of a method that cannot be used here (other classes, no ids, layers that it cannot take):
             refuse stops before anything is trained, skip leaves it out and says why.
         tune: factors to try on every method's weights (none's learning rate) before the comparison; the one with the
@@ -44,7 +46,8 @@ class Study(Training):
         train_limit: training samples the student may see, stratified by class; none for all.
         validation: share of these cut off for choosing the best epoch, in [0, 1); 0 for none.
         image_size: side in pixels that images are resized to.
-        views: which array (or input) each role sees, as teacher=NAME,student=NAME.
+        views: what each role sees, as teacher=NAME,student=NAME: arrays of an npz, columns of parquet, or transforms
+            of the image: image, luminance, chrominance, small@side=16, degraded@noise=0.1@blur=1.
         label: name of the label column or array, where it is not the usual one.
         skip_corrupt: leave out images that cannot be decoded, and say which.
         teacher_epochs: epochs for a teacher that must be trained; it sees all training samples but the student's
@@ -63,6 +66,7 @@ class Study(Training):
     teacher_classes: str | list[str] | dict[str, Any] | None = None
     teacher_weights: Literal["equal", "ranking"] | list[float] = "equal"
     label_cost: str | None = None
+    task: Literal["labels", "none"] = "labels"
     methods: str | list[str | dict[str, Any]] = "none,kd,neuron_transport"
     unfit: Literal["refuse", "skip"] = "refuse"
     tune: list[float] = field(default_factory=list)
@@ -101,6 +105,8 @@ class Study(Training):
             raise ConfigError(f"tune_seeds {self.tune_seeds} are also seeds of the comparison; take others.")
         if self.tune and self.validation == 0:
             raise ConfigError("tune needs a validation part: set validation.")
+        if self.task == "none" and self.select == "best":
+            raise ConfigError("select best needs the accuracy that task none does without: the last epoch is kept.")
         if self.jobs < 0 or self.threads < 0:
             raise ConfigError("jobs and threads are 0 (choose) or more.")
 

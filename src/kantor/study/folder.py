@@ -48,6 +48,8 @@ def claim(config: Study) -> Path:
     return folder
 
 
+PROBE = "probe.json"
+"""What `kantor probe` found, by data set."""
 TUNING = "tuning.json"
 """What the weight search tried and chose, by method."""
 TIMING = "timing.jsonl"
@@ -103,6 +105,11 @@ def stage_seconds(run: Path) -> dict[str, float]:
                 known = json.loads(line)
                 total[known["stage"]] = total.get(known["stage"], 0.0) + known["seconds"]
     return total
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file of the run's; empty if it is not there."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def tuned_factor(run: Path, method: Method) -> float:

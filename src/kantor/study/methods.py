@@ -89,22 +89,31 @@ class Method:
         return replace(self, terms=tuple(terms))
 
     @property
+    def teaches_classifier(self) -> bool:
+        """Whether the student's predictions learn: from labels, or from a term that reads logits."""
+        return self.task > 0 or any("logits" in losses.LOSSES[term.loss].reads for term in self.terms)
+
+    @property
     def folder(self) -> str:
         """The name as a folder: colons and slashes are awkward in paths."""
         return self.name.replace(":", "=").replace("/", "_")
 
 
-def parse_methods(given: str | list[str | dict[str, Any]]) -> list[Method]:
+def parse_methods(given: str | list[str | dict[str, Any]], task_weight: float = 1.0) -> list[Method]:
     """Every method asked for, in order.
 
     Args:
         given: strings separated by commas, or a list of strings and mappings with ``name``, ``task`` and ``terms``.
+        task_weight: the task's weight where a method does not say it; 0 for transfer without labels.
 
     Raises:
         ConfigError: an unknown loss or setting, a weight that is no number, or a method named twice.
     """
     items: list[str | dict[str, Any]] = list(given.split(",")) if isinstance(given, str) else given
-    methods = [_from_text(item.strip()) if isinstance(item, str) else _from_mapping(item) for item in items]
+    methods = [
+        _from_text(item.strip(), task_weight) if isinstance(item, str) else _from_mapping(item, task_weight)
+        for item in items
+    ]
     if not methods:
         raise ConfigError("No methods are given. For example: none,kd,neuron_transport.")
     for method in methods:
@@ -115,9 +124,9 @@ def parse_methods(given: str | list[str | dict[str, Any]]) -> list[Method]:
     return methods
 
 
-def _from_text(text: str) -> Method:
+def _from_text(text: str, task_weight: float) -> Method:
     if text == "none":
-        return Method(text, 1.0, ())
+        return Method(text, task_weight, ())
     task: float | None = None
     terms: list[TermConfig] = []
     for piece in text.split("+"):
@@ -132,10 +141,10 @@ def _from_text(text: str) -> Method:
             raise ConfigError(f"{text!r}: none stands alone; it is the student without transfer.")
         else:
             terms.append(TermConfig(name, dict(_setting(setting, piece) for setting in settings), number))
-    return _with_defaults(text, task, terms)
+    return _with_defaults(text, task, terms, task_weight)
 
 
-def _from_mapping(item: dict[str, Any]) -> Method:
+def _from_mapping(item: dict[str, Any], task_weight: float) -> Method:
     unknown = set(item) - {"name", "task", "terms"}
     if unknown or "name" not in item:
         raise ConfigError(f"A method in YAML has name, task and terms; got {', '.join(map(str, item))}.")
@@ -146,17 +155,20 @@ def _from_mapping(item: dict[str, Any]) -> Method:
             f"Method {item['name']}: a term has loss, settings, weight, student, teacher and name ({error})."
         ) from error
     task = item.get("task")
-    return _with_defaults(str(item["name"]), None if task is None else _number(str(task), "task"), terms)
+    given = None if task is None else _number(str(task), "task")
+    return _with_defaults(str(item["name"]), given, terms, task_weight)
 
 
-def _with_defaults(name: str, task: float | None, terms: list[TermConfig]) -> Method:
+def _with_defaults(name: str, task: float | None, terms: list[TermConfig], task_weight: float) -> Method:
     alone = len(terms) == 1 and terms[0].loss == "kd" and terms[0].weight is None and task is None
     if alone:
         kd = terms[0]
         return Method(
-            name, _KD_ALONE[0], (TermConfig("kd", kd.settings, _KD_ALONE[1], kd.student, kd.teacher, kd.name),)
+            name,
+            task_weight * _KD_ALONE[0],
+            (TermConfig("kd", kd.settings, _KD_ALONE[1], kd.student, kd.teacher, kd.name),),
         )
-    return Method(name, 1.0 if task is None else task, tuple(terms))
+    return Method(name, task_weight if task is None else task, tuple(terms))
 
 
 def _scaled(term: TermConfig, share: float) -> float | str | dict[str, Any]:

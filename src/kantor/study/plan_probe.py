@@ -18,8 +18,9 @@ SIDE = 48
 
 
 def probe_part(data: DataSet, largest: int = SAMPLES) -> Part:
-    """Some samples of the validation part, or of the training part where there is none."""
-    return sample(data.validation or data.train, largest)
+    """Some samples of the validation part, or of the training part where there is none with the teacher's view."""
+    part = data.validation if data.validation is not None and "teacher" in data.validation.stores else data.train
+    return sample(part, largest)
 
 
 def write_probe(path: Path, part: Part) -> None:

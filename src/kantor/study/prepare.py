@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from kantor.study.folder import timed
 from kantor.study.label_costs import make_label_costs, write_costs
 from kantor.study.methods import Method
 from kantor.study.plan_probe import probe_part, write_probe
-from kantor.study.runs import Plan, make_objective, new_student, open_cache
+from kantor.study.runs import Plan, data_for, make_objective, new_student, open_cache
 from kantor.study.teachers import accuracy, find_teachers, model_for, study_methods
 from kantor.training import Pair, augmentation
 from kantor.training.loop import Report
@@ -31,6 +31,13 @@ from kantor.training.loop import Report
 Say = Callable[[str], None]
 SMALL = 5e7
 """Multiply-adds a sample below which two threads cost more than they give (measured on ResNet-8 to ResNet-56)."""
+
+
+WITHOUT_TASK = (
+    "Task none: no labels are used. Losses on features leave the student's classifier as it began, so no accuracy is "
+    "given, nothing is validated, and the last epoch is kept; `kantor probe RUN` then judges the features. The method "
+    "none is the untrained student."
+)
 
 
 def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -> tuple[list[Method], dict[str, Any]]:
@@ -50,13 +57,17 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
     Raises:
         KantorError: anything that would fail later; see the parts.
     """
-    if data.test is None:
-        raise ConfigError(f"{data.name} has no test part to judge by.")
     methods = study_methods(config)
+    if config.task == "labels" and data.test is None:
+        raise ConfigError(f"{data.name} has no test part to judge by.")
+    if not data.train.labelled:
+        _need_no_labels(config, data, methods)
     if any(method.terms for method in methods) and not config.teacher:
         named = next(method.name for method in methods if method.terms)
         raise ConfigError(f"Method {named} needs a teacher: give --teacher NAME:FILE, or NAME to train one.")
     say(_data_line(data, augmentation(config, data)))
+    if config.task == "none":
+        say(WITHOUT_TASK)
     with timed(run, "teachers"):
         sources = find_teachers(config, data, run.parent / "teachers", report) if config.teacher else []
         models = {source.name: model_for(source.spec, data, "teacher", source.classes) for source in sources}
@@ -135,10 +146,10 @@ def _check_methods(
     for method in methods:
         source = KEYED_BY if cached else "run on every batch"
         teachers = {name: LiveTeacher(model, source) for name, model in models.items()}
-        student = new_student(config, data, config.seed_list()[0])
+        student, seen = new_student(config, data, config.seed_list()[0]), data_for(method, config, data)
         try:
-            objective = make_objective(student, teachers, method, data, 0, costs)
-            facts = objective.check(example, quiet=True)
+            objective = make_objective(student, teachers, method, seen, 0, costs)
+            facts = objective.check(example if seen.train.labelled else replace(example, targets=None), quiet=True)
         except (ConfigError, ShapeError) as error:
             if config.unfit == "refuse":
                 raise
@@ -160,6 +171,14 @@ def _check_methods(
         for name in models:
             reads[name] |= set(objective.reads(name))
     return bound, reads, step0, left_out
+
+
+def _need_no_labels(config: Study, data: DataSet, methods: list[Method]) -> None:
+    supervised = next((method.name for method in methods if method.task > 0), None)
+    if supervised is not None:
+        raise ConfigError(f"Method {supervised} gives the task a weight, and {data.name} has no labels.")
+    if config.tune:
+        raise ConfigError(f"tune judges trials by a linear probe on labels, and {data.name} has none.")
 
 
 def _nearest(models: dict[str, Model], data: DataSet, costs: dict[str, LabelCost]) -> Iterator[str]:
@@ -289,4 +308,5 @@ def _data_line(data: DataSet, augment: Augment) -> str:
     )
     known = ("data", "classes", "class_names", "parts", "input_shapes")
     notes = "".join(f"\n  {key}: {value}" for key, value in facts.items() if key not in known)
-    return f"Data {data.name}: {parts}; {facts['classes']} classes, {shape}; augmentation {augment.name}.{notes}"
+    classes = f"{facts['classes']} classes" if data.train.labelled else "no labels"
+    return f"Data {data.name}: {parts}; {classes}, {shape}; augmentation {augment.name}.{notes}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from threadpoolctl import threadpool_limits
 
 from kantor.core import seeds
@@ -24,6 +25,7 @@ from kantor.study.methods import Method
 from kantor.study.plan_probe import probe_part
 from kantor.study.teachers import model_for, open_study_data, study_methods
 from kantor.training import Pair, Probe, augmentation, train
+from kantor.training.linear_probe import validation_accuracy
 from kantor.training.loop import Report
 
 
@@ -108,31 +110,33 @@ class Workbench:
                 self._train(task, folder, report)
 
     def _train(self, task: Task, folder: Path, report: Report) -> None:
-        method, seed = task.method, task.seed
+        method, seed, data = task.method, task.seed, data_for(task.method, self.config, self.data)
         factor = tuned_factor(self.run, method) if task.factor is None else task.factor
         # What has no transfer weight is tuned by its learning rate.
         config = self.config if method.terms else replace(self.config, lr=factor * self.config.lr)
         if task.factor is not None:
             config = replace(config, trackers=None)  # a dashboard shows the comparison
+        if not method.terms and not data.train.labelled:
+            config = replace(config, epochs=0)  # nothing to learn from: the untrained student
         student = new_student(self.config, self.data, seed)
         bound = [known | {"weight": _times(known["weight"], factor)} for known in self.plan.bound[method.name]]
-        objective = make_objective(student, self.teachers, method, self.data, seed, self.label_costs, bound)
-        loader = Loader(
-            self.data.train, self.config.batch_size, seed=seed, augment=augmentation(self.config, self.data)
-        )
+        objective = make_objective(student, self.teachers, method, data, seed, self.label_costs, bound)
+        loader = Loader(data.train, self.config.batch_size, seed=seed, augment=augmentation(self.config, data))
         objective.check(next(loader.epoch(0)), quiet=True)
         outcome = train(
             objective,
-            self.data,
+            data,
             config,
             folder,
             seed=seed,
             run=f"{self.config.digest()}/{method.name}/{seed}/{factor:g}",
             probe=self.probe if task.factor is None else None,
-            judge=task.factor is None,
+            judge=task.factor is None and self.config.task != "none",
             report=report,
         )
         if outcome is not None:
+            if task.factor is not None and self.config.task == "none":
+                outcome = replace(outcome, validation_accuracy=validation_accuracy(student, self.data))
             student.cpu().save(folder / "student.safetensors")
             weights = {"task": objective.task_weight} | {b.name: asdict(b.weight) for b in objective.bound}
             weights = {
@@ -163,6 +167,11 @@ def new_student(config: Study, data: DataSet, seed: int) -> Model:
     return model_for(config.student, data, "student")
 
 
+def data_for(method: Method, config: Study, data: DataSet) -> DataSet:
+    """The data as a method may see it: without labels where the study is, unless the method's task has a weight."""
+    return data if config.task == "labels" or method.task > 0 else data.without_labels()
+
+
 def make_objective(
     student: Model,
     teachers: Mapping[str, Teacher],
@@ -175,6 +184,7 @@ def make_objective(
     """The objective of one method.
 
     Args:
+        data: as :func:`data_for` gives it; without labels there is no task.
         costs: label costs by teacher; none where no term needs one.
         bound: layers and weights as step 0 decided them; None to let it decide.
     """
@@ -186,7 +196,8 @@ def make_objective(
         ]
     hand_over(terms, costs, teachers)
     used = teachers if method.terms else {}
-    return Objective(student, used, terms, task_weight=method.task, samples=data.train.samples, seed=seed)
+    task = F.cross_entropy if data.train.labelled else None
+    return Objective(student, used, terms, task_weight=method.task, task=task, samples=data.train.samples, seed=seed)
 
 
 def open_cache(

@@ -17,9 +17,9 @@ from kantor.study.statistics import paired_difference, t_interval
 def summarise(run: Path, config: Study, methods: list[Method], extra: dict[str, Any]) -> dict[str, Any]:
     """Gather every finished seed's result into ``summary.json``.
 
-    Accuracies are shares in [0, 1] on the test part. ``difference`` is paired by seed with the method ``none``.
-    ``seconds`` are those of step 0's stages, and of a student's training; ``peak_memory`` is the highest of its seeds,
-    in bytes, ``memory_of`` what it counts.
+    Accuracies are shares in [0, 1] on the test part. ``difference`` is paired by seed with the method ``none``. A study
+    without a task has neither: they are null, and ``task`` says so. ``seconds`` are those of step 0's stages, and of a
+    student's training; ``peak_memory`` is the highest of its seeds, in bytes, ``memory_of`` what it counts.
 
     Args:
         run: the run's folder.
@@ -29,9 +29,15 @@ def summarise(run: Path, config: Study, methods: list[Method], extra: dict[str, 
     """
     results = {m.name: _results(run, m, config.seed_list()) for m in methods}
     alone = results.get("none", {})
-    began = json.loads((run / "environment.json").read_text(encoding="utf-8")).get("started")
-    spent = stage_seconds(run)
-    summary: dict[str, Any] = {"methods": {}, "complete": True, "started": began, "seconds": spent, **extra}
+    summary: dict[str, Any] = {
+        "task": config.task,
+        "methods": {},
+        "complete": True,
+        "started": json.loads((run / "environment.json").read_text(encoding="utf-8")).get("started"),
+        "seconds": stage_seconds(run),
+        **extra,
+    }
+    judged = config.task != "none"
     for method in methods:
         found = results[method.name]
         seeds = sorted(found)
@@ -39,7 +45,7 @@ def summarise(run: Path, config: Study, methods: list[Method], extra: dict[str, 
         if not seeds:
             continue
         accuracy = [found[s]["accuracy"] for s in seeds]
-        both = [s for s in seeds if s in alone] if method.name != "none" else []
+        both = [s for s in seeds if s in alone] if judged and method.name != "none" else []
         difference = None
         if both:
             mean, interval = paired_difference(
@@ -50,9 +56,9 @@ def summarise(run: Path, config: Study, methods: list[Method], extra: dict[str, 
         validation = [found[s]["validation_accuracy"] for s in seeds]
         summary["methods"][method.name] = {
             "seeds": seeds,
-            "accuracy": accuracy,
-            "mean": fmean(accuracy),
-            "interval": t_interval(accuracy),
+            "accuracy": accuracy if judged else None,
+            "mean": fmean(accuracy) if judged else None,
+            "interval": t_interval(accuracy) if judged else None,
             "difference": difference,
             "seconds": fmean(seconds),
             "seconds_per_seed": seconds,
@@ -66,7 +72,10 @@ def summarise(run: Path, config: Study, methods: list[Method], extra: dict[str, 
 
 
 def table(summary: dict[str, Any]) -> Table:
-    """The summary as a table for a terminal: test accuracy in %, paired differences in points, seconds a seed."""
+    """The summary as a table for a terminal: test accuracy in %, paired differences in points, seconds a seed.
+
+    Without a task there are only seconds.
+    """
     out = Table(header_style="bold")
     for name, align in (
         ("method", "left"),
@@ -83,10 +92,10 @@ def table(summary: dict[str, Any]) -> Table:
         out.add_row(
             name,
             str(len(row["seeds"])),
-            f"{100 * row['mean']:.2f}",
-            _interval(row["interval"], ".2f"),
+            "" if row["mean"] is None else f"{100 * row['mean']:.2f}",
+            interval_text(row["interval"], ".2f"),
             "" if difference is None else f"{100 * difference['mean']:+.2f}",
-            "" if difference is None else _interval(difference["interval"], "+.2f"),
+            "" if difference is None else interval_text(difference["interval"], "+.2f"),
             f"{row['seconds']:.1f}",
         )
     return out
@@ -97,5 +106,6 @@ def _results(run: Path, method: Method, seeds: list[int]) -> dict[int, dict[str,
     return {seed: result for seed, result in found.items() if result is not None}
 
 
-def _interval(interval: tuple[float, float] | None, form: str) -> str:
+def interval_text(interval: tuple[float, float] | None, form: str) -> str:
+    """An interval of shares in %, each bound as ``form`` has it; empty where there is none."""
     return "" if interval is None else " to ".join(format(100 * bound, form) for bound in interval)

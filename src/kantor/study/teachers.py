@@ -93,7 +93,8 @@ def study_methods(config: Study) -> list[Method]:
         ConfigError: see :func:`kantor.study.methods.parse_methods`.
     """
     shares = teacher_shares(config)
-    return [method.over(shares) for method in parse_methods(config.methods)]
+    task_weight = 0.0 if config.task == "none" else 1.0
+    return [method.over(shares) for method in parse_methods(config.methods, task_weight)]
 
 
 def open_study_data(config: Study, progress: Any = None, limit: bool = True) -> DataSet:
@@ -110,6 +111,7 @@ def open_study_data(config: Study, progress: Any = None, limit: bool = True) -> 
         skip_corrupt=config.skip_corrupt,
         views=config.view_map(),
         label=config.label,
+        need_labels=config.task != "none",
         progress=progress,
     )
 
@@ -148,8 +150,13 @@ def find_teachers(config: Study, data: DataSet, root: Path, report: Report) -> l
 
 def _trained(name: str, spec: str, config: Study, data: DataSet, root: Path, report: Report) -> Source:
     everything = open_study_data(config, limit=False)
-    part = _without(everything.train, data)
-    everything = replace(everything, train=part, validation=None)
+    if not everything.train.labelled:
+        raise ConfigError(f"{data.name} has no labels to train a teacher with. Give one with weights, as {name}:FILE.")
+    part = _without(everything.train, data).seen_by("teacher")
+    test = everything.test
+    # The teacher's input may exist in training alone.
+    test = test.seen_by("teacher") if test is not None and "teacher" in test.stores else None
+    everything = replace(everything, train=part, validation=None, test=test)
     settings = Training(
         **{key: getattr(config, key) for key in ("batch_size", "optimizer", "weight_decay", "precision", "device")},
         epochs=config.teacher_epochs,
@@ -167,6 +174,8 @@ def _trained(name: str, spec: str, config: Study, data: DataSet, root: Path, rep
         if part.input_shapes["teacher"][1:]
         else f"{len(part):,} samples"
     )
+    if "views" in everything.notes:
+        saw += f" ({everything.notes['views']['teacher']})"
     main = rank() == 0
     with locked(folder) if main else nullcontext():
         trained = read_result(folder) is not None
@@ -177,9 +186,8 @@ def _trained(name: str, spec: str, config: Study, data: DataSet, root: Path, rep
             seeds.seed_all(0, seeds.TEACHER)
             teacher = model_for(spec, everything, "teacher")
             objective = Objective(teacher, {}, [])
-            outcome = train(
-                objective, _as_seen_by_teacher(everything), settings, folder, seed=0, run=key, report=report
-            )
+            judge = test is not None
+            outcome = train(objective, everything, settings, folder, seed=0, run=key, judge=judge, report=report)
             if outcome is not None:
                 teacher.save(weights)
                 write_json(folder / "result.json", asdict(outcome))
@@ -191,13 +199,16 @@ def _trained(name: str, spec: str, config: Study, data: DataSet, root: Path, rep
 def accuracy(model: Model, data: DataSet, root: Path, config: Study) -> float | None:
     """A teacher's accuracy on the test part, in [0, 1]; None where its classes are not the data's.
 
+    None, too, where the test part has no labels or lacks the teacher's view.
+
     Args:
         model: the teacher.
-        data: with a test part.
+        data: the study's data.
         root: folder of caches, where it is kept for the next run.
         config: the study's settings.
     """
-    assert data.test is not None
+    if data.test is None or not data.test.labelled or "teacher" not in data.test.stores:
+        return None
     if (model.class_names or model.num_classes) not in (data.classes, len(data.classes)):
         return None
     path = root / f"accuracy-{model.weights_digest()[:16]}-{data.test.fingerprint[:16]}.json"
@@ -216,13 +227,3 @@ def _without(everything: Part, data: DataSet) -> Part:
         return everything
     keep = ~np.isin(everything.ids, data.validation.ids)
     return replace(everything, ids=everything.ids[keep], targets=everything.targets[keep], rows=everything.rows[keep])
-
-
-def _as_seen_by_teacher(data: DataSet) -> DataSet:
-    """The data with the teacher's input in the student's place, since now it is the teacher that learns."""
-
-    def swapped(part: Part) -> Part:
-        return replace(part, stores=dict.fromkeys(part.stores, part.stores["teacher"]))
-
-    assert data.test is not None
-    return replace(data, train=swapped(data.train), test=swapped(data.test))

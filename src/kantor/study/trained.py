@@ -10,7 +10,7 @@ from kantor.core.files import write_with
 from kantor.data import open_data
 from kantor.models import Model, load
 from kantor.study.config import Study
-from kantor.study.teachers import open_study_data
+from kantor.study.teachers import open_study_data, study_methods
 from kantor.training import Scores
 from kantor.training import evaluate as score
 
@@ -30,13 +30,26 @@ def evaluate_run(folder: Path, data: str | None, part: str) -> Scores:
     """
     weights = _weights(folder)
     config = Study.from_yaml(folder.parents[1] / "config.yaml")
+    if any(m.folder == folder.parent.name and not m.teaches_classifier for m in study_methods(config)):
+        raise ConfigError(
+            f"{folder} was trained without labels, so its classifier says nothing. Judge its features: "
+            f"kantor probe {folder.parents[1]}."
+        )
     if data is not None:
-        return evaluate_model(str(weights), data, part, config.image_size)
+        return evaluate_model(str(weights), data, part, config.image_size, student_views(config))
     opened = open_study_data(config)
     return score(load(str(weights)), opened.part(part))
 
 
-def evaluate_model(spec: str, data: str, part: str, image_size: int | None = None) -> Scores:
+def student_views(config: Study) -> dict[str, str] | None:
+    """What a run's student sees, for data that need not have what its teacher saw."""
+    views = config.view_map()
+    return views and dict.fromkeys(views, views["student"])
+
+
+def evaluate_model(
+    spec: str, data: str, part: str, image_size: int | None = None, views: dict[str, str] | None = None
+) -> Scores:
     """Accuracy of any model with its weights.
 
     Args:
@@ -44,11 +57,12 @@ def evaluate_model(spec: str, data: str, part: str, image_size: int | None = Non
         data: as for ``kantor distill --data``.
         part: train, validation or test.
         image_size: side in pixels that images are resized to.
+        views: what each role sees, where the data has more than one input or it goes through a transform.
 
     Raises:
         KantorError: the model or the data cannot be loaded.
     """
-    opened = open_data(data, image_size=image_size)
+    opened = open_data(data, image_size=image_size, views=views)
     return score(load(spec), opened.part(part))
 
 

@@ -80,13 +80,15 @@ def train(
 
     Args:
         objective: student and losses, after :meth:`Objective.check`.
-        data: the training part, perhaps a validation part, and the test part, read once at the end.
+        data: the training part, perhaps a validation part, and the test part, read once at the end. An objective
+            without a task is neither validated nor judged, and its last epoch is kept.
         config: settings.
         folder: receives ``metrics.jsonl``, ``timing.jsonl``, ``checkpoints/{last,best}.pt`` and ``plans/``.
         seed: of order, augmentation and dropout.
         run: digest of all settings; a checkpoint of another run is refused.
         probe: where plans are recorded.
-        judge: read the test part at the end; off for trials, which are judged on validation data alone.
+        judge: read the test part at the end; off for trials, which are judged on validation data alone, for teachers,
+            and for studies without a task.
         report: told of progress.
 
     Returns:
@@ -119,8 +121,9 @@ def train(
     )
     steps = config.epochs * loader.steps_per_epoch
     # A backward pass for each term: dear where epochs are of a few steps.
-    shares_every = math.ceil(config.epochs / SHARES)
-    keep_best = data.validation is not None and config.select != "last"
+    shares_every = max(1, math.ceil(config.epochs / SHARES))
+    validation = data.validation if objective.task is not None else None
+    keep_best = validation is not None and config.select != "last"
     last, best = folder / "checkpoints" / "last.pt", folder / "checkpoints" / "best.pt"
 
     position = Position()
@@ -158,8 +161,8 @@ def train(
         line |= {f"train/{name}": total / count for name, total in position.sums.items()}
         position.sums = {}
         line |= {f"gradient_share/{name}": share for name, share in gradient_shares.items()}
-        if data.validation is not None:
-            scores = evaluate(objective.student, data.validation, device=device)
+        if validation is not None:
+            scores = evaluate(objective.student, validation, device=device)
             line |= {"validation/accuracy": scores.accuracy, "validation/loss": scores.loss}
             if epoch > 0 and scores.accuracy > position.best_accuracy:
                 position.best_accuracy, position.best_epoch = scores.accuracy, epoch
@@ -232,7 +235,7 @@ def train(
         assert found is not None
         objective.student.load_state_dict(found[1]["student"])
     scores = None
-    if judge:
+    if judge and objective.task is not None:
         assert data.test is not None
         scores = evaluate(objective.student, data.test, device=device)
     watch.lap(position.step)
@@ -240,7 +243,7 @@ def train(
     return Outcome(
         accuracy=None if scores is None else scores.accuracy,
         loss=None if scores is None else scores.loss,
-        validation_accuracy=None if data.validation is None else position.best_accuracy,
+        validation_accuracy=None if validation is None else position.best_accuracy,
         epoch=position.best_epoch if keep_best else config.epochs,
         epochs=config.epochs,
         steps=position.step,
@@ -252,11 +255,10 @@ def train(
 
 
 def augmentation(config: Training, data: DataSet) -> Augment:
-    """The augmentation that ``auto`` stands for: mirror for colour images, none for grey ones and vectors."""
+    """What ``auto`` stands for: mirror for colour images and views made of them, none for grey ones and vectors."""
     if config.augment != "auto":
         return Augment.named(config.augment)
-    shape = data.train.input_shapes["student"]
-    return Augment.named("mirror" if len(shape) == 3 and shape[0] == 3 else "none")
+    return Augment.named("mirror" if data.train.colour else "none")
 
 
 def _optimizer(objective: Objective, config: Training) -> torch.optim.Optimizer:

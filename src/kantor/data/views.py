@@ -1,0 +1,119 @@
+"""What each role sees of an instance: one of the data's inputs (array, column, image), or a transform of it."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+from kantor.core.errors import ConfigError, suggest
+from kantor.data.store import Store
+from kantor.data.transforms import TRANSFORMS, Transform, transform, written
+
+ROLES = ("student", "teacher")
+
+
+@dataclass(frozen=True)
+class View:
+    """One role's view."""
+
+    input: str
+    """Of the data: an array, a column, or ``image``."""
+    transform: Transform | None = None
+    """None takes the input as it is."""
+
+    def __str__(self) -> str:
+        return self.input if self.transform is None else f"{written(self.transform)} of {self.input}"
+
+
+class Seen:
+    """A store through a transform."""
+
+    def __init__(self, store: Store, transform: Transform, ids: Int64[np.ndarray, " n"]):
+        self.store, self.transform, self.ids = store, transform, ids
+        self.shape, self.on_demand = transform.shape(store.shape), store.on_demand
+
+    def read(self, rows: Int64[np.ndarray, " batch"]) -> Float32[Tensor, "batch c h w"]:
+        """The views at ``rows``."""
+        return self.of(self.store.read(rows), rows)
+
+    def of(self, images: Float32[Tensor, "batch c h w"], rows: Int64[np.ndarray, " batch"]) -> Float32[Tensor, "..."]:
+        """The views of ``images``, which were read at ``rows``."""
+        return self.transform(images, self.ids[rows])
+
+    def digest(self, rows: Int64[np.ndarray, " n"]) -> str:
+        """SHA-256 of the transform, its settings, and what it is made of."""
+        return hashlib.sha256(f"{self.transform!r} {self.store.digest(rows)}".encode()).hexdigest()
+
+
+def same_view(inputs: Mapping[str, str], where: str) -> dict[str, View]:
+    """Both roles see the data's only input.
+
+    Raises:
+        ConfigError: there are several.
+    """
+    if len(inputs) > 1:
+        first, second, *_ = inputs
+        raise ConfigError(
+            f"{where} has several views: {', '.join(f'{name} {shape}' for name, shape in inputs.items())}. "
+            f"Say which one each role sees, as --views teacher={second},student={first}."
+        )
+    return dict.fromkeys(ROLES, View(next(iter(inputs))))
+
+
+def choose_views(views: Mapping[str, str] | None, inputs: Mapping[str, str], where: str) -> dict[str, View]:
+    """The view of each role.
+
+    ``NAME`` is an input of the data; where it has none of that name, a transform, ``NAME[@setting=value]...``, of its
+    only input or of the one that ``@of=INPUT`` names.
+
+    Args:
+        views: as the user wrote them, by role; None for the only input.
+        inputs: what the data has: names, and shapes for messages.
+        where: the data, for messages.
+
+    Raises:
+        ConfigError: a role without a view, a name that is neither, a setting that the transform has not.
+    """
+    if views is None:
+        return same_view(inputs, where)
+    for role in ROLES:
+        if role not in views:
+            raise ConfigError(f"The views {dict(views)} name none for the {role}. There are: {', '.join(inputs)}.")
+    return {role: _view(role, text, inputs, where) for role, text in views.items()}
+
+
+def _view(role: str, text: str, inputs: Mapping[str, str], where: str) -> View:
+    if text in inputs:
+        return View(text)
+    name, *parts = text.split("@")
+    settings = {key: value for key, _, value in (part.partition("=") for part in parts)}
+    if name not in TRANSFORMS:
+        raise ConfigError(
+            f"{where} has no view {name!r}, asked for the {role}. {suggest(name, [*inputs, *TRANSFORMS])} "
+            f"Its inputs are {', '.join(inputs)}; transforms of them are {', '.join(TRANSFORMS)}."
+        )
+    of = settings.pop("of", next(iter(inputs)) if len(inputs) == 1 else None)
+    if of is None:
+        raise ConfigError(f"View {name} of which input of {where}? Write {name}@of=NAME: {', '.join(inputs)}.")
+    if of not in inputs:
+        raise ConfigError(f"{where} has no input {of!r} for view {text!r}. {suggest(of, inputs)}")
+    return View(of, transform(name, settings))
+
+
+def views_of(roles: Mapping[str, View], stores: Mapping[str, Store], ids: Int64[np.ndarray, " n"]) -> dict[str, Store]:
+    """The store of each role whose input is there; roles that see the same hold the same store.
+
+    Args:
+        roles: what each sees.
+        stores: by input.
+        ids: the samples' numbers, by their position in the stores.
+    """
+    made: dict[View, Store] = {}
+    for view in roles.values():
+        if view not in made and view.input in stores:
+            store = stores[view.input]
+            made[view] = store if view.transform is None else Seen(store, view.transform, ids)
+    return {role: made[view] for role, view in roles.items() if view in made}

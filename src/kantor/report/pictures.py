@@ -1,0 +1,67 @@
+"""Pictures of the samples that plans were recorded on: one sheet of thumbnails for each role."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from kantor.report.run import Run
+
+COLUMNS = 32
+"""Thumbnails in a row of a sheet."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The samples of one run's probe."""
+
+    index: dict[str, Any]
+    """What the page's script reads: each sample's ``name``, and ``sheets`` by role, with a thumbnail's size."""
+    sheets: dict[str, str]
+    """By role, as data URLs."""
+
+    @property
+    def size(self) -> int:
+        """Characters of the sheets."""
+        return sum(map(len, self.sheets.values()))
+
+
+def pictures(runs: Sequence[Run], largest: int) -> list[Pictures | None]:
+    """The probe of each run, None where none was recorded; without pictures if these take over ``largest`` in all."""
+    found = [_pictures(run) for run in runs]
+    if sum(known.size for known in found if known is not None) <= largest:
+        return found
+    return [known and Pictures(known.index | {"sheets": {}}, {}) for known in found]
+
+
+def _pictures(run: Run) -> Pictures | None:
+    path = run.folder / "probe.npz"
+    if not path.exists():
+        return None
+    with np.load(path) as arrays:
+        content = {name: arrays[name] for name in arrays.files}
+    classes = run.class_names
+    targets = [classes[t] if t < len(classes) else f"class {t}" for t in content["targets"].tolist()]
+    names = [[int(sample), target] for sample, target in zip(content["ids"], targets, strict=True)]
+    images = {role: content[role] for role in ("student", "teacher") if role in content}
+    sizes = {role: [pictures.shape[2], pictures.shape[1]] for role, pictures in images.items()}
+    index = {"names": names, "sheets": sizes, "columns": COLUMNS}
+    return Pictures(index, {role: _sheet(pictures) for role, pictures in images.items()})
+
+
+def _sheet(images: UInt8[np.ndarray, "n h w c"]) -> str:
+    n, h, w, c = images.shape
+    rows = -(-n // COLUMNS)
+    padded = np.zeros((rows * COLUMNS, h, w, c), np.uint8)
+    padded[:n] = images
+    whole = padded.reshape(rows, COLUMNS, h, w, c).transpose(0, 2, 1, 3, 4).reshape(rows * h, COLUMNS * w, c)
+    picture, buffer = Image.fromarray(whole[..., 0] if c == 1 else whole), io.BytesIO()
+    # Small images are compared pixel by pixel; of larger ones the gist is enough.
+    form = "png" if max(h, w) <= 16 else "jpeg"
+    picture.save(buffer, form, **({"optimize": True} if form == "png" else {"quality": 80}))
+    return f"data:image/{form};base64,{base64.b64encode(buffer.getvalue()).decode()}"

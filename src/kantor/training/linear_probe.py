@@ -1,0 +1,163 @@
+"""Linear probes: how well frozen features tell the classes apart, layer by layer.
+
+The test of representations that WCoRD (arXiv 2012.08674, table 5) takes from its forerunners. That paper does not state
+how features are pooled nor how its classifiers are fitted. Here a map is averaged over its positions, features are
+standardised, and multinomial logistic regression is fitted to its optimum, its L2 penalty chosen on validation data.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from scipy.optimize import minimize
+from scipy.special import log_softmax, softmax
+from torch import nn
+
+from kantor.capture import capture, stages
+from kantor.core.errors import ConfigError
+from kantor.data import Augment, DataSet, Loader, Part, split
+from kantor.losses.features import pool
+from kantor.objective.teachers import inner
+
+PENALTIES = (1.0, 0.1, 1e-2, 1e-3, 1e-4, 1e-5)
+"""Tried from strong to weak, each started from the last; of equals the stronger is taken."""
+HELD_OUT = 0.2
+"""Share of the training part that chooses the penalty where there is no validation part."""
+
+Features = Float64[np.ndarray, "samples dim"]
+Labels = Int64[np.ndarray, " samples"]
+
+
+@dataclass(frozen=True)
+class LinearClassifier:
+    """Weights on standardised features, the last row for the constant."""
+
+    mean: Float64[np.ndarray, " dim"]
+    deviation: Float64[np.ndarray, " dim"]
+    weights: Float64[np.ndarray, "dim_and_one classes"]
+
+    def accuracy(self, features: Features, labels: Labels) -> float:
+        """Share of samples whose most probable class is the label, in [0, 1]."""
+        return float((_scores(self._standard(features), self.weights).argmax(axis=1) == labels).mean())
+
+    def _standard(self, features: Features) -> Features:
+        return (features - self.mean) / self.deviation
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What a probe of one layer found."""
+
+    layer: str
+    dim: int
+    penalty: float
+    """Of the squared norm of the weights, halved, beside the mean cross-entropy."""
+    validation_accuracy: float
+    accuracy: float | None
+    """On the test part; None where it was not read."""
+
+
+def probe(model: nn.Module, data: DataSet, *, judge: bool = True, layers: Sequence[str] | None = None) -> list[Probed]:
+    """Fit a probe to each of the model's layers on the training part, as the student sees it.
+
+    Args:
+        model: frozen; run in eval mode, without augmentation.
+        data: labelled. The penalty is chosen on its validation part, else on a fifth of the training part.
+        judge: read the test part.
+        layers: module paths; the ends of the network's stages if left out.
+
+    Raises:
+        ConfigError: the data has fewer than two classes, or no test part to judge by.
+    """
+    if not data.train.labelled or len(np.unique(data.train.targets)) < 2:
+        raise ConfigError(f"A probe needs labels of two or more classes, and {data.name} has none. Give other --data.")
+    if judge and data.test is None:
+        raise ConfigError(f"{data.name} has no test part to judge a probe by.")
+    train, held_out = (data.train, data.validation) if data.validation is not None else _cut(data.train)
+    if layers is None:
+        example = train.seen_by("student").read(np.arange(1))["student"]
+        layers = [stage.path for stage in stages(inner(model), example.to(next(model.parameters(), example).device))]
+    parts = [train, held_out, data.test] if judge and data.test is not None else [train, held_out]
+    features = [features_of(model, part, layers) for part in parts]
+    found = []
+    for layer in layers:
+        trials: list[tuple[float, float, LinearClassifier]] = []
+        for penalty in PENALTIES:
+            start = trials[-1][2] if trials else None
+            classifier = fit(features[0][layer], train.targets, len(data.classes), penalty, start)
+            trials.append((classifier.accuracy(features[1][layer], held_out.targets), penalty, classifier))
+        reached, penalty, chosen = max(trials, key=lambda trial: trial[0])
+        accuracy = chosen.accuracy(features[2][layer], parts[2].targets) if len(parts) > 2 else None
+        found.append(Probed(layer, features[0][layer].shape[1], penalty, reached, accuracy))
+    return found
+
+
+def validation_accuracy(model: nn.Module, data: DataSet) -> float:
+    """What a probe of the last stage reaches on validation data: how trials without a task are judged."""
+    return probe(model, data, judge=False)[-1].validation_accuracy
+
+
+@torch.no_grad()
+def features_of(model: nn.Module, part: Part, layers: Sequence[str]) -> dict[str, Features]:
+    """The layers' outputs in eval mode, maps and tokens averaged over their positions, in the part's order."""
+    training, device = model.training, next((p.device for p in model.parameters()), torch.device("cpu"))
+    model.eval()
+    loader = Loader(part.seen_by("student"), 256, seed=0, augment=Augment.named("none"), shuffle=False, drop_last=False)
+    pieces: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
+    with capture(inner(model), layers) as taken:
+        for batch in loader.epoch(0):
+            model(batch.inputs["student"].to(device))
+            for layer in layers:
+                pieces[layer].append(pool(taken[layer]).double().cpu().numpy())
+    model.train(training)
+    return {layer: np.concatenate(found) for layer, found in pieces.items()}
+
+
+def fit(
+    features: Features, labels: Labels, classes: int, penalty: float, start: LinearClassifier | None = None
+) -> LinearClassifier:
+    """Multinomial logistic regression: ``mean cross-entropy + penalty / 2 * |weights|^2``, the constant unpenalised.
+
+    Args:
+        features: as they are; standardised here, by their own mean and deviation.
+        labels: class numbers.
+        classes: how many there are.
+        penalty: positive.
+        start: of the same features, to start from.
+    """
+    mean, deviation = features.mean(axis=0), features.std(axis=0)
+    # What never varies says nothing; it becomes 0.
+    deviation = np.where(deviation > 1e-8 * (1 + np.abs(mean)), deviation, np.inf)
+    x, n = (features - mean) / deviation, len(features)
+
+    def loss(flat: Float64[np.ndarray, " parameters"]) -> tuple[float, Float64[np.ndarray, " parameters"]]:
+        weights = flat.reshape(-1, classes)
+        scores = _scores(x, weights)
+        value = -log_softmax(scores, axis=1)[np.arange(n), labels].mean()
+        residual = softmax(scores, axis=1)
+        residual[np.arange(n), labels] -= 1
+        gradient = np.concatenate([x.T @ residual, residual.sum(axis=0, keepdims=True)]) / n
+        gradient[:-1] += penalty * weights[:-1]
+        return value + penalty / 2 * np.square(weights[:-1]).sum(), gradient.ravel()
+
+    first = np.zeros((x.shape[1] + 1, classes)) if start is None else start.weights
+    # A gradient of 1e-4 leaves accuracies as they are; the last digits of weak penalties would cost most of the time.
+    found = minimize(loss, first.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 500, "gtol": 1e-4})
+    return LinearClassifier(mean, deviation, found.x.reshape(-1, classes))
+
+
+def _scores(x: Features, weights: Float64[np.ndarray, "dim_and_one classes"]) -> Float64[np.ndarray, "samples classes"]:
+    return x @ weights[:-1] + weights[-1]
+
+
+def _cut(part: Part) -> tuple[Part, Part]:
+    count = split.share(HELD_OUT, len(part))
+    held = split.choose(part.targets, part.ids, count, split.VALIDATION, leave_one=True)
+    kept = np.setdiff1d(np.arange(len(part)), held)
+
+    def at(rows: Int64[np.ndarray, " n"]) -> Part:
+        return replace(part, ids=part.ids[rows], targets=part.targets[rows], rows=part.rows[rows])
+
+    return at(kept), at(held)
