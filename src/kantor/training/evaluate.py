@@ -43,7 +43,7 @@ def evaluate(
     model.eval()
     correct, loss = 0, 0.0
     confusion: torch.Tensor | None = None
-    part = part.seen_by("student")
+    part = part.seen_by(role)
     loader = Loader(part, batch_size, seed=0, augment=Augment.named("none"), shuffle=False, drop_last=False)
     for batch in loader.epoch(0):
         batch = batch.to(device) if device is not None else batch
