@@ -34,9 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def distill(options: jsonargparse.Namespace) -> None:
     """Compare a student with transfer from a teacher to the student alone, over seeds."""
-    from kantor.study import Study, run_study
+    from kantor.study import Study, run_sweep
 
-    _report(run_study(Study(**_fields(options, Study))))
+    _report(run_sweep(Study(**_fields(options, Study))))
+
+
+def finetune(options: jsonargparse.Namespace) -> None:
+    """Adapt a pretrained model to a new task, held to its representation in several ways, over seeds."""
+    distill(options)
 
 
 def rank(options: jsonargparse.Namespace) -> None:
@@ -67,9 +72,9 @@ def rank(options: jsonargparse.Namespace) -> None:
 
 def resume(options: jsonargparse.Namespace) -> None:
     """Finish whatever is unfinished in a run's folder."""
-    from kantor.study import resume as resume_study
+    from kantor.study import resume_sweep
 
-    _report(resume_study(Path(options.run)))
+    _report(resume_sweep(Path(options.run)))
 
 
 def evaluate(options: jsonargparse.Namespace) -> None:
@@ -113,7 +118,7 @@ def watch(options: jsonargparse.Namespace) -> None:
 
 def methods(options: jsonargparse.Namespace) -> None:  # noqa: ARG001
     """List the transfer losses: what each needs, its paper and its default weight."""
-    from kantor.losses import LOSSES
+    from kantor.losses import LOSSES, PENALTIES
     from kantor.study import terminal
 
     table = Table(header_style="bold")
@@ -130,14 +135,17 @@ def methods(options: jsonargparse.Namespace) -> None:  # noqa: ARG001
             if needed
         ]
         table.add_row(loss.name, loss.reads, ", ".join(needs), f"{loss.default_weight:g}", loss.paper)
+    for penalty in PENALTIES.values():
+        table.add_row(penalty.name, "weights", "a start", f"{penalty.default_weight:g}", penalty.paper)
     terminal().print(table)
 
 
-def _report(run: Path) -> None:
+def _report(runs: list[Path]) -> None:
     from kantor.report import write
 
     if os.environ.get("RANK", "0") == "0":  # the processes that torchrun started have parted by now
-        print(f"Its report is {write(run)}")
+        pages = [write(run) for run in runs]
+        print(f"Its report is {pages[0] if len(pages) == 1 else write(runs)}")
 
 
 class _Parser(jsonargparse.ArgumentParser):
@@ -152,16 +160,17 @@ class _Parser(jsonargparse.ArgumentParser):
 
 def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], Any]]]:
     from kantor.faculty.config import Rank
-    from kantor.study.config import Study
+    from kantor.study.config import FineTune, Study
 
     parser = _Parser(prog="kantor", description="Distil, transfer and compare neural representations.")
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subcommands(required=True, dest="command")
 
-    study = _Parser(description=distill.__doc__)
-    study.add_argument("--config", action="config", help="settings in YAML; those on the command line win")
-    study.add_class_arguments(Study, fail_untyped=True)
-    commands.add_subcommand("distill", study, help=_summary(distill))
+    for command, settings in ((distill, Study), (finetune, FineTune)):
+        study = _Parser(description=command.__doc__)
+        study.add_argument("--config", action="config", help="settings in YAML; those on the command line win")
+        study.add_class_arguments(settings, fail_untyped=True)
+        commands.add_subcommand(command.__name__, study, help=_summary(command))
 
     ranking = _Parser(description=rank.__doc__)
     ranking.add_argument("--config", action="config", help="settings in YAML; those on the command line win")
@@ -200,7 +209,7 @@ def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], An
     commands.add_subcommand("watch", live, help=_summary(watch))
 
     commands.add_subcommand("methods", _Parser(description=methods.__doc__), help=_summary(methods))
-    return parser, {f.__name__: f for f in (distill, rank, evaluate, resume, export, report, watch, methods)}
+    return parser, {f.__name__: f for f in (distill, finetune, rank, evaluate, resume, export, report, watch, methods)}
 
 
 def _fields(options: jsonargparse.Namespace, kind: type) -> dict[str, Any]:

@@ -68,6 +68,17 @@ def load(spec: str, *, classes: int | Sequence[str] | None = None, input_shape: 
     )
 
 
+def architecture(spec: str) -> str:
+    """What builds a model's network anew, without its weights: of NAME:FILE, or of a file that kantor wrote.
+
+    Raises:
+        ConfigError, DataError: see :func:`load`.
+    """
+    parsed = _open(spec)[0]
+    options = {key: value for key, value in parsed.options.items() if key != "pretrained"}
+    return replace(parsed, options=options).architecture
+
+
 @dataclass(frozen=True)
 class _Wanted:
     """How many classes, and their names."""

@@ -1,7 +1,7 @@
 """Step 0 of a study: every check, every layer pairing and every cached output, before the first student trains."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,15 +15,19 @@ from kantor.core.errors import ConfigError
 from kantor.core.files import write_json
 from kantor.data import Augment, Batch, DataSet, Loader
 from kantor.losses import LabelCost
+from kantor.losses.penalty import WeightPenalty
 from kantor.models import Model
-from kantor.objective import LiveTeacher, Read
+from kantor.objective import LiveTeacher, Objective, Read
 from kantor.objective.teachers import KEYED_BY, inner
+from kantor.study.channel_worth import Worth, measure_worth, write_worth
 from kantor.study.config import Study, device_of
 from kantor.study.label_costs import make_label_costs, write_costs
 from kantor.study.methods import Method
 from kantor.study.runs import Plan, make_objective, new_student, open_cache, probe_part
+from kantor.study.start import Start, start_of
 from kantor.study.teachers import find_teachers, model_for, open_study_data, study_methods
 from kantor.training import Pair, augmentation
+from kantor.training.groups import learning_rate_factors
 from kantor.training.loop import Report
 
 Say = Callable[[str], None]
@@ -50,14 +54,20 @@ def prepare(config: Study, run: Path, say: Say, report: Report) -> dict[str, Any
     if data.test is None:
         raise ConfigError(f"{data.name} has no test part to judge by.")
     methods = study_methods(config)
-    if any(method.terms for method in methods) and not config.teacher:
-        named = next(method.name for method in methods if method.terms)
+    if any(method.transfers for method in methods) and not config.teacher:
+        named = next(method.name for method in methods if method.transfers)
         raise ConfigError(f"Method {named} needs a teacher: give --teacher NAME:FILE, or NAME to train one.")
     say(_data_line(data, augmentation(config, data)))
     sources = find_teachers(config, data, run.parent / "teachers", report) if config.teacher else []
     models = {source.name: model_for(source.spec, data, "teacher", source.classes) for source in sources}
     for source in sources:
         say(f"Teacher {source.name}: {models[source.name].spec}, trained on {source.saw}.")
+
+    only = (sources[0].spec, sources[0].classes) if len(sources) == 1 else None
+    starts = {method.name: start_of(config, method.start, only) for method in methods}
+    for seed in [*config.seed_list(), *(config.tune_seeds if config.tune else [])]:
+        for start in filter(None, starts.values()):
+            start.of(seed)
 
     costs: dict[str, LabelCost] = {}
     if config.label_cost is not None and models:
@@ -67,13 +77,16 @@ def prepare(config: Study, run: Path, say: Say, report: Report) -> dict[str, Any
         say(f"Label cost {config.label_cost}, on one scale:" + "".join(_nearest(models, data, costs)))
 
     example = next(Loader(data.train, config.batch_size, seed=0, augment=augmentation(config, data)).epoch(0))
-    cached = any(method.terms for method in methods) and _cacheable(config, data)
-    bound, reads, step0 = _check_methods(config, data, methods, models, costs, example, cached, say)
+    cached = any(method.transfers for method in methods) and _cacheable(config, data)
+    worth: Worth = {}
+    bound, reads, step0 = _check_methods(config, data, methods, starts, models, costs, worth, example, cached, say)
+    if rank() == 0:
+        write_worth(run, worth)
     pairs = _recorded(config, data, methods, models, bound, example)
     for known in pairs:
         reads[known.source].add(Read(known.teacher, pooled=True))
     threads = config.threads or (
-        1 if _multiply_adds(new_student(config, data, 0), example) < SMALL else os.cpu_count() or 1
+        1 if _multiply_adds(new_student(config, data, 0)[0], example) < SMALL else os.cpu_count() or 1
     )
     plan = Plan(
         teachers={
@@ -91,6 +104,7 @@ def prepare(config: Study, run: Path, say: Say, report: Report) -> dict[str, Any
         pairs=pairs,
         cached=cached,
         threads=threads,
+        starts=starts,
     )
     if cached:
         _fill(config, run, data, models, plan, reads, say, report)
@@ -108,8 +122,10 @@ def _check_methods(
     config: Study,
     data: DataSet,
     methods: list[Method],
+    starts: dict[str, Start | None],
     models: dict[str, Model],
     costs: dict[str, LabelCost],
+    worth: Worth,
     example: Batch,
     cached: bool,
     say: Say,
@@ -120,16 +136,17 @@ def _check_methods(
     for method in methods:
         source = KEYED_BY if cached else "run on every batch"
         teachers = {name: LiveTeacher(model, source) for name, model in models.items()}
-        objective = make_objective(new_student(config, data, config.seed_list()[0]), teachers, method, data, 0, costs)
+        student, given = new_student(config, data, config.seed_list()[0], starts[method.name])
+        objective = make_objective(student, teachers, method, config, data, 0, costs, given=given)
         facts = objective.check(example, quiet=True)
-        say(f"\n{method.name}\n{facts}")
-        step0[method.name] = facts.record()
+        measure_worth(objective, models, data, worth, device_of(config))
+        notes = [*([str(given)] if given else []), *_how_it_learns(config, objective)]
+        say("\n".join([f"\n{method.name}", *notes, str(facts)]))
+        step0[method.name] = facts.record() | {"notes": notes}
         bound[method.name] = [
             {
-                "student": list(b.student_layers) if b.many else b.student_layers[0],
-                "teacher": [f"{b.teacher}:{t}" for t in b.teacher_layers]
-                if b.many
-                else f"{b.teacher}:{b.teacher_layers[0]}",
+                "student": _one_or_many(b.student_layers, b.many),
+                "teacher": _one_or_many([f"{b.teacher}:{t}" for t in b.teacher_layers], b.many),
                 "weight": asdict(b.weight),
             }
             for b in objective.bound
@@ -137,6 +154,23 @@ def _check_methods(
         for name in models:
             reads[name] |= set(objective.reads(name))
     return bound, reads, step0
+
+
+def _one_or_many(layers: Sequence[str], many: bool) -> str | list[str] | None:
+    return list(layers) if many else next(iter(layers), None)
+
+
+def _how_it_learns(config: Study, objective: Objective) -> Iterator[str]:
+    """What differs between parts of the student: what is frozen, who learns how fast, who is not decayed."""
+    if config.frozen():
+        held = sum(p.numel() for p in objective.student.parameters() if not p.requires_grad)
+        yield f"Frozen, running statistics too: {', '.join(config.frozen())} ({held:,} parameters)."
+    factors = learning_rate_factors(objective.student, config)
+    if factors:
+        yield f"Learning rate x {', x '.join(f'{factor:g} for {path}' for path, factor in factors.items())}."
+    for loss in objective.losses:
+        if isinstance(loss, WeightPenalty) and config.weight_decay:
+            yield f"Weight decay 0 in place of {config.weight_decay:g} for the student: {loss.name} holds its weights."
 
 
 def _nearest(models: dict[str, Model], data: DataSet, costs: dict[str, LabelCost]) -> Iterator[str]:
@@ -166,7 +200,7 @@ def _recorded(
     ]
     if named:
         return list(dict.fromkeys(named))
-    student = stages(inner(new_student(config, data, 0)), example.inputs["student"][:2])
+    student = stages(inner(new_student(config, data, 0)[0]), example.inputs["student"][:2])
     return [
         Pair(last.student, last.teacher, name)
         for name, model in models.items()

@@ -12,6 +12,7 @@ from kantor.study.execute import train_all
 from kantor.study.folder import Task, claim, locked
 from kantor.study.prepare import prepare
 from kantor.study.progress import Display
+from kantor.study.start import with_student
 from kantor.study.summary import summarise, table
 from kantor.study.teachers import study_methods
 from kantor.study.tuning import tune
@@ -31,8 +32,7 @@ def run_study(config: Study, console: Console | None = None) -> Path:
     Raises:
         KantorError: what cannot be done, before hours are spent where that is possible.
     """
-    config = chosen_teachers(config)
-    config.check()
+    config = resolved(config)
     methods = study_methods(config)
     console = console or terminal()
     with joined_processes(config.device == "cpu"):
@@ -56,6 +56,17 @@ def run_study(config: Study, console: Console | None = None) -> Path:
                 console.print(f"The teacher ({teacher['name']}) saw {teacher['saw']}.", highlight=False)
             console.print(f"The run is in {run}", highlight=False, soft_wrap=True)
     return run
+
+
+def resolved(config: Study) -> Study:
+    """The settings, checked, with the teachers of a ranking and the student's architecture in their places.
+
+    Raises:
+        KantorError: something cannot be meant, or not be read.
+    """
+    config = with_student(chosen_teachers(config))
+    config.check()
+    return config
 
 
 def terminal() -> Console:
