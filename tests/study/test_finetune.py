@@ -56,7 +56,7 @@ def step0(run: str | Path) -> dict:
 
 def test_every_method_of_the_command(tuned):
     methods = json.loads((tuned / "summary.json").read_text())["methods"]
-    assert list(methods) == ["none", "l2_sp", "delta", "neuron_transport", "neuron_transport@plan=identity"]
+    assert list(methods) == ["none", "l2_sp", "delta", "neuron_transport:1", "neuron_transport@plan=identity:1"]
     facts = step0(tuned)
     for name, known in facts.items():
         assert known["notes"][0] == f"Start: 18 tensors taken from {TEACHER}/student.safetensors; " + (

@@ -197,7 +197,7 @@ class FineTune(Study):
 
     student: str = "teacher"
     start: str = "teacher"
-    methods: str | list[str | dict[str, Any]] = "none,l2_sp,delta,neuron_transport,neuron_transport@plan=identity"
+    methods: str | list[str | dict[str, Any]] = "none,l2_sp,delta,neuron_transport:1,neuron_transport@plan=identity:1"
     lr: float = 0.01
     head_lr: float = 10.0
 
