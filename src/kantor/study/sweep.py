@@ -13,6 +13,7 @@ from kantor.study.config import Study
 from kantor.study.folder import claim
 from kantor.study.run import resolved, resume, run_study, terminal
 from kantor.study.teachers import open_study_data
+from kantor.training.processes import joined_processes
 
 
 def run_sweep(config: Study, console: Console | None = None) -> list[Path]:
@@ -35,10 +36,7 @@ def run_sweep(config: Study, console: Console | None = None) -> list[Path]:
         raise ConfigError(f"{folder} holds a run, and several numbers of labels are a run each. Give another --out.")
     parts = [replace(config, labels_per_class=n, out=str(folder / f"labels-{n}")) for n in numbers]
     open_study_data(max(parts, key=lambda part: part.label_numbers()))
-    if rank() == 0:
-        for part in parts:
-            claim(part)
-    return _each([part.folder() for part in parts], console)
+    return _each(parts, console)
 
 
 def resume_sweep(folder: Path, console: Console | None = None) -> list[Path]:
@@ -50,7 +48,8 @@ def resume_sweep(folder: Path, console: Console | None = None) -> list[Path]:
     parts = [path.parent for path in folder.glob("labels-*/config.yaml")]
     if (folder / "config.yaml").exists() or not parts:
         return [resume(folder, console)]
-    return _each(sorted(parts, key=lambda part: int(part.name.removeprefix("labels-"))), console)
+    configs = [replace(Study.from_yaml(part / "config.yaml"), out=str(part)) for part in parts]
+    return _each(sorted(configs, key=lambda part: part.label_numbers()), console)
 
 
 def sweep_table(runs: list[Path]) -> Table:
@@ -65,13 +64,19 @@ def sweep_table(runs: list[Path]) -> Table:
     return out
 
 
-def _each(runs: list[Path], console: Console | None) -> list[Path]:
+def _each(parts: list[Study], console: Console | None) -> list[Path]:
     console = console or terminal()
-    for run in runs:
-        if rank() == 0:
-            console.print(f"\n{run}", highlight=False, soft_wrap=True)
-        resume(run, console)
-    if rank() == 0:
+    runs = []
+    # Processes can be joined once: for all runs together.
+    with joined_processes(parts[0].device == "cpu"):
+        main = rank() == 0
+        for part in parts if main else []:
+            claim(part)  # all of them now, so that a resume knows what was asked for
+        for part in parts:
+            if main:
+                console.print(f"\n{part.folder()}", highlight=False, soft_wrap=True)
+            runs.append(run_study(part, console))
+    if main:
         console.print(sweep_table(runs))
     return runs
 
