@@ -30,6 +30,12 @@ def commands(page: Path) -> list[list[str]]:
     return [shlex.split(call.group(1).partition(" | ")[0], comments=True) for call in calls if call]
 
 
+def written(page: Path) -> dict[str, str]:
+    """Files that cells write."""
+    found = (re.search(r"^%%writefile (\S+)\n(.*)", cell, flags=re.DOTALL | re.MULTILINE) for cell in cells(page))
+    return {file.group(1): file.group(2) for file in found if file}
+
+
 def name(page: Path) -> str:
     return str(page.relative_to(DOCS))
 
@@ -57,17 +63,16 @@ def test_commands_parse(page, tmp_path, monkeypatch):
     from kantor.cli import _parser, _underscored
     from kantor.study.methods import parse_methods
 
-    files = [re.search(r"%%writefile (\S+)\n(.*)", cell, flags=re.DOTALL) for cell in cells(page)]
-    for file in filter(None, files):
-        monkeypatch.chdir(tmp_path)
-        Path(file.group(1)).write_text(file.group(2), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for file, text in written(page).items():
+        (tmp_path / file).write_text(text, encoding="utf-8")
     for command in commands(page):
-        words = [word.replace("$epochs", "1") for word in command]
+        words = [str(tmp_path / word) if word in written(page) else word.replace("$epochs", "1") for word in command]
         if words == ["--version"]:
             continue
         options = _parser()[0].parse_args([_underscored(word) for word in words])
-        if words[0] == "distill" and "--config" not in words:
-            parse_methods(options["distill"]["methods"])
+        if words[0] in ("distill", "finetune") and "--config" not in words:
+            parse_methods(options[words[0]]["methods"])
 
 
 def test_yaml_is_a_study():
@@ -77,6 +82,7 @@ def test_yaml_is_a_study():
     from kantor.study.methods import parse_methods
 
     studies = [block for page in PAGES for block in blocks(page, "yaml")]
+    studies += [text for page in PAGES for file, text in written(page).items() if file.endswith(".yaml")]
     assert studies
     for content in studies:
         study = Study(**yaml.safe_load(content))

@@ -29,13 +29,11 @@ from sphinx.util.docutils import SphinxDirective
 
 import kantor
 from kantor.cli import _parser
-from kantor.losses import LOSSES
-from kantor.losses.delta import Delta
-from kantor.losses.l2_sp import L2SP
+from kantor.losses import LOSSES, PENALTIES
 
 log = logging.getLogger(__name__)
 
-METHODS: dict[str, Any] = {**LOSSES, "l2_sp": L2SP, "delta": Delta}
+METHODS: dict[str, Any] = {**LOSSES, **PENALTIES}
 READS = {
     "logits": "the logits",
     "penultimate": "the classifier's input",
@@ -86,7 +84,8 @@ def facts(name: str, loss: Any) -> list[str]:
             ("the same classes on both sides", getattr(loss, "same_classes", False)),
             ("labels", getattr(loss, "needs_targets", False)),
             ("sample ids", getattr(loss, "needs_ids", False)),
-            ("a stage before training", getattr(loss, "prepare", None) is not base_prepare() and name in LOSSES),
+            ("a stage before training", name == "delta" or (name in LOSSES and loss.prepare is not base_prepare())),
+            ("a student that starts from weights", name in PENALTIES),
         )
         if needed
     ]
@@ -95,10 +94,8 @@ def facts(name: str, loss: Any) -> list[str]:
         for p in inspect.signature(loss).parameters.values()
         if p.default is not inspect.Parameter.empty
     ]
-    path = f"kantor.losses.{loss.__name__}" if name in LOSSES else f"{loss.__module__}.{loss.__name__}"
-    named = "" if name in LOSSES else " (in Python alone, not in ``--methods``)"
     rows = {
-        "name": f"``{name}``{named}; :class:`{path}`",
+        "name": f"``{name}``; :class:`kantor.losses.{loss.__name__}`",
         "source": source(loss.paper),
         "reads": reads,
         "needs": ", ".join(needs),

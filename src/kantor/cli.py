@@ -34,9 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def distill(options: jsonargparse.Namespace) -> None:
     """Compare a student with transfer from a teacher to the student alone, over seeds."""
-    from kantor.study import Study, run_study
+    from kantor.study import Study, run_sweep
 
-    run_study(Study(**_fields(options, Study)), report=_report)
+    _one_page(run_sweep(Study(**_fields(options, Study)), report=_page))
+
+
+def finetune(options: jsonargparse.Namespace) -> None:
+    """Adapt a pretrained model to a new task, held to its representation in several ways, over seeds."""
+    distill(options)
 
 
 def rank(options: jsonargparse.Namespace) -> None:
@@ -92,9 +97,9 @@ def compare(options: jsonargparse.Namespace) -> None:
 
 def resume(options: jsonargparse.Namespace) -> None:
     """Finish whatever is unfinished in a run's folder."""
-    from kantor.study import resume as resume_study
+    from kantor.study import resume_sweep
 
-    resume_study(Path(options.run), report=_report)
+    _one_page(resume_sweep(Path(options.run), report=_page))
 
 
 def evaluate(options: jsonargparse.Namespace) -> None:
@@ -130,7 +135,7 @@ def probe(options: jsonargparse.Namespace) -> None:
     )
     console.print(table(found))
     console.print(f"It is kept in {run / 'probe.json'}", highlight=False, soft_wrap=True)
-    _report(run)
+    _page(run)
 
 
 def report(options: jsonargparse.Namespace) -> None:
@@ -152,7 +157,7 @@ def watch(options: jsonargparse.Namespace) -> None:
 
 def methods(options: jsonargparse.Namespace) -> None:  # noqa: ARG001
     """List the transfer losses: what each needs, its paper and its default weight."""
-    from kantor.losses import LOSSES
+    from kantor.losses import LOSSES, PENALTIES
     from kantor.study import terminal
 
     table = Table(header_style="bold")
@@ -169,13 +174,22 @@ def methods(options: jsonargparse.Namespace) -> None:  # noqa: ARG001
             if needed
         ]
         table.add_row(loss.name, loss.reads, ", ".join(needs), f"{loss.default_weight:g}", loss.paper)
+    for penalty in PENALTIES.values():
+        table.add_row(penalty.name, "weights", "a start", f"{penalty.default_weight:g}", penalty.paper)
     terminal().print(table)
 
 
-def _report(run: Path) -> None:
+def _page(run: Path) -> None:
     from kantor.report import write
 
     print(f"Its report is {write(run)}")
+
+
+def _one_page(runs: list[Path]) -> None:
+    from kantor.report import write
+
+    if len(runs) > 1 and os.environ.get("RANK", "0") == "0":  # the processes that torchrun started have parted by now
+        print(f"All of them in one page: {write(runs)}")
 
 
 class _Parser(jsonargparse.ArgumentParser):
@@ -191,16 +205,17 @@ class _Parser(jsonargparse.ArgumentParser):
 def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], Any]]]:
     from kantor.analysis.compare import Compare
     from kantor.faculty.config import Rank
-    from kantor.study.config import Study
+    from kantor.study.config import FineTune, Study
 
     parser = _Parser(prog="kantor", description="Distil, transfer and compare neural representations.")
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subcommands(required=True, dest="command")
 
-    study = _Parser(description=distill.__doc__)
-    study.add_argument("--config", action="config", help="settings in YAML; those on the command line win")
-    study.add_class_arguments(Study, fail_untyped=True)
-    commands.add_subcommand("distill", study, help=_summary(distill))
+    for command, settings in ((distill, Study), (finetune, FineTune)):
+        study = _Parser(description=command.__doc__)
+        study.add_argument("--config", action="config", help="settings in YAML; those on the command line win")
+        study.add_class_arguments(settings, fail_untyped=True)
+        commands.add_subcommand(command.__name__, study, help=_summary(command))
 
     ranking = _Parser(description=rank.__doc__)
     ranking.add_argument("--config", action="config", help="settings in YAML; those on the command line win")
@@ -258,7 +273,7 @@ def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], An
     commands.add_subcommand("methods", _Parser(description=methods.__doc__), help=_summary(methods))
     return parser, {
         f.__name__: f
-        for f in (distill, rank, analyse, compare, evaluate, resume, export, probe, report, watch, methods)
+        for f in (distill, finetune, rank, analyse, compare, evaluate, resume, export, probe, report, watch, methods)
     }
 
 

@@ -1,6 +1,6 @@
 """A path or a name -> a data set, cut into parts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from kantor.data.parquet import find_parquet, read_parquet
 from kantor.data.part import DataSet, Part, Progress
 from kantor.data.source import Encoded, Found
 from kantor.data.store import InMemory, Store
+from kantor.data.subset import labels_per_class as some_labels
+from kantor.data.subset import only_classes
 from kantor.data.views import views_of
 
 
@@ -24,7 +26,9 @@ def open_data(
     path_or_name: str | Path,
     *,
     image_size: int | None = None,
+    classes: Sequence[str] | None = None,
     train_limit: int | None = None,
+    labels_per_class: int | None = None,
     validation: float | int = 0.1,
     skip_corrupt: bool = False,
     views: Mapping[str, str] | None = None,
@@ -35,13 +39,17 @@ def open_data(
     """Open a data set, decode and check what will be used of it, and cut it into parts.
 
     Every cut is stratified by class and made by a fixed hash of the sample's id, whatever the run's seed: a test part
-    where the data brings none (20 %; 40 % of an npz), then the limit, then validation from what the limit left.
+    where the data brings none (20 %; 40 % of an npz), then the limit, then validation from what the limit left. With
+    ``labels_per_class`` validation is cut first: it is the same for every number, and comes on top of it.
 
     Args:
         path_or_name: ``digits``; a folder or zip of class folders, with or without ``train``, ``val``, ``test`` above
             them; a folder of parquet files as Hugging Face writes it; an npz of named arrays.
         image_size: cut each image to a centred square and resize it to so many pixels a side.
+        classes: keep these classes alone, numbered in this order.
         train_limit: keep so many training samples; the others are not decoded.
+        labels_per_class: keep so many training samples of every class; those of a smaller number are among those of
+            a larger.
         validation: share of the training samples, in [0, 1). 0 cuts none. Not used where the data brings its own
             validation part beside a test part.
         skip_corrupt: leave out images that cannot be decoded, and name them in ``facts()``, instead of raising.
@@ -53,32 +61,53 @@ def open_data(
         progress: told (done, total) images as they are decoded.
 
     Raises:
-        DataError: files that are missing, damaged, empty, or labelled out of range; the message names them.
+        DataError: files that are missing, damaged, empty, or labelled out of range; the message names them. A class
+            with fewer samples than ``labels_per_class``.
         ConfigError: settings that cannot be used with this data, or an extra that is not installed.
     """
     if not 0 <= validation < 1:
         raise ConfigError(f"A validation share of {validation} is not in [0, 1).")
+    if train_limit is not None and labels_per_class is not None:
+        raise ConfigError("train_limit and labels_per_class both say how much of the training part is kept: give one.")
     found = _read(path_or_name, image_size, views, label, need_labels)
     if need_labels and not found.labelled:
         raise DataError(f"{path_or_name} has no labels. Only --task none does without.")
+    if not found.labelled and (classes is not None or labels_per_class is not None):
+        raise ConfigError(f"{path_or_name} has no labels to choose classes or labels_per_class by.")
+    if classes is not None:
+        found = only_classes(found, classes)
     notes: dict[str, Any] = dict(found.notes)
     if views is not None:
         notes["views"] = {role: str(view) for role, view in found.views.items()}
     if not found.labelled:
         notes["labels"] = "the data has none"
-    rows = {name: np.arange(len(source.targets)) for name, source in found.parts.items()}
+    rows = {name: np.flatnonzero(source.targets >= 0) for name, source in found.parts.items()}
     origin = {name: name for name in rows} | dict.fromkeys(found.cuts, "train")
     rows |= found.cuts
 
     if "test" not in rows:
         everything = rows["train"]
-        count = split.share(found.test_share, len(everything))
-        chosen = split.choose(found.parts["train"].targets, everything, count, split.TEST, leave_one=True)
+        targets = found.parts["train"].targets[everything]
+        chosen = split.choose(
+            targets, everything, split.share(found.test_share, len(targets)), split.TEST, leave_one=True
+        )
         rows["test"], rows["train"] = everything[chosen], np.delete(everything, chosen)
         origin["test"] = "train"
         notes["test"] = f"the data brings no test part: {found.test_share:.0%} of it is cut by a fixed hash of the id"
+
+    def cut_validation() -> None:
+        if "validation" not in rows and validation > 0:
+            targets = found.parts["train"].targets[rows["train"]]
+            count = split.share(validation, len(targets))
+            chosen = split.choose(targets, rows["train"], count, split.VALIDATION, leave_one=True)
+            rows["validation"], rows["train"] = rows["train"][chosen], np.delete(rows["train"], chosen)
+            origin["validation"] = "train"
+
     if train_limit is not None:
         rows["train"] = _limited(found, rows["train"], train_limit)
+    if labels_per_class is not None:
+        cut_validation()
+        rows["train"] = some_labels(found, rows["train"], labels_per_class)
 
     stores, at, skipped = _decode(found, rows, origin, image_size, skip_corrupt, progress)
     if skipped:
@@ -86,12 +115,7 @@ def open_data(
     for name, kept in rows.items():
         rows[name] = kept[at[origin[name]][kept] >= 0]
 
-    if "validation" not in rows and validation > 0:
-        targets = found.parts["train"].targets[rows["train"]]
-        count = split.share(validation, len(targets))
-        chosen = split.choose(targets, rows["train"], count, split.VALIDATION, leave_one=True)
-        rows["validation"], rows["train"] = rows["train"][chosen], np.delete(rows["train"], chosen)
-        origin["validation"] = "train"
+    cut_validation()
 
     def part(name: str) -> Part | None:
         if name not in rows or len(rows[name]) == 0:

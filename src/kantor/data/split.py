@@ -21,6 +21,7 @@ def choose(
     purpose: int,
     *,
     leave_one: bool = False,
+    equal: bool = False,
 ) -> Int64[np.ndarray, " chosen"]:
     """Positions (ascending) of about ``count`` samples, in the classes' proportions, lowest hash of the id first.
 
@@ -31,10 +32,11 @@ def choose(
         purpose: ``TEST``, ``LIMIT`` or ``VALIDATION``; cuts for different purposes are independent.
         leave_one: take at least one sample of each class with two or more, and leave at least one of each behind.
             Otherwise at least one of each class is taken.
+        equal: as many of each class, instead of in their proportions; ``count`` is a multiple of the classes.
     """
     _, inverse, sizes = np.unique(targets, return_inverse=True, return_counts=True)
     upper = sizes - 1 if leave_one else sizes
-    quota = _allot(sizes, count, np.minimum(1, upper), upper)
+    quota = np.full(len(sizes), count // len(sizes)) if equal else _allot(sizes, count, np.minimum(1, upper), upper)
     order = np.lexsort((hash64(_SEED, SPLIT, purpose, ids), inverse))
     rank_in_class = np.arange(len(targets)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     chosen = order[rank_in_class < quota[inverse[order]]]

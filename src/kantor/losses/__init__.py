@@ -9,6 +9,7 @@ from kantor.losses.at import AT, at
 from kantor.losses.base import TransferLoss
 from kantor.losses.cc import CC, cc
 from kantor.losses.crd import CRD
+from kantor.losses.delta import Delta, delta
 from kantor.losses.dist import DIST, dist
 from kantor.losses.dkd import DKD, dkd
 from kantor.losses.emd_feature import EMDFeature, emd_feature
@@ -17,11 +18,13 @@ from kantor.losses.fsp import FSP, fsp
 from kantor.losses.ft import FT, ft
 from kantor.losses.gckt import GCKT, gckt
 from kantor.losses.kd import KD, kd
+from kantor.losses.l2_sp import L2SP, l2_sp
 from kantor.losses.label_transport import LabelCost, LabelTransport, label_transport
 from kantor.losses.lckt import LCKT, lckt
 from kantor.losses.multilevel_ot import MultiLevelOT, multilevel_ot
 from kantor.losses.neuron_transport import NeuronTransport, neuron_transport
 from kantor.losses.nst import NST, nst
+from kantor.losses.penalty import WeightPenalty
 from kantor.losses.pkt import PKT, pkt
 from kantor.losses.reviewkd import ReviewKD
 from kantor.losses.rkd import RKD, rkd
@@ -37,31 +40,36 @@ LOSSES: dict[str, type[TransferLoss]] = {
     loss.name: loss
     for loss in (
         NeuronTransport, WCoRD, GCKT, LCKT, LabelTransport, WKDLogit, WKDFeature, SinKD, EMDFeature, ULD, MultiLevelOT,
-        KD, FitNet, AT, SP, CC, VID, RKD, PKT, AB, FT, FSP, NST, CRD, DKD, DIST, ReviewKD,
+        KD, FitNet, AT, SP, CC, VID, RKD, PKT, AB, FT, FSP, NST, CRD, DKD, DIST, ReviewKD, Delta,
     )
 }  # fmt: skip
-"""Every loss that ``--methods`` and YAML can name; those by transport first."""
+"""Every transfer loss that ``--methods`` and YAML can name; those by transport first."""
+
+PENALTIES: dict[str, type[WeightPenalty]] = {L2SP.name: L2SP}
+"""Every penalty on weights that they can name."""
 
 
-def named(name: str, **settings: Any) -> TransferLoss:
-    """The loss of that name, with its settings.
+def named(name: str, **settings: Any) -> TransferLoss | WeightPenalty:
+    """The loss or penalty of that name, with its settings.
 
     Raises:
         ConfigError: no loss or no setting has that name; the message says which are close.
     """
-    if name not in LOSSES:
-        raise ConfigError(f"No transfer loss is called {name!r}. {suggest(name, LOSSES)}")
-    known = [p for p in inspect.signature(LOSSES[name]).parameters if p != "self"]
+    every = {**LOSSES, **PENALTIES}
+    if name not in every:
+        raise ConfigError(f"No transfer loss is called {name!r}. {suggest(name, every)}")
+    known = [p for p in inspect.signature(every[name]).parameters if p != "self"]
     for setting in settings:
         if setting not in known:
             raise ConfigError(f"{name} has no setting {setting!r}. {suggest(setting, known)}")
-    return LOSSES[name](**settings)
+    return every[name](**settings)
 
 
 __all__ = [
-    "AB", "AT", "CC", "CRD", "DIST", "DKD", "FSP", "FT", "GCKT", "KD", "LCKT", "LOSSES", "NST", "PKT", "RKD", "SP",
-    "ULD", "VID", "EMDFeature", "FitNet", "LabelCost", "LabelTransport", "MultiLevelOT", "NeuronTransport",
-    "ReviewKD", "SinKD", "TransferLoss", "WCoRD", "WKDFeature", "WKDLogit", "at", "cc", "dist", "dkd", "emd_feature",
-    "fitnet", "fsp", "ft", "gckt", "kd", "label_transport", "lckt", "multilevel_ot", "named", "neuron_transport",
-    "nst", "pkt", "rkd", "sinkd", "sp", "uld", "vid", "wkd_feature", "wkd_logit",
+    "AB", "AT", "CC", "CRD", "DIST", "DKD", "FSP", "FT", "GCKT", "KD", "L2SP", "LCKT", "LOSSES", "NST", "PENALTIES",
+    "PKT", "RKD", "SP", "ULD", "VID", "Delta", "EMDFeature", "FitNet", "LabelCost", "LabelTransport", "MultiLevelOT",
+    "NeuronTransport", "ReviewKD", "SinKD", "TransferLoss", "WCoRD", "WKDFeature", "WKDLogit", "WeightPenalty", "at",
+    "cc", "delta", "dist", "dkd", "emd_feature", "fitnet", "fsp", "ft", "gckt", "kd", "l2_sp", "label_transport",
+    "lckt", "multilevel_ot", "named", "neuron_transport", "nst", "pkt", "rkd", "sinkd", "sp", "uld", "vid",
+    "wkd_feature", "wkd_logit",
 ]  # fmt: skip

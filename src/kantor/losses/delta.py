@@ -106,8 +106,9 @@ class Delta(TransferLoss):
     """:func:`delta` summed over the stages, with weight .01 (both public codes; .1 for some sets).
 
     Student and source are the same architecture. The channels' attention comes from :func:`loss_increases`, handed
-    over by :meth:`attend` before training and kept in the state dict; without it all channels weigh the same. The
-    public code also decays the classifier by .01 (see ``l2_sp``) and pairs the last convolutions of each stage,
+    over by :meth:`attend` before training (a study measures it at step 0, with a classifier fitted to the source's
+    features) and kept in the state dict; without it all channels weigh the same. The public code also decays the
+    classifier by .01 (``delta+l2_sp@alpha=0``) and pairs the last convolutions of each stage,
     before their batch norm: bind those paths to follow it to the letter. Under several processes the sum is the
     global batch's.
     """

@@ -32,7 +32,7 @@ class L2SP(WeightPenalty):
 
     A parameter is shared when ``source`` has one of its name and shape, else new. The defaults .01 and .01 are
     those of the Transfer-Learning-Library and of DELTA's authors; the L2-SP paper tunes both. The optimiser's own
-    weight decay pulls to zero what this holds elsewhere: set it to 0.
+    weight decay would pull to zero what this holds elsewhere: a study sets it to 0 for the student, your own loop must.
 
     The starting point is kept in the state dict (as much memory as the shared weights), so a resumed run compares
     with the same one.

@@ -78,6 +78,17 @@ def known_input(spec: str) -> tuple[int, ...] | None:
     return None if shape is None else tuple(shape)
 
 
+def architecture(spec: str) -> str:
+    """What builds a model's network anew, without its weights: of NAME:FILE, or of a file that kantor wrote.
+
+    Raises:
+        ConfigError, DataError: see :func:`load`.
+    """
+    parsed = _open(spec)[0]
+    options = {key: value for key, value in parsed.options.items() if key != "pretrained"}
+    return replace(parsed, options=options).architecture
+
+
 @dataclass(frozen=True)
 class _Wanted:
     """How many classes, and their names."""

@@ -8,6 +8,7 @@ from torch import nn
 from kantor.capture import pair, stages
 from kantor.core.errors import ConfigError
 from kantor.data import Batch
+from kantor.losses.penalty import WeightPenalty
 from kantor.objective.teachers import LiveTeacher, Teacher, inner
 from kantor.objective.terms import Bound, Term, resolved_weight, split_teacher
 from kantor.objective.weights import Balanced
@@ -29,6 +30,8 @@ def bind(terms: Sequence[Term], student: nn.Module, teachers: Mapping[str, Teach
 
 
 def _bind(term: Term, student: nn.Module, teachers: Mapping[str, Teacher], batch: Batch) -> Bound:
+    if isinstance(term.loss, WeightPenalty):
+        return _penalty(term)
     many = term.loss.reads == "stages"
     if term.student is None and (term.teacher is None or _only_a_name(term.teacher)):
         teacher = _teacher_name(term.teacher, teachers)
@@ -61,9 +64,20 @@ def _bind(term: Term, student: nn.Module, teachers: Mapping[str, Teacher], batch
     )
 
 
+def _penalty(term: Term) -> Bound:
+    if term.student is not None or term.teacher is not None:
+        raise ConfigError(f"{_label(term)} is on the student's weights: it takes no layers.")
+    if isinstance(term.weight, Balanced):
+        raise ConfigError(
+            f"{_label(term)} hardly has a gradient where the student starts: give its weight as a number."
+        )
+    return Bound(_label(term), "", (), (), resolved_weight(term), None, False, False, "weights <- where they started")
+
+
 def _propose(
     term: Term, student: nn.Module, source: Teacher, name: str, batch: Batch
 ) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+    assert not isinstance(term.loss, WeightPenalty)
     if term.loss.reads in ("logits", "penultimate", "sequence_logits"):
         layer = "penultimate" if term.loss.reads == "penultimate" else "logits"
         return (layer,), (layer,), f"{term.loss.name} reads {layer}"

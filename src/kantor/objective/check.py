@@ -13,6 +13,8 @@ from torch import Tensor
 
 from kantor.core.collectives import sum_over_ranks, world_size
 from kantor.core.errors import ConfigError, NonFiniteError
+from kantor.losses.base import TransferLoss
+from kantor.losses.penalty import WeightPenalty
 from kantor.objective.teachers import Read, class_names
 from kantor.objective.terms import Bound
 from kantor.objective.weights import Weight
@@ -81,9 +83,10 @@ class StepZero:
             size = f"{t.parameters:,} parameters ({t.ratio:.1f} x the student's)"
             lines.append(f"Teacher {t.name}: {size}, {t.mode}, {seen}; {t.source}.")
         for t in self.terms:
-            pairs = ", ".join(f"{s} <- {u}" for s, u in zip(t.student, t.teacher, strict=True)) or "logits <- labels"
+            compared = t.reason if t.name != "task" else "logits <- labels"
+            pairs = ", ".join(f"{s} <- {u}" for s, u in zip(t.student, t.teacher, strict=True)) or compared
             share = f"value {t.value:.4g}, weight {t.weight:.4g}, {100 * t.gradient_share:.0f} % of the gradient"
-            why = f" ({t.reason})" if t.reason else ""
+            why = f" ({t.reason})" if t.reason and t.student else ""
             settings = f"; {t.settings}" if t.settings else ""
             lines.append(f"Term {t.name}: {share}; {pairs}{why}{settings}")
         return "\n".join(lines)
@@ -95,7 +98,7 @@ def check_needs(objective: Objective, batch: Batch) -> None:
     Raises:
         ConfigError: missing ids, targets or memory size; a teacher of other classes under a loss that needs the same.
     """
-    for loss in objective.losses:
+    for loss in (loss for loss in objective.losses if isinstance(loss, TransferLoss)):
         if loss.needs_ids and (batch.ids is None or objective.samples == 0):
             raise ConfigError(
                 f"{loss.name} keeps a memory by sample id: the batch needs ids, Objective(samples=...) their number."
@@ -107,7 +110,7 @@ def check_needs(objective: Objective, batch: Batch) -> None:
             )
     mine = class_names(objective.student)
     for term in objective.terms:
-        if not term.loss.same_classes:
+        if isinstance(term.loss, WeightPenalty) or not term.loss.same_classes:
             continue
         for name, teacher in objective.teachers.items():
             theirs = teacher.facts.get("classes")

@@ -9,10 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kantor.capture import capture
+from kantor.capture.hooks import find
 from kantor.core import seeds
 from kantor.core.errors import ConfigError
 from kantor.data import Batch
 from kantor.losses.base import Features, TransferLoss
+from kantor.losses.penalty import WeightPenalty
 from kantor.objective.binding import bind
 from kantor.objective.check import StepZero, balanced, check_needs, gradient_shares, look
 from kantor.objective.teachers import LiveTeacher, Read, Teacher, inner
@@ -41,14 +43,16 @@ class Objective(nn.Module):
     Args:
         student: any module that maps ``batch.inputs["student"]`` to logits.
         teachers: name to network, or to another source of outputs (a cache).
-        terms: losses bound to layers.
+        terms: losses bound to layers, and penalties on the student's weights.
         task_weight: weight of the task loss, zero or positive.
         task: task loss on logits and targets; None for transfer without labels.
         samples: sample ids are in ``range(samples)``; needed by losses with a memory.
         seed: seeds the losses' own parameters, apart from the student's.
+        source: the weights that the student starts from, by parameter name; what penalties compare with.
+        freeze: paths of the student's modules that stay as they are, running statistics included.
 
     Raises:
-        ConfigError: a negative task weight, or terms without a teacher.
+        ConfigError: a negative task weight, terms without a teacher, or an unknown path to freeze.
     """
 
     def __init__(
@@ -61,12 +65,20 @@ class Objective(nn.Module):
         task: Task | None = F.cross_entropy,
         samples: int = 0,
         seed: int = 0,
+        source: Mapping[str, Tensor] | None = None,
+        freeze: Sequence[str] = (),
     ) -> None:
         super().__init__()
         if task_weight < 0:
             raise ConfigError(f"task_weight is zero or positive, not {task_weight}.")
-        if terms and not teachers:
-            raise ConfigError(f"{terms[0].loss.name} needs a teacher, and none is given.")
+        for term in terms:
+            if isinstance(term.loss, TransferLoss) and not teachers:
+                raise ConfigError(f"{term.loss.name} needs a teacher, and none is given.")
+            if isinstance(term.loss, WeightPenalty) and not source:
+                raise ConfigError(
+                    f"{term.loss.name} holds the student to the weights it starts from, and it starts from scratch: "
+                    "say where from (start: teacher, in a study), or leave it out."
+                )
         self.student = student
         self._owned = nn.ModuleList(term.loss for term in terms)
         # A dictionary and not an attribute each: teachers stay outside modules(), and so outside state_dict().
@@ -78,14 +90,26 @@ class Objective(nn.Module):
         self.task = task
         self.samples = samples
         self.seed = seed
+        self.source = dict(source or {})
+        self.frozen = [find(inner(student), path) for path in freeze]
+        for module in self.frozen:
+            module.requires_grad_(False)
+        if not any(p.requires_grad for p in student.parameters()):
+            raise ConfigError(f"freeze {', '.join(freeze)} leaves nothing of the student to train.")
         self.progress = 0.0
         """Share of training done, for weight schedules; the loop sets it."""
         self.bound: list[Bound] = []
 
     @property
-    def losses(self) -> list[TransferLoss]:
-        """The terms' losses, in order."""
+    def losses(self) -> list[TransferLoss | WeightPenalty]:
+        """The terms' losses and penalties, in order."""
         return [term.loss for term in self.terms]
+
+    @property
+    def transfers(self) -> list[tuple[TransferLoss, Bound]]:
+        """Those that compare layers, with what they are bound to."""
+        pairs = zip(self.losses, self.bound, strict=True)
+        return [(loss, bound) for loss, bound in pairs if isinstance(loss, TransferLoss)]
 
     def check(self, batch: Batch, *, quiet: bool = False) -> StepZero:
         """Step 0: bind layers, build the losses' parameters, refuse what cannot work, and say what will happen.
@@ -136,8 +160,11 @@ class Objective(nn.Module):
             terms["task"] = self.task(logits.float(), batch.targets)
             total = total + self.task_weight * terms["task"]
         for loss, bound in zip(self.losses, self.bound, strict=True):
-            s, t = self._features(bound, student, teacher)
-            terms[bound.name] = loss(s, t, targets=batch.targets, ids=batch.ids)
+            if isinstance(loss, WeightPenalty):
+                terms[bound.name] = loss(inner(self.student))
+            else:
+                s, t = self._features(bound, student, teacher)
+                terms[bound.name] = loss(s, t, targets=batch.targets, ids=batch.ids)
             total = total + bound.weight.at(self.progress) * terms[bound.name]
         return Result(total, terms, logits)
 
@@ -161,7 +188,7 @@ class Objective(nn.Module):
 
     def after_step(self) -> None:
         """Commit the losses' memories, averages and potentials, after the optimiser's step."""
-        for loss in self.losses:
+        for loss, _ in self.transfers:
             loss.after_step()
 
     def prepare(self, batches: Iterable[Batch]) -> None:
@@ -171,7 +198,7 @@ class Objective(nn.Module):
             batches: may be iterated once per loss and pass.
         """
         parameters = [p for p in self.student.parameters() if p.requires_grad]
-        for loss, bound in zip(self.losses, self.bound, strict=True):
+        for loss, bound in self.transfers:
             loss.prepare(_FeatureBatches(self, bound, batches), parameters)
 
     def _build(self, batch: Batch) -> None:
@@ -180,12 +207,17 @@ class Objective(nn.Module):
             teacher = self._teachers(batch)
         device = next(iter(batch.inputs.values())).device
         for index, (loss, bound) in enumerate(zip(self.losses, self.bound, strict=True)):
-            s, t = self._features(bound, student, teacher)
             seeds.seed_all(self.seed, seeds.LOSS, index)
-            loss.build(_shapes(s), _shapes(t), self.samples)
+            if isinstance(loss, WeightPenalty):
+                loss.build(inner(self.student), self.source)
+            else:
+                s, t = self._features(bound, student, teacher)
+                loss.build(_shapes(s), _shapes(t), self.samples)
             loss.to(device)
 
     def _student(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        for module in self.frozen:
+            module.eval()  # whoever called train() meant the rest
         layers = sorted({layer for bound in self.bound for layer in bound.student_layers})
         with capture(inner(self.student), layers) as taken:
             logits = self.student(batch.inputs["student"])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from kantor.core.errors import ConfigError, suggest
 from kantor.losses.base import TransferLoss
+from kantor.losses.penalty import WeightPenalty
 from kantor.objective.weights import Balanced, Weight
 
 
@@ -13,7 +14,8 @@ class Term:
     """A loss, the layers it compares, and its weight.
 
     Args:
-        loss: the transfer loss. Its state belongs to this term: give each term its own.
+        loss: the transfer loss, or a penalty on the student's weights, which takes no layers. Its state belongs to
+            this term: give each term its own.
         student: module path of the student's layer, ``logits`` or ``penultimate``; a sequence of them for a loss
             over several layers; None lets the loss choose (its ``reads``).
         teacher: the same for the teacher, as ``NAME:PATH``; ``NAME:`` is left out when there is one teacher.
@@ -21,7 +23,7 @@ class Term:
         name: how the term is called in logs; the loss's name if left out.
     """
 
-    loss: TransferLoss
+    loss: TransferLoss | WeightPenalty
     student: str | Sequence[str] | None = None
     teacher: str | Sequence[str] | None = None
     weight: float | Weight | Balanced | None = None

@@ -2,5 +2,6 @@
 
 from kantor.study.config import Study
 from kantor.study.run import resume, run_study, terminal
+from kantor.study.sweep import resume_sweep, run_sweep
 
-__all__ = ["Study", "resume", "run_study", "terminal"]
+__all__ = ["Study", "resume", "resume_sweep", "run_study", "run_sweep", "terminal"]

@@ -25,7 +25,11 @@ class Study(Training):
 
     Args:
         data: digits, a folder or zip of class folders, a folder of parquet files, or an npz of named arrays.
-        student: a model, as NAME[@setting=value]...; for example resnet8 or cnn@width=32.
+        student: a model, as NAME[@setting=value]...; for example resnet8 or cnn@width=32. `teacher` is the teacher's
+            architecture.
+        start: where the student starts: scratch, teacher (the teacher's weights, with a new classifier where its
+            classes are others), NAME:FILE, or RUN/METHOD/seed-{seed}, the student of the same seed of an earlier run.
+            In YAML a method may have a start of its own.
         teacher: a model with its weights, as NAME:FILE; without FILE it is trained once and kept. Several are
             separated by commas; best:RANKING.json is the first of a ranking, best@top=3:RANKING.json the first three.
         teacher_classes: class names of a teacher whose weights do not carry them: a file with one a line, or A,B,C;
@@ -43,6 +47,9 @@ class Study(Training):
             best validation accuracy is taken. Every method gets as many trials.
         tune_seeds: seeds of these trials; used for nothing else.
         seeds: how many seeds, 0 to N-1; or a list of seeds.
+        classes: classes of the data to keep, in this order, as A,B,C (in YAML also a list); all if left out.
+        labels_per_class: training samples of every class that the student may see; fewer are a part of more. Several
+            numbers, as 5,20,100, are a run each. Validation is cut before, and is the same for all.
         train_limit: training samples the student may see, stratified by class; none for all.
         validation: share of these cut off for choosing the best epoch, in [0, 1); 0 for none.
         image_size: side in pixels that images are resized to.
@@ -62,6 +69,7 @@ class Study(Training):
 
     data: str
     student: str
+    start: str = "scratch"
     teacher: str | None = None
     teacher_classes: str | list[str] | dict[str, Any] | None = None
     teacher_weights: Literal["equal", "ranking"] | list[float] = "equal"
@@ -72,6 +80,8 @@ class Study(Training):
     tune: list[float] = field(default_factory=list)
     tune_seeds: list[int] = field(default_factory=lambda: [1000])
     seeds: int | list[int] = 5
+    classes: str | list[Any] | None = None
+    labels_per_class: int | str | list[int] | None = None
     train_limit: int | None = None
     validation: float = 0.1
     image_size: int | None = None
@@ -107,12 +117,31 @@ class Study(Training):
             raise ConfigError("tune needs a validation part: set validation.")
         if self.task == "none" and self.select == "best":
             raise ConfigError("select best needs the accuracy that task none does without: the last epoch is kept.")
+        if self.label_numbers() and self.train_limit is not None:
+            raise ConfigError("train_limit and labels_per_class both say what the student may see: give one.")
         if self.jobs < 0 or self.threads < 0:
             raise ConfigError("jobs and threads are 0 (choose) or more.")
 
     def seed_list(self) -> list[int]:
         """``seeds: 5`` means seeds 0 to 4."""
         return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+
+    def label_numbers(self) -> list[int]:
+        """``labels_per_class`` as numbers; empty where it is left out.
+
+        Raises:
+            ConfigError: something in it is no positive number, or is there twice.
+        """
+        given = self.labels_per_class
+        items = [] if given is None else given.split(",") if isinstance(given, str) else given
+        items = [items] if isinstance(items, int) else items
+        try:
+            numbers = [int(item) for item in items]
+        except (TypeError, ValueError):
+            numbers = [0]
+        if min(numbers, default=1) < 1 or len(set(numbers)) < len(numbers):
+            raise ConfigError(f"labels_per_class is a number of samples, or several as 5,20,100, not {given!r}.")
+        return numbers
 
     def view_map(self) -> dict[str, str] | None:
         """``teacher=NAME,student=NAME`` as a mapping.
@@ -166,6 +195,20 @@ class Study(Training):
             if key not in known:
                 raise ConfigError(f"{path} has an unknown key {key!r}. {suggest(key, known)}")
         return cls(**content)
+
+
+@dataclass(kw_only=True)
+class FineTune(Study):
+    """The same settings as of a study, with defaults for a pretrained model that is adapted to a new task.
+
+    The student is the teacher's network with its weights and a new classifier, which learns ten times as fast.
+    """
+
+    student: str = "teacher"
+    start: str = "teacher"
+    methods: str | list[str | dict[str, Any]] = "none,l2_sp,delta,neuron_transport:1,neuron_transport@plan=identity:1"
+    lr: float = 0.01
+    head_lr: float = 10.0
 
 
 def device_of(config: Training) -> torch.device:

@@ -11,7 +11,7 @@ from kantor.core.files import write_with
 from kantor.data import DataSet
 from kantor.faculty.label_cost import CostMaker, CostSource
 from kantor.faculty.outputs import Outputs, outputs_of
-from kantor.losses import LabelCost
+from kantor.losses import LabelCost, TransferLoss
 from kantor.models import Model
 from kantor.objective import Term
 from kantor.study.config import Study, device_of
@@ -80,7 +80,7 @@ def hand_over(terms: Iterable[Term], costs: Mapping[str, LabelCost], teachers: I
     """Give every term that needs one the label cost of its teacher."""
     only = list(teachers)
     for term in terms:
-        if term.loss.needs_label_cost and costs:
+        if isinstance(term.loss, TransferLoss) and term.loss.needs_label_cost and costs:
             layer = term.teacher if isinstance(term.teacher, str) or term.teacher is None else term.teacher[0]
             name = only[0] if layer is None or ":" not in layer else layer.partition(":")[0]
             term.loss.use(costs[name])  # type: ignore[operator]

@@ -67,6 +67,13 @@ class Method:
     name: str
     task: float
     terms: tuple[TermConfig, ...]
+    start: str | None = None
+    """Where its student starts; None for where the study says."""
+
+    @property
+    def transfers(self) -> bool:
+        """Whether a term compares the student with a teacher."""
+        return any(term.loss not in losses.PENALTIES for term in self.terms)
 
     def over(self, shares: Mapping[str, float]) -> "Method":
         """The same with several teachers: a term that names no teacher becomes one for each, with its share."""
@@ -74,7 +81,7 @@ class Method:
             return self
         terms = []
         for term in self.terms:
-            if term.teacher is not None or term.student is not None:
+            if term.teacher is not None or term.student is not None or term.loss in losses.PENALTIES:
                 terms.append(term)
                 continue
             terms += [
@@ -103,7 +110,8 @@ def parse_methods(given: str | list[str | dict[str, Any]], task_weight: float = 
     """Every method asked for, in order.
 
     Args:
-        given: strings separated by commas, or a list of strings and mappings with ``name``, ``task`` and ``terms``.
+        given: strings separated by commas, or a list of strings and mappings with ``name``, ``task``, ``terms`` and
+            ``start``.
         task_weight: the task's weight where a method does not say it; 0 for transfer without labels.
 
     Raises:
@@ -145,9 +153,9 @@ def _from_text(text: str, task_weight: float) -> Method:
 
 
 def _from_mapping(item: dict[str, Any], task_weight: float) -> Method:
-    unknown = set(item) - {"name", "task", "terms"}
+    unknown = set(item) - {"name", "task", "terms", "start"}
     if unknown or "name" not in item:
-        raise ConfigError(f"A method in YAML has name, task and terms; got {', '.join(map(str, item))}.")
+        raise ConfigError(f"A method in YAML has name, task, terms and start; got {', '.join(map(str, item))}.")
     try:
         terms = [TermConfig(**term) for term in item.get("terms", [])]
     except TypeError as error:
@@ -156,7 +164,7 @@ def _from_mapping(item: dict[str, Any], task_weight: float) -> Method:
         ) from error
     task = item.get("task")
     given = None if task is None else _number(str(task), "task")
-    return _with_defaults(str(item["name"]), given, terms, task_weight)
+    return replace(_with_defaults(str(item["name"]), given, terms, task_weight), start=item.get("start"))
 
 
 def _with_defaults(name: str, task: float | None, terms: list[TermConfig], task_weight: float) -> Method:

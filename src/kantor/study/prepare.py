@@ -1,7 +1,7 @@
 """Step 0 of a study: every check, every layer pairing and every cached output, before the first student trains."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -15,17 +15,21 @@ from kantor.core.errors import ConfigError, ShapeError
 from kantor.core.files import write_json
 from kantor.data import Augment, Batch, DataSet, Loader
 from kantor.losses import LabelCost
+from kantor.losses.penalty import WeightPenalty
 from kantor.models import Model
-from kantor.objective import LiveTeacher, Read
+from kantor.objective import LiveTeacher, Objective, Read
 from kantor.objective.teachers import KEYED_BY, inner
+from kantor.study.channel_worth import Worth, measure_worth, write_worth
 from kantor.study.config import Study, device_of
 from kantor.study.folder import timed
 from kantor.study.label_costs import make_label_costs, write_costs
 from kantor.study.methods import Method
 from kantor.study.plan_probe import probe_part, write_probe
 from kantor.study.runs import Plan, data_for, make_objective, new_student, open_cache
+from kantor.study.start import Start, start_of
 from kantor.study.teachers import accuracy, find_teachers, model_for, study_methods
 from kantor.training import Pair, augmentation
+from kantor.training.groups import learning_rate_factors
 from kantor.training.loop import Report
 
 Say = Callable[[str], None]
@@ -62,8 +66,8 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
         raise ConfigError(f"{data.name} has no test part to judge by.")
     if not data.train.labelled:
         _need_no_labels(config, data, methods)
-    if any(method.terms for method in methods) and not config.teacher:
-        named = next(method.name for method in methods if method.terms)
+    if any(method.transfers for method in methods) and not config.teacher:
+        named = next(method.name for method in methods if method.transfers)
         raise ConfigError(f"Method {named} needs a teacher: give --teacher NAME:FILE, or NAME to train one.")
     say(_data_line(data, augmentation(config, data)))
     if config.task == "none":
@@ -77,6 +81,12 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
         scored = "" if share is None else f"; {100 * share:.2f} % of the test part right"
         say(f"Teacher {source.name}: {models[source.name].spec}, trained on {source.saw}{scored}.")
 
+    only = (sources[0].spec, sources[0].classes) if len(sources) == 1 else None
+    starts = {method.name: start_of(config, method.start, only) for method in methods}
+    for seed in [*config.seed_list(), *(config.tune_seeds if config.tune else [])]:
+        for start in filter(None, starts.values()):
+            start.of(seed)
+
     costs: dict[str, LabelCost] = {}
     if config.label_cost is not None and models:
         costs = make_label_costs(config, data, models, run.parent / "cache", report)
@@ -85,16 +95,21 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
         say(f"Label cost {config.label_cost}, on one scale:" + "".join(_nearest(models, data, costs)))
 
     example = next(Loader(data.train, config.batch_size, seed=0, augment=augmentation(config, data)).epoch(0))
-    cached = any(method.terms for method in methods) and _cacheable(config, data)
-    bound, reads, step0, left_out = _check_methods(config, data, methods, models, costs, example, cached, say)
+    cached = any(method.transfers for method in methods) and _cacheable(config, data)
+    worth: Worth = {}
+    bound, reads, step0, left_out = _check_methods(
+        config, data, methods, starts, models, costs, worth, example, cached, say
+    )
     methods = [method for method in methods if method.name in bound]
     if not methods:
         raise ConfigError("None of the methods can be used here; the reasons are above.")
+    if rank() == 0:
+        write_worth(run, worth)
     pairs = _recorded(config, data, methods, models, bound, example)
     for known in pairs:
         reads[known.source].add(Read(known.teacher, pooled=True))
     threads = config.threads or (
-        1 if _multiply_adds(new_student(config, data, 0), example) < SMALL else os.cpu_count() or 1
+        1 if _multiply_adds(new_student(config, data, 0)[0], example) < SMALL else os.cpu_count() or 1
     )
     plan = Plan(
         teachers={
@@ -112,6 +127,7 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
         pairs=pairs,
         cached=cached,
         threads=threads,
+        starts=starts,
     )
     if cached:
         with timed(run, "caches"):
@@ -133,8 +149,10 @@ def _check_methods(
     config: Study,
     data: DataSet,
     methods: list[Method],
+    starts: dict[str, Start | None],
     models: dict[str, Model],
     costs: dict[str, LabelCost],
+    worth: Worth,
     example: Batch,
     cached: bool,
     say: Say,
@@ -146,9 +164,10 @@ def _check_methods(
     for method in methods:
         source = KEYED_BY if cached else "run on every batch"
         teachers = {name: LiveTeacher(model, source) for name, model in models.items()}
-        student, seen = new_student(config, data, config.seed_list()[0]), data_for(method, config, data)
+        student, given = new_student(config, data, config.seed_list()[0], starts[method.name])
+        seen = data_for(method, config, data)
         try:
-            objective = make_objective(student, teachers, method, seen, 0, costs)
+            objective = make_objective(student, teachers, method, config, seen, 0, costs, given=given)
             facts = objective.check(example if seen.train.labelled else replace(example, targets=None), quiet=True)
         except (ConfigError, ShapeError) as error:
             if config.unfit == "refuse":
@@ -156,14 +175,14 @@ def _check_methods(
             say(f"\n{method.name} is left out: {error}")
             left_out[method.name] = str(error)
             continue
-        say(f"\n{method.name}\n{facts}")
-        step0[method.name] = facts.record()
+        measure_worth(objective, models, data, worth, device_of(config))
+        notes = [*([str(given)] if given else []), *_how_it_learns(config, objective)]
+        say("\n".join([f"\n{method.name}", *notes, str(facts)]))
+        step0[method.name] = facts.record() | {"notes": notes}
         bound[method.name] = [
             {
-                "student": list(b.student_layers) if b.many else b.student_layers[0],
-                "teacher": [f"{b.teacher}:{t}" for t in b.teacher_layers]
-                if b.many
-                else f"{b.teacher}:{b.teacher_layers[0]}",
+                "student": _one_or_many(b.student_layers, b.many),
+                "teacher": _one_or_many([f"{b.teacher}:{t}" for t in b.teacher_layers], b.many),
                 "weight": asdict(b.weight),
             }
             for b in objective.bound
@@ -179,6 +198,23 @@ def _need_no_labels(config: Study, data: DataSet, methods: list[Method]) -> None
         raise ConfigError(f"Method {supervised} gives the task a weight, and {data.name} has no labels.")
     if config.tune:
         raise ConfigError(f"tune judges trials by a linear probe on labels, and {data.name} has none.")
+
+
+def _one_or_many(layers: Sequence[str], many: bool) -> str | list[str] | None:
+    return list(layers) if many else next(iter(layers), None)
+
+
+def _how_it_learns(config: Study, objective: Objective) -> Iterator[str]:
+    """What differs between parts of the student: what is frozen, who learns how fast, who is not decayed."""
+    if config.frozen():
+        held = sum(p.numel() for p in objective.student.parameters() if not p.requires_grad)
+        yield f"Frozen, running statistics too: {', '.join(config.frozen())} ({held:,} parameters)."
+    factors = learning_rate_factors(objective.student, config)
+    if factors:
+        yield f"Learning rate x {', x '.join(f'{factor:g} for {path}' for path, factor in factors.items())}."
+    for loss in objective.losses:
+        if isinstance(loss, WeightPenalty) and config.weight_decay:
+            yield f"Weight decay 0 in place of {config.weight_decay:g} for the student: {loss.name} holds its weights."
 
 
 def _nearest(models: dict[str, Model], data: DataSet, costs: dict[str, LabelCost]) -> Iterator[str]:
@@ -208,7 +244,7 @@ def _recorded(
     ]
     if named:
         return list(dict.fromkeys(named))
-    student = stages(inner(new_student(config, data, 0)), example.inputs["student"][:2])
+    student = stages(inner(new_student(config, data, 0)[0]), example.inputs["student"][:2])
     return [
         Pair(last.student, last.teacher, name)
         for name, model in models.items()

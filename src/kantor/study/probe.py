@@ -127,7 +127,7 @@ def _students(run: Path, config: Study, data: DataSet, methods: list[Method]) ->
                 yield method.name, seed, load(f"{architecture}:{folder / 'student.safetensors'}")
     if not any(_untrained(method) for method in methods):
         for seed in config.seed_list():
-            yield RANDOM, seed, new_student(config, data, seed)
+            yield RANDOM, seed, new_student(config, data, seed)[0]
 
 
 def _facts(data: DataSet) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from kantor.study.folder import Task, claim, locked
 from kantor.study.prepare import prepare
 from kantor.study.progress import Display
 from kantor.study.runs import Workbench
+from kantor.study.start import with_student
 from kantor.study.summary import summarise, table
 from kantor.study.teachers import open_study_data, study_methods
 from kantor.study.tuning import tune
@@ -22,11 +23,11 @@ from kantor.training.processes import joined_processes
 from kantor.training.trackers import make_stores
 
 
-def _unreported(run: Path) -> None:
+def unreported(run: Path) -> None:
     """Nobody wants a page."""
 
 
-def run_study(config: Study, console: Console | None = None, report: Callable[[Path], None] = _unreported) -> Path:
+def run_study(config: Study, console: Console | None = None, report: Callable[[Path], None] = unreported) -> Path:
     """Train every method with every seed, compare them, and print the table. The same call again goes on.
 
     Args:
@@ -41,8 +42,7 @@ def run_study(config: Study, console: Console | None = None, report: Callable[[P
     Raises:
         KantorError: what cannot be done, before hours are spent where that is possible.
     """
-    config = chosen_teachers(config)
-    config.check()
+    config = resolved(config)
     study_methods(config)  # a typo is an error before the run has a folder
     console = console or terminal()
     with joined_processes(config.device == "cpu"):
@@ -83,13 +83,24 @@ def run_study(config: Study, console: Console | None = None, report: Callable[[P
     return run
 
 
+def resolved(config: Study) -> Study:
+    """The settings, checked, with the teachers of a ranking and the student's architecture in their places.
+
+    Raises:
+        KantorError: something cannot be meant, or not be read.
+    """
+    config = with_student(chosen_teachers(config))
+    config.check()
+    return config
+
+
 def terminal() -> Console:
     """Standard output; wide enough for any table where it is no terminal, so that nothing is cut."""
     console = Console()
     return console if console.is_terminal else Console(width=10_000)
 
 
-def resume(run: Path, console: Console | None = None, report: Callable[[Path], None] = _unreported) -> Path:
+def resume(run: Path, console: Console | None = None, report: Callable[[Path], None] = unreported) -> Path:
     """Finish whatever is unfinished in a run's folder; see :func:`run_study`.
 
     Raises:

@@ -18,11 +18,13 @@ from kantor.data import Augment, DataSet, LayerSpec, Loader, Part, TeacherCache
 from kantor.losses import LabelCost
 from kantor.models import Model
 from kantor.objective import CachedTeacher, LiveTeacher, Objective, Teacher, Term, Weight
+from kantor.study.channel_worth import attend, read_worth
 from kantor.study.config import Study
 from kantor.study.folder import Task, locked, read_result, tuned_factor
 from kantor.study.label_costs import hand_over, read_costs
 from kantor.study.methods import Method
 from kantor.study.plan_probe import probe_part
+from kantor.study.start import Given, Start
 from kantor.study.teachers import model_for, open_study_data, study_methods
 from kantor.training import Pair, Probe, augmentation, train
 from kantor.training.linear_probe import validation_accuracy
@@ -42,6 +44,8 @@ class Plan:
     """Layers whose transport plans are recorded."""
     cached: bool
     threads: int
+    starts: dict[str, Start | None]
+    """By method: the weights that its students start from."""
 
     def layers(self, teacher: str) -> dict[str, LayerSpec]:
         """What is cached of a teacher."""
@@ -56,7 +60,8 @@ class Plan:
     def read(cls, run: Path) -> "Plan":
         """As it was decided."""
         content = json.loads((run / "plan.json").read_text(encoding="utf-8"))
-        return cls(**{**content, "pairs": [Pair(**pair) for pair in content["pairs"]]})
+        starts = {name: start and Start(**start) for name, start in content["starts"].items()}
+        return cls(**{**content, "pairs": [Pair(**pair) for pair in content["pairs"]], "starts": starts})
 
 
 class Workbench:
@@ -74,6 +79,7 @@ class Workbench:
         self.methods = {method.name: method for method in study_methods(self.config)}
         self.plan = Plan.read(run)
         self.label_costs = read_costs(run)
+        self.channel_worth = read_worth(run)
 
     @cached_property
     def data(self) -> DataSet:
@@ -118,11 +124,14 @@ class Workbench:
             config = replace(config, trackers=None)  # a dashboard shows the comparison
         if not method.terms and not data.train.labelled:
             config = replace(config, epochs=0)  # nothing to learn from: the untrained student
-        student = new_student(self.config, self.data, seed)
+        student, given = new_student(self.config, self.data, seed, self.plan.starts[method.name])
         bound = [known | {"weight": _times(known["weight"], factor)} for known in self.plan.bound[method.name]]
-        objective = make_objective(student, self.teachers, method, data, seed, self.label_costs, bound)
+        objective = make_objective(
+            student, self.teachers, method, self.config, data, seed, self.label_costs, bound, given
+        )
         loader = Loader(data.train, self.config.batch_size, seed=seed, augment=augmentation(self.config, data))
         objective.check(next(loader.epoch(0)), quiet=True)
+        attend(objective, self.channel_worth)
         outcome = train(
             objective,
             data,
@@ -161,10 +170,11 @@ def _times(weight: dict[str, Any], factor: float) -> dict[str, Any]:
     return weight | {"value": factor * weight["value"], "end": factor * weight["end"]}
 
 
-def new_student(config: Study, data: DataSet, seed: int) -> Model:
-    """The student before training: the same for every method of a seed."""
+def new_student(config: Study, data: DataSet, seed: int, start: Start | None = None) -> tuple[Model, Given | None]:
+    """The student before training, and what it was given: the same for every method of a seed and a start."""
     seeds.seed_all(seed, seeds.INIT)
-    return model_for(config.student, data, "student")
+    student = model_for(config.student, data, "student")
+    return student, None if start is None else start.give(student, seed)
 
 
 def data_for(method: Method, config: Study, data: DataSet) -> DataSet:
@@ -176,10 +186,12 @@ def make_objective(
     student: Model,
     teachers: Mapping[str, Teacher],
     method: Method,
+    config: Study,
     data: DataSet,
     seed: int,
     costs: Mapping[str, LabelCost],
     bound: list[dict[str, Any]] | None = None,
+    given: Given | None = None,
 ) -> Objective:
     """The objective of one method.
 
@@ -187,6 +199,7 @@ def make_objective(
         data: as :func:`data_for` gives it; without labels there is no task.
         costs: label costs by teacher; none where no term needs one.
         bound: layers and weights as step 0 decided them; None to let it decide.
+        given: what the student starts from.
     """
     terms = [term.term() for term in method.terms]
     if bound is not None:
@@ -195,9 +208,17 @@ def make_objective(
             for term, known in zip(terms, bound, strict=True)
         ]
     hand_over(terms, costs, teachers)
-    used = teachers if method.terms else {}
-    task = F.cross_entropy if data.train.labelled else None
-    return Objective(student, used, terms, task_weight=method.task, task=task, samples=data.train.samples, seed=seed)
+    return Objective(
+        student,
+        teachers if method.transfers else {},
+        terms,
+        task_weight=method.task,
+        task=F.cross_entropy if data.train.labelled else None,
+        samples=data.train.samples,
+        seed=seed,
+        source=None if given is None else given.weights,
+        freeze=config.frozen(),
+    )
 
 
 def open_cache(

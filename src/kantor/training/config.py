@@ -19,7 +19,11 @@ class Training:
         batch_size: samples per step, over all processes.
         optimizer: sgd (Nesterov momentum .9) or adamw.
         lr: peak learning rate.
-        weight_decay: weight decay of the student and of the losses' own parameters.
+        weight_decay: weight decay of the student and of the losses' own parameters; l2_sp takes its place on the
+            student.
+        head_lr: what the classifier's learning rate is multiplied by.
+        lr_factors: the same for other modules of the student, by path; {layer1: 0.1} in YAML.
+        freeze: modules of the student that stay as they are, running statistics included: paths separated by commas.
         schedule: learning rate over training.
         warmup: share of training over which the learning rate rises to its peak.
         clip: largest gradient norm; none does not clip.
@@ -40,6 +44,9 @@ class Training:
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.1
     weight_decay: float = 5e-4
+    head_lr: float = 1.0
+    lr_factors: dict[str, float] | None = None
+    freeze: str | list[str] | None = None
     schedule: Schedule = "onecycle"
     warmup: float = 0.0
     clip: float | None = None
@@ -66,6 +73,9 @@ class Training:
                 raise ConfigError(f"{name} is a number of steps, 0 or more, not {getattr(self, name)}.")
         if not self.lr > 0:
             raise ConfigError(f"lr must be positive, not {self.lr}.")
+        for name, factor in {"head_lr": self.head_lr, **(self.lr_factors or {})}.items():
+            if not factor > 0:
+                raise ConfigError(f"{name}: a learning rate's factor is positive, not {factor}; to hold it, freeze.")
         if self.weight_decay < 0:
             raise ConfigError(f"weight_decay is zero or positive, not {self.weight_decay}.")
         if not 0 <= self.warmup < 1:
@@ -76,6 +86,11 @@ class Training:
             raise ConfigError("precision fp16 needs a GPU: its scaled gradients do. On a CPU use bf16, or no.")
         self.plans_every()
         tracker_names(self.trackers)
+
+    def frozen(self) -> list[str]:
+        """Paths of the modules that are frozen."""
+        given = self.freeze.split(",") if isinstance(self.freeze, str) else self.freeze or []
+        return [path.strip() for path in given]
 
     def plans_every(self) -> int:
         """Epochs between records of the plan; 0 for none.

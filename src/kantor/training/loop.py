@@ -24,6 +24,7 @@ from kantor.training import checkpoint
 from kantor.training.checkpoint import Position
 from kantor.training.config import Training
 from kantor.training.evaluate import evaluate
+from kantor.training.groups import FACTOR, parameter_groups
 from kantor.training.memory import MemoryOf, PeakMemory
 from kantor.training.metrics import MetricsLog, Stopwatch
 from kantor.training.plans import Probe, record_plans
@@ -185,8 +186,9 @@ def train(
             for batch in loader.epoch(position.epoch, start=position.step_in_epoch):
                 seeds.seed_all(seed, seeds.STEP, position.step, rank())  # dropout
                 objective.progress = position.step / steps
+                rate = learning_rate(config.lr, config.schedule, objective.progress, config.warmup)
                 for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(config.lr, config.schedule, objective.progress, config.warmup)
+                    group["lr"] = group[FACTOR] * rate
                 batch = batch.to(device)
                 result: Result = wrapped(batch)
                 values = _values(result, batch)
@@ -262,11 +264,10 @@ def augmentation(config: Training, data: DataSet) -> Augment:
 
 
 def _optimizer(objective: Objective, config: Training) -> torch.optim.Optimizer:
+    groups = parameter_groups(objective, config)
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(objective.parameters(), lr=config.lr, weight_decay=config.weight_decay)
-    return torch.optim.SGD(
-        objective.parameters(), lr=config.lr, momentum=0.9, weight_decay=config.weight_decay, nesterov=True
-    )
+        return torch.optim.AdamW(groups, lr=config.lr)
+    return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, nesterov=True)
 
 
 def _wrapped(accelerator: Accelerator, objective: Objective) -> Callable[[Batch], Result]:

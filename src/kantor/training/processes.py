@@ -12,12 +12,12 @@ from accelerate import PartialState
 
 @contextlib.contextmanager
 def joined_processes(cpu: bool) -> Iterator[None]:
-    """With several processes, join them for the time of a study; with one, do nothing.
+    """With several processes, join them for the time of a study; with one, or where they are joined, do nothing.
 
     Raises:
         RuntimeError: torchrun started several processes and they did not find each other.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return
     # The main process may train a teacher first; the others wait for it.

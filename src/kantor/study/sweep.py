@@ -1,0 +1,91 @@
+"""A study at several numbers of labels: a run for each, in one folder, and one table."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from kantor.core.collectives import rank
+from kantor.core.errors import ConfigError
+from kantor.study.config import Study
+from kantor.study.folder import claim
+from kantor.study.run import resolved, resume, run_study, terminal, unreported
+from kantor.study.teachers import open_study_data
+from kantor.training.processes import joined_processes
+
+
+def run_sweep(config: Study, console: Console | None = None, report: Callable[[Path], None] = unreported) -> list[Path]:
+    """:func:`~kantor.study.run.run_study` for each of the ``labels_per_class``, in ``OUT/labels-N``.
+
+    Every number is checked, and every run's folder is made, before the first student trains.
+
+    Returns:
+        The runs' folders; one where one number, or none, is asked for.
+
+    Raises:
+        KantorError: see :func:`~kantor.study.run.run_study`; a class has fewer labels than the largest number.
+    """
+    numbers = config.label_numbers()
+    if len(numbers) < 2:
+        return [run_study(config, console, report)]
+    config = resolved(config)
+    folder = config.folder()
+    if (folder / "config.yaml").exists():
+        raise ConfigError(f"{folder} holds a run, and several numbers of labels are a run each. Give another --out.")
+    parts = [replace(config, labels_per_class=n, out=str(folder / f"labels-{n}")) for n in numbers]
+    open_study_data(max(parts, key=lambda part: part.label_numbers()))
+    return _each(parts, console, report)
+
+
+def resume_sweep(
+    folder: Path, console: Console | None = None, report: Callable[[Path], None] = unreported
+) -> list[Path]:
+    """Finish whatever is unfinished in a run's folder, or in the runs of a sweep's.
+
+    Raises:
+        ConfigError: the folder holds neither.
+    """
+    parts = [path.parent for path in folder.glob("labels-*/config.yaml")]
+    if (folder / "config.yaml").exists() or not parts:
+        return [resume(folder, console, report)]
+    configs = [replace(Study.from_yaml(part / "config.yaml"), out=str(part)) for part in parts]
+    return _each(sorted(configs, key=lambda part: part.label_numbers()), console, report)
+
+
+def sweep_table(runs: list[Path]) -> Table:
+    """Test accuracy in % of every method at every number, and the paired difference to the student alone in points."""
+    out = Table(header_style="bold", title="labels per class", title_justify="left")
+    summaries = [json.loads((run / "summary.json").read_text(encoding="utf-8"))["methods"] for run in runs]
+    out.add_column("method", no_wrap=True)
+    for run in runs:
+        out.add_column(run.name.removeprefix("labels-"), justify="right", no_wrap=True)
+    for method in dict.fromkeys(name for methods in summaries for name in methods):
+        out.add_row(method, *(_cell(methods.get(method)) for methods in summaries))
+    return out
+
+
+def _each(parts: list[Study], console: Console | None, report: Callable[[Path], None]) -> list[Path]:
+    console = console or terminal()
+    runs = []
+    # Processes can be joined once: for all runs together.
+    with joined_processes(parts[0].device == "cpu"):
+        main = rank() == 0
+        for part in parts if main else []:
+            claim(part)  # all of them now, so that a resume knows what was asked for
+        for part in parts:
+            if main:
+                console.print(f"\n{part.folder()}", highlight=False, soft_wrap=True)
+            runs.append(run_study(part, console, report))
+    if main:
+        console.print(sweep_table(runs))
+    return runs
+
+
+def _cell(row: dict | None) -> str:
+    if row is None:
+        return ""
+    difference = "" if row["difference"] is None else f" ({100 * row['difference']['mean']:+.2f})"
+    return f"{100 * row['mean']:.2f}{difference}"
