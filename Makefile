@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Tests run two at a time, and the threads of one would fight those of the other.
 test test-slow test-docs: export OMP_NUM_THREADS = 1
 
-.PHONY: help demo test test-slow docs test-docs picture clean
+.PHONY: help demo test test-slow docs test-docs picture bench-ot clean
 
 help:
 	@echo "make demo       set up, then compare four ways to train a small student on digits"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-slow  several processes, kills (after make test)"
 	@echo "make docs       build the pages into docs/_build/html"
 	@echo "make test-docs  build them with every cell run afresh, then run their code and check their commands"
+	@echo "make bench-ot   time transport beside its peers, some 40 minutes on an idle core; goes on where it was stopped"
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kantor needs Python 3.11 or newer; set PYTHON=")'
@@ -52,6 +53,17 @@ test-docs: .venv/.dev
 
 picture: .venv/.dev demo
 	$(BIN)/python docs/picture.py runs/demo
+
+.venv/.bench: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -e '.[bench,digits,plots]'
+	@touch $@
+
+bench-ot: .venv/.bench
+	$(BIN)/python -P benchmarks/ot.py --grid fixed
+	$(BIN)/python -P benchmarks/ot.py --grid random
+	$(BIN)/python -P benchmarks/ot_shared.py
+	$(BIN)/python -P benchmarks/ot_warm.py
+	$(BIN)/python -P docs/speed.py
 
 clean:
 	rm -rf .venv
