@@ -68,7 +68,7 @@ def train(
     optimiser = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
     steps = epochs * (len(x) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.1, total_steps=steps)
-    average, potentials, cold, warm = None, None, [], []
+    average, potentials, drift, cold, warm = None, None, 0.0, [], []
     for step in range(steps):
         place = step % (len(x) // BATCH)
         if place == 0:
@@ -87,7 +87,11 @@ def train(
             assert average is not None
             slow = ot.normalised(ot.cost_from(average), "mean").float()
             from_zero = ot.solve(slow, None, None, EPSILON, TOL)
-            transport = ot.solve(slow, None, None, EPSILON, TOL, potentials=potentials)
+            # As kantor.losses.slow_plan starts: a running average goes on moving as it moved last.
+            start = None if potentials is None else (potentials[0], potentials[1] + drift)
+            transport = ot.solve(slow, None, None, EPSILON, TOL, potentials=start)
+            assert transport.potentials is not None
+            drift = transport.potentials[1] - potentials[1] if way and potentials is not None else 0.0
             potentials = transport.potentials
             cold.append(int(from_zero.iterations))
             warm.append(int(transport.iterations))
