@@ -6,16 +6,18 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Tests run two at a time, and the threads of one would fight those of the other.
 test test-slow test-docs: export OMP_NUM_THREADS = 1
 
-.PHONY: help demo test test-slow docs test-docs bench-methods picture clean
+.PHONY: help demo test test-slow docs test-docs picture bench-ot bench-methods bench-steps clean
 
 help:
 	@echo "make demo       set up, then compare four ways to train a small student on digits"
 	@echo "make test       set up, then lint, type-check, check the layers and run the tests"
 	@echo "make bench-methods  compare every loss on CIFAR-10, three pairs, tuned alike (hours)"
+	@echo "make bench-steps  time and memory of a training step with each loss (ten quiet minutes)"
 	@echo "make picture    photograph the demo's report for the README, and write its table (needs Chromium)"
 	@echo "make test-slow  several processes, kills (after make test)"
 	@echo "make docs       build the pages into docs/_build/html"
 	@echo "make test-docs  build them with every cell run afresh, then run their code and check their commands"
+	@echo "make bench-ot   time transport beside its peers, some 40 minutes on an idle core; goes on where it was stopped"
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kantor needs Python 3.11 or newer; set PYTHON=")'
@@ -58,8 +60,22 @@ bench-methods: .venv/.demo
 	$(BENCH) --student resnet8@width=0.5 --out runs/bench/half-width
 	$(BENCH) --student vit@patch=8 --optimizer adamw --lr 0.001 --precision no --out runs/bench/other-family
 
+bench-steps: .venv/.demo
+	$(BIN)/python -P benchmarks/step_overhead.py --out docs/results/step_overhead.json
+
 picture: .venv/.dev demo
 	$(BIN)/python docs/picture.py runs/demo
+
+.venv/.bench: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -e '.[bench,digits,plots]'
+	@touch $@
+
+bench-ot: .venv/.bench
+	$(BIN)/python -P benchmarks/ot.py --grid fixed
+	$(BIN)/python -P benchmarks/ot.py --grid random
+	$(BIN)/python -P benchmarks/ot_shared.py
+	$(BIN)/python -P benchmarks/ot_warm.py
+	$(BIN)/python -P docs/speed.py
 
 clean:
 	rm -rf .venv

@@ -1,8 +1,11 @@
-"""Speed of entropic transport against POT, ott-jax and geomloss, at equal accuracy, in one run.
+"""Speed of entropic transport against POT, ott-jax and geomloss, at equal accuracy.
 
 ``python benchmarks/ot.py [--grid fixed|random] [--quick] [--out docs/benchmarks]`` runs each peer in a process of its
 own with one thread, takes of each its best variant that reaches the tolerance (error in float64 from what it
 returned), and writes a table, a plot and a JSON. Peers: ``pip install 'kantor[bench]'``; a missing one is left out.
+
+The JSON is written after every cell, and cells that it holds are not run again: a run that was stopped goes on.
+``--again kantor`` forgets what a peer has there.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +33,9 @@ sys.path = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
 PEERS = {"kantor": "kantor", "pot": "ot", "ott": "ott", "geomloss": "geomloss"}
 # A peer has reached a tolerance when its error is within this factor of it.
 REACHED = 1.1
+# Seconds a peer takes for a cell and seed: for what it has to load, and by the entries of the cost. Peers that miss
+# a tolerance spend all the sweeps they are given.
+SECONDS = {"kantor": (0.3, 2e-6), "pot": (1.0, 1.5e-5), "ott": (3.0, 1.5e-5), "geomloss": (0.5, 1e-5)}
 
 
 def fixed_grid(seeds: int) -> list[dict[str, Any]]:
@@ -55,6 +63,16 @@ def fixed_grid(seeds: int) -> list[dict[str, Any]]:
             for n in (256, 1024)
         ]
     return named(cells)
+
+
+def entries(cell: dict[str, Any]) -> int:
+    return cell["n"] * cell["m"] * cell.get("batch", 1)
+
+
+def expected(peer: str, cells: list[dict[str, Any]]) -> float:
+    """Seconds that the peer will take, roughly."""
+    start, entry = SECONDS[peer]
+    return sum(start + entry * entries(cell) * (0.4 + 0.3 * cell["seeds"]) for cell in cells)
 
 
 def random_grid(seeds: int, count: int = 16) -> list[dict[str, Any]]:
@@ -87,20 +105,23 @@ def named(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return cells
 
 
-def run_peer(peer: str, cells: list[dict[str, Any]], timeout: float) -> list[dict[str, Any]]:
-    """A peer's results, from a process of one thread; what it had when the time was up, if it was."""
+def run_peer(peer: str, cells: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """A peer's results, cell by cell, from a process of one thread."""
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    environment = {**os.environ, **dict.fromkeys(threads, "1")}
+    environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     with tempfile.TemporaryDirectory() as folder:
-        given, out = Path(folder) / "cells.json", Path(folder) / "out.json"
+        given = Path(folder) / "cells.json"
         given.write_text(json.dumps(cells))
-        threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        environment = {**os.environ, **dict.fromkeys(threads, "1")}
-        environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-        command = [sys.executable, "-P", str(HERE / "ot_peers.py"), peer, str(given), str(out)]
-        try:
-            subprocess.run(command, env=environment, check=False, timeout=timeout)
-        except subprocess.TimeoutExpired:
-            print(f"{peer}: stopped after {timeout:.0f} s; the cells it did not reach are left out")
-        return json.loads(out.read_text()) if out.exists() else []
+        command = [sys.executable, "-P", str(HERE / "ot_peers.py"), peer, str(given)]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            try:
+                for line in process.stdout:
+                    if line.startswith("["):
+                        yield json.loads(line)
+            finally:
+                process.terminate()
 
 
 def summarise(cells: list[dict[str, Any]], results: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -184,38 +205,55 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     plt.close(figure)
 
 
+def save(path: Path, content: dict[str, Any]) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=1) + "\n")
+    part.replace(path)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--grid", choices=["fixed", "random"], default="fixed")
     parser.add_argument("--quick", action="store_true", help="one seed and nothing above 512")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--peers", default=",".join(PEERS))
-    parser.add_argument("--iterations", type=int, default=5000, help="sweeps that a peer may take")
-    parser.add_argument("--timeout", type=float, default=3600.0, help="seconds for each peer")
+    parser.add_argument("--again", default="", help="peers whose results are thrown away first")
     parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "benchmarks")
     options = parser.parse_args()
     seeds = 1 if options.quick else options.seeds
     cells = fixed_grid(seeds) if options.grid == "fixed" else random_grid(seeds)
     if options.quick:
         cells = [cell for cell in cells if cell["n"] <= 512 and cell["m"] <= 512]
-    for cell in cells:
-        cell["iterations"] = options.iterations
-    results = {}
-    for peer in options.peers.split(","):
-        if importlib.util.find_spec(PEERS[peer]) is None:
-            print(f"{peer} is not installed and left out: pip install 'kantor[bench]'")
-            continue
-        results[peer] = run_peer(peer, cells, options.timeout)
-    rows = summarise(cells, results)
+    cells.sort(key=entries)
     options.out.mkdir(parents=True, exist_ok=True)
-    name = f"ot-{options.grid}{'-quick' if options.quick else ''}"
+    path = options.out / f"ot-{options.grid}{'-quick' if options.quick else ''}.json"
+    kept = json.loads(path.read_text())["runs"] if path.exists() else {}
+    peers = [peer for peer in options.peers.split(",") if importlib.util.find_spec(PEERS[peer])]
+    for peer in set(options.peers.split(",")) - set(peers):
+        print(f"{peer} is not installed and left out: pip install 'kantor[bench]'")
+    runs = {peer: found for peer, found in kept.items() if peer not in options.again.split(",")}
+    missing = {}
+    for peer in peers:
+        held = {(result["cell"], result["seed"]) for result in runs.setdefault(peer, [])}
+        # A cell is whole when its last seed is there, or nothing was left to try on it.
+        missing[peer] = [c for c in cells if not any((c["name"], seed) in held for seed in range(c["seeds"]))]
+    minutes = sum(expected(peer, missing[peer]) for peer in peers) / 60
+    print(f"{sum(map(len, missing.values()))} cells to run, about {minutes:.0f} minutes on an idle core", flush=True)
     about = f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, one thread"
-    content = {"machine": about, "load": os.getloadavg(), "rows": rows, "runs": results}
-    (options.out / f"{name}.json").write_text(json.dumps(content, indent=1))
+    content = {"machine": about, "load": os.getloadavg(), "seeds": seeds, "rows": summarise(cells, runs), "runs": runs}
+    started = time.monotonic()
+    for peer in peers:
+        for found in run_peer(peer, missing[peer]):
+            runs[peer] += found
+            content |= {"load": os.getloadavg(), "rows": summarise(cells, runs)}
+            save(path, content)
+            name = found[0]["cell"] if found else "nothing"
+            print(f"{(time.monotonic() - started) / 60:5.1f} min, {peer}: {name}", flush=True)
+    save(path, content)
     how = f"{about}. Process CPU time, median of calls, then of seeds."
-    page = f"# Transport, {options.grid} grid\n\n{how}\n\n{table(rows)}"
-    (options.out / f"{name}.md").write_text(page)
-    plot(rows, options.out / f"{name}.svg")
+    page = f"# Transport, {options.grid} grid\n\n{how}\n\n{table(content['rows'])}"
+    path.with_suffix(".md").write_text(page)
+    plot(content["rows"], path.with_suffix(".svg"))
     print(page)
 
 

@@ -214,3 +214,27 @@ def test_shapes_that_do_not_fit():
         neuron_transport(torch.randn(8, 3), torch.randn(9, 3))
     with pytest.raises(ShapeError, match="map or tokens"):
         built(torch.randn(8, 3), torch.randn(8, 3), spatial="positions")
+
+
+def test_a_running_average_starts_where_it_was_heading():
+    """Fewer passes than from the last potentials; what heads nowhere, a fresh sample or each batch, is left alone."""
+
+    def passes(heading: bool, **settings) -> int:
+        loss = built(features(256, 8), features(256, 12, seed=1), **settings)
+        spent = []
+
+        def solve(*arguments, **keywords):
+            transport = SolveSettings(epsilon=0.05)(*arguments, **keywords)
+            spent.append(int(transport.iterations))
+            return transport
+
+        loss.slow.solve = solve
+        for step in range(40):
+            loss(features(256, 8, seed=2) + step * 0.02 * features(256, 8, seed=3), features(256, 12, seed=1))
+            loss.after_step()
+            if not heading:
+                loss.slow.drift.zero_()
+        return sum(spent[5:])
+
+    assert passes(True, plan_momentum=0.99) < 0.8 * passes(False, plan_momentum=0.99)
+    assert passes(True, plan_momentum=0.0) == passes(False, plan_momentum=0.0)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from kantor.ot import Auto, cost, plan_of, solve
+from kantor.ot import Auto, plan_of, solve
 from kantor.ot.batch import Batch
 from kantor.ot.kernel import Kernel, fill, there_and_back
 from kantor.ot.newton import gradients, gradients_one, newton_by_factor
-from kantor.ot.rates import factor_pays, newton_iterations, stages
+from kantor.ot.rates import factor_worth, newton_iterations, stages
 from kantor.ot.sinkhorn import log_domain
 
 SHAPES = [(1, 5), (6, 6), (13, 7), (30, 60)]
@@ -181,23 +181,10 @@ def test_warm_starts_save_passes(check):
 
 def test_says_so_when_it_gives_up():
     rng = np.random.default_rng(8)
-    matrix = torch.from_numpy(make_cost("uniform", 40, 40, rng))
-    transport = Auto(1e-4, 1e-9, max_iterations=5)(matrix)
+    matrix = torch.from_numpy(make_cost("uniform", 80, 80, rng))
+    transport = Auto(1e-4, 1e-9, max_iterations=2)(matrix)
     assert not transport.converged
     assert abs(transport.marginal_error.item() - true_error(transport)) < 1e-3
-
-
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # dynamo looks, not we
-def test_a_solve_inside_a_compiled_step():
-    def step(x):
-        return solve(cost(x, x + 1), epsilon=0.5).value * 2
-
-    x = torch.rand(6, 3, requires_grad=True)
-    compiled = torch.compile(step, backend="aot_eager")
-    for _ in range(2):
-        (found,) = torch.autograd.grad(compiled(x), x)
-        (expected,) = torch.autograd.grad(step(x), x)
-        assert torch.allclose(found, expected, atol=1e-5)
 
 
 def test_newton_steps_agree_and_solve_the_system():
@@ -244,6 +231,5 @@ def test_what_rates_predict():
     assert stages(0.001, 1.0) == [0.064, 0.016, 0.004, 0.001]
     assert newton_iterations(1e-2, 2e-2, 1e-3) == 0, "sweeps that halve the error need no help"
     assert newton_iterations(1e-2, 1.001e-2, 1e-3) > 10, "sweeps that stand still do"
-    assert not factor_pays(2048, 2048, 100)
-    assert factor_pays(32, 32, 100)
+    assert factor_worth(2048, 2048) > 100 > factor_worth(32, 32)
     assert math.isfinite(newton_iterations(0.5, 0.1, 1e-3))

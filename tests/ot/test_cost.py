@@ -1,10 +1,10 @@
 import pytest
 import torch
 from scipy.spatial.distance import cdist
-from torch.autograd import gradcheck
+from torch.autograd import gradcheck, gradgradcheck
 
 from kantor.core.errors import ConfigError, ShapeError
-from kantor.ot import cost, normalised
+from kantor.ot import cost, normalised, solve
 
 KINDS = {
     "sqeuclidean": "sqeuclidean",
@@ -28,6 +28,34 @@ def test_agrees_with_scipy(kind, dtype):
 def test_gradients(kind):
     x, y = (torch.randn(2, n, 4, dtype=torch.float64, requires_grad=True) for n in (3, 5))
     assert gradcheck(lambda x, y: cost(x, y, kind), (x, y))
+
+
+@pytest.mark.parametrize("kind", ["sqeuclidean", "cosine", "correlation"])
+def test_closed_form_gradients(kind):
+    """Far from zero, of features that several problems share, and twice."""
+    x = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
+    y = (torch.randn(5, 4, dtype=torch.float64) + 100).requires_grad_()
+    assert gradcheck(lambda x, y: cost(x, y, kind), (x + 100, y), rtol=1e-4)
+    assert gradcheck(lambda y: cost(x.detach(), y, kind), (y,), rtol=1e-4)
+    assert gradgradcheck(lambda x: cost(x, y.detach() - 100, kind), (x,))
+
+
+@pytest.mark.parametrize("kind", ["sqeuclidean", "cosine"])
+def test_only_features_are_kept_for_the_gradient(kind):
+    x, y = torch.randn(40, 3, requires_grad=True), torch.randn(50, 3, requires_grad=True)
+    saved = []
+
+    def pack(tensor):
+        saved.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        cost(x, y, kind, "mean")
+    assert sum(saved) <= 40 * 3 + 50 * 3 + 1
+    saved.clear()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        _ = solve(cost(x, y, kind, "mean")).value
+    assert sum(saved) <= 40 * 50 + 4 * (40 + 50) + 40 * 3 + 50 * 3 + 1, "one matrix, from which the plan is made"
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -50,8 +50,9 @@ def test_value_with_another_total():
 
 
 @pytest.mark.parametrize("kind", ["sqeuclidean", "cosine", "euclidean"])
-def test_value_in_the_features(kind):
-    x, y = (torch.randn(n, 3, dtype=torch.float64, requires_grad=True) for n in (5, 4))
+@pytest.mark.parametrize("problems", [(), (3,)])
+def test_value_in_the_features(kind, problems):
+    x, y = (torch.randn(*problems, n, 3, dtype=torch.float64, requires_grad=True) for n in (5, 4))
     assert gradcheck(lambda x, y: solve(cost(x, y, kind), None, None, 0.5, TOL).value, (x, y))
 
 

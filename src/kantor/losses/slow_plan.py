@@ -51,6 +51,7 @@ class SlowPlan(nn.Module):
     plan: Tensor
     f: Tensor
     g: Tensor
+    drift: Tensor
     steps: Tensor
     gathered: Tensor
 
@@ -79,6 +80,7 @@ class SlowPlan(nn.Module):
         self.register_buffer("plan", torch.full((teacher, student), 1.0 / (teacher * student)))
         self.register_buffer("f", torch.zeros(teacher, dtype=torch.float64))
         self.register_buffer("g", torch.zeros(student, dtype=torch.float64))
+        self.register_buffer("drift", torch.zeros(student, dtype=torch.float64))
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
         self.register_buffer("gathered", torch.zeros((), dtype=torch.long))
         self._pending: Solved | None = None
@@ -115,8 +117,13 @@ class SlowPlan(nn.Module):
             self.gathered += self._pending_rows if gathering else 0
         self.plan.copy_(self._pending.plan)
         if self._pending.potentials is not None:
-            self.f.copy_(self._pending.potentials[0])
-            self.g.copy_(self._pending.potentials[1])
+            f, g = self._pending.potentials
+            # A running average moves on as it moved last, and the potentials with it: from there a third of the
+            # passes are left. What is renewed from a fresh sample jumps.
+            if self.momentum > 0 and not self.every and int(self.steps) > 0:
+                self.drift.copy_(g - self.g)
+            self.f.copy_(f)
+            self.g.copy_(g)
         for name in self._fields:
             getattr(self, f"seen_{name}").copy_(getattr(self._pending.statistics, name))
         self.steps += 1
@@ -138,7 +145,7 @@ class SlowPlan(nn.Module):
     def _solved(self, statistics: Moments, warm: bool) -> Solved:
         cost = cost_from(statistics, self.kind)
         a, b = activation_masses(statistics) if self.activation else (None, None)
-        transport = self.solve(cost, a, b, potentials=(self.f, self.g) if warm else None)
+        transport = self.solve(cost, a, b, potentials=(self.f, self.g + self.drift) if warm else None)
         return Solved(transport.plan.to(self.plan.dtype), transport.potentials, statistics)
 
 

@@ -50,11 +50,11 @@ def cost(
             # The root magnifies rounding near zero: float64 keeps the distance of a point to itself below 1e-7.
             matrix = safe_sqrt(_squared_distances(x.double(), y.double())).to(torch.promote_types(x.dtype, y.dtype))
         elif kind == "sqeuclidean":
-            matrix = _squared_distances(x, y)
+            matrix = _matrix(_SquaredDistances, x, y)
         else:
             if kind == "correlation":
                 x, y = _centred(x), _centred(y)
-            matrix = 1.0 - safe_unit(x) @ safe_unit(y).mT
+            matrix = _matrix(_OneMinusCosine, x, y)
         return normalised(matrix, normalise)
 
 
@@ -89,13 +89,15 @@ def safe_sqrt(squares: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     return torch.where(positive, torch.where(positive, squares, torch.ones_like(squares)).sqrt(), 0.0)
 
 
-def safe_unit(x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
-    """Rows of ``x`` scaled to length 1. A row of zeros stays zero, with gradient 0."""
+def _unit(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of ``x`` scaled to length 1, and their lengths ``[..., 1]``. A row of zeros stays so, with length 1."""
     # Dividing by the largest entry first keeps the squares of very small and very large rows in range.
     peak = x.detach().abs().amax(dim=-1, keepdim=True)
-    x = x / torch.where(peak > 0, peak, torch.ones_like(peak))
-    norm = torch.where(peak > 0, x, torch.ones_like(x)).square().sum(dim=-1, keepdim=True).sqrt()
-    return torch.where(peak > 0, x / norm, torch.zeros_like(x))
+    peak = torch.where(peak > 0, peak, torch.ones_like(peak))
+    unit = x / peak
+    norm = unit.square().sum(dim=-1, keepdim=True).sqrt()
+    norm = torch.where(norm > 0, norm, torch.ones_like(norm))
+    return unit / norm, peak * norm
 
 
 def _centred(x: Tensor) -> Tensor:
@@ -111,8 +113,78 @@ def _centred(x: Tensor) -> Tensor:
 
 
 def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    # Distances do not see a common shift; without it far-away features would cancel to nothing.
-    shift = y.detach().mean(dim=-2, keepdim=True)
-    x, y = x - shift, y - shift
+    x, y = _shifted(x, y)
     squares = x.square().sum(-1).unsqueeze(-1) + y.square().sum(-1).unsqueeze(-2) - 2.0 * (x @ y.mT)
     return squares.clamp_min(0.0)
+
+
+def _shifted(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    # Distances do not see a common shift; without it far-away features would cancel to nothing.
+    shift = y.detach().mean(dim=-2, keepdim=True)
+    return x - shift, y - shift
+
+
+class _SquaredDistances(torch.autograd.Function):
+    """Keeps the features alone. With weights ``G`` the gradient in ``x`` is ``2 (diag(G 1) x - G y)``."""
+
+    @staticmethod
+    def forward(x: Tensor, y: Tensor) -> Tensor:
+        return _squared_distances(x, y)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):  # noqa: ARG004
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, weights):  # type: ignore[override]
+        x, y = ctx.saved_tensors
+        grad_x = grad_y = None
+        with no_autocast(x.device):
+            near_x, near_y = _shifted(x, y)
+            if ctx.needs_input_grad[0]:
+                grad_x = 2.0 * (weights.sum(-1, keepdim=True) * near_x - weights @ near_y)
+            if ctx.needs_input_grad[1]:
+                grad_y = 2.0 * (weights.sum(-2).unsqueeze(-1) * near_y - weights.mT @ near_x)
+        return _of_shape(grad_x, x), _of_shape(grad_y, y)
+
+
+class _OneMinusCosine(torch.autograd.Function):
+    """Keeps the features alone. The gradient in a row is what ``-G v`` leaves across it, over the row's length."""
+
+    @staticmethod
+    def forward(x: Tensor, y: Tensor) -> Tensor:
+        return 1.0 - _unit(x)[0] @ _unit(y)[0].mT
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):  # noqa: ARG004
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, weights):  # type: ignore[override]
+        x, y = ctx.saved_tensors
+        grad_x = grad_y = None
+        with no_autocast(x.device):
+            (u, x_length), (v, y_length) = _unit(x), _unit(y)
+            if ctx.needs_input_grad[0]:
+                grad_x = _across(u, weights @ v) / -x_length
+            if ctx.needs_input_grad[1]:
+                grad_y = _across(v, weights.mT @ u) / -y_length
+        return _of_shape(grad_x, x), _of_shape(grad_y, y)
+
+
+def _across(unit: Tensor, pull: Tensor) -> Tensor:
+    """The part of ``pull`` that is orthogonal to ``unit``, row by row; nothing where a row is zero."""
+    across = pull - (unit * pull).sum(-1, keepdim=True) * unit
+    return torch.where((unit != 0).any(-1, keepdim=True), across, torch.zeros_like(across))
+
+
+def _matrix(function: type[torch.autograd.Function], x: Tensor, y: Tensor) -> Tensor:
+    dtype = torch.promote_types(x.dtype, y.dtype)
+    matrix = function.apply(x.to(dtype), y.to(dtype))
+    assert isinstance(matrix, Tensor)
+    return matrix
+
+
+def _of_shape(grad: Tensor | None, x: Tensor) -> Tensor | None:
+    """Features that were shared by several problems take the sum of what comes from each."""
+    return None if grad is None else grad.sum_to_size(x.shape)

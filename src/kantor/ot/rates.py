@@ -18,6 +18,10 @@ NEWTON_FROM = 0.6
 STEP_LIMIT = 10.0
 """A Newton step moves no potential by more than this times epsilon."""
 
+DAMPING = 0.1
+"""A Newton step's Hessian is given this share of the error, times its diagonal: quadratic where it converges, and no
+long way along modes so flat that float32 cannot tell them from none."""
+
 GAIN = 0.7
 """A Newton step that leaves more than this of the error has failed."""
 
@@ -53,12 +57,11 @@ def newton_iterations(error: float, before: float, tol: float, overhead: float =
     return 1.5 * root if sweeps_left > overhead * (3 + 2.5 * root) else 0.0
 
 
-def factor_pays(n: int, m: int, iterations: float, share: float = 1.0) -> bool:
-    """Whether forming and factoring the dual's Hessian beats so many iterations of conjugate gradients.
+def factor_worth(n: int, m: int) -> float:
+    """How many iterations of conjugate gradients it costs to form and factor the dual's Hessian.
 
     In microseconds on one core: a matrix product multiplies about ten times as fast as a matrix-vector product in
-    memory, and each iteration calls some fifteen functions, a cost that a batch shares (``share`` of it each).
+    memory, and each iteration calls some fifteen functions.
     """
     factor = 25.0 + 4.0e-5 * n * m * m + 4.0e-5 * m**3 / 3
-    iteration = 10.0 * share + 1.1e-4 * n * m
-    return factor < iterations * iteration
+    return factor / (10.0 + 1.1e-4 * n * m)

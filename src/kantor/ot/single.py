@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 from kantor.ot.kernel import GROWTH, fill, there_and_back
 from kantor.ot.newton import gradients_one, newton_by_factor
 from kantor.ot.rates import (
+    DAMPING,
     FAILS,
     GAIN,
+    NEWTON_FROM,
+    STAGE_SPAN,
     STEP_LIMIT,
-    factor_pays,
+    factor_worth,
     newton_iterations,
     stage_tol,
     stages,
@@ -45,12 +48,17 @@ class Single:
         self.kv = np.empty_like(self.a)
         self.passes, self.noise = 0, 0.0
         self.error = math.inf
+        self.needed = 0.0
 
     def solve(self, epsilon: float, start: Vector | None) -> tuple[Vector, Vector]:
         """Float64 potentials; ``error`` and ``passes`` say what they are worth."""
-        spread = self.bounds[1] - self.bounds[0]
-        schedule = stages(epsilon, spread) if start is None else [epsilon]
-        self._start(schedule[0], start)
+        schedule = [epsilon]
+        if start is None and not self._nearest_is_near(epsilon):
+            schedule = stages(epsilon, self.bounds[1] - self.bounds[0])
+            self._start(schedule[0])
+        elif start is not None:
+            self.g = start.copy()
+            self.f = (self.cost - start.astype(self.cost.dtype)).min(1).astype(np.float64)
         with np.errstate(all="ignore"):
             for stage in schedule:
                 last = stage is schedule[-1]
@@ -61,18 +69,26 @@ class Single:
                     break
         return self.f, self.g
 
-    def _start(self, epsilon: float, start: Vector | None) -> None:
+    def _nearest_is_near(self, epsilon: float) -> bool:
+        """Whether sending every row to its cheapest column nearly solves the problem; then that is the start."""
+        if self.bounds[1] - self.bounds[0] <= STAGE_SPAN * epsilon:
+            return False
+        n, m = self.cost.shape
+        nearest = self.cost.argmin(1)
+        if np.abs(np.bincount(nearest, self.a, m) - self.b).sum() > NEWTON_FROM:
+            return False
+        self.f, self.g = self.cost[np.arange(n), nearest].astype(np.float64), np.zeros(m)
+        return True
+
+    def _start(self, epsilon: float) -> None:
         low, high = self.bounds
         n, m = self.cost.shape
         self.f, self.g = np.zeros(n), np.zeros(m)
-        if start is not None:
-            self.g = start.copy()
-            self.f = (self.cost - start.astype(self.cost.dtype)).min(1).astype(np.float64)
-        elif max(abs(low), abs(high)) / epsilon > 60.0:
-            self.f += low
-        if start is None and (high - low) / epsilon > 60.0:
+        if (high - low) / epsilon > 60.0:
             self.f = self.cost.min(1).astype(np.float64)
             self.g = (self.cost - self.f.astype(self.cost.dtype)[:, None]).min(0).astype(np.float64)
+        elif max(abs(low), abs(high)) / epsilon > 60.0:
+            self.f += low
 
     def _absorb(self, epsilon: float) -> None:
         self.epsilon = epsilon
@@ -157,25 +173,42 @@ class Single:
 
     def _direction(self, tol: float, iterations: float) -> Vector:
         plan = self.matrix, self.ua, self.a, self.wb, self.sums, self.b
-        if factor_pays(len(self.a), len(self.b), iterations):
-            step, damping = None, 0.0
-            for _ in range(5):
-                step = newton_by_factor(*plan, damping)
-                self.passes += 1
-                largest = math.inf if step is None else float(np.abs(step := step - step.mean()).max())
-                if largest <= 4 * STEP_LIMIT:
-                    break
-                # Where parts of the problem hardly touch, the step between them is long for want of curvature, and
-                # would shorten all others when it is cut.
-                flat = 0.05 * min(self.error, 1.0) / STEP_LIMIT
-                damping = max(flat, damping * min(10.0, largest / STEP_LIMIT))
-            if step is not None:
-                return step
-        goal = max(0.3 * (tol - self.noise), self.error * min(0.1, max(0.01, self.error)))
-        most = int(min(600, 40 + 4 * iterations))
-        step, passes = gradients_one(*plan, goal, most)
+        # Modes flatter than the error is large would ask for steps that the quadratic model does not reach.
+        damping = DAMPING * min(self.error, 1.0)
+        worth = math.ceil(factor_worth(len(self.a), len(self.b)))
+        # A sweep or two after a step the fast modes are all that is seen: the last step knows the slow ones. Where
+        # neither does, as many iterations as the factor costs are tried before it is paid for.
+        if max(iterations, self.needed) <= worth:
+            goal = max(0.3 * (tol - self.noise), self.error * min(0.1, max(0.01, self.error)))
+            most = int(min(600, worth, max(40 + 4 * iterations, 1.3 * self.needed)))
+            step, passes = gradients_one(*plan, goal, most, damping)
+            self.passes += passes
+            self.needed = float(passes)
+            if passes < worth:
+                return step - step.mean()
+            self.needed += 1
+        by_factor = self._by_factor(plan, damping, worth)
+        if by_factor is not None:
+            return by_factor
+        step, passes = gradients_one(*plan, 0.3 * self.error, worth, damping)
         self.passes += passes
         return step - step.mean()
+
+    def _by_factor(
+        self, plan: tuple[NDArray[Any], Vector, Vector, Vector, Vector, Vector], damping: float, worth: int
+    ) -> Vector | None:
+        step = None
+        for _ in range(5):
+            step = newton_by_factor(*plan, damping)
+            self.passes += worth
+            largest = math.inf if step is None else float(np.abs(step := step - step.mean()).max())
+            if largest <= 4 * STEP_LIMIT:
+                break
+            # Where parts of the problem hardly touch, the step between them is long for want of curvature, and
+            # would shorten all others when it is cut.
+            flat = 0.05 * min(self.error, 1.0) / STEP_LIMIT
+            damping = max(flat, damping * min(10.0, largest / STEP_LIMIT))
+        return step
 
     def _column_scalings(self) -> Vector:
         if self.empty is None:

@@ -93,10 +93,8 @@ def transport_of(
         (f - shift - move, g + shift - move, error, sweeps, error <= tol),
     )
     shapes = ((*batch, n), (*batch, m), batch, batch, batch)
-    tensors = [
-        (torch.from_numpy(x) if isinstance(x, np.ndarray) else x).reshape(shape)
-        for x, shape in zip(found, shapes, strict=True)
-    ]
+    reshaped = [x.reshape(shape) for x, shape in zip(found, shapes, strict=True)]
+    tensors = [torch.from_numpy(x) if isinstance(x, np.ndarray) else x for x in reshaped]
     return Transport(problem, epsilon, (tensors[0], tensors[1]), *tensors[2:])
 
 

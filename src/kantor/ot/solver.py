@@ -40,7 +40,8 @@ class Solver:
 def _eager(solver: Solver, *arguments: Any) -> Transport:
     # How long a solver works depends on the numbers, which no graph can hold. Its value joins the graph again.
     transport = solver._solve(*arguments)
-    _ = transport.value
+    # What nobody may ask for must not refuse masses that have no gradient here.
+    _ = transport.cost if transport.potentials is None else transport.value
     return transport
 
 
