@@ -120,6 +120,7 @@ def test_autocast(case: Case) -> None:
 @pytest.mark.filterwarnings(
     "ignore:The .grad attribute of a Tensor that is not a leaf"
 )  # dynamo's own, at graph breaks
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # and where it traces a Function
 def test_compiles(case: Case) -> None:
     if case.compile:
         pytest.skip(case.compile)
