@@ -6,13 +6,14 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Tests run two at a time, and the threads of one would fight those of the other.
 test test-slow test-docs: export OMP_NUM_THREADS = 1
 
-.PHONY: help demo test test-slow docs test-docs picture bench-ot bench-methods bench-steps clean
+.PHONY: help demo test test-slow docs test-docs picture bench-ot bench-methods bench-steps evidence clean
 
 help:
 	@echo "make demo       set up, then compare four ways to train a small student on digits"
 	@echo "make test       set up, then lint, type-check, check the layers and run the tests"
 	@echo "make bench-methods  compare every loss on CIFAR-10, three pairs, tuned alike (hours)"
 	@echo "make bench-steps  time and memory of a training step with each loss (ten quiet minutes)"
+	@echo "make evidence  every transfer setting on real data (STUDY=name for one; hours)"
 	@echo "make picture    photograph the demo's report for the README, and write its table (needs Chromium)"
 	@echo "make test-slow  several processes, kills (after make test)"
 	@echo "make docs       build the pages into docs/_build/html"
@@ -53,12 +54,19 @@ test-docs: .venv/.dev
 	$(MAKE) docs DOCS="-E -Dnb_execution_mode=force"
 	$(BIN)/pytest docs
 
-# Hours on two cores; each study goes on where it stopped.
+# Hours on two cores; each study goes on where it stopped. The last asks what WCoRD's losses do where their weight gives
+# them half the task's gradient.
+LOUDER := none,gckt:auto=0.5,lckt:auto=0.5,wcord:auto=0.5,crd:auto=0.5
 BENCH := $(BIN)/kantor distill --config examples/benchmark_methods.yaml
 bench-methods: .venv/.demo
 	$(BENCH) --out runs/bench/same-family
 	$(BENCH) --student resnet8@width=0.5 --out runs/bench/half-width
 	$(BENCH) --student vit@patch=8 --optimizer adamw --lr 0.001 --precision no --out runs/bench/other-family
+	$(BENCH) --student resnet8@width=0.5 --methods $(LOUDER) --out runs/bench/louder
+
+# STUDY=name for one of them.
+evidence: .venv/.dev
+	$(BIN)/python docs/evidence.py run $(STUDY)
 
 bench-steps: .venv/.demo
 	$(BIN)/python -P benchmarks/step_overhead.py --out docs/results/step_overhead.json

@@ -21,29 +21,66 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Setting:
-    """One study: its configuration is examples/evidence/NAME.yaml."""
+    """One study. Its configuration is examples/evidence/NAME.yaml."""
 
     title: str
+    what: str
     plain: str
     """The plain baseline that a method is to beat beside the student alone."""
-    what: str
+    command: str = "distill"
+    first: tuple[str, ...] = ()
+    """Studies that it builds on, as examples/evidence/NAME-FIRST.yaml and runs/evidence/NAME-FIRST."""
+    probed: bool = False
+    """Judged by linear probes after the last stage, since its students learn without labels."""
 
 
 SETTINGS = {
+    "inductive": Setting(
+        "Inductive transfer",
+        "A ResNet-20 trained on CIFAR-10, fine-tuned on the twenty classes of Tiny-ImageNet-20 with 5 labels each.",
+        plain="l2_sp",
+        command="finetune",
+    ),
     "compression": Setting(
         "Compression with unequal widths",
-        "kd",
         "ResNet-56 to a ResNet-8 of half the width, CIFAR-10, the same classes.",
+        plain="kd",
+    ),
+    "new-task": Setting(
+        "A smaller student on a new task",
+        "A ResNet-56 trained on CIFAR-10 teaches a ResNet-8 of half the width Tiny-ImageNet-20 from 20 labels a class. "
+        "`two_step` compresses on CIFAR-10 first, then fine-tunes.",
+        plain="two_step",
+        first=("compressed",),
+    ),
+    "cross-modal": Setting(
+        "Another view, without labels",
+        "The teacher, a ResNet-56, sees CIFAR-10's images, the student those images at 16 pixels and no labels; judged "
+        "by a linear probe after its last stage. `none` is the untrained student, `task:1` learns from labels.",
+        plain="kd",
+        probed=True,
+    ),
+    "privileged": Setting(
+        "Privileged information",
+        "Handwritten digits, 200 labels. In training the teacher sees 240 pixel averages; the student 76 numbers.",
+        plain="kd",
     ),
 }
 
 
 def run(name: str) -> None:
     """Train what is not trained yet, and keep what the run's files say."""
-    folder = Path("runs") / "evidence" / name
-    kantor = [sys.executable, "-m", "kantor"]
-    subprocess.run([*kantor, "distill", "--config", f"examples/evidence/{name}.yaml", "--out", str(folder)], check=True)
-    keep(f"evidence-{name}", [folder])
+    setting, root = SETTINGS[name], Path("runs") / "evidence"
+    for first in setting.first:
+        _kantor("distill", "--config", f"examples/evidence/{name}-{first}.yaml", "--out", str(root / f"{name}-{first}"))
+    _kantor(setting.command, "--config", f"examples/evidence/{name}.yaml", "--out", str(root / name))
+    if setting.probed:
+        _kantor("probe", str(root / name))
+    keep(f"evidence-{name}", [root / name])
+
+
+def _kantor(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "kantor", *arguments], check=True)
 
 
 def page() -> str:
@@ -68,6 +105,8 @@ def page() -> str:
 def _section(name: str, setting: Setting) -> list[str]:
     study = read(f"evidence-{name}")
     methods, config = study["methods"], study["config"]
+    if setting.probed:
+        methods = {m: _last(layers) | {"seconds": methods[m]["seconds"]} for m, layers in study["probe"].items()}
     named = _named(study["tuning"])
     trials = len(config["tune"]) * len(config["tune_seeds"])
     lines = [
@@ -99,6 +138,10 @@ def _section(name: str, setting: Setting) -> list[str]:
         chosen = study["tuning"][method]["chosen"]
         lines.append(f"| {label} | {100 * row['mean']:.1f} | {' | '.join(cells)} | {chosen:g} | {row['seconds']:.0f} |")
     return [*lines, ""]
+
+
+def _last(layers: dict) -> dict:
+    return list(layers.values())[-1]
 
 
 def _named(tuning: dict) -> str:

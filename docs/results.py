@@ -26,9 +26,20 @@ def keep(name: str, runs: list[Path]) -> None:
         content["config"] = yaml.safe_load(relative((run / "config.yaml").read_text()))
         content["methods"] |= summary["methods"]
         content |= {"tuning": summary["tuning"]} if "tuning" in summary else {}
-        left_out = json.loads((run / "step0.json").read_text()).get("left_out")
-        content |= {"left_out": left_out} if left_out else {}
+        step0 = json.loads((run / "step0.json").read_text())
+        content |= {"left_out": step0["left_out"]} if step0.get("left_out") else {}
+        content.setdefault("shares", {}).update(
+            {name: share(facts["terms"]) for name, facts in step0["methods"].items()}
+        )
+        if (run / "probe.json").exists():
+            (probed,) = json.loads((run / "probe.json").read_text()).values()
+            content["probe"] = probed["methods"]
     (HERE / "results" / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def share(terms: list[dict]) -> float:
+    """What part of the gradient's norm is not the task's, before the first step."""
+    return sum(term["gradient_share"] for term in terms if term["name"] != "task")
 
 
 def relative(text: str) -> str:
@@ -116,6 +127,7 @@ PAIRS = {
     "bench-same-family": "ResNet-56 to ResNet-8",
     "bench-half-width": "ResNet-56 to a ResNet-8 of half the width",
     "bench-other-family": "ResNet-56 to a vision transformer",
+    "bench-louder": "ResNet-56 to a ResNet-8 of half the width: WCoRD's losses with a voice",
 }
 
 
@@ -134,17 +146,18 @@ def methods_compared() -> str:
         f"Every method had the same {len(config['tune'])} trials on validation data, with a seed of their own: its "
         f"weights times {', '.join(f'{factor:g}' for factor in config['tune'])} (for `none` its learning rate). "
         "Differences are paired by seed; with three seeds their intervals are wide, and among so many methods one in "
-        "twenty is clear of zero by chance.",
+        "twenty is clear of zero by chance. The last column is the transfer's share of the gradient's norm before the "
+        "first step, at the default weight.",
         "",
     ]
     for pair, run in runs.items():
         lines += [f"## {PAIRS[pair]}", "", "```sh", *run["commands"], "```", ""]
         lines += [
-            "| method | accuracy, % | 95 % interval | to the student alone | 95 % interval | weights times |",
-            "|---|---|---|---|---|---|",
+            "| method | accuracy, % | 95 % interval | to the student alone | 95 % interval | weights x | gradient |",
+            "|---|---|---|---|---|---|---|",
         ]
         ranked = sorted(run["methods"].items(), key=lambda item: -item[1]["mean"])
-        lines += [_bench_row(name, row, run["tuning"][name]["chosen"]) for name, row in ranked]
+        lines += [_bench_row(name, row, run["tuning"][name]["chosen"], run["shares"][name]) for name, row in ranked]
         below = [f"{name} ({_points(row)})" for name, row in ranked if name in MISSION and _mean(row) < 0]
         lines += ["", f"kantor's own below the student alone: {', '.join(below) or 'none'}.", ""]
         lines += [f"- {name} is left out: {reason}" for name, reason in run.get("left_out", {}).items()]
@@ -152,11 +165,11 @@ def methods_compared() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _bench_row(name: str, row: dict, factor: float) -> str:
+def _bench_row(name: str, row: dict, factor: float, share: float) -> str:
     low, high = (100 * bound for bound in row["interval"])
     bold = "**" if name in MISSION else ""
     line = f"| {bold}{name}{bold} | {100 * row['mean']:.1f} | {low:.1f} to {high:.1f} | "
-    return line + (_points(row, " | ") if row["difference"] else " | ") + f" | {factor:g} |"
+    return line + (_points(row, " | ") if row["difference"] else " | ") + f" | {factor:g} | {100 * share:.1f} % |"
 
 
 def _points(row: dict, between: str = ", ") -> str:
