@@ -99,6 +99,9 @@ def page() -> str:
     ]
     for name in done:
         lines += _section(name, SETTINGS[name])
+    waiting = [setting.title.lower() for name, setting in SETTINGS.items() if name not in done]
+    if waiting:
+        lines += [f"Ready to run, and without results yet: {', '.join(waiting)}."]
     return "\n".join(lines).rstrip() + "\n"
 
 
