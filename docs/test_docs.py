@@ -58,6 +58,13 @@ def test_python(page, tmp_path, monkeypatch):
                 del sys.modules[module]
 
 
+def placed(word: str, page: Path, folder: Path) -> str:
+    """Where a file is that a page's command names: written by the page, or one of the repository's examples."""
+    if word in written(page):
+        return str(folder / word)
+    return str(DOCS.parent / word) if word.startswith("examples/") else word
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=name)
 def test_commands_parse(page, tmp_path, monkeypatch):
     from kantor.cli import _parser, _underscored
@@ -67,7 +74,7 @@ def test_commands_parse(page, tmp_path, monkeypatch):
     for file, text in written(page).items():
         (tmp_path / file).write_text(text, encoding="utf-8")
     for command in commands(page):
-        words = [str(tmp_path / word) if word in written(page) else word.replace("$epochs", "1") for word in command]
+        words = [placed(word, page, tmp_path).replace("$epochs", "1") for word in command]
         if words == ["--version"]:
             continue
         options = _parser()[0].parse_args([_underscored(word) for word in words])

@@ -48,8 +48,8 @@ def rank(options: jsonargparse.Namespace) -> None:
     """Rank teachers for labelled data, also those trained for other classes."""
     from kantor.core.collectives import rank as process
     from kantor.faculty import Rank, rank_teachers
-    from kantor.faculty.page import write_page
     from kantor.faculty.show import tables
+    from kantor.report import write
     from kantor.study.run import terminal
     from kantor.training.processes import joined_processes
 
@@ -64,35 +64,36 @@ def rank(options: jsonargparse.Namespace) -> None:
 
         ranking = rank_teachers(config, say)
         if main_process:
-            write_page(ranking, config.folder() / "ranking.html")
             console.print(*tables(ranking), sep="\n")
             say(ranking.recommendation)
-            say(f"Wrote {config.folder() / 'ranking.json'} and ranking.html. Next: kantor distill --teacher best:FILE")
+            file, page = config.folder() / "ranking.json", write(config.folder())
+            say(f"Wrote {file} and {page}. Next: kantor distill --teacher best:{file}")
 
 
 def analyse(options: jsonargparse.Namespace) -> None:
     """Measure what moved in a run: plans over epochs, and final students beside their teachers."""
-    from kantor.report import write_analysis
+    from kantor.report import write
     from kantor.study import terminal
     from kantor.study.analyse import analyse_run
     from kantor.study.moved import table
 
     run = Path(options.run)
     terminal().print(table(analyse_run(run, top=options.top, say=lambda text: print(text, flush=True))))
-    print(f"Wrote {run / 'analysis.json'} and {write_analysis(run)}")
+    page = write(run)
+    print(f"Wrote {run / 'analysis.json'}, {run / 'analysis.html'} and {page}")
 
 
 def compare(options: jsonargparse.Namespace) -> None:
     """Compare any two models, layer by layer: transport distance, CKA, matched neurons, predictions."""
     from kantor.analysis import Compare, compare_models
     from kantor.analysis.show import sentence, tables
-    from kantor.report import write_comparison
+    from kantor.report import write
     from kantor.study import terminal
 
     config = Compare(**_fields(options, Compare))
     content = compare_models(config)
     terminal().print(*tables(content), sep="\n")
-    print(f"{sentence(content)}\nWrote {config.folder() / 'compare.json'} and {write_comparison(config.folder())}")
+    print(f"{sentence(content)}\nWrote {config.folder() / 'compare.json'} and {write(config.folder())}")
 
 
 def resume(options: jsonargparse.Namespace) -> None:
@@ -139,7 +140,7 @@ def probe(options: jsonargparse.Namespace) -> None:
 
 
 def report(options: jsonargparse.Namespace) -> None:
-    """Write a run's page from its files, or one page of several runs side by side."""
+    """Write the page of a run, a ranking or a comparison from its files, or one page of several runs side by side."""
     from kantor.report import write
 
     print(f"Wrote {write([Path(run) for run in options.runs], options.output and Path(options.output))}")
@@ -260,8 +261,10 @@ def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], An
     commands.add_subcommand("probe", probed, help=_summary(probe))
 
     page = _Parser(description=report.__doc__)
-    page.add_argument("runs", nargs="+", type=str, help="the runs' folders")
-    page.add_argument("--output", type=str | None, help="the page; report.html in the run's folder if left out")
+    page.add_argument(
+        "runs", nargs="+", type=str, help="the folder of a run, a ranking or a comparison, or of several runs"
+    )
+    page.add_argument("--output", type=str | None, help="the page; report.html in the folder if left out")
     commands.add_subcommand("report", page, help=_summary(report))
 
     live = _Parser(description=watch.__doc__)

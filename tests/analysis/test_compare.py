@@ -36,7 +36,7 @@ def permuted(model, order: torch.Tensor):
 def compare(tmp_path, a: str, b: str, *options: str) -> dict:
     out = tmp_path / "out"
     assert main(["compare", a, b, "--data=digits", f"--out={out}", *options]) == 0
-    assert (out / "compare.html").is_file()
+    assert (out / "report.html").is_file()
     return json.loads((out / "compare.json").read_text())
 
 

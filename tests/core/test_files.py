@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kantor.core.errors import KantorError
-from kantor.core.files import atomic, remove_partial, write_json, write_text
+from kantor.core.errors import ConfigError, KantorError
+from kantor.core.files import atomic, refuse_shared, remove_partial, write_json, write_text
 
 
 def test_a_failure_leaves_what_was_there_and_no_litter(tmp_path):
@@ -81,3 +81,11 @@ def test_a_reader_never_sees_half(tmp_path):
     stop.set()
     reader.join()
     assert seen <= {"a1000001", "b1000001"}
+
+
+def test_a_folder_of_another_kind_is_refused(tmp_path):
+    refuse_shared(tmp_path, "ranking.json")
+    write_json(tmp_path / "ranking.json", {})
+    refuse_shared(tmp_path, "ranking.json")
+    with pytest.raises(ConfigError, match="holds a ranking"):
+        refuse_shared(tmp_path, "compare.json")

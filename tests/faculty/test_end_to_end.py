@@ -42,7 +42,7 @@ def test_rank_then_distill_from_the_best(faculty, kantor):
     status, said = kantor(*RANK, "runs/ranking")
     assert status == 0, said
     assert "Pick related (by transport)" in said
-    assert (faculty / "runs/ranking/ranking.html").exists()
+    assert (faculty / "runs/ranking/report.html").exists()
 
     best = ["distill", "--data", "pets.npz", "--teacher", "best:runs/ranking/ranking.json", *SMALL, "--methods"]
     status, said = kantor(*best, "none,kd+label_transport")

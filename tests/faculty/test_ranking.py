@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from kantor.core.errors import ConfigError, DataError
-from kantor.faculty.page import write_page
 from kantor.faculty.ranking import Judged, Ranking, places, recommendation
 from kantor.faculty.show import tables
 
@@ -39,7 +38,7 @@ def test_words_name_whom_to_pick_who_is_alike_and_who_is_worse():
     assert "No teacher" in recommendation([], "leep")
 
 
-def test_file_and_page(tmp_path):
+def test_file(tmp_path):
     ranking = example()
     ranking.write(tmp_path / "ranking.json")
     again = Ranking.read(tmp_path / "ranking.json")
@@ -49,11 +48,6 @@ def test_file_and_page(tmp_path):
     assert again.scores["transport"][1].margin_interval[0] > 0
     with pytest.raises(ConfigError, match="3 teachers"):
         again.best(4)
-    write_page(again, tmp_path / "ranking.html")
-    page = (tmp_path / "ranking.html").read_text()
-    assert ranking.recommendation in page
-    assert "&lt;it&gt; is missing" in page
-    assert "http" not in page
     assert tables(again)[0].row_count == 3
     (tmp_path / "ranking.json").write_text('{"data": 1}')
     with pytest.raises(DataError, match="no ranking"):

@@ -13,7 +13,9 @@ from PIL import Image
 
 from kantor.analysis import layer_matrices, look_at_pair
 from kantor.analysis.pairs import write_neurons
+from kantor.faculty.ranking import Judged, Ranking, places, recommendation
 from kantor.study.statistics import paired_difference, t_interval
+from kantor.training.plans import LARGEST, quantised
 
 CLASSES = ["cat", "dog", "ship", "<b>bird</b>"]
 EPOCHS = 4
@@ -26,7 +28,6 @@ def make_run(
     *,
     seconds: Mapping[str, float] | None = None,
     widths: tuple[int, int] = (12, 6),
-    record: tuple[int, int] | None = None,
     layers: tuple[str, str] = ("layer3", "teacher:layer3"),
     epochs: int = EPOCHS,
     summary: bool = True,
@@ -41,13 +42,14 @@ def make_run(
         folder: where.
         accuracy: by method, of seeds 0, 1, ...
         seconds: by method, of a student; 2 if left out.
-        widths: of teacher and student layer; ``record`` is the size they are recorded in, the same if left out.
+        widths: of teacher and student layer; over 512 they are recorded as training records wide layers.
         layers: of the recorded plan: student's, teacher's.
         summary: write ``summary.json``, as a finished study does.
         weights: of every transfer method; 2 for each of its terms if left out.
         peak: bytes, in every result.
         gradient: record shares of the gradient.
-        exciting: record what excites each unit, partners of single units, and a probe of 40 grey images of 8 x 8.
+        exciting: record what excites each unit, and a probe of 40 grey images of 8 x 8: teacher unit ``i`` is excited
+            by samples ``i``, ``i + 1`` and so on, and so is the student unit that it goes to.
     """
     seeds = len(next(iter(accuracy.values())))
     draw = np.random.default_rng(0)
@@ -92,9 +94,8 @@ def make_run(
                     draw,
                     epoch / epochs,
                     widths,
-                    record or widths,
                     layers,
-                    single_units(widths) if exciting else {},
+                    excited(widths) if exciting else {},
                 )
     if exciting:
         pictures = draw.integers(0, 256, (40, 8, 8, 1)).astype(np.uint8)
@@ -112,36 +113,55 @@ def confusion(share: float) -> np.ndarray:
 
 def planted(rows: int, columns: int) -> np.ndarray:
     """A plan whose row ``i`` goes to column ``i * columns // rows``, then rows and columns are shuffled."""
-    draw = np.random.default_rng(1)
     plan = np.zeros((rows, columns))
     plan[np.arange(rows), np.arange(rows) * columns // rows] = 1 / rows
-    return plan[draw.permutation(rows)][:, draw.permutation(columns)]
+    by_rows, by_columns = _shuffled(rows, columns)
+    return plan[by_rows][:, by_columns]
 
 
-def single_units(widths: tuple[int, int]) -> dict[str, np.ndarray]:
-    """Teacher unit ``i`` gives all to student unit ``i``; samples ``i``, ``i + 1`` and so on excite both."""
-    arrays: dict[str, np.ndarray] = {}
-    for side, own, other in (("teacher", *widths), ("student", *reversed(widths))):
-        units = np.arange(own)[:, None]
-        arrays[f"{side}_partners_0"] = (units + np.arange(3)) % other
-        arrays[f"{side}_shares_0"] = np.tile(np.array([1, 0, 0], np.float16), (own, 1))
-        arrays[f"{side}_exciting_0"] = (units + np.arange(6)) % 40
+def planted_order(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """The orders that undo the shuffling."""
+    by_rows, by_columns = _shuffled(rows, columns)
+    return np.argsort(by_rows), np.argsort(by_columns)
+
+
+def _shuffled(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(1)
+    return draw.permutation(rows), draw.permutation(columns)
+
+
+def excited(widths: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Samples that excite each unit: matched units by the same ones. Teacher unit 1 is silent."""
+    samples = (np.arange(widths[0])[:, None] + np.arange(6)) % 40
+    partner = planted(*widths).argmax(axis=0)  # the first teacher unit that goes to a student unit
+    arrays = {"teacher_exciting_0": samples.copy(), "student_exciting_0": samples[partner]}
     arrays["teacher_exciting_0"][1] = -1
     return arrays
 
 
-def _plan(path: Path, draw: Any, share: float, widths: Any, record: Any, layers: Any, single: Any) -> None:
+def _plan(path: Path, draw: Any, share: float, widths: Any, layers: Any, samples: Any) -> None:
     path.parent.mkdir(exist_ok=True)
-    sharp = planted(*record)
+    sharp = planted(*widths)
     plan = share * sharp + (1 - share) / sharp.size
+    cost = 1 - sharp * widths[0] + 0.01 * draw.random(sharp.shape)
+    content = {"plan_0": plan, "cost_0": cost}
+    if max(widths) > LARGEST:
+        content = {"plan_0": np.zeros((LARGEST, LARGEST)), "cost_0": np.zeros((LARGEST, LARGEST))}
+        rows, columns = planted_order(*widths)
+        samples = samples | {
+            "masses_0": quantised(plan, plan.max()),
+            "largest_0": plan.max(),
+            "rows_0": rows,
+            "columns_0": columns,
+            "paid_0": np.array([(plan * cost).sum(), cost.mean()]),
+        }
     np.savez_compressed(
         path,
-        plan_0=plan.astype(np.float32),
-        cost_0=(1 - sharp * record[0] + 0.01 * draw.random(sharp.shape)).astype(np.float32),
+        **{name: array.astype(np.float32) for name, array in content.items()},
         student_layer_0=np.array(layers[0]),
         teacher_layer_0=np.array(layers[1]),
         widths_0=np.array(widths),
-        **single,
+        **samples,
     )
 
 
@@ -326,5 +346,24 @@ def analysed() -> Callable[[Path], None]:
             "samples": {"teacher": TILES, "student": TILES},
         }
         (folder / "analysis.json").write_text(json.dumps(content))
+
+    return write
+
+
+@pytest.fixture
+def ranked() -> Callable[[Path], Ranking]:
+    """Writes what ``kantor rank`` writes of three teachers and one that failed: ``ranked(folder)``."""
+
+    def write(folder: Path) -> Ranking:
+        noise = np.random.default_rng(0).standard_normal(200)
+        values = {"near": -0.5, "as_near": -0.52, "far": -1.0}
+        draws = {"near": -0.5 + 0.1 * noise, "as_near": -0.52 + 0.1 * noise[::-1], "far": -1 + 0.1 * noise}
+        found = places(values, draws)
+        teachers = [Judged(n, f"cnn:{n}.safetensors", scores={"transport": v}, passes=10) for n, v in values.items()]
+        teachers.append(Judged("lost", "cnn:lost.safetensors", error="<it> is missing"))
+        said = recommendation(found, "transport")
+        ranking = Ranking("pets", "train", 80, "learned", {"transport": found}, teachers, said)
+        ranking.write(folder / "ranking.json")
+        return ranking
 
     return write

@@ -1,4 +1,4 @@
-"""The pages of ``analyse`` and ``compare``: made from files alone, complete, and small."""
+"""The page of ``analyse``: made from files alone, complete, and small."""
 
 import json
 import re
@@ -10,34 +10,12 @@ from kantor.analysis import look_at_pair
 from kantor.analysis.pairs import write_neurons
 from kantor.core.errors import ConfigError
 from kantor.report import neurons as module
-from kantor.report import write_analysis, write_comparison
+from kantor.report import write_analysis
 from kantor.report.neurons import pack_neurons
 
 
 def page_data(page) -> dict:
     return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])["a0"]
-
-
-def test_a_comparison(tmp_path, compared):
-    content = compared(tmp_path)
-    page = write_comparison(tmp_path).read_text()
-    assert "one and two are <strong>" in page
-    assert "they disagree on 12.5 % of the samples" in page
-    for row in content["matrices"]["cka"]:
-        for value in row:
-            assert f"{value:.3f}" in page
-    assert "<script src" not in page
-    assert "http" not in re.sub(r"http-equiv|http://www.w3.org/2000/svg", "", page)
-    (found,) = page_data(page)["neurons"]["sets"]
-    assert found["widths"] == [6, 4]
-    assert len(found["matches"]) == 6
-
-
-def test_other_classes_and_no_pictures(tmp_path, compared):
-    compared(tmp_path, predictions=None, samples=None)
-    page = write_comparison(tmp_path).read_text()
-    assert "predictions are not compared" in page
-    assert page_data(page)["neurons"]["sheets"] == [None, None]
 
 
 def test_an_analysis(tmp_path, analysed):
@@ -55,13 +33,6 @@ def test_an_analysis(tmp_path, analysed):
     assert [(one["method"], one["seed"]) for one in data["neurons"]["sets"]] == [
         ("kd", "0"), ("kd", "1"), ("none", "0"), ("none", "1"),
     ]  # fmt: skip
-
-
-def test_markup_in_names_is_text(tmp_path, compared):
-    compared(tmp_path, name="<b>one</b>")
-    page = write_comparison(tmp_path).read_text()
-    assert "<b>one</b>" not in page
-    assert "&lt;b&gt;one&lt;/b&gt;" in page
 
 
 def test_large_runs_are_cut(tmp_path, analysed, monkeypatch):
@@ -87,8 +58,6 @@ def test_wide_layers_are_listed_without_a_map(tmp_path, monkeypatch):
 def test_nothing_to_show(tmp_path):
     with pytest.raises(ConfigError, match="kantor analyse"):
         write_analysis(tmp_path)
-    with pytest.raises(ConfigError, match="kantor compare"):
-        write_comparison(tmp_path)
     (tmp_path / "bad.npz").write_bytes(b"no zip")
     with pytest.raises(ConfigError, match=r"bad\.npz"):
         pack_neurons([("m", "0", tmp_path / "bad.npz")], "correlation")

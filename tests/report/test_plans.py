@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kantor.report import plans as plans_module
-from kantor.report.plans import LEVELS, Level, pack_plans, quantised
+from kantor.report.plans import LEVELS, Level, pack_plans
 from kantor.report.run import read_run
 from kantor.report.write import fitting
 
@@ -49,15 +49,6 @@ def test_last_epoch_is_drawn_along_the_diagonal(made):
     assert best.max() > best.min()
 
 
-def test_quantisation_error():
-    masses = np.geomspace(1e-7, 1.0, 400)
-    read = (quantised(masses, 1.0) / 255) ** 2
-    large = masses > 0.01
-    assert np.abs(read[large] / masses[large] - 1).max() < 0.045
-    assert np.abs(read - masses).max() < 1 / 255
-    assert read[masses < 2e-6].max() == 0.0
-
-
 def test_facts_of_a_plan(made):
     folder = made()
     packed = pack_plans(read_run(folder), Level())
@@ -87,6 +78,27 @@ def test_large_plans_are_binned_and_keep_their_partners(made):
     share = inflated(packed.blobs[known["blob"] + 2], "u1", 2, 300, 3)
     assert (top[1, :, 0] == plan.argmax(axis=1)).all()
     assert (share[1, :, 0] == 255).all()
+
+
+def test_wide_layers_are_ordered_before_they_are_binned(made):
+    """Every unit's partner is known, and the mass of the bins lies on the diagonal: their units belong together."""
+    folder = made({"none": [0.8], "kd": [0.9]}, widths=(1200, 600), epochs=1, exciting=True)
+    packed = pack_plans(read_run(folder), Level(64))
+    assert packed is not None
+    known, masses = unpacked(packed, 1)
+    assert masses.shape == (2, 64, 64)
+    assert masses[1].sum() == pytest.approx(1.0, rel=0.03)
+    assert np.trace(masses[1]) > 0.97 * masses[1].sum()
+    assert sorted(known["rows"]) == list(range(1200))
+    with np.load(folder / "kd" / "seed-0" / "plans" / "epoch-001.npz") as arrays:
+        best = arrays["masses_0"].argmax(axis=1)
+    top = inflated(packed.blobs[known["blob"] + 1], "<u2", 2, 1200, 3)
+    assert (top[1, :, 0] == best).all()
+    facts = known["facts"]
+    assert facts["best"] == [pytest.approx(1 / 600, abs=1e-4), pytest.approx(1.0, rel=0.01)]
+    assert facts["moved"][1] == pytest.approx(1 - 1 / 600, rel=0.01)
+    assert facts["cost"][1] < facts["uniform"][1]
+    assert facts["cost"][0] == pytest.approx(facts["uniform"][0], rel=1e-4)
 
 
 def test_units_of_the_output_have_class_names(made):

@@ -6,7 +6,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 
-from kantor.report.page import TEMPLATES
+from kantor.report.template import TEMPLATES
 
 # Severe deuteranomaly, protanomaly and tritanomaly (Machado, Oliveira and Fernandes 2009), on linear RGB.
 BLIND = {

@@ -143,7 +143,7 @@ def test_methods_under_way_are_not_equally_far(made):
 
 
 def test_many_wide_plans_stay_under_the_limit(made):
-    run = made({"none": [0.8], "kd": [0.9]}, widths=(2048, 2048), record=(512, 512), epochs=2)
+    run = made({"none": [0.8], "kd": [0.9]}, widths=(2048, 2048), epochs=2)
     assert write(run).stat().st_size < 15e6
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from runs import assert_same_student, command, distill, environment, kantor
 
 SEED = "neuron_transport@plan_momentum=0.9/seed-0"

@@ -108,7 +108,7 @@ def test_the_probe_is_kept_with_what_excites_each_unit(study):
         assert record["teacher_exciting_0"].shape == (16, 6)
         assert record["student_exciting_0"].shape == (8, 6)
         assert record["student_exciting_0"].max() < len(probe["ids"])
-        assert "student_partners_0" not in record.files  # the plan is not binned
+        assert "masses_0" not in record.files  # the plan is not binned
 
 
 def test_a_seed_fixes_the_students_start_for_every_method(study):

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 from accelerate.tracking import GeneralTracker
-from runs import distill, kantor
 
 from kantor.core.errors import ConfigError
 from kantor.study import Study
 from kantor.training.trackers import Trackers, accelerator_settings, tracker_names
+from runs import distill, kantor
 
 
 def test_names(monkeypatch):

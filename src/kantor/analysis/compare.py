@@ -19,7 +19,7 @@ from kantor.analysis.samples import all_rows, sheet
 from kantor.capture import LOGITS, Layer, pair, stages
 from kantor.core import seeds
 from kantor.core.errors import ConfigError
-from kantor.core.files import write_bytes, write_json
+from kantor.core.files import refuse_shared, write_bytes, write_json
 from kantor.data import DataSet, Part, open_data
 from kantor.data.part import Progress, sample
 from kantor.faculty.roster import has_weights, spec_of, teacher_names
@@ -74,6 +74,7 @@ class Compare:
         for name in ("top", "batch_size"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is at least 1, not {getattr(self, name)}.")
+        refuse_shared(self.folder(), "compare.json")
 
     def names(self) -> tuple[str, str]:
         """What the models are called."""

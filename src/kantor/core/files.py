@@ -8,9 +8,26 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from kantor.core.errors import KantorError
+from kantor.core.errors import ConfigError, KantorError
 
 _PARTIAL = ".partial"
+HOLDS = {"config.yaml": "run", "ranking.json": "ranking", "compare.json": "comparison"}
+"""What a folder with a report holds, by the file that says so."""
+
+
+def refuse_shared(folder: Path, own: str) -> None:
+    """Refuse a folder that holds something of another kind: each has a ``report.html``.
+
+    Args:
+        folder: where something is to be written.
+        own: the file, of :data:`HOLDS`, that says what it is.
+
+    Raises:
+        ConfigError: there is something of another kind.
+    """
+    for name, kind in HOLDS.items():
+        if name != own and (folder / name).exists():
+            raise ConfigError(f"{folder} holds a {kind}, whose report would be lost. Name another folder by --out.")
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from kantor.core.errors import ConfigError
+from kantor.core.files import refuse_shared
 
 
 @dataclass(kw_only=True)
@@ -63,6 +64,7 @@ class Rank:
             raise ConfigError(f"bootstrap is 0 (no intervals) or at least 2, not {self.bootstrap}.")
         if self.batch_size < 1:
             raise ConfigError(f"batch_size is at least 1, not {self.batch_size}.")
+        refuse_shared(self.folder(), "ranking.json")
 
     def folder(self) -> Path:
         """Where the ranking is written."""

@@ -2,8 +2,7 @@
 
 from rich.table import Table
 
-from kantor.faculty.page import span
-from kantor.faculty.ranking import Ranking
+from kantor.faculty.ranking import Interval, Ranking
 
 
 def tables(ranking: Ranking) -> list[Table]:
@@ -36,3 +35,8 @@ def _table(*headings: str) -> Table:
     for k, heading in enumerate(headings):
         table.add_column(heading, justify="right" if k else "left", overflow="fold")
     return table
+
+
+def span(interval: Interval) -> str:
+    """An interval in words, empty where there is none."""
+    return "" if interval is None else f"{interval[0]:.3g} to {interval[1]:.3g}"

@@ -1,24 +1,18 @@
-"""The pages of ``kantor analyse`` and ``kantor compare``, from the files they wrote."""
+"""What ``kantor analyse`` found, from the files it wrote: a page of its own, and a part of the run's."""
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from kantor.core.errors import ConfigError
 from kantor.core.files import write_text
 from kantor.report import svg
-from kantor.report.figures import Figure, figure_data
-from kantor.report.neurons import data_uri, pack_neurons
-from kantor.report.page import TEMPLATES
-from kantor.report.run import ALONE, read_json
-
-SCRIPTS = ("heatmap.js", "charts.js", "confusion.js", "page.js", "neurons.js")
-STYLES = ("report.css", "analysis.css")
+from kantor.report.figures import Figure
+from kantor.report.run import ALONE, Run, read_json
+from kantor.report.two import MATRIX_WORDS, matrices, render
 
 MEASURES = (
     ("distance", "Transport distance to the teacher", False),
@@ -29,13 +23,6 @@ MEASURES = (
     ("entropy", "Entropy of the plan", True),
 )
 """Measure, title, and whether it is a share."""
-
-MATRIX_WORDS = (
-    "Every stage of the one against every stage of the other, positions averaged. Transport distance: 0 is the same "
-    "neurons in any order; under the correlation cost 1 is what unrelated neurons cost. Linear CKA (debiased): 1 is "
-    "the same representation up to rotation and scale, 0 is nothing in common. Darker is more alike; the closest of "
-    "each row is bold."
-)
 
 
 def write_analysis(run: Path) -> Path:
@@ -56,7 +43,7 @@ def write_analysis(run: Path) -> Path:
         for seed, file in zip(methods[method]["seeds"], methods[method]["neurons"], strict=True)
     ]
     probe = content["probe"]
-    curves = _curves(methods, number)
+    curves = _curves(methods, number, "a0")
     view = {
         "title": f"analysis of {content['run']}",
         "headline": _headline(methods, best),
@@ -70,7 +57,7 @@ def write_analysis(run: Path) -> Path:
         "curves": curves,
         "legend": [(number[name], name) for name in methods],
         "matrices": [
-            (f"{method}, teacher {teacher}" if len(found["final"]) > 1 else method, _matrices(final))
+            (f"{method}, teacher {teacher}" if len(found["final"]) > 1 else method, matrices(final))
             for method, found in methods.items()
             for teacher, final in found["final"].items()
         ],
@@ -80,82 +67,32 @@ def write_analysis(run: Path) -> Path:
     sheets = [(content["samples"] or {}).get(side) for side in ("teacher", "student")]
     figures = [figure for _, some in curves for figure in some]
     output = run / "analysis.html"
-    write_text(output, _page(view, run, files, sheets, ("teacher", "student"), best, figures, content["cost"]))
+    write_text(output, render(view, run, files, sheets, ("teacher", "student"), best, figures, content["cost"]))
     return output
 
 
-def write_comparison(folder: Path) -> Path:
-    """Write ``compare.html`` beside a ``compare.json``.
+def section(run: Run, number: dict[str, int], prefix: str) -> dict[str, Any] | None:
+    """The analysis in short, for the run's page: the headline, final students, and distances over epochs.
 
-    Raises:
-        ConfigError: there is no comparison in the folder.
+    Args:
+        run: the run.
+        number: style of each method.
+        prefix: of the page's charts.
+
+    Returns:
+        None where the run was not analysed.
     """
-    content = read_json(folder / "compare.json")
+    content = read_json(run.folder / "analysis.json")
     if not content:
-        raise ConfigError(f"{folder} has no compare.json: `kantor compare` writes it.")
-    a, b, data = content["a"], content["b"], content["data"]
-    matrices = content["matrices"]
-    final = {"layers": {"teacher": matrices["rows"], "student": matrices["columns"]}, **matrices}
-    view = {
-        "title": f"{a['name']} and {b['name']}",
-        "headline": _compared(content),
-        "notes": [f"{content['cost']} cost, positions averaged; 0 is the same neurons in any order."],
-        "facts": [
-            *((side["name"], _model(side)) for side in (a, b)),
-            ("measured on", f"{data['samples']:,} {data['part']} samples of {data['name']}"),
-            ("seconds", "; ".join(f"{name} {seconds:.1f}" for name, seconds in content["seconds"].items())),
-        ],
-        "tables": _pair_table(content),
-        "curves": [],
-        "legend": [],
-        "matrices": [("", _matrices(final))],
-        "matrix_words": MATRIX_WORDS,
-        "sides": (a["name"], b["name"]),
+        return None
+    methods: dict[str, Any] = content["methods"]
+    number = {name: number.get(name, svg.style(k)) for k, name in enumerate(methods)}
+    return {
+        "headline": _headline(methods, _closest(methods)),
+        "tables": _final_tables(methods),
+        "curves": [(title, figures[:1]) for title, figures in _curves(methods, number, f"{prefix}-moved")],
+        "legend": [(number[name], name) for name in methods],
     }
-    files = [("", "", folder / content["neurons"])]
-    names = (a["name"], b["name"])
-    output = folder / "compare.html"
-    write_text(output, _page(view, folder, files, [content["samples"]] * 2, names, "", [], content["cost"]))
-    return output
-
-
-def _page(
-    view: dict[str, Any],
-    folder: Path,
-    files: Sequence[tuple[str, str, Path]],
-    sheets: Sequence[dict[str, Any] | None],
-    names: tuple[str, str],
-    first: str,
-    figures: list[Figure],
-    kind: str,
-) -> str:
-    sets, left_out = pack_neurons(files, kind)
-    same = sheets[0] is not None and sheets[1] is not None and sheets[0]["file"] == sheets[1]["file"]
-    # Embedded once, as a custom property of the root, where both sides show the same pictures.
-    images = [f"--sheet-{side}:url({data_uri(folder / s['file'])})" for side, s in enumerate(sheets) if s]
-    shown = [s and {**s, "name": "--sheet-0" if same else f"--sheet-{side}"} for side, s in enumerate(sheets)]
-    style = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in STYLES)
-    style += f":root {{ {'; '.join(images[:1] if same else images)} }}\n"
-    data = {
-        "a0": {
-            "charts": figure_data(figures),
-            "neurons": {"sets": sets, "names": names, "sheets": shown, "first": first},
-        }
-    }
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("analysis.html").render(
-        view={**view, "has_neurons": bool(sets), "left_out": left_out},
-        style=Markup(style),
-        script=Markup("\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)),
-        # Inside a script element "<" could end it.
-        data=Markup(json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")),
-    )
 
 
 def _last_pair(found: dict[str, Any]) -> dict[str, Any]:
@@ -180,22 +117,6 @@ def _headline(methods: dict[str, Any], best: str) -> Markup:
         if difference["interval"] is not None:
             said += f", 95 % interval {' to '.join(map(_signed, difference['interval']))}"
     return said + f" ({seeds} {'seed' if seeds == 1 else 'seeds'})"
-
-
-def _compared(content: dict[str, Any]) -> Markup:
-    pair = content["pairs"][-1]
-    said = Markup("{} and {} are <strong>{:.2f}</strong> apart at {} and {}, CKA <strong>{:.2f}</strong>").format(
-        content["a"]["name"], content["b"]["name"], pair["distance"], pair["a"], pair["b"], pair["cka"]
-    )
-    predictions = content["predictions"]
-    if predictions is not None:
-        said += f"; they disagree on {100 * predictions['disagreement']:.1f} % of the samples"
-    return said
-
-
-def _model(side: dict[str, Any]) -> str:
-    stages = ", ".join(f"{stage['path']} ({stage['width']})" for stage in side["stages"])
-    return f"{side['parameters']:,} parameters, {side['classes']} classes; stages {stages}"
 
 
 def _final_tables(methods: dict[str, Any]) -> list[dict[str, Any]]:
@@ -239,48 +160,7 @@ def _final_row(name: str, pair: dict[str, Any]) -> list[str]:
     ]
 
 
-def _pair_table(content: dict[str, Any]) -> list[dict[str, Any]]:
-    heading = [content["a"]["name"], content["b"]["name"], "units", "silent", "distance", "identity plan", "gap, %"]
-    rows = [
-        [
-            pair["a"],
-            pair["b"],
-            " and ".join(map(str, pair["widths"])),
-            " and ".join(map(str, pair["silent"])),
-            f"{pair['distance']:.3f}",
-            f"{pair['identity']:.3f}",
-            f"{100 * pair['gap']:.1f}",
-            "–" if pair["diagonal"] is None else f"{100 * pair['diagonal']:.1f}",
-            f"{100 * pair['entropy']:.1f}",
-            f"{pair['cka']:.3f}",
-            pair["reason"],
-        ]
-        for pair in content["pairs"]
-    ]
-    tables = [
-        {
-            "title": "Paired stages",
-            "words": "The gap is what the optimal plan saves over leaving units in their order; diagonal is the share "
-            "of mass that stays on units of the same number. Silent units never vary, and take no part.",
-            "heading": [*heading, "diagonal, %", "entropy, %", "CKA", "why this pair"],
-            "rows": rows,
-        }
-    ]
-    predictions = content["predictions"]
-    if predictions is None:
-        words = "The two models have other classes, so their predictions are not compared."
-        return [*tables, {"title": "Predictions", "words": words, "heading": [], "rows": []}]
-    shares = [("they disagree", predictions["disagreement"])]
-    if predictions["accuracy"] is not None:
-        names = (content["a"]["name"], content["b"]["name"])
-        shares += [(f"{name} is right", share) for name, share in zip(names, predictions["accuracy"], strict=True)]
-        shares.append(("both are wrong", predictions["both_wrong"]))
-    rows = [[what, f"{100 * share:.2f}"] for what, share in shares]
-    words = f"Of {content['data']['samples']:,} {content['data']['part']} samples."
-    return [*tables, {"title": "Predictions", "words": words, "heading": ["", "%"], "rows": rows}]
-
-
-def _curves(methods: dict[str, Any], number: dict[str, int]) -> list[tuple[str, list[Figure]]]:
+def _curves(methods: dict[str, Any], number: dict[str, int], prefix: str) -> list[tuple[str, list[Figure]]]:
     groups = []
     for k in range(min(len(found["recorded"]) for found in methods.values())):
         pair = next(iter(methods.values()))["recorded"][k]
@@ -288,7 +168,7 @@ def _curves(methods: dict[str, Any], number: dict[str, int]) -> list[tuple[str, 
         figures = [
             figure
             for name, title, percent in MEASURES
-            if (figure := _curve(methods, number, k, name, title, percent)) is not None
+            if (figure := _curve(methods, number, f"{prefix}-{k}-{name}", k, name, title, percent)) is not None
         ]
         if figures:
             groups.append((f"Over epochs: {pair['teacher']} to {pair['student']}{binned}", figures))
@@ -296,7 +176,7 @@ def _curves(methods: dict[str, Any], number: dict[str, int]) -> list[tuple[str, 
 
 
 def _curve(
-    methods: dict[str, Any], number: dict[str, int], k: int, name: str, title: str, percent: bool
+    methods: dict[str, Any], number: dict[str, int], chart: str, k: int, name: str, title: str, percent: bool
 ) -> Figure | None:
     series, rows, known = [], [], {}
     for method, found in methods.items():
@@ -317,7 +197,7 @@ def _curve(
     if not series:
         return None
     epochs = sorted({epoch for values in known.values() for epoch in values})
-    chart, scale, unit = f"a0-{k}-{name}", 100 if percent else 1, " %" if percent else ""
+    scale, unit = 100 if percent else 1, " %" if percent else ""
     ends = "; ".join(f"{row[0]} {row[3]}{unit}" for row in rows)
     values = [[values.get(epoch, math.nan) for epoch in epochs] for values in known.values()]
     data = {
@@ -334,20 +214,6 @@ def _curve(
         rows,
         {chart: data},
     )
-
-
-def _matrices(final: dict[str, Any]) -> list[dict[str, Any]]:
-    rows, columns = final["layers"]["teacher"], final["layers"]["student"]
-    found = []
-    for name, title in (("distance", "Transport distance"), ("cka", "Linear CKA")):
-        lines = []
-        for layer, values in zip(rows, final[name], strict=True):
-            alike = [min(max(1 - value if name == "distance" else value, 0.0), 1.0) for value in values]
-            best = min(values) if name == "distance" else max(values)
-            cells = [(f"{value:.3f}", shade, value == best) for value, shade in zip(values, alike, strict=True)]
-            lines.append((layer, cells))
-        found.append({"name": name, "title": title, "columns": columns, "rows": lines})
-    return found
 
 
 def _signed(value: float, digits: int = 2) -> str:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from kantor.analysis import partners
 from kantor.core.errors import ConfigError
-from kantor.report.ordering import structured
-from kantor.report.plans import quantised
+from kantor.ot.ordering import structured
+from kantor.training.plans import quantised
 
 LARGEST = 6_000_000
 """Characters that neurons may take in a page."""

@@ -1,17 +1,17 @@
 """The page: what is known of each run, put into the template."""
 
 import base64
-import json
+import os
 import shlex
 import zlib
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-import jinja2
-from markupsafe import Markup
-
+from kantor.report import template
+from kantor.report.analysis import section
 from kantor.report.answer import answer
 from kantor.report.classes import SHOWN, changes, confusions, ends
 from kantor.report.figures import figure_data, learning_curves, term_figures
@@ -21,7 +21,6 @@ from kantor.report.probe import probed
 from kantor.report.run import ALONE, Run
 from kantor.report.table import results, styles, times
 
-TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("heatmap.js", "charts.js", "confusion.js", "plans.js", "explorer.js", "page.js")
 
 
@@ -31,40 +30,40 @@ MEMORY = {
 }
 
 
-def render(runs: Sequence[Run], plans: Sequence[Packed | None], samples: Sequence[Pictures | None]) -> str:
+def render(
+    runs: Sequence[Run], plans: Sequence[Packed | None], samples: Sequence[Pictures | None], folder: Path
+) -> str:
     """The whole page as text.
 
     Args:
         runs: what to show.
         plans: of each, the packed plans.
         samples: of each, what they were recorded on.
+        folder: where the page will be: links to pages beside the runs start there.
     """
     parts = zip(runs, plans, samples, strict=True)
-    views = [_view(run, packed, probe, f"r{index}") for index, (run, packed, probe) in enumerate(parts)]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("report.html").render(
+    views = [_view(run, packed, probe, f"r{index}", folder) for index, (run, packed, probe) in enumerate(parts)]
+    return template.render(
+        "report.html",
+        styles=["report.css"],
+        scripts=SCRIPTS,
+        data={view["id"]: view["data"] for view in views},
         title=" · ".join(run.name for run in runs),
         runs=views,
         overview=results(runs),
-        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
-        script=Markup("\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)),
-        data=_json({view["id"]: view["data"] for view in views}),
     )
 
 
-def _view(run: Run, plans: Packed | None, probe: Pictures | None, prefix: str) -> dict[str, Any]:
+def _view(run: Run, plans: Packed | None, probe: Pictures | None, prefix: str, folder: Path) -> dict[str, Any]:
     number = styles(run)
     curves = learning_curves(run, prefix)
     terms = term_figures(run, prefix)
     classes = _classes(run)
+    drawn = {row[0] for figure in curves for row in figure.rows}  # without a task, most have no accuracy
+    moved = section(run, number, prefix)
+    measured = [] if moved is None else [figure for _, figures in moved["curves"] for figure in figures]
     data: dict[str, Any] = {
-        "charts": figure_data([*curves, *(figure for _, figures in terms for figure in figures)]),
+        "charts": figure_data([*curves, *(figure for _, figures in terms for figure in figures), *measured]),
         "styles": number,
     }
     if plans is not None:
@@ -80,7 +79,9 @@ def _view(run: Run, plans: Packed | None, probe: Pictures | None, prefix: str) -
         "facts": _facts(run),
         "results": results([run]) if run.methods and run.judged else None,
         "probes": probed(run),
-        "legend": [(number[name], name) for name in dict.fromkeys(s.method for s in run.students)],
+        "moved": moved,
+        "analysis": quote(os.path.relpath(run.folder / "analysis.html", folder)),
+        "legend": [(number[name], name) for name in number if name in drawn],
         "curves": curves,
         "terms": terms,
         "gradient_recorded": any("gradient" in figure.title for _, figures in terms for figure in figures),
@@ -180,8 +181,3 @@ def _repeat(run: Run) -> list[tuple[str, str]]:
         ("From this folder alone", f"kantor distill --config {config} --out {shlex.quote(str(run.folder))}-again")
     )
     return commands
-
-
-def _json(content: Any) -> Markup:
-    # Inside a script element "<" could end it.
-    return Markup(json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))

@@ -1,22 +1,25 @@
 """Recorded transport plans, read from a run and packed small enough for a page."""
 
 import base64
-import itertools
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from numpy.typing import NDArray
 
-from kantor.report.ordering import structured
+from kantor.ot.ordering import structured
 from kantor.report.run import Run, Student
+from kantor.training.plans import quantised
 
 PARTNERS = 3
-"""Strongest partners kept of each recorded row and column where the drawn plan is binned."""
+"""Strongest partners kept of each unit where the drawn plan is binned."""
+READING = 2
+"""Masses of a plan kept in steps that are read in the time that one of a drawn plan takes."""
 
 
 @dataclass(frozen=True)
@@ -103,15 +106,16 @@ def pack_plans(run: Run, level: Level) -> Packed | None:
 
 
 def cells(run: Run, level: Level) -> int:
-    """How many masses :func:`pack_plans` would draw, told from the first record of every student."""
+    """How many masses :func:`pack_plans` would read and draw, told from the first record of every student."""
     total = 0
     for method in dict.fromkeys(student.method for student in run.students):
         students = [student for student in run.of(method) if _files(student)]
         for student in students[: level.seeds]:
             files = _files(student)
             for recorded in _read(files[:1]):
-                rows, columns = (min(size, level.bins) for size in recorded.plans.shape[1:])
-                total += len(files[: level.epochs]) * rows * columns
+                rows, columns = (min(size, level.bins) for size in recorded.shape)
+                each = rows * columns + recorded.masses[0].size // READING * (recorded.largest is not None)
+                total += len(files[: level.epochs]) * each
     return total
 
 
@@ -123,13 +127,35 @@ class _Recorded:
     teacher: str
     widths: tuple[int, int]
     epochs: list[int]
-    plans: Float[np.ndarray, "epochs teacher student"]
-    costs: Float[np.ndarray, "epochs teacher student"] | None
-    partners: list[tuple[NDArray, NDArray]] | None
-    """Of every single teacher unit, then student unit: ``[epochs, width, k]`` numbers of its strongest partners and
-    their shares; recorded where the plan is binned."""
+    masses: list[NDArray]
+    """By epoch, ``[teacher, student]``: as they are, or in steps of the largest where the layers are wide."""
+    largest: list[float] | None
+    """By epoch, the largest mass, where masses are kept in steps."""
+    cost: NDArray | None
+    """The last epoch's, where masses are as they are."""
+    kept_order: tuple[NDArray, NDArray] | None
+    """Rows and columns by the structure of the last epoch, where it was recorded."""
+    paid: list[tuple[float, float]] | None
+    """By epoch, the cost of the plan and that of the uniform plan."""
     exciting: tuple[NDArray, NDArray] | None
     """Probe samples that excite a unit most: the teacher's ``[width, k]``, the student's ``[epochs, width, k]``."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns of every plan."""
+        return self.masses[0].shape
+
+    @cached_property
+    def order(self) -> tuple[NDArray, NDArray]:
+        """Rows and columns as they are drawn: by the structure of the last epoch."""
+        return structured(self.masses[-1], self.cost) if self.kept_order is None else self.kept_order
+
+    def plan(self, index: int) -> Float[np.ndarray, "teacher student"]:
+        """The plan of the ``index``-th recorded epoch."""
+        if self.largest is None:
+            return self.masses[index]
+        steps = np.square(np.arange(256, dtype=np.float32) / 255) * self.largest[index]
+        return steps[self.masses[index]]
 
 
 def _files(student: Student) -> list[Path]:
@@ -142,31 +168,35 @@ def _read(files: Sequence[Path]) -> list[_Recorded]:
         with np.load(path) as arrays:
             content.append({name: arrays[name] for name in arrays.files})
     epochs = [int(path.stem.partition("-")[2]) for path in files]
+    return [_recorded(content, k, epochs) for k in range(sum(name.startswith("plan_") for name in content[0]))]
 
-    def over_epochs(name: str) -> NDArray:
-        return np.stack([arrays[name] for arrays in content])
 
-    first = content[0]
-    return [
-        _Recorded(
-            student=str(first[f"student_layer_{k}"]),
-            teacher=str(first[f"teacher_layer_{k}"]),
-            widths=(int(first[f"widths_{k}"][0]), int(first[f"widths_{k}"][1])),
-            epochs=epochs,
-            plans=over_epochs(f"plan_{k}"),
-            costs=over_epochs(f"cost_{k}") if f"cost_{k}" in first else None,
-            partners=[
-                (over_epochs(f"{side}_partners_{k}"), over_epochs(f"{side}_shares_{k}"))
-                for side in ("teacher", "student")
-            ]
-            if f"teacher_partners_{k}" in first
-            else None,
-            exciting=(first[f"teacher_exciting_{k}"], over_epochs(f"student_exciting_{k}"))
-            if f"teacher_exciting_{k}" in first
-            else None,
-        )
-        for k in range(sum(name.startswith("plan_") for name in first))
-    ]
+def _recorded(content: list[dict[str, NDArray]], k: int, epochs: list[int]) -> _Recorded:
+    first, last = content[0], content[-1]
+    whole = f"masses_{k}" in first
+    cost = last.get(f"cost_{k}")
+    paid: list[tuple[float, float]] | None = None
+    if whole:
+        paid = [(float(record[f"paid_{k}"][0]), float(record[f"paid_{k}"][1])) for record in content]
+    elif cost is not None:
+        both = [(record[f"plan_{k}"], record[f"cost_{k}"]) for record in content]
+        paid = [(float((p * c).sum()), float(c.mean())) for p, c in both]
+    exciting = None
+    if f"teacher_exciting_{k}" in first:
+        of_student = np.stack([record[f"student_exciting_{k}"] for record in content])
+        exciting = first[f"teacher_exciting_{k}"], of_student
+    return _Recorded(
+        student=str(first[f"student_layer_{k}"]),
+        teacher=str(first[f"teacher_layer_{k}"]),
+        widths=(int(first[f"widths_{k}"][0]), int(first[f"widths_{k}"][1])),
+        epochs=epochs,
+        masses=[record[f"{'masses' if whole else 'plan'}_{k}"] for record in content],
+        largest=[float(record[f"largest_{k}"]) for record in content] if whole else None,
+        cost=cost,
+        kept_order=(last[f"rows_{k}"], last[f"columns_{k}"]) if whole else None,
+        paid=paid,
+        exciting=exciting,
+    )
 
 
 def _describe(run: Run, recorded: _Recorded) -> dict[str, Any]:
@@ -187,40 +217,44 @@ def _names(layer: str, classes: Any, width: int) -> list[str] | None:
 
 
 def _pack(recorded: _Recorded, bins: int) -> tuple[dict[str, Any], list[str]]:
-    plans, costs = recorded.plans, recorded.costs
-    rows, columns = structured(plans[-1], None if costs is None else costs[-1])
-    ordered = plans[:, rows][:, :, columns]
-    drawn = _binned(_binned(ordered, bins, axis=1), bins, axis=2)
+    rows, columns = recorded.order
+    shape = [min(size, bins) for size in recorded.shape]
+    drawn = np.empty((len(recorded.epochs), *shape), np.float32)
+    partners: list[list[tuple[NDArray, NDArray]]] = [[], []]
+    facts: dict[str, list[float | None]] = {"best": [], "moved": []}
+    before = None
+    for index in range(len(recorded.epochs)):  # one after the other: whole plans of wide layers would fill the memory
+        plan = recorded.plan(index)
+        drawn[index] = _binned(_binned(plan[rows][:, columns], bins, axis=0), bins, axis=1)
+        if list(plan.shape) != shape:
+            for side, matrix in zip(partners, (plan, plan.T), strict=True):
+                side.append(_partners(matrix))
+        facts["best"].append(round(float(plan.max(axis=1).sum() / plan.sum()), 4))
+        facts["moved"].append(None if before is None else float(0.5 * np.abs(plan - before).sum()))
+        before = plan
+    if recorded.paid is not None:
+        facts |= {name: [paid[k] for paid in recorded.paid] for k, name in enumerate(("cost", "uniform"))}
     scale = float(drawn.max()) or 1.0
     blobs = [_deflated(quantised(drawn, scale))]
     packed: dict[str, Any] = {
         "epochs": recorded.epochs,
-        "shape": list(drawn.shape[1:]),
-        "recorded": list(plans.shape[1:]),
+        "shape": shape,
         "scale": scale,
         "rows": rows.tolist(),
         "columns": columns.tolist(),
-        "facts": _facts(plans, costs),
+        "facts": facts,
         "partners": [0, 0],
-        "single": recorded.partners is not None,
         "exciting": 0,
     }
-    partners = recorded.partners
-    if partners is None and drawn.shape != plans.shape:
-        partners = [_partners(matrix) for matrix in (plans, plans.swapaxes(1, 2))]
-    if partners is not None:
-        packed["partners"] = [top.shape[2] for top, _ in partners]
-        for top, share in partners:
+    if partners[0]:
+        packed["partners"] = [side[0][0].shape[1] for side in partners]
+        for side in partners:
+            top, share = (np.stack(arrays) for arrays in zip(*side, strict=True))
             blobs += [_deflated(top.astype("<u2")), _deflated((255 * share).round().astype(np.uint8))]
     if recorded.exciting is not None:
         packed["exciting"] = recorded.exciting[1].shape[2]
         blobs.append(_deflated(recorded.exciting[1].astype("<i2")))
     return packed, blobs
-
-
-def quantised(plans: Float[np.ndarray, "..."], scale: float) -> UInt8[np.ndarray, "..."]:
-    """Masses as square roots of their share of ``scale``, in 255 steps: ``scale * (step / 255) ** 2`` reads them."""
-    return (255 * np.sqrt(plans.clip(min=0) / scale)).round().astype(np.uint8)
 
 
 def _binned(plans: Float[np.ndarray, "..."], bins: int, axis: int) -> Float[np.ndarray, "..."]:
@@ -232,23 +266,16 @@ def _binned(plans: Float[np.ndarray, "..."], bins: int, axis: int) -> Float[np.n
     return np.add.reduceat(plans, starts, axis=axis)
 
 
-def _partners(plans: Float[np.ndarray, "epochs a b"]) -> tuple[NDArray, NDArray]:
-    top = np.argsort(-plans, axis=2, kind="stable")[:, :, :PARTNERS]
-    mass = plans.sum(axis=2, keepdims=True)
-    return top, np.take_along_axis(plans, top, axis=2) / np.where(mass > 0, mass, 1)
-
-
-def _facts(plans: NDArray, costs: NDArray | None) -> dict[str, list[float | None]]:
-    """By epoch: the plan's cost, that of the uniform plan, the share of mass moved since the record before, and the
-    mean share of a teacher neuron's mass that its best partner gets."""
-    mass = plans.sum(axis=2)
-    best = plans.max(axis=2).sum(axis=1) / mass.sum(axis=1)
-    moved = [None, *(float(0.5 * np.abs(b - a).sum()) for a, b in itertools.pairwise(plans))]
-    facts: dict[str, list[float | None]] = {"best": [round(float(x), 4) for x in best], "moved": moved}
-    if costs is not None:
-        facts["cost"] = [float((p * c).sum()) for p, c in zip(plans, costs, strict=True)]
-        facts["uniform"] = [float(c.mean()) for c in costs]
-    return facts
+def _partners(plan: Float[np.ndarray, "a b"]) -> tuple[NDArray, NDArray]:
+    """Of every row, its strongest columns, best first, and the shares of its mass that they get."""
+    kept = min(PARTNERS, plan.shape[1])
+    some = np.argpartition(-plan, kept - 1, axis=1)[:, :kept]
+    masses = np.take_along_axis(plan, some, axis=1)
+    best = np.argsort(-masses, axis=1, kind="stable")
+    mass = plan.sum(axis=1, keepdims=True)
+    return np.take_along_axis(some, best, axis=1), np.take_along_axis(masses, best, axis=1) / np.where(
+        mass > 0, mass, 1
+    )
 
 
 def _deflated(array: NDArray) -> str:

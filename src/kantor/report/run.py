@@ -94,7 +94,9 @@ def read_run(folder: Path) -> Run:
     """
     path = folder / "config.yaml"
     if not path.exists():
-        raise ConfigError(f"{folder} holds no run: there is no {path.name} in it.")
+        others = [name for name in ("ranking.json", "compare.json") if (folder / name).exists()]
+        remedy = f" `kantor report` takes a folder with {others[0]} by itself." if others else ""
+        raise ConfigError(f"{folder} holds no run: there is no {path.name} in it.{remedy}")
     text = path.read_text(encoding="utf-8")
     try:
         config = yaml.safe_load(text)

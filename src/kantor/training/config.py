@@ -32,7 +32,8 @@ class Training:
         select: student kept at the end, that of the best validation epoch or the last; auto is best if there is
             a validation part.
         checkpoint_every: steps between checkpoints; 0 for one per epoch.
-        record_plans: epochs between records of the transport plan, as every=N; every=0 for none.
+        record_plans: epochs between records of the transport plan, as every=N, and always the last one's;
+            every=0 for none.
         log_every: steps between lines of metrics; 0 for epochs only.
         device: auto takes a GPU if there is one.
         trackers: live dashboards, separated by commas: tensorboard, wandb, mlflow; none if left out. Results do not

@@ -169,7 +169,8 @@ def train(
                 position.best_accuracy, position.best_epoch = scores.accuracy, epoch
                 if keep_best:
                     checkpoint.save(best, position, {"student": objective.student.state_dict()}, run)
-        if probe is not None and config.plans_every() and epoch % config.plans_every() == 0:
+        every = config.plans_every()
+        if probe is not None and every and (epoch % every == 0 or epoch == config.epochs):
             record_plans(folder / "plans" / f"epoch-{epoch:03d}.npz", objective, probe, device)
         log.write(line)
         trackers.log(line)

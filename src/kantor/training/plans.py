@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float16, Int16, UInt16
+from jaxtyping import Float, Int16, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -19,11 +19,10 @@ from kantor.losses.slow_plan import SolveSettings
 from kantor.objective import Objective, Read, Teacher
 from kantor.objective.teachers import inner
 from kantor.ot.moments import Moments, cost_from
+from kantor.ot.ordering import structured
 
 LARGEST = 512
-"""Wider layers are binned to at most this many rows and columns."""
-PARTNERS = 3
-"""Strongest partners that are kept of each unit of a binned plan."""
+"""Of wider layers, plan and cost are binned to at most this many rows and columns; masses are kept whole in steps."""
 EXCITING = 6
 """Samples that are kept of each unit."""
 
@@ -54,10 +53,14 @@ def record_plans(path: Path, objective: Objective, probe: Probe, device: torch.d
 
     Arrays, for pair k: ``plan_k [teacher, student]`` (sums to 1), ``cost_k`` (one minus correlation, pooled layers),
     ``student_layer_k``, ``teacher_layer_k``, ``widths_k`` (before binning). Plans are sharp Sinkhorn plans
-    (epsilon .02 of the mean cost) between uniform masses, whatever the method trains with. Of a binned plan, for every
-    single unit on SIDE ``teacher`` and ``student``: ``SIDE_partners_k [width, 3]`` (numbers of its strongest partners)
-    and ``SIDE_shares_k`` (of its mass that they get). Of every unit: ``SIDE_exciting_k [width, 6]``, the positions in
-    the probe of the samples that excite it most, best first; -1 for a unit that no sample excites more than another.
+    (epsilon .02 of the mean cost) between uniform masses, whatever the method trains with. Of every unit:
+    ``SIDE_exciting_k [width, 6]``, on SIDE ``teacher`` and ``student`` the positions in the probe of the samples that
+    excite it most, best first; -1 for a unit that no sample excites more than another.
+
+    Bins are of unit numbers, which lie next to each other by chance. So of a binned plan there is more: ``masses_k``
+    with every single unit, in steps (:func:`quantised` to its largest mass, ``largest_k``); ``rows_k`` and
+    ``columns_k``, the order of units in which its structure shows; and ``paid_k``, the cost of the plan and that of the
+    uniform plan.
     """
     arrays: dict[str, NDArray] = {}
     for index, (pair, seen) in enumerate(zip(probe.pairs, _seen(objective, probe, device), strict=True)):
@@ -68,12 +71,23 @@ def record_plans(path: Path, objective: Objective, probe: Probe, device: torch.d
         arrays[f"student_layer_{index}"] = np.array(pair.student)
         arrays[f"teacher_layer_{index}"] = np.array(f"{pair.source}:{pair.teacher}")
         arrays[f"widths_{index}"] = np.array(cost.shape)
-        for side, masses, excitement in (("teacher", plan, seen.teacher), ("student", plan.mT, seen.student)):
-            if max(cost.shape) > LARGEST:
-                arrays[f"{side}_partners_{index}"], arrays[f"{side}_shares_{index}"] = _partners(masses)
-            arrays[f"{side}_exciting_{index}"] = _exciting(torch.cat(excitement))
+        if max(cost.shape) > LARGEST:
+            masses, costs = plan.float().cpu().numpy(), cost.float().cpu().numpy()
+            arrays[f"largest_{index}"] = masses.max()
+            arrays[f"masses_{index}"] = quantised(masses, float(masses.max()))
+            arrays[f"rows_{index}"], arrays[f"columns_{index}"] = (
+                order.astype(np.int32) for order in structured(masses, costs)
+            )
+            arrays[f"paid_{index}"] = np.array([(masses * costs).sum(), costs.mean()])
+        arrays[f"teacher_exciting_{index}"] = _exciting(torch.cat(seen.teacher))
+        arrays[f"student_exciting_{index}"] = _exciting(torch.cat(seen.student))
     # pyright takes the names for savez's own keyword; they are array names.
     write_with(path, lambda file: np.savez_compressed(file, **arrays))  # pyright: ignore[reportArgumentType]
+
+
+def quantised(masses: Float[np.ndarray, "..."], scale: float) -> UInt8[np.ndarray, "..."]:
+    """Masses as square roots of their share of ``scale``, in 255 steps: ``scale * (step / 255) ** 2`` reads them."""
+    return (255 * np.sqrt(masses.clip(min=0) / scale)).round().astype(np.uint8)
 
 
 @dataclass
@@ -110,12 +124,6 @@ def _seen(objective: Objective, probe: Probe, device: torch.device) -> list[_See
             found[index].student.append(pool(ours).float())
     student.train(training)
     return found
-
-
-def _partners(plan: Float[Tensor, "n m"]) -> tuple[UInt16[np.ndarray, "n k"], Float16[np.ndarray, "n k"]]:
-    share, partner = (plan / plan.sum(1, keepdim=True)).sort(dim=1, descending=True, stable=True)
-    kept = min(PARTNERS, plan.shape[1])
-    return partner[:, :kept].cpu().numpy().astype(np.uint16), share[:, :kept].cpu().numpy().astype(np.float16)
 
 
 def _exciting(activations: Float[Tensor, "samples width"]) -> Int16[np.ndarray, "width k"]:

@@ -32,6 +32,7 @@ function explore(section, data, probe) {
     const before = plans?.epochs[controls.epoch.value];
     plans = found;
     controls.epoch.max = plans.epochs.length - 1;
+    controls.epoch.disabled = part("play").hidden = plans.epochs.length < 2;
     const kept = plans.epochs.indexOf(before);
     controls.epoch.value = kept >= 0 ? kept : plans.epochs.length - 1;
     controls.order.parentElement.hidden = plans.binned;
@@ -135,7 +136,7 @@ function explore(section, data, probe) {
     if (cost) tiles.push([cost[epoch].toFixed(3), `cost of the plan; the uniform plan's is ${uniform[epoch].toFixed(3)}`, cost]);
     tiles.push([percent(best[epoch]), "of a teacher unit's mass goes to its best partner, on average", best]);
     if (plans.epochs.length > 1) tiles.push([moved[epoch] === null ? "–" : percent(moved[epoch]), epoch ? `of the mass moved since epoch ${plans.epochs[epoch - 1]}` : "mass moved: nothing is recorded before", moved]);
-    part("facts").replaceChildren(...tiles.map(([value, text, values]) => made("div", { class: "tile" }, made("b", {}, value), made("span", {}, text), spark(values, epoch))));
+    part("facts").replaceChildren(...tiles.map(([value, text, values]) => made("div", { class: "tile" }, made("b", {}, value), made("span", {}, text), ...(plans.epochs.length > 1 ? [spark(values, epoch)] : []))));
   }
 
   function spark(values, epoch) {

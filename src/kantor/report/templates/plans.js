@@ -1,6 +1,5 @@
 /* One recorded plan over its epochs, unpacked. Drawn rows and columns are single units, or bins of ordered units.
-   "Rows" are the teacher's, "columns" the student's. What is known of units one by one goes by their number: that of
-   the layer's unit where partners were recorded before binning (single), else that of the recorded row or column. */
+   "Rows" are the teacher's, "columns" the student's. What is known of units one by one goes by their number. */
 class Plans {
   static async unpack(set, pair, blob, pairBlob) {
     const plans = new Plans(), blobs = 1 + (set.partners[0] > 0 ? 4 : 0) + (set.exciting > 0 ? 1 : 0);
@@ -25,15 +24,12 @@ class Plans {
   mass(step) { return this.scale * (step / 255) ** 2; }
 
   /* How many units are known one by one. */
-  count(side) { return this.single ? this.pair.widths[side === "rows" ? 0 : 1] : this[side].length; }
+  count(side) { return this[side].length; }
 
   /* Those that a drawn row or column stands for. */
   units(side, index) {
     const order = this[side], bins = this.shape[side === "rows" ? 0 : 1];
-    const members = order.length <= bins ? [order[index]] : order.slice(...span(index, order.length, bins));
-    const count = this.count(side);
-    if (count === order.length) return members;
-    return members.flatMap((member) => { const [start, end] = span(member, count, order.length); return Array.from({ length: end - start }, (_, k) => start + k); });
+    return order.length <= bins ? [order[index]] : order.slice(...span(index, order.length, bins));
   }
 
   /* A unit's name: its class, its number, or the numbers that were binned when it was recorded. */

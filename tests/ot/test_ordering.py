@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from kantor.report.ordering import follow, structured
+from kantor.ot.ordering import follow, structured
 
 
 @pytest.mark.parametrize("shape", [(24, 8), (8, 24), (12, 12)])

@@ -1,0 +1,103 @@
+"""The page of ``kantor compare``, from the files it wrote."""
+
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from kantor.core.errors import ConfigError
+from kantor.core.files import write_text
+from kantor.report.run import read_json
+from kantor.report.two import MATRIX_WORDS, matrices, render
+
+
+def write_comparison(folder: Path, output: Path | None = None) -> Path:
+    """Write the page of a ``compare.json``: ``report.html`` beside it unless ``output`` says where.
+
+    Raises:
+        ConfigError: there is no comparison in the folder.
+    """
+    content = read_json(folder / "compare.json")
+    if not content:
+        raise ConfigError(f"{folder} has no compare.json: `kantor compare` writes it.")
+    a, b, data = content["a"], content["b"], content["data"]
+    found = content["matrices"]
+    final = {"layers": {"teacher": found["rows"], "student": found["columns"]}, **found}
+    view = {
+        "title": f"{a['name']} and {b['name']}",
+        "headline": _compared(content),
+        "notes": [f"{content['cost']} cost, positions averaged; 0 is the same neurons in any order."],
+        "facts": [
+            *((side["name"], _model(side)) for side in (a, b)),
+            ("measured on", f"{data['samples']:,} {data['part']} samples of {data['name']}"),
+            ("seconds", "; ".join(f"{name} {seconds:.1f}" for name, seconds in content["seconds"].items())),
+        ],
+        "tables": _pair_table(content),
+        "curves": [],
+        "legend": [],
+        "matrices": [("", matrices(final))],
+        "matrix_words": MATRIX_WORDS,
+        "sides": (a["name"], b["name"]),
+    }
+    files = [("", "", folder / content["neurons"])]
+    names = (a["name"], b["name"])
+    output = output or folder / "report.html"
+    write_text(output, render(view, folder, files, [content["samples"]] * 2, names, "", [], content["cost"]))
+    return output
+
+
+def _compared(content: dict[str, Any]) -> Markup:
+    pair = content["pairs"][-1]
+    said = Markup("{} and {} are <strong>{:.2f}</strong> apart at {} and {}, CKA <strong>{:.2f}</strong>").format(
+        content["a"]["name"], content["b"]["name"], pair["distance"], pair["a"], pair["b"], pair["cka"]
+    )
+    predictions = content["predictions"]
+    if predictions is not None:
+        said += f"; they disagree on {100 * predictions['disagreement']:.1f} % of the samples"
+    return said
+
+
+def _model(side: dict[str, Any]) -> str:
+    stages = ", ".join(f"{stage['path']} ({stage['width']})" for stage in side["stages"])
+    return f"{side['parameters']:,} parameters, {side['classes']} classes; stages {stages}"
+
+
+def _pair_table(content: dict[str, Any]) -> list[dict[str, Any]]:
+    heading = [content["a"]["name"], content["b"]["name"], "units", "silent", "distance", "identity plan", "gap, %"]
+    rows = [
+        [
+            pair["a"],
+            pair["b"],
+            " and ".join(map(str, pair["widths"])),
+            " and ".join(map(str, pair["silent"])),
+            f"{pair['distance']:.3f}",
+            f"{pair['identity']:.3f}",
+            f"{100 * pair['gap']:.1f}",
+            "–" if pair["diagonal"] is None else f"{100 * pair['diagonal']:.1f}",
+            f"{100 * pair['entropy']:.1f}",
+            f"{pair['cka']:.3f}",
+            pair["reason"],
+        ]
+        for pair in content["pairs"]
+    ]
+    tables = [
+        {
+            "title": "Paired stages",
+            "words": "The gap is what the optimal plan saves over leaving units in their order; diagonal is the share "
+            "of mass that stays on units of the same number. Silent units never vary, and take no part.",
+            "heading": [*heading, "diagonal, %", "entropy, %", "CKA", "why this pair"],
+            "rows": rows,
+        }
+    ]
+    predictions = content["predictions"]
+    if predictions is None:
+        words = "The two models have other classes, so their predictions are not compared."
+        return [*tables, {"title": "Predictions", "words": words, "heading": [], "rows": []}]
+    shares = [("they disagree", predictions["disagreement"])]
+    if predictions["accuracy"] is not None:
+        names = (content["a"]["name"], content["b"]["name"])
+        shares += [(f"{name} is right", share) for name, share in zip(names, predictions["accuracy"], strict=True)]
+        shares.append(("both are wrong", predictions["both_wrong"]))
+    rows = [[what, f"{100 * share:.2f}"] for what, share in shares]
+    words = f"Of {content['data']['samples']:,} {content['data']['part']} samples."
+    return [*tables, {"title": "Predictions", "words": words, "heading": ["", "%"], "rows": rows}]

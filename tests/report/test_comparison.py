@@ -1,0 +1,47 @@
+"""The page of ``compare``: made from files alone, complete."""
+
+import json
+import re
+
+import pytest
+
+from kantor.core.errors import ConfigError
+from kantor.report import write_comparison
+
+
+def page_data(page) -> dict:
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])["a0"]
+
+
+def test_a_comparison(tmp_path, compared):
+    content = compared(tmp_path)
+    page = write_comparison(tmp_path).read_text()
+    assert "one and two are <strong>" in page
+    assert "they disagree on 12.5 % of the samples" in page
+    for row in content["matrices"]["cka"]:
+        for value in row:
+            assert f"{value:.3f}" in page
+    assert "<script src" not in page
+    assert "http" not in re.sub(r"http-equiv|http://www.w3.org/2000/svg", "", page)
+    (found,) = page_data(page)["neurons"]["sets"]
+    assert found["widths"] == [6, 4]
+    assert len(found["matches"]) == 6
+
+
+def test_other_classes_and_no_pictures(tmp_path, compared):
+    compared(tmp_path, predictions=None, samples=None)
+    page = write_comparison(tmp_path).read_text()
+    assert "predictions are not compared" in page
+    assert page_data(page)["neurons"]["sheets"] == [None, None]
+
+
+def test_markup_in_names_is_text(tmp_path, compared):
+    compared(tmp_path, name="<b>one</b>")
+    page = write_comparison(tmp_path).read_text()
+    assert "<b>one</b>" not in page
+    assert "&lt;b&gt;one&lt;/b&gt;" in page
+
+
+def test_nothing_to_show(tmp_path):
+    with pytest.raises(ConfigError, match="kantor compare"):
+        write_comparison(tmp_path)
