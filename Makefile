@@ -82,7 +82,6 @@ bench-ot: .venv/.bench
 	$(BIN)/python -P benchmarks/ot.py --grid fixed
 	$(BIN)/python -P benchmarks/ot.py --grid random
 	$(BIN)/python -P benchmarks/ot_shared.py
-	$(BIN)/python -P benchmarks/ot_floor.py
 	$(BIN)/python -P benchmarks/ot_warm.py
 	$(BIN)/python -P docs/speed.py
 

@@ -64,21 +64,6 @@ def shared() -> list[str]:
     return [*lines, ""]
 
 
-def floor() -> list[str]:
-    content = read("ot-floor")
-    if content is None:
-        return []
-    lines = ["## Over the floor, as n grows", ""]
-    lines += ["The floor: its passes times one measured pass over the kernel, plus one exponential of every entry.", ""]
-    lines += ["| n | epsilon | ms | passes | a pass, ms | exp, ms | ms / floor |", "|---|---|---|---|---|---|---|"]
-    lines += [
-        f"| {row['n']} | {row['epsilon']:g} | {row['ms']:.2f} | {row['passes']} | {row['pass_ms']:.3f} "
-        f"| {row['exp_ms']:.2f} | {row['over']:.2f} |"
-        for row in content["rows"]
-    ]
-    return [*lines, ""]
-
-
 def warm() -> list[str]:
     lines = []
     for path in sorted(BENCHMARKS.glob("ot-warm-*.json")):
@@ -96,7 +81,7 @@ def warm() -> list[str]:
 
 
 if __name__ == "__main__":
-    found = [*grid("fixed"), *grid("random"), *shared(), *floor(), *warm()]
+    found = [*grid("fixed"), *grid("random"), *shared(), *warm()]
     if found:
         head = ["# Speed of transport", "", "Each number is read from what `make bench-ot` wrote.", ""]
         (HERE / "speed.md").write_text("\n".join([*head, *found]).rstrip() + "\n")

@@ -26,7 +26,7 @@ FLOOR = -80.0
 CEILING = 60.0
 """And here: an entry this large would drive its scalings out of bounds, unless neither side has mass."""
 
-GROWTH, LOG_GROWTH = 1e12, math.log(1e12)
+GROWTH = 1e12
 """How far scalings may wander from 1 before they are absorbed. An entry at the floor, e^-80, then weighs at most
 e^-80 * GROWTH^2 = 2e-11 of its masses' product, so that clamping it cannot hide in the marginals."""
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from kantor.ot.kernel import Array, Kernel, there_and_back
 from kantor.ot.precision import no_autocast
@@ -110,48 +109,44 @@ def gradients(
 
 
 def newton_by_factor(
-    matrix: Array,
-    ua: Array,
-    a: Array,
-    wb: Array,
-    sums: Array,
-    b: Array,
-    damping: Array | float = 0.0,
-) -> Array:
-    """The step from a Cholesky factor in float64, for one problem or a batch; NaN where there is no such factor.
-
-    Arguments as for ``gradients_one``, in NumPy or torch, with any leading dimensions; damping is ``[..., 1]`` or a
-    number.
-    """
-    if isinstance(matrix, np.ndarray):
-        # torch's products and factors, since its threads are those the user has set.
-        matrix, ua, a, wb, sums, b = map(torch.from_numpy, (matrix, ua, a, wb, sums, b))
-        damping = torch.from_numpy(damping) if isinstance(damping, np.ndarray) else damping
-        with no_autocast(_CPU):
-            return _newton_by_factor(matrix, ua, a, wb, sums, b, damping).numpy()
-    return _newton_by_factor(matrix, ua, a, wb, sums, b, damping)
-
-
-def _newton_by_factor(
-    matrix: Tensor, ua: Tensor, a: Tensor, wb: Tensor, sums: Tensor, b: Tensor, damping: Tensor | float
-) -> Tensor:
+    matrix: NDArray[Any],
+    ua: Vector,
+    a: Vector,
+    wb: Vector,
+    sums: Vector,
+    b: Vector,
+    damping: float = 0.0,
+) -> Vector | None:
+    """The step for one problem from a Cholesky factor in float64, or None where there is no such factor."""
     held = sums > 0
-    part = matrix * torch.where(a > 0, ua / a.sqrt(), 0.0).unsqueeze(-1)
-    part *= wb.unsqueeze(-2)
-    system = (part.mT @ part).double().neg_()
+    whole = bool(held.all())
+    if not whole:
+        matrix, wb, sums, b = matrix[:, held], wb[held], sums[held], b[held]
+    part = matrix * np.divide(ua, np.sqrt(a), out=np.zeros_like(a), where=a > 0)[:, None]
+    part *= wb
+    # torch's products and factors, since its threads are those the user has set.
+    with no_autocast(_CPU):
+        system = (torch.from_numpy(part.T) @ torch.from_numpy(part)).double().numpy()
     # The diagonal is the sum of what leaves it, so that a common shift changes nothing to the last digit; the rank
     # that is added then fixes the shift and leaves the step.
-    corner = system.diagonal(dim1=-2, dim2=-1)
-    corner.zero_()
-    diagonal = -system.sum(-1)
-    system += diagonal.unsqueeze(-1) * (diagonal / diagonal.sum(-1, keepdim=True)).unsqueeze(-2)
-    # Columns without mass take no part.
-    corner += torch.where(held, diagonal + damping * sums, 1.0)
-    right = torch.where(held, b - sums, 0.0).double()
-    right -= held * (right.sum(-1, keepdim=True) / held.sum(-1, keepdim=True))
-    factor, failed = torch.linalg.cholesky_ex(system)
-    step = torch.cholesky_solve(right.unsqueeze(-1), factor).squeeze(-1)
-    return torch.where((failed == 0).unsqueeze(-1), step, torch.nan)
+    np.negative(system, out=system)
+    size = len(system)
+    system.flat[:: size + 1] = 0.0
+    diagonal = -system.sum(1)
+    system.flat[:: size + 1] = diagonal
+    system += diagonal[:, None] * (diagonal / diagonal.sum())
+    system.flat[:: size + 1] += damping * sums
+    right = (b - sums).astype(np.float64)
+    right -= right.mean()
+    factor, failed = torch.linalg.cholesky_ex(torch.from_numpy(system))
+    if failed:
+        return None
+    solution = torch.cholesky_solve(torch.from_numpy(right)[:, None], factor)[:, 0].numpy()
+    if whole:
+        return solution
+    step = np.zeros(len(held))
+    step[held] = solution
+    return step
 
 
 def _dot(x: Array, y: Array) -> Array:

@@ -168,7 +168,6 @@ def _masses(
 ) -> Tensor:
     if mass is None:
         if other_total is None:
-            uniform = cost.new_full((length,), 1.0 / length)
-            return uniform.expand(*batch, length) if batch else uniform
+            return cost.new_full((length,), 1.0 / length).expand(*batch, length)
         return (other_total / length).to(cost.dtype).expand(*batch, length)
     return mass.to(cost.dtype).expand(*batch, length)

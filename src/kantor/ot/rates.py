@@ -42,15 +42,6 @@ def stage_tol(schedule: list[float], tol: float) -> float:
     return max(tol, STAGE_TOLS[0 if len(schedule) <= 2 else 1])
 
 
-def sweeps_left(error: float, before: float, tol: float, since: int = 1) -> float:
-    """How many sweeps are left to ``tol``, when the last ``since`` of them brought the error down from ``before``."""
-    if not error < before:
-        return math.inf
-    if before == math.inf:
-        return 0.0
-    return since * math.log(tol / error) / math.log(error / before)
-
-
 def newton_iterations(error: float, before: float, tol: float, overhead: float = 1.0) -> float:
     """Iterations of conjugate gradients that a Newton step should take; 0 where more sweeps are cheaper.
 
@@ -66,46 +57,11 @@ def newton_iterations(error: float, before: float, tol: float, overhead: float =
     return 1.5 * root if sweeps_left > overhead * (3 + 2.5 * root) else 0.0
 
 
-# Microseconds on one core; only their ratios matter, and an error in them costs time alone, since every way arrives.
-# A call of a sweep, of an iteration of conjugate gradients, of mixing and of a factor, shared by all in lock step; then
-# an entry of a kernel in two products, of a vector in an iteration, and a multiplication in a product of matrices.
-_SWEEP, _GRADIENT, _MIX, _FACTOR = 5.0, 10.0, 18.0, 60.0
-_ENTRY, _VECTOR, _MULTIPLY = 1.1e-4, 4.0e-3, 4.0e-5
-# A small factor is slow by itself.
-_LEAST_FACTOR = 15.0
+def factor_worth(n: int, m: int) -> float:
+    """How many iterations of conjugate gradients it costs to form and factor the dual's Hessian.
 
-WINDOW = 5
-"""A window of so many mixed sweeps shows their rate."""
-
-
-MIXED_MOST = 60
-"""After so many sweeps in a stage Newton steps are tried."""
-
-
-def factor_worth(n: int, m: int, problems: int = 1) -> float:
-    """How many iterations of conjugate gradients it costs to form and factor the dual's Hessian."""
-    return (_FACTOR / problems + _LEAST_FACTOR) / _gradient(n, m, problems) + factor_work(n, m, problems)
-
-
-def factor_work(n: int, m: int, problems: int = 1) -> float:
-    """The arithmetic's part of that: what a factor counts in a budget, whatever a call costs."""
-    return _MULTIPLY * (n * m * m + m**3 / 3) / _gradient(n, m, problems)
-
-
-def _gradient(n: int, m: int, problems: int) -> float:
-    return _GRADIENT / problems + _VECTOR * (n + m) + _ENTRY * n * m
-
-
-def mixing_from(n: int, m: int, problems: int = 1) -> float:
-    """From how many sweeps left it pays to mix them: that leaves about twice the root of their number."""
-    sweep = _SWEEP / problems + _ENTRY * n * m
-    return (2 * (1 + _MIX / problems / sweep)) ** 2
-
-
-def newton_from(n: int, m: int, problems: int = 1) -> float:
-    """From how many mixed sweeps left Newton steps are the better way.
-
-    Conjugate gradients remember all that mixing forgets, and by a factor three steps or four are enough.
+    In microseconds on one core: a matrix product multiplies about ten times as fast as a matrix-vector product in
+    memory, and each iteration calls some fifteen functions.
     """
-    mixed = (_SWEEP + _MIX) / problems + _VECTOR * m + _ENTRY * n * m
-    return max(10.0, min(60.0, 3.5 * factor_worth(n, m, problems)) * _gradient(n, m, problems) / mixed)
+    factor = 25.0 + 4.0e-5 * n * m * m + 4.0e-5 * m**3 / 3
+    return factor / (10.0 + 1.1e-4 * n * m)

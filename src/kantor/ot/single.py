@@ -6,26 +6,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kantor.ot.anderson import ASTRAY, Anderson
-from kantor.ot.kernel import LOG_GROWTH, fill, there_and_back
+from kantor.ot.kernel import GROWTH, fill, there_and_back
 from kantor.ot.newton import gradients_one, newton_by_factor
 from kantor.ot.rates import (
     DAMPING,
     FAILS,
     GAIN,
-    MIXED_MOST,
     NEWTON_FROM,
     STAGE_SPAN,
     STEP_LIMIT,
-    WINDOW,
-    factor_work,
     factor_worth,
-    mixing_from,
-    newton_from,
     newton_iterations,
     stage_tol,
     stages,
-    sweeps_left,
 )
 
 Vector = NDArray[Any]
@@ -47,18 +40,15 @@ class Single:
         budget: int,
         bounds: tuple[float, float],
         dtype: Any,
-        mixing: bool = True,
     ):
         self.cost, self.tol, self.budget, self.bounds = cost, tol, budget, bounds
-        self.a, self.b, self.masses = a.astype(dtype), b.astype(dtype), b
+        self.a, self.b = a.astype(dtype), b.astype(dtype)
         self.empty = np.flatnonzero(b == 0) if b.min() == 0 else None
         self.matrix = np.empty(cost.shape, dtype)
         self.kv = np.empty_like(self.a)
         self.passes, self.noise = 0, 0.0
         self.error = math.inf
         self.needed = 0.0
-        self.mixing = mixing
-        self.mixing_from, self.newton_from = mixing_from(*cost.shape), newton_from(*cost.shape)
 
     def solve(self, epsilon: float, start: Vector | None) -> tuple[Vector, Vector]:
         """Float64 potentials; ``error`` and ``passes`` say what they are worth."""
@@ -67,8 +57,6 @@ class Single:
             schedule = stages(epsilon, self.bounds[1] - self.bounds[0])
             self._start(schedule[0])
         elif start is not None:
-            # What is left from near the optimum are the slow modes, and Newton steps are for those.
-            self.mixing = False
             self.g = start.copy()
             self.f = (self.cost - start.astype(self.cost.dtype)).min(1).astype(np.float64)
         with np.errstate(all="ignore"):
@@ -99,7 +87,7 @@ class Single:
         if (high - low) / epsilon > 60.0:
             self.f = self.cost.min(1).astype(np.float64)
             self.g = (self.cost - self.f.astype(self.cost.dtype)[:, None]).min(0).astype(np.float64)
-        elif max(abs(low), abs(high)) / epsilon > LOG_GROWTH:
+        elif max(abs(low), abs(high)) / epsilon > 60.0:
             self.f += low
 
     def _absorb(self, epsilon: float) -> None:
@@ -114,16 +102,13 @@ class Single:
             self.tol,
             self.bounds,
         )
-        self._set(np.zeros_like(self.masses))
+        self._set(self.b)
 
-    def _set(self, x: Vector) -> None:
-        """Take logarithms ``x`` of the column scalings; make the rows exact and measure the columns."""
-        self.x = x
-        self.wb = self.b * np.exp(x).astype(self.b.dtype)
-        if self.empty is not None:
-            self.wb[self.empty] = 0.0  # whatever their scalings are, and 0 times infinity is not
-        self.ua, self.columns = there_and_back(self.matrix, self.wb, self._row_scalings)
-        self.sums = self.wb * self.columns
+    def _set(self, wb: Vector) -> None:
+        """Take column scalings (over masses) ``wb``; make the rows exact and measure the columns."""
+        self.wb = wb
+        self.ua, self.columns = there_and_back(self.matrix, wb, self._row_scalings)
+        self.sums = wb * self.columns
         self.error = float(np.abs(self.sums - self.b).sum()) + self.noise
         self.passes += 1
 
@@ -134,21 +119,23 @@ class Single:
     def _stage(self, tol: float) -> None:
         before, patience, fails, next_look = math.inf, 1, 0, self.passes + 1
         limit = self.passes + self.budget
-        mixer, errors, slow = None, [math.inf], not self.mixing
         while True:
             if self.error <= tol or self.passes >= next_look:
                 next_look = self.passes + 8
                 if self._wandered():
                     self._update_potentials()
                     self._absorb(self.epsilon)
-                    before, patience, next_look, mixer = math.inf, 1, self.passes + 1, None
+                    before, patience, next_look = math.inf, 1, self.passes + 1
                     if self.passes < limit:
                         continue
                 if self.error <= tol:
                     return
             if self.passes >= limit or not self.error < math.inf:
                 return
-            if slow and patience <= 0 and (iterations := newton_iterations(self.error, before, tol)):
+            iterations = 0.0
+            if patience <= 0:
+                iterations = newton_iterations(self.error, before, tol)
+            if iterations:
                 if self._newton(tol, iterations):
                     fails, patience = 0, 1
                 else:
@@ -160,24 +147,8 @@ class Single:
                 # A step can carry scalings further than many sweeps.
                 next_look = self.passes
                 continue
-            x = -np.log(self.columns.astype(np.float64))
-            if not slow and limit - self.passes < self.budget - MIXED_MOST:
-                # Whatever a window says, where absorbing and setbacks keep cutting it short.
-                slow, mixer, patience = True, None, 1
-            if mixer is not None:
-                errors.append(self.error)
-                slow = sweeps_left(self.error, errors[-1 - WINDOW :][0], tol, WINDOW) > self.newton_from
-                if slow:
-                    mixer, patience = None, 1
-                elif self.error > ASTRAY * errors[-2]:
-                    mixer, errors = Anderson(np, self.masses), [math.inf]
-                else:
-                    x = mixer.mix(self.x, x)
-            elif not slow and sweeps_left(self.error, before, tol) > self.mixing_from:
-                mixer, errors = Anderson(np, self.masses), [math.inf] * WINDOW
-                x = mixer.mix(self.x, x)
             before, patience = self.error, patience - 1
-            self._set(x)
+            self._set(self.b / self.columns)
 
     def _newton(self, tol: float, iterations: float) -> bool:
         """One guarded step. Whether it gained; without a gain nothing has changed."""
@@ -187,11 +158,10 @@ class Single:
             return False
         if largest > STEP_LIMIT:
             step *= STEP_LIMIT / largest
-        start = self.x
         kept = self.wb, self.kv.copy(), self.ua, self.columns, self.sums, self.error
         slope = float(np.dot(step, self.b - self.sums))
         for _ in range(4):
-            self._set(start + step)
+            self._set(kept[0] * np.exp(step).astype(self.wb.dtype))
             # What the dual, concave but not quadratic, has risen by, over epsilon. Near the optimum rounding hides
             # it and the error speaks; far from it the error may stand still while the dual rises.
             rise = float(np.dot(step, self.b)) - float(np.dot(self.a, np.log(self.kv / kept[1])))
@@ -199,9 +169,6 @@ class Single:
                 return True
             step, slope = step * 0.25, slope * 0.25
         self.wb, self.kv, self.ua, self.columns, self.sums, self.error = kept
-        self.x = start
-        # Where conjugate gradients failed a factor may not.
-        self.needed = math.inf
         return False
 
     def _direction(self, tol: float, iterations: float) -> Vector:
@@ -220,41 +187,43 @@ class Single:
             if passes < worth:
                 return step - step.mean()
             self.needed += 1
-        by_factor = self._by_factor(plan, damping)
-        if np.isfinite(by_factor).all():
+        by_factor = self._by_factor(plan, damping, worth)
+        if by_factor is not None:
             return by_factor
         step, passes = gradients_one(*plan, 0.3 * self.error, worth, damping)
         self.passes += passes
         return step - step.mean()
 
-    def _by_factor(self, plan: tuple[NDArray[Any], Vector, Vector, Vector, Vector, Vector], damping: float) -> Vector:
-        step = self.sums
+    def _by_factor(
+        self, plan: tuple[NDArray[Any], Vector, Vector, Vector, Vector, Vector], damping: float, worth: int
+    ) -> Vector | None:
+        step = None
         for _ in range(5):
             step = newton_by_factor(*plan, damping)
-            step -= step.mean()
-            self.passes += 1 + round(factor_work(*self.cost.shape))
-            largest = float(np.abs(step).max())
+            self.passes += worth
+            largest = math.inf if step is None else float(np.abs(step := step - step.mean()).max())
             if largest <= 4 * STEP_LIMIT:
                 break
             # Where parts of the problem hardly touch, the step between them is long for want of curvature, and
             # would shorten all others when it is cut.
             flat = 0.05 * min(self.error, 1.0) / STEP_LIMIT
-            growth = largest / STEP_LIMIT if largest < math.inf else 10.0
-            damping = max(flat, damping * min(10.0, growth))
+            damping = max(flat, damping * min(10.0, largest / STEP_LIMIT))
         return step
 
     def _column_scalings(self) -> Vector:
-        """Logarithms of the column scalings. A column without mass follows from the others, by the c-transform."""
-        if self.empty is not None:
-            self.x[self.empty] = -np.log(self.columns[self.empty].astype(np.float64))
-        return self.x
+        if self.empty is None:
+            return self.wb / self.b
+        # A column without mass follows from the others, by the c-transform.
+        w = self.wb / np.where(self.b > 0, self.b, 1)
+        w[self.empty] = 1.0 / self.columns[self.empty]
+        return w
 
     def _wandered(self) -> bool:
-        x = self._column_scalings()
-        largest = max(float(x.max()), -math.log(float(self.kv.min()) or 1e-300))
-        smallest = min(float(x.min()), -math.log(float(self.kv.max()) or 1e-300))
-        return not (largest < LOG_GROWTH and smallest > -LOG_GROWTH)
+        w = self._column_scalings()
+        largest = max(float(w.max()), 1.0 / float(self.kv.min()))
+        smallest = min(float(w.min()), 1.0 / float(self.kv.max()))
+        return not (largest < GROWTH and smallest > 1 / GROWTH)
 
     def _update_potentials(self) -> None:
         self.f = self.f - self.epsilon * np.log(self.kv.astype(np.float64))
-        self.g = self.g + self.epsilon * self._column_scalings()
+        self.g = self.g + self.epsilon * np.log(self._column_scalings().astype(np.float64))
