@@ -163,6 +163,8 @@ def methods_compared() -> str:
         lines += ["", f"kantor's own below the student alone: {', '.join(below) or 'none'}.", ""]
         lines += [f"- {name} is left out: {reason}" for name, reason in run.get("left_out", {}).items()]
         lines += [""]
+    if (HERE / "results" / "step_overhead.json").exists():
+        lines += _step_costs(read("step_overhead"))
     if "bench-louder" in runs:
         lines += _louder(runs["bench-louder"], runs["bench-half-width"]["shares"])
     return "\n".join(lines).rstrip() + "\n"
@@ -183,6 +185,27 @@ def _louder(run: dict, shares: dict[str, float]) -> list[str]:
         "full length (`train_limit: none`, `epochs: 240`) has not been run: it needs a GPU.",
         "",
     ]
+
+
+def _step_costs(measured: dict) -> list[str]:
+    lines = [
+        "## What a step costs",
+        "",
+        f"`make bench-steps`: a training step at batch 128 on one thread, the teacher (ResNet-56) cached; CPU time, "
+        f"medians of {measured['pairs']} turns. Memory is the process's peak over that without transfer; its grain is "
+        "some 10 MB. Taken while tests shared the cores: differences of one or two percent are noise.",
+        "",
+        "| student | method | ms | over no transfer | over KD | target | MB |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in measured["rows"]:
+        if "left_out" not in row:
+            target = "" if row["target"] is None else f"{100 * row['target']:.0f} %"
+            lines.append(
+                f"| {row['student']} | {row['method']} | {row['ms']:.0f} | {100 * row['over_none']:+.1f} % | "
+                f"{100 * row['over_kd']:+.1f} % | {target} | {row['extra_mb']:.0f} |"
+            )
+    return [*lines, ""]
 
 
 def _bench_row(name: str, row: dict, factor: float, share: float) -> str:
