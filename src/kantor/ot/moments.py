@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from kantor.core.errors import ShapeError
 from kantor.ot.cost import CostKind, check_kind, safe_sqrt
@@ -92,17 +93,39 @@ def moments(
             "expected [rows, n] and [rows, m]."
         )
     with no_autocast(x.device):
+        count = torch.tensor(float(x.shape[0]), dtype=torch.float64, device=x.device)
+        absolute = torch.cdist(x.double().mT, y.double().mT, p=1.0) if kind == "l1" else None
+        x_sum, y_sum, x_square, y_square, cross = _Sums.apply(x, y)  # pyright: ignore[reportGeneralTypeIssues]
+        return Moments(count, x_sum, y_sum, x_square, y_square, cross, absolute)
+
+
+class _Sums(torch.autograd.Function):
+    """Sums in float64, gradients in the columns' own precision (float32 at least), which nothing cancels in."""
+
+    @staticmethod
+    def forward(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         # Differences of sums cancel: a neuron compared with its copy must cost 0, not float32's rounding.
         x, y = x.double(), y.double()
-        return Moments(
-            count=torch.tensor(float(x.shape[0]), dtype=x.dtype, device=x.device),
-            x_sum=x.sum(0),
-            y_sum=y.sum(0),
-            x_square=x.square().sum(0),
-            y_square=y.square().sum(0),
-            cross=x.mT @ y,
-            absolute=torch.cdist(x.mT, y.mT, p=1.0) if kind == "l1" else None,
-        )
+        return x.sum(0), y.sum(0), x.square().sum(0), y.square().sum(0), x.mT @ y
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):  # noqa: ARG004
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, x_sum, y_sum, x_square, y_square, cross):  # type: ignore[override]
+        x, y = ctx.saved_tensors
+        wide = torch.promote_types(torch.promote_types(x.dtype, y.dtype), torch.float32)
+        grad_x = grad_y = None
+        with no_autocast(x.device):
+            near_x, near_y = x.to(wide), y.to(wide)
+            x_sum, y_sum, x_square, y_square, cross = (g.to(wide) for g in (x_sum, y_sum, x_square, y_square, cross))
+            if ctx.needs_input_grad[0]:
+                grad_x = torch.addmm(x_sum, near_y, cross.mT).addcmul_(near_x, x_square, value=2.0).to(x.dtype)
+            if ctx.needs_input_grad[1]:
+                grad_y = torch.addmm(y_sum, near_x, cross).addcmul_(near_y, y_square, value=2.0).to(y.dtype)
+        return grad_x, grad_y
 
 
 def cost_from(stats: Moments, kind: CostKind = "correlation") -> Float[Tensor, "n m"]:
