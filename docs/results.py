@@ -171,6 +171,8 @@ def methods_compared() -> str:
 
 
 def _louder(run: dict, shares: dict[str, float]) -> list[str]:
+    config = run["config"]
+    steps = (config["train_limit"] - len_of(config)) // config["batch_size"] * config["epochs"]
     quiet = ", ".join(f"{name} {100 * shares[name]:.1f} %" for name in ("gckt", "lckt", "wcord"))
     loud = ", ".join(f"{name} {100 * row['mean']:.1f} %" for name, row in run["methods"].items())
     return [
@@ -178,7 +180,7 @@ def _louder(run: dict, shares: dict[str, float]) -> list[str]:
         "",
         "Where they are below the student alone it is by less than their intervals. The cause is in the last column: "
         f"at the paper's weights their share of the gradient is next to nothing ({quiet} for the half-width student), "
-        "and critic and memory, which start empty, have 276 steps to grow; 240 epochs of 50,000 images in batches "
+        f"and critic and memory, which start empty, have {steps} steps to grow; 240 epochs of 50,000 images in batches "
         "of 64, as in CRD's public code, are 187,500. The last study gives each half the task's gradient at first, "
         f"times the same trials: {loud}. An untrained critic's gradient is no measure of a trained one's: "
         "the term outgrows the task as the critic learns. With so few steps, take a loss on maps or neurons. WCoRD at "
