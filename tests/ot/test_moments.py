@@ -26,6 +26,11 @@ def test_batches_add_up(kind):
     assert torch.allclose(cost_from(parts, kind), expected(x, y, kind), atol=1e-9)
 
 
+def test_many_rows_and_half_precision():
+    x, y = torch.randn(3000, 96).to(torch.bfloat16), torch.randn(3000, 64)  # more rows than a block holds
+    assert torch.allclose(cost_from(moments(x, y), "correlation"), expected(x, y, "correlation"), atol=1e-12)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_scaling_every_sum_leaves_the_cost(kind):
     stats = moments(torch.randn(20, 5), torch.randn(20, 3), kind)
