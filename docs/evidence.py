@@ -1,6 +1,7 @@
 """Run the evidence studies and write docs/evidence.md from what they found.
 
 python docs/evidence.py run [STUDY ...]    run them (each goes on where it stopped), keep what they say, write the page
+python docs/evidence.py run STUDY --full   the same at the papers' size, for a GPU, in runs/evidence-full; keeps nothing
 python docs/evidence.py                    the page, from docs/results/evidence-*.json
 """
 
@@ -17,6 +18,7 @@ from kantor.study.statistics import paired_difference
 
 OURS = ("neuron_transport", "wcord", "gckt", "lckt", "label_transport")
 LEVEL = 0.95
+RUNS = Path("runs") / "evidence"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,10 @@ class Setting:
     command: str = "distill"
     first: tuple[str, ...] = ()
     """Studies that it builds on, as examples/evidence/NAME-FIRST.yaml and runs/evidence/NAME-FIRST."""
+    full: str = ""
+    """Options that make it the papers' size, for a GPU."""
+    full_first: str = ""
+    """The same for the studies that it builds on."""
     probed: bool = False
     """Judged by linear probes after the last stage, since its students learn without labels."""
 
@@ -40,11 +46,22 @@ SETTINGS = {
         "A ResNet-20 trained on CIFAR-10, fine-tuned on the twenty classes of Tiny-ImageNet-20 with 5 labels each.",
         plain="l2_sp",
         command="finetune",
+        full="--labels-per-class 20 --epochs 100",
     ),
     "compression": Setting(
         "Compression with unequal widths",
-        "ResNet-56 to a ResNet-8 of half the width, CIFAR-10, the same classes.",
+        "ResNet-56 to a ResNet-8 of half the width, CIFAR-10, the same classes. `-stages`: three layers at once, every "
+        "position of a map a sample.",
         plain="kd",
+        full="--train-limit 50000 --validation 0.1 --epochs 240",
+    ),
+    "narrow": Setting(
+        "Compression, eight units to one",
+        "A small CNN of 128 channels to one of 16, Fashion-MNIST with 20 labels a class; the teacher saw 6,000.",
+        plain="kd",
+        first=("teacher",),
+        full="--labels-per-class 500 --epochs 100",
+        full_first="--train-limit 59000 --epochs 30",
     ),
     "new-task": Setting(
         "A smaller student on a new task",
@@ -52,12 +69,15 @@ SETTINGS = {
         "`two_step` compresses on CIFAR-10 first, then fine-tunes.",
         plain="two_step",
         first=("compressed",),
+        full="--labels-per-class 400 --epochs 200",
+        full_first="--train-limit 50000 --epochs 240",
     ),
     "cross-modal": Setting(
         "Another view, without labels",
         "The teacher, a ResNet-56, sees CIFAR-10's images, the student those images at 16 pixels and no labels; judged "
         "by a linear probe after its last stage. `none` is the untrained student, `task:1` learns from labels.",
         plain="kd",
+        full="--train-limit 50000 --validation 0.1 --epochs 240",
         probed=True,
     ),
     "privileged": Setting(
@@ -68,15 +88,26 @@ SETTINGS = {
 }
 
 
-def run(name: str) -> None:
+def run(name: str, *, full: bool = False) -> None:
     """Train what is not trained yet, and keep what the run's files say."""
-    setting, root = SETTINGS[name], Path("runs") / "evidence"
-    for first in setting.first:
-        _kantor("distill", "--config", f"examples/evidence/{name}-{first}.yaml", "--out", str(root / f"{name}-{first}"))
-    _kantor(setting.command, "--config", f"examples/evidence/{name}.yaml", "--out", str(root / name))
+    setting, root = SETTINGS[name], RUNS
+    config = HERE.parent / "examples" / "evidence" / f"{name}.yaml"
+    firsts = [(first, config.with_stem(f"{name}-{first}")) for first in setting.first]
+    options = []
+    if full:  # what refers to the runs of a first stage refers to its full-size runs
+        root, options = Path("runs") / "evidence-full", setting.full.split()
+        root.mkdir(parents=True, exist_ok=True)
+        text = config.read_text(encoding="utf-8").replace(RUNS.as_posix(), root.as_posix())
+        config = root / f"{name}.yaml"
+        config.write_text(text, encoding="utf-8")
+    for first, path in firsts:
+        size = setting.full_first.split() if full else []
+        _kantor("distill", "--config", str(path), *size, "--out", str(root / f"{name}-{first}"))
+    _kantor(setting.command, "--config", str(config), *options, "--out", str(root / name))
     if setting.probed:
         _kantor("probe", str(root / name))
-    keep(f"evidence-{name}", [root / name])
+    if not full:
+        keep(f"evidence-{name}", [root / name])
 
 
 def _kantor(*arguments: str) -> None:
@@ -184,6 +215,6 @@ def _p_value(ours: list[float], theirs: list[float]) -> float:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["run"]:
-        for chosen in sys.argv[2:] or SETTINGS:
-            run(chosen)
+        for chosen in [name for name in sys.argv[2:] if name != "--full"] or SETTINGS:
+            run(chosen, full="--full" in sys.argv)
     (HERE / "evidence.md").write_text(page())
