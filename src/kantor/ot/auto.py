@@ -44,24 +44,29 @@ class Auto(Solver):
         n, m = problem.size
         device = problem.cost.device
         cost = problem.cost.detach()
+        if device.type == "cpu" and not problem.batch:
+            (a, total), (b, _) = _shares(problem.a.detach().numpy()), _shares(problem.b.detach().numpy())
+            one = _Job(self, problem).solve_one(
+                cost.numpy(), a, b, None if potentials is None else potentials[1].numpy()
+            )
+            return transport_of(problem, self.epsilon, self.tol, *one[:2], a, b, total, *one[2:])
         cost = cost[None] if cost.ndim == 2 else cost.expand(*problem.batch, n, m).reshape(-1, n, m)
         g = None if potentials is None else potentials[1].reshape(-1, m)
-        job = _Job(self, problem)
+        job, masses = _Job(self, problem), (problem.a, problem.b)
         if device.type == "cpu":
-            (a, total), (b, _) = (_shares(mass.detach().numpy()) for mass in (problem.a, problem.b))
+            (a, total), (b, _) = (_shares(mass.detach().numpy().reshape(-1, mass.shape[-1])) for mass in masses)
             found = job.solve_on_cpu(cost.numpy(), a, b, None if g is None else g.numpy())
         else:
-            (a, total), (b, _) = (_shares(mass.detach()) for mass in (problem.a, problem.b))
+            (a, total), (b, _) = (_shares(mass.detach().reshape(-1, mass.shape[-1])) for mass in masses)
             with torch.no_grad(), no_autocast(device):
                 found = job.solve_on_accelerator(cost, a, b, g)
         return transport_of(problem, self.epsilon, self.tol, *found[:2], a, b, total, *found[2:])
 
 
 def _shares(mass: Array) -> tuple[Array, Array]:
-    """Masses ``[problems, n]`` as float64 shares of their totals ``[problems, 1]``, and these."""
-    mass = mass.reshape(-1, mass.shape[-1])
+    """Masses ``[..., n]`` as float64 shares of their totals ``[..., 1]``, and these."""
     mass = mass.astype(np.float64) if isinstance(mass, np.ndarray) else mass.double()
-    total = mass.sum(-1)[:, None]
+    total = mass.sum(-1)[..., None]
     return mass / total, total
 
 
@@ -93,14 +98,24 @@ class _Job:
             error, passes = np.full(problems, np.inf), np.zeros(problems, np.int64)
             for k in range(problems):
                 start = None if g is None else g[k]
-                f[k], g_out[k], error[k], passes[k] = self._one(
-                    cost[k if len(cost) > 1 else 0], a[k], b[k], start, dtype
-                )
+                f[k], g_out[k], error[k], passes[k] = self.solve_one(cost[k if len(cost) > 1 else 0], a[k], b[k], start)
+            return f, g_out, error, passes
         for k in np.flatnonzero(~(error <= self.tol)):
             start = g_out[k] if error[k] < 100 * self.tol else None
             f[k], g_out[k], error[k], more = self._rescue(cost[k if len(cost) > 1 else 0], a[k], b[k], start, dtype)
             passes[k] += more
         return f, g_out, error, passes.astype(np.int64)
+
+    def solve_one(
+        self, cost: np.ndarray, a: np.ndarray, b: np.ndarray, start: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, float, int]:
+        """One problem on the CPU, ``[n, m]``."""
+        dtype = self._first_dtype(np)
+        f, g, error, passes = self._one(cost, a, b, start, dtype)
+        if error <= self.tol:
+            return f, g, error, passes
+        f, g, error, more = self._rescue(cost, a, b, g if error < 100 * self.tol else None, dtype)
+        return f, g, error, passes + more
 
     def _one(
         self,

@@ -9,14 +9,30 @@ from typing import Any
 
 import numpy as np
 
+from kantor.ot.anderson import ASTRAY, Anderson
 from kantor.ot.kernel import GROWTH, Array, Kernel, cast
-from kantor.ot.newton import gradients
-from kantor.ot.rates import FAILS, GAIN, NEWTON_FROM, STEP_LIMIT, stage_tol, stages
+from kantor.ot.newton import gradients, newton_by_factors
+from kantor.ot.rates import (
+    DAMPING,
+    FAILS,
+    GAIN,
+    MIXED_MOST,
+    NEWTON_FROM,
+    STEP_LIMIT,
+    WINDOW,
+    factor_worth,
+    mixing_from,
+    newton_from,
+    stage_tol,
+    stages,
+)
 
-# Dropping finished problems copies the kernels of the others; it is done once this share has finished.
+# Looking at problems one by one, and copying the kernels of those that stay, waits until this share has finished.
 _COMPACT = 0.25
 # Newton steps wait until this share of the unfinished problems wants them.
-_QUORUM = 0.5
+_QUORUM = 0.25
+# Mixed sweeps left, from which a problem joins a Newton step that is made anyway.
+_JOIN = 10.0
 # How far scalings may go where a kernel serves many problems and cannot be absorbed for one.
 _SHARED_GROWTH = 1e18
 
@@ -46,7 +62,7 @@ class Batch:
             bounds,
             dtype,
         )
-        self.masses = cast(xp, a, dtype), cast(xp, b, dtype)
+        self.masses = cast(xp, a, dtype), cast(xp, b, dtype), b
         self.shared = len(cost) != len(a)
         self.f, self.g = xp.zeros_like(a), xp.zeros_like(b)
         self.error = xp.zeros_like(a[:, 0]) + math.inf
@@ -87,13 +103,15 @@ class Batch:
 
     def _begin(self) -> None:
         self.index = self.everyone
-        self.a, self.b = self.masses
+        self.a, self.b, self.shares = self.masses
         self.finished = self.index < 0
         self.reach = self.xp.zeros_like(self.a[:, 0]) + STEP_LIMIT
-        self.passes += 1
+        self.mixer: Anderson | None = None
         self._set(self.b)
+        self.passes += 1
 
     def _set(self, wb: Array) -> None:
+        """Take column scalings (over masses) ``wb``; make the rows exact and measure the columns."""
         self.wb = wb
         self.kv, self.ua, self.columns = self.kernel.both(wb, self.a)
         self.sums = wb * self.columns
@@ -101,15 +119,17 @@ class Batch:
 
     def _stage(self, tol: float) -> None:
         xp = self.xp
-        before: Array | None = None
-        patience = xp.zeros_like(self.now) + 1
-        fails = xp.zeros_like(self.now)
+        zero = xp.zeros_like(self.now)
+        # What every problem's error was before each of the last sweeps, oldest first.
+        self.window = [zero + math.inf] * WINDOW
+        self.slow, self.patience, self.fails = self.finished, zero + 1, zero
         spent, next_look = 0, 1
         while True:
             done = (self.now <= tol) & ~self.finished
             broken = ~xp.isfinite(self.now) & ~self.finished
-            if spent >= next_look or bool((done | broken).any()):
-                next_look = spent + 8
+            ended = int((done | broken).sum())
+            if spent >= next_look or ended >= _COMPACT * (len(done) - int(self.finished.sum())):
+                next_look = spent + 4
                 wandered = self._wandered() & ~self.finished
                 if bool(wandered.any()) and spent < self.budget:
                     if self.shared:
@@ -119,9 +139,10 @@ class Batch:
                         done = done & ~broken
                     else:
                         self._absorb(broken)
-                        spent, before, next_look = spent + 2, None, spent + 3
+                        spent, next_look, self.mixer = spent + 2, spent + 3, None
+                        self.window = [self.now * math.inf] * WINDOW
                         continue
-                leaving = (done | broken | (fails >= FAILS) | (spent >= self.budget)) & ~self.finished
+                leaving = (done | broken | (self.fails >= FAILS) | (spent >= self.budget)) & ~self.finished
                 if bool(leaving.any()):
                     self._record(leaving)
                     self.finished = self.finished | leaving
@@ -129,61 +150,80 @@ class Batch:
                     if left == 0:
                         return
                     if left <= (1 - _COMPACT) * len(self.finished):
-                        stay = ~self.finished
-                        before = None if before is None else before[stay]
-                        patience, fails = patience[stay], fails[stay]
-                        self._keep(stay)
-            wants, iterations = self._newton_wanted(before, patience, tol)
-            if iterations:
-                better, passes = self._newton(wants, iterations, tol)
-                fails = xp.where(better, 0.0, fails + wants)
-                patience = xp.where(wants, 2.0**fails, patience)
-                before, spent, next_look = None, spent + passes, spent + passes
+                        self._keep(~self.finished)
+            if spent > MIXED_MOST:
+                self.slow = ~self.finished
+            if passes := self._newton(tol):
+                spent += passes
+                next_look = spent
             else:
-                before, patience = self.now, patience - 1
-                self._set(self.b / self.columns)
-                self.passes[self.index] += ~self.finished
+                self._sweep(tol)
                 spent += 1
 
-    def _newton_wanted(self, before: Array | None, patience: Array, tol: float) -> tuple[Array, float]:
-        """The problems for which Newton steps beat sweeps, and how many iterations the hardest needs (0: sweep)."""
-        if before is None:
-            return self.finished, 0.0
+    def _sweep(self, tol: float) -> None:
+        """A sweep of all, mixed with the ones before where that pays."""
         xp = self.xp
-        rate = (self.now / before).clip(1e-3, 1 - 1e-7)
-        left = xp.log(tol / self.now) / xp.log(rate)
-        root = (1 - rate) ** -0.5
-        wants = (left > 1.5 * (3 + 2.5 * root)) & (self.now < NEWTON_FROM) & (patience <= 0) & ~self.finished
-        active = len(self.finished) - int(self.finished.sum())
-        if int(wants.sum()) < _QUORUM * active:
-            return wants, 0.0
-        return wants, 1.5 * float(root[wants].max())
+        problems, (n, m) = len(self.a), self.kernel.matrix.shape[1:]
+        if self.mixer is None:
+            left = _sweeps_left(xp, self.now, self.window[-1], tol)
+            pays = (left > mixing_from(n, m, problems)) & ~self.finished
+            if int(pays.sum()) > 0.5 * (problems - int(self.finished.sum())):
+                self.mixer = Anderson(xp, self.shares)
+                self.window = [self.now * math.inf] * WINDOW
+        if self.mixer is None:
+            wb = self.b / self.columns
+        else:
+            left = _sweeps_left(xp, self.now, self.window[0], tol, WINDOW)
+            self.slow = self.slow | (left > newton_from(n, m, problems))
+            astray = (self.now > ASTRAY * self.window[-1]) | self.slow
+            y = -xp.log(cast(xp, self.columns, xp.float64))
+            x = xp.where(self.b > 0, xp.log(cast(xp, self.wb, xp.float64) / self.shares), y)
+            mixed = self.mixer.mix(x, y)
+            if bool(astray.any()):
+                self.mixer.forget(astray)
+                mixed = xp.where(astray[:, None], y, mixed)
+            wb = self.b * cast(xp, xp.exp(mixed), self.dtype)
+        self.window = [*self.window[1:], self.now]
+        self.patience = self.patience - 1
+        self._set(wb)
+        self.passes[self.index] += ~self.finished
 
-    def _newton(self, wants: Array, iterations: float, tol: float) -> tuple[Array, int]:
-        """A guarded Newton step for these problems. Returns which gained by it, and the passes it took."""
+    def _newton(self, tol: float) -> int:
+        """A guarded Newton step for the problems that are slow, if they are enough. Returns the passes it took."""
         xp = self.xp
-        whole = int(wants.sum()) > 0.7 * len(wants)
+        if not bool(self.slow.any()):
+            return 0
+        ready = (self.now < NEWTON_FROM) & (self.patience <= 0) & ~self.finished
+        wants = self.slow & ready
+        wanting = int(wants.sum())
+        if wanting == 0 or wanting < _QUORUM * (len(wants) - int(self.finished.sum())):
+            return 0
+        if self.mixer is not None:
+            # Those that would soon want one too join, rather than have the others wait for them later.
+            wants = wants | (_sweeps_left(xp, self.now, self.window[0], tol, WINDOW) > _JOIN) & ready
+            self.slow = self.slow | wants
+            wanting = int(wants.sum())
+        rate = (self.now / self.window[-1]).clip(1e-3, 1 - 1e-7)
+        root = (1 - rate) ** -0.5
+        whole = wanting > 0.7 * len(wants)
         which = self.everyone[: len(wants)] if whole else xp.where(wants)[0]
         part = self.kernel if whole else self.kernel.subset(which)
-        ua, a, wb, sums, b, error = (
-            x if whole else x[which] for x in (self.ua, self.a, self.wb, self.sums, self.b, self.now)
+        ua, a, wb, sums, b, error, kv = (
+            x if whole else x[which] for x in (self.ua, self.a, self.wb, self.sums, self.b, self.now, self.kv)
         )
-        goal = (error * error.clip(0.01, 0.1)).clip(0.3 * (tol - self.kernel.noise))[:, None]
-        if whole:
-            goal = xp.where(wants[:, None], goal, math.inf)
-        step, passes = gradients(part, ua, a, wb, sums, b, goal, int(min(400, 20 + 3 * iterations)))
+        plan = ua, a, wb, sums, b
+        step, passes = self._direction(part, plan, error, wants[which], tol, float(root[wants].max()))
         step = step - step.mean(-1)[:, None]
         reach = self.reach[which][:, None]
-        length = reach / xp.maximum(xp.amax(abs(step), -1)[:, None], reach)
-        step = step * length
-        if whole:
-            step = xp.where(wants[:, None], step, 0.0)
+        step = step * (reach / xp.maximum(xp.amax(abs(step), -1)[:, None], reach))
+        # No factor, or one that the others alone asked for: no step.
+        step = xp.where(wants[which][:, None] & xp.isfinite(step), step, 0.0)
         trial = wb * xp.exp(step)
-        kv = part.rows(trial)
-        found = abs(trial * part.columns(a / kv) - b).sum(-1) + self.kernel.noise
+        found_kv = part.rows(trial)
+        found = abs(trial * part.columns(a / found_kv) - b).sum(-1) + self.kernel.noise
         # As for a single problem: far from the optimum the dual's rise says whether a step was good.
         slope = (step * (b - sums)).sum(-1)
-        rise = (step * b).sum(-1) - (a * xp.log(kv / self.kv[which])).sum(-1)
+        rise = (step * b).sum(-1) - (a * xp.log(found_kv / kv)).sum(-1)
         good = (found < GAIN * error) | ((rise > 0.1 * slope) & (rise > 4 * self.kernel.noise + 1e-12))
         good = good & wants[which]
         self.reach[which] = xp.where(good, (2 * reach[:, 0]).clip(0, STEP_LIMIT), reach[:, 0] / 4)
@@ -191,9 +231,32 @@ class Batch:
         gained[which] = good
         new = self.wb + 0
         new[which] = xp.where(good[:, None], trial, wb)
+        self.fails = xp.where(gained, 0.0, self.fails + wants)
+        self.patience = xp.where(wants & ~gained, 2.0**self.fails, self.patience)
+        self.window = [xp.where(wants, math.inf, old) for old in self.window]
         self._set(new)
         self.passes[self.index[wants]] += passes + 2
-        return gained, passes + 2
+        return passes + 2
+
+    def _direction(
+        self,
+        part: Kernel,
+        plan: tuple[Array, Array, Array, Array, Array],
+        error: Array,
+        wants: Array,
+        tol: float,
+        root: float,
+    ) -> tuple[Array, int]:
+        """Newton's steps, and the passes they took, for the plans ``(ua, a, wb, sums, b)`` on these kernels."""
+        xp = self.xp
+        n, m = part.matrix.shape[1:]
+        worth, most = math.ceil(factor_worth(n, m, len(error))), int(min(400, 40 + 4.5 * root))
+        if not self.shared and worth < most:
+            damping = DAMPING * error.clip(0.0, 1.0)[:, None]
+            return newton_by_factors(part, *plan, damping), worth
+        goal = (error * error.clip(0.01, 0.1)).clip(0.3 * (tol - self.kernel.noise))[:, None]
+        goal = xp.where(wants[:, None], goal, math.inf)
+        return gradients(part, *plan, goal, most)
 
     def _column_scalings(self) -> Array:
         # A column without mass follows from the others, by the c-transform.
@@ -238,16 +301,20 @@ class Batch:
 
     def _keep(self, which: Array) -> None:
         self.kernel.keep(which)
-        for name in (
-            "index",
-            "a",
-            "b",
-            "finished",
-            "wb",
-            "kv",
-            "ua",
-            "columns",
-            "sums",
-            "now",
-        ):
+        self.window = [old[which] for old in self.window]
+        if self.mixer is not None:
+            self.mixer.keep(which)
+        for name in _KEPT:
             setattr(self, name, getattr(self, name)[which])
+
+
+def _sweeps_left(xp: ModuleType, error: Array, before: Array, tol: float, since: int = 1) -> Array:
+    """``rates.sweeps_left`` of every problem."""
+    fell = xp.log(error / before)
+    return xp.where(fell < 0, since * xp.log(tol / error) / fell, math.inf)
+
+
+_KEPT = (
+    *("index", "a", "b", "shares", "finished", "reach", "slow", "patience", "fails"),
+    *("wb", "kv", "ua", "columns", "sums", "now"),
+)

@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from kantor.ot.kernel import Array, Kernel, there_and_back
 from kantor.ot.precision import no_autocast
 
 Vector = NDArray[Any]
 _CPU = torch.device("cpu")
+# Entries of the Hessians that are formed at once.
+_FACTOR_ENTRIES = 2**22
 
 
 def gradients_one(
@@ -147,6 +150,36 @@ def newton_by_factor(
     step = np.zeros(len(held))
     step[held] = solution
     return step
+
+
+def newton_by_factors(kernel: Kernel, ua: Array, a: Array, wb: Array, sums: Array, b: Array, damping: Array) -> Array:
+    """The same for a batch, in NumPy or torch, ``damping`` being ``[problems, 1]``; NaN where there is no factor."""
+    given = kernel.matrix, ua, a, wb, sums, b, damping
+    group = max(1, _FACTOR_ENTRIES // b.shape[-1] ** 2)
+    with no_autocast(_CPU):
+        parts = [_by_factors(*(torch.as_tensor(x[k : k + group]) for x in given)) for k in range(0, len(b), group)]
+    step = torch.cat(parts)
+    return step.numpy() if kernel.xp is np else step
+
+
+def _by_factors(matrix: Tensor, ua: Tensor, a: Tensor, wb: Tensor, sums: Tensor, b: Tensor, damping: Tensor) -> Tensor:
+    held = sums > 0
+    part = matrix * torch.where(a > 0, ua / a.sqrt(), 0.0).unsqueeze(-1)
+    part *= wb.unsqueeze(-2)
+    system = (part.mT @ part).double().neg_()
+    # The diagonal is the sum of what leaves it, so that a common shift changes nothing to the last digit; the rank
+    # that is added then fixes the shift and leaves the step.
+    corner = system.diagonal(dim1=-2, dim2=-1)
+    corner.zero_()
+    diagonal = -system.sum(-1)
+    system += diagonal.unsqueeze(-1) * (diagonal / diagonal.sum(-1, keepdim=True)).unsqueeze(-2)
+    # Columns without mass take no part.
+    corner += torch.where(held, diagonal + damping * sums, 1.0)
+    right = torch.where(held, b - sums, 0.0).double()
+    right -= held * (right.sum(-1, keepdim=True) / held.sum(-1, keepdim=True))
+    factor, failed = torch.linalg.cholesky_ex(system)
+    step = torch.cholesky_solve(right.unsqueeze(-1), factor).squeeze(-1)
+    return torch.where((failed == 0).unsqueeze(-1), step, torch.nan).to(b.dtype)
 
 
 def _dot(x: Array, y: Array) -> Array:

@@ -168,6 +168,7 @@ def _masses(
 ) -> Tensor:
     if mass is None:
         if other_total is None:
-            return cost.new_full((length,), 1.0 / length).expand(*batch, length)
+            uniform = cost.new_full((length,), 1.0 / length)
+            return uniform.expand(*batch, length) if batch else uniform
         return (other_total / length).to(cost.dtype).expand(*batch, length)
     return mass.to(cost.dtype).expand(*batch, length)

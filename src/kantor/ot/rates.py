@@ -57,11 +57,42 @@ def newton_iterations(error: float, before: float, tol: float, overhead: float =
     return 1.5 * root if sweeps_left > overhead * (3 + 2.5 * root) else 0.0
 
 
-def factor_worth(n: int, m: int) -> float:
+# Microseconds on one core; only their ratios matter, and an error in them costs time alone, since every way arrives.
+# A call of a sweep, of an iteration of conjugate gradients and of mixing, which problems in lock step share; an entry
+# of a kernel in two products and of a vector in mixing; a multiplication in a product of matrices.
+_SWEEP, _GRADIENT, _MIX = 5.0, 10.0, 18.0
+_ENTRY, _VECTOR, _MULTIPLY = 1.1e-4, 4.0e-3, 4.0e-5
+
+WINDOW = 5
+"""A window of so many mixed sweeps shows their rate."""
+
+MIXED_MOST = 60
+"""After so many sweeps in a stage Newton steps are tried."""
+
+
+def factor_worth(n: int, m: int, problems: int = 1) -> float:
     """How many iterations of conjugate gradients it costs to form and factor the dual's Hessian.
 
-    In microseconds on one core: a matrix product multiplies about ten times as fast as a matrix-vector product in
-    memory, and each iteration calls some fifteen functions.
+    A matrix product multiplies about ten times as fast as a matrix-vector product in memory, and each iteration calls
+    some fifteen functions, which problems in lock step share.
     """
-    factor = 25.0 + 4.0e-5 * n * m * m + 4.0e-5 * m**3 / 3
-    return factor / (10.0 + 1.1e-4 * n * m)
+    return _factor(n, m, problems) / (_GRADIENT / problems + _ENTRY * n * m)
+
+
+def mixing_from(n: int, m: int, problems: int) -> float:
+    """From how many sweeps left it pays to mix them: that leaves about twice the root of their number."""
+    sweep = _SWEEP / problems + _ENTRY * n * m
+    return (2 * (1 + _MIX / problems / sweep)) ** 2
+
+
+def newton_from(n: int, m: int, problems: int) -> float:
+    """From how many mixed sweeps left Newton steps are the better way.
+
+    Conjugate gradients remember all that mixing forgets, and by a factor three steps or four are enough.
+    """
+    mixed = (_SWEEP + _MIX) / problems + _VECTOR * m + _ENTRY * n * m
+    return max(10.0, min(60.0, 3.5 * _factor(n, m, problems) / mixed))
+
+
+def _factor(n: int, m: int, problems: int) -> float:
+    return 23.0 / problems + 2.0 + _MULTIPLY * (n * m * m + m**3 / 3)

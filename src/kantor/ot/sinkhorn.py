@@ -76,25 +76,24 @@ def transport_of(
     a: Array,
     b: Array,
     total: Array,
-    error: Array,
-    sweeps: Array,
+    error: Array | float,
+    sweeps: Array | int,
 ) -> Transport:
-    """The transport of flattened float64 potentials, found for masses ``a`` and ``b`` that are shares of ``total``.
+    """The transport of float64 potentials, found for masses ``a`` and ``b`` that are shares of ``total``.
 
-    Everything is NumPy's or everything is torch's; ``f`` and ``a`` are ``[problems, n]``, ``total [problems, 1]``.
+    Everything is NumPy's or everything is torch's, with the problem's leading dimensions flattened where there are any:
+    ``f`` and ``a`` are ``[problems, n]`` or ``[n]``, and ``total`` is ``[problems, 1]`` or ``[1]``.
     """
     # P = a b exp(.) is quadratic in the masses, so undoing their scaling moves the potentials; then both sides are
     # given half of the dual value, which fixes the free constant.
-    shift = ((a * f).sum(-1) - (b * g).sum(-1))[:, None] / 2
+    shift = ((a * f).sum(-1) - (b * g).sum(-1))[..., None] / 2
     move = (epsilon / 2) * (np.log(total) if isinstance(total, np.ndarray) else total.log())
-    batch = problem.batch
-    (n, m), found = (
-        problem.size,
-        (f - shift - move, g + shift - move, error, sweeps, error <= tol),
-    )
-    shapes = ((*batch, n), (*batch, m), batch, batch, batch)
-    reshaped = [x.reshape(shape) for x, shape in zip(found, shapes, strict=True)]
-    tensors = [torch.from_numpy(x) if isinstance(x, np.ndarray) else x for x in reshaped]
+    found = (f - shift - move, g + shift - move, error, sweeps, error <= tol)
+    tensors = [x if isinstance(x, Tensor) else torch.from_numpy(np.asarray(x)) for x in found]
+    if len(problem.batch) != f.ndim - 1 or len(problem.batch) > 1:
+        (n, m), batch = problem.size, problem.batch
+        shapes = ((*batch, n), (*batch, m), batch, batch, batch)
+        tensors = [x.reshape(shape) for x, shape in zip(tensors, shapes, strict=True)]
     return Transport(problem, epsilon, (tensors[0], tensors[1]), *tensors[2:])
 
 

@@ -1,0 +1,82 @@
+"""Anderson's acceleration of Sinkhorn's sweeps (Anderson 1965; Walker and Ni 2011, type II).
+
+A sweep maps logarithms of column scalings ``x`` to ``y``. The last few differences of ``y`` and of the residual
+``y - x`` tell which combination leaves the least residual; the next ``x`` is that combination of ``y``. It costs a few
+products of vectors beside a sweep and sees the spectrum about as conjugate gradients do, until the modes that are left
+outnumber what it remembers.
+"""
+
+from types import ModuleType
+
+import numpy as np
+
+from kantor.ot.kernel import Array
+from kantor.ot.rates import STEP_LIMIT
+
+MEMORY = 5
+"""Differences remembered; more gains little until many more, when Newton steps are the better way."""
+
+ASTRAY = 2.0
+"""A step that multiplies the error by more was led by differences that no longer hold."""
+
+_RIDGE = 1e-12
+
+
+class Anderson:
+    """The memory of one problem, ``[m]``, or of a batch, ``[problems, m]``, each by itself.
+
+    Args:
+        xp: ``numpy`` or ``torch``.
+        masses: float64 column masses; residuals are measured in the norm that they weigh.
+    """
+
+    def __init__(self, xp: ModuleType, masses: Array):
+        self.xp = xp
+        self.weight = xp.sqrt(masses)
+        size = (*masses.shape[:-1], MEMORY, masses.shape[-1])
+        if xp is np:
+            self.residuals, self.images = np.zeros(size), np.zeros(size)
+            self.gram = np.zeros((*size[:-1], MEMORY))
+            self.identity = np.eye(MEMORY)
+        else:
+            self.residuals, self.images = masses.new_zeros(size), masses.new_zeros(size)
+            self.gram = masses.new_zeros((*size[:-1], MEMORY))
+            self.identity = xp.eye(MEMORY, dtype=masses.dtype, device=masses.device)
+        self.count = 0
+        self.last: tuple[Array, Array] | None = None
+
+    def mix(self, x: Array, y: Array) -> Array:
+        """The logarithms to go on from, after a sweep from ``x`` has given ``y``."""
+        xp = self.xp
+        residual = (y - x) * self.weight
+        last, self.last = self.last, (residual, y)
+        if last is None:
+            return y
+        k = self.count % MEMORY
+        self.count += 1
+        new = residual - last[0]
+        self.residuals[..., k, :] = new
+        self.images[..., k, :] = y - last[1]
+        h = min(self.count, MEMORY)
+        residuals, gram = self.residuals[..., :h, :], self.gram[..., :h, :h]
+        self.gram[..., k, :h] = row = xp.matmul(residuals, new[..., None])[..., 0]
+        self.gram[..., :h, k] = row
+        # Differences shrink by orders from first to last: only their directions are compared.
+        size = xp.sqrt(xp.diagonal(gram, 0, -2, -1)) + 1e-150
+        unit = gram / (size[..., :, None] * size[..., None, :]) + _RIDGE * self.identity[:h, :h]
+        along = xp.matmul(residuals, residual[..., None]) / size[..., None]
+        share = xp.linalg.solve(unit, along) / size[..., None]
+        step = xp.matmul(share.swapaxes(-1, -2), self.images[..., :h, :])[..., 0, :]
+        # Residuals that hardly differ say nothing of where they end.
+        near = xp.amax(abs(step), -1)[..., None] <= STEP_LIMIT
+        return y - xp.where(near, step, 0.0)
+
+    def forget(self, which: Array) -> None:
+        """Start anew for these problems of a batch: the next step is a plain sweep."""
+        self.residuals[which], self.images[which], self.gram[which] = 0.0, 0.0, 0.0
+
+    def keep(self, which: Array) -> None:
+        """Drop every problem but these."""
+        self.weight, self.residuals, self.images = self.weight[which], self.residuals[which], self.images[which]
+        self.gram = self.gram[which]
+        self.last = None if self.last is None else (self.last[0][which], self.last[1][which])
