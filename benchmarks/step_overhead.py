@@ -5,13 +5,13 @@
 The teacher's outputs are read from memory, as from a cache. Each method has a process of its own with one thread, in
 which steps of ``none``, ``kd`` and the method take turns; times are CPU seconds, medians over the turns. Memory is
 the process's peak in the method's steps over that in steps of ``none`` (Linux; the teacher's outputs are in both).
+A file that is there already keeps its rows of other methods.
 """
 
 import argparse
 import json
 import multiprocessing
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -134,6 +134,7 @@ def measure(method: str, student: str, data: str, teacher: str, pairs: int) -> d
         "over_kd": statistics.median(m - k for _, k, m in turns) / distilled,
         "extra_mb": (peaks[1] - peaks[0]) / 1e6,
         "target": TARGETS.get((student, method)),
+        "pairs": pairs,
     }
 
 
@@ -164,7 +165,11 @@ def main() -> None:
             flush=True,
         )
     if options.out is not None:
-        content = {"torch": torch.__version__, "pairs": options.pairs, "command": " ".join(sys.argv), "rows": rows}
+        if options.out.exists():
+            measured = {(row["student"], row["method"]): row for row in rows}
+            earlier = json.loads(options.out.read_text(encoding="utf-8"))["rows"]
+            rows = [measured.pop((row["student"], row["method"]), row) for row in earlier] + list(measured.values())
+        content = {"torch": torch.__version__, "rows": rows}
         options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 

@@ -51,8 +51,3 @@ def common_grid(
         s if s.shape[2:] == grid else F.adaptive_avg_pool2d(s, grid),
         t if t.shape[2:] == grid else F.adaptive_avg_pool2d(t, grid),
     )
-
-
-def rows_over_positions(x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "samples channels"]:
-    """Every position of every image as one row: a neuron then is a function of (image, position)."""
-    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])

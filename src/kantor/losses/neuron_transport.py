@@ -9,7 +9,7 @@ from torch import Tensor
 from kantor.core.collectives import sum_over_ranks, world_size
 from kantor.core.errors import ConfigError, ShapeError, suggest
 from kantor.losses.base import Shapes, TransferLoss
-from kantor.losses.features import as_map, common_grid, pool, rows_over_positions
+from kantor.losses.features import as_map, common_grid, pool
 from kantor.losses.slow_plan import SlowPlan, SolveSettings, activation_masses
 from kantor.losses.stages import single
 from kantor.ot.cost import CostKind, Normaliser, normalised
@@ -78,7 +78,7 @@ def neuron_moments(
     if spatial == "pooled":
         s, t = pool(student), pool(teacher)
     elif spatial == "positions":
-        s, t = (rows_over_positions(x) for x in common_grid(student, teacher))
+        s, t = (x.flatten(2).mT for x in common_grid(student, teacher))
     else:
         raise ConfigError(f"neuron_transport: spatial is pooled or positions, not {spatial!r}.")
     return moments(t, s, cost)

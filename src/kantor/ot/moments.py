@@ -4,6 +4,7 @@ Neurons are columns: their activations over the samples are the rows. What a cos
 sums over samples, and sums can be added over batches, averaged over steps and reduced over processes.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -74,30 +75,34 @@ class Moments:
 
 
 def moments(
-    x: Float[Tensor, "rows n"],
-    y: Float[Tensor, "rows m"],
+    x: Float[Tensor, "*rows n"],
+    y: Float[Tensor, "*rows m"],
     kind: CostKind = "correlation",
 ) -> Moments:
     """The sums over rows that ``cost_from(_, kind)`` needs. Differentiable in ``x`` and ``y``.
 
     Args:
-        x: activations, one column per neuron.
+        x: activations, one column per neuron: ``[rows, n]``, or ``[batch, rows, n]`` with rows that lie in blocks.
+            A map that was flattened and transposed is not copied.
         y: the same rows' activations in the other layer.
         kind: the cost they are for; only ``l1`` needs more than the others.
 
     Raises:
-        ShapeError: one is not a matrix, or the numbers of rows differ.
+        ShapeError: the rows differ, or there are none.
         ConfigError: the kind is unknown.
     """
     check_kind(kind)
-    if x.ndim != 2 or y.ndim != 2 or x.shape[0] != y.shape[0] or x.shape[0] == 0:
+    rows = math.prod(x.shape[:-1])
+    if x.ndim not in (2, 3) or x.shape[:-1] != y.shape[:-1] or rows == 0:
         raise ShapeError(
             f"Neurons are compared over the same rows: x is {tuple(x.shape)}, y is {tuple(y.shape)}; "
-            "expected [rows, n] and [rows, m]."
+            "expected [rows, n] and [rows, m], or both with a batch before that."
         )
     with no_autocast(x.device):
-        count = torch.tensor(float(x.shape[0]), dtype=torch.float64, device=x.device)
-        absolute = torch.cdist(x.double().mT, y.double().mT, p=1.0) if kind == "l1" else None
+        count = torch.tensor(float(rows), dtype=torch.float64, device=x.device)
+        absolute = None
+        if kind == "l1":
+            absolute = torch.cdist(*(z.double().flatten(0, -2).mT for z in (x, y)), p=1.0)
         x_sum, y_sum, x_square, y_square, cross = _Sums.apply(x, y)  # pyright: ignore[reportGeneralTypeIssues]
         return Moments(count, x_sum, y_sum, x_square, y_square, cross, absolute)
 
@@ -108,19 +113,21 @@ class _Sums(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         # Differences of sums cancel: a neuron compared with its copy must cost 0, not float32's rounding.
-        n, m = x.shape[1], y.shape[1]
+        n, m = x.shape[-1], y.shape[-1]
         x_sum, y_sum, x_square, y_square, cross = (
             torch.zeros(shape, dtype=torch.float64, device=x.device) for shape in (n, m, n, m, (n, m))
         )
+        rows = tuple(range(x.ndim - 1))
         # On a CPU the doubles of one block stay in its cache: a third of the time of widening all rows at once.
-        rows = max(1, _BLOCK // (n + m)) if x.device.type == "cpu" else len(x)
-        for near_x, near_y in zip(x.split(rows), y.split(rows), strict=True):
+        block = max(1, _BLOCK // ((n + m) * math.prod(x.shape[1:-1]))) if x.device.type == "cpu" else len(x)
+        for near_x, near_y in zip(x.split(block), y.split(block), strict=True):
             wide_x, wide_y = near_x.double(), near_y.double()
-            x_sum += wide_x.sum(0)
-            y_sum += wide_y.sum(0)
-            x_square += wide_x.square().sum(0)
-            y_square += wide_y.square().sum(0)
-            cross.addmm_(wide_x.mT, wide_y)
+            x_sum += wide_x.sum(rows)
+            y_sum += wide_y.sum(rows)
+            x_square += wide_x.square().sum(rows)
+            y_square += wide_y.square().sum(rows)
+            products = wide_x.mT @ wide_y
+            cross += products if x.ndim == 2 else products.sum(0)
         return x_sum, y_sum, x_square, y_square, cross
 
     @staticmethod
@@ -137,10 +144,20 @@ class _Sums(torch.autograd.Function):
             near_x, near_y = x.to(wide), y.to(wide)
             x_sum, y_sum, x_square, y_square, cross = (g.to(wide) for g in (x_sum, y_sum, x_square, y_square, cross))
             if ctx.needs_input_grad[0]:
-                grad_x = torch.addmm(x_sum, near_y, cross.mT).addcmul_(near_x, x_square, value=2.0).to(x.dtype)
+                grad_x = _gradient(near_x, near_y, x_sum, x_square, cross).to(x.dtype)
             if ctx.needs_input_grad[1]:
-                grad_y = torch.addmm(y_sum, near_x, cross).addcmul_(near_y, y_square, value=2.0).to(y.dtype)
+                grad_y = _gradient(near_y, near_x, y_sum, y_square, cross.mT).to(y.dtype)
         return grad_x, grad_y
+
+
+def _gradient(own: Tensor, other: Tensor, grad_sum: Tensor, grad_square: Tensor, grad_cross: Tensor) -> Tensor:
+    """Of the sums, in the columns of ``own``; with a batch it lies in memory as a map does."""
+    if own.ndim == 2:
+        grad = torch.addmm(grad_sum, other, grad_cross.mT)
+    else:
+        every = grad_cross.expand(len(own), *grad_cross.shape)
+        grad = torch.baddbmm(grad_sum[:, None], every, other.mT).mT
+    return grad.addcmul_(own, grad_square, value=2.0)
 
 
 def cost_from(stats: Moments, kind: CostKind = "correlation") -> Float[Tensor, "n m"]:
