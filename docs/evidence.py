@@ -171,7 +171,25 @@ def _section(name: str, setting: Setting) -> list[str]:
         cells = [columns[other].get(method, "") for other in columns]
         chosen = study["tuning"][method]["chosen"]
         lines.append(f"| {label} | {100 * row['mean']:.1f} | {' | '.join(cells)} | {chosen:g} | {row['seconds']:.0f} |")
-    return [*lines, ""]
+    return [*lines, "", _verdict(methods, named, setting.plain), ""]
+
+
+def _verdict(methods: dict, named: str, plain: str) -> str:
+    """What the named method's plain intervals say of each comparison that the study was made for."""
+    partners = {
+        "the student alone": "none",
+        plain: plain,
+        "the identity plan": _control(named, "identity"),
+        "a random plan": _control(named, "random"),
+    }
+    said: dict[str, list[str]] = {"above": [], "not told apart from": [], "below": []}
+    for what, partner in partners.items():
+        if partner in methods and partner != named:
+            _, interval = paired_difference(methods[named]["accuracy"], methods[partner]["accuracy"], LEVEL)
+            assert interval is not None
+            said["above" if interval[0] > 0 else "below" if interval[1] < 0 else "not told apart from"].append(what)
+    parts = [f"{how} {', '.join(which)}" for how, which in said.items() if which]
+    return f"{named}: {'; '.join(parts)}."
 
 
 def _last(layers: dict) -> dict:

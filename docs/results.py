@@ -196,8 +196,8 @@ def _step_costs(measured: dict) -> list[str]:
         "",
         "`make bench-steps`: a training step at batch 128 on one thread, the teacher (ResNet-56) cached; CPU time, "
         f"medians of {turns[1]} turns or more for methods that have a target and of {turns[0]} for the others, which "
-        "were taken while tests shared the cores. Memory is the process's peak over that without transfer; its grain is "
-        "some 10 MB. Differences of one or two percent are noise.",
+        "were taken while tests shared the cores. Memory is the process's peak over that without transfer; its grain "
+        "is some 10 MB. Differences of one or two percent are noise.",
         "",
         "| student | method | ms | over no transfer | over KD | target | MB |",
         "|---|---|---|---|---|---|---|",
