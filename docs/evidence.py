@@ -44,7 +44,7 @@ SETTINGS = {
     "inductive": Setting(
         "Inductive transfer",
         "A ResNet-20 trained on CIFAR-10, fine-tuned on the twenty classes of Tiny-ImageNet-20 with 5 labels each.",
-        plain="l2_sp",
+        plain="l2_sp:0.1",
         command="finetune",
         full="--labels-per-class 20 --epochs 100",
     ),
@@ -91,7 +91,7 @@ SETTINGS = {
 def run(name: str, *, full: bool = False) -> None:
     """Train what is not trained yet, and keep what the run's files say."""
     setting, root = SETTINGS[name], RUNS
-    config = HERE.parent / "examples" / "evidence" / f"{name}.yaml"
+    config = Path("examples") / "evidence" / f"{name}.yaml"
     firsts = [(first, config.with_stem(f"{name}-{first}")) for first in setting.first]
     options = []
     if full:  # what refers to the runs of a first stage refers to its full-size runs
@@ -120,7 +120,8 @@ def page() -> str:
         "# Evidence",
         "",
         "What transfer brings in each setting, on real data, from `make evidence` (`STUDY=name` for one; it goes on "
-        "where it stopped). Sizes fit two cores; the papers' are larger.",
+        "where it stopped). Sizes fit two cores; `python docs/evidence.py run NAME --full` trains at the papers' "
+        "sizes, which needs a GPU and has not been run.",
         "",
         "Protocol: every method has the same number of trials on validation data, with seeds of their own. The best of "
         "kantor's methods there is *named* before the test part is read, and confirmed on fresh seeds. Its intervals "

@@ -44,8 +44,9 @@ def share(terms: list[dict]) -> float:
 
 def relative(text: str) -> str:
     """Data lies beside the checkout, and runs in it, wherever that is."""
+    text = re.sub(r"/\S*/(?=examples/)", "", text)
     text = re.sub(r"/\S*/(?=(?:bench|evidence)/)", "runs/", text)
-    return re.sub(r"/\S*/(?=examples/)", "", re.sub(r"/\S*/shared/data", "../shared/data", text))
+    return re.sub(r"/\S*/shared/data", "../shared/data", text)
 
 
 def read(name: str) -> dict:

@@ -16,7 +16,7 @@ from kantor.core.errors import KantorError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``kantor COMMAND ...`` and return its exit status: 0 done, 2 bad input, 143 asked to stop."""
+    """Run ``kantor COMMAND ...``; its exit status is 0 done, 2 bad input, 130 interrupted, 143 asked to stop."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser, commands = _parser()
     chosen = parser.parse_args([_underscored(argument) for argument in given])
@@ -27,6 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"kantor: {error}", file=sys.stderr)
         return 143 if isinstance(error, Interrupted) else 2
+    except KeyboardInterrupt:
+        print("kantor: Interrupted; the same command, or `kantor resume`, goes on from there.", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -60,3 +60,12 @@ def test_tables_are_never_cut(capsys, monkeypatch):
     for loss in LOSSES.values():
         assert loss.name in said
         assert loss.paper in said
+
+
+def test_an_interrupt_is_said_without_a_traceback(made, monkeypatch, capsys):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kantor.report.write", interrupted)
+    assert main(["report", str(made())]) == 130
+    assert "kantor: Interrupted" in capsys.readouterr().err
