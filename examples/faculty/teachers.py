@@ -24,7 +24,7 @@ TASKS = {
     "vehicles": ["airplane", "automobile", "ship", "truck"],
     "wild-and-road": ["lion", "bee", "convertible", "limousine"],
 }
-LABELLED, VALIDATION, JUDGED = slice(0, 20), slice(20, 60), slice(60, 200)
+LABELLED, VALIDATION, JUDGED = slice(0, 20), slice(20, 100), slice(100, 200)
 """Of each class's training images, which no teacher sees: to learn from, to choose by, and beside the test images."""
 TEACHING = slice(200, None)
 CIFAR_IMAGES = 14000
@@ -43,21 +43,25 @@ def open_sources(data: Path) -> list[DataSet]:
 
 def teacher_data(folder: Path, name: str, sources: list[DataSet]) -> Path:
     """A teacher's classes as an npz."""
-    return _subset(folder / f"teacher-{name}.npz", sources, TEACHERS[name], {"train": [("train", TEACHING)]})
+    parts = {"train": [("train", TEACHING)], "test": [("test", slice(0, TEST_IMAGES))]}
+    return _subset(folder / f"teacher-{name}.npz", sources, TEACHERS[name], parts)
 
 
 def task_data(folder: Path, task: str, sources: list[DataSet]) -> Path:
-    """A task's classes as an npz; beside it, as TASK-choosing.npz, the same with a validation part."""
-    parts = {"train": [("train", LABELLED)], "test": [("train", JUDGED)]}
-    _subset(folder / f"{task}-choosing.npz", sources, TASKS[task], parts | {"validation": [("train", VALIDATION)]})
-    return _subset(folder / f"{task}.npz", sources, TASKS[task], parts)
+    """A task's classes as an npz; beside it, as TASK-choosing.npz, the same with the validation images to be judged by.
+
+    So a trial is judged once, after its last epoch, and sees no test image.
+    """
+    labelled = {"train": [("train", LABELLED)]}
+    _subset(folder / f"{task}-choosing.npz", sources, TASKS[task], labelled | {"test": [("train", VALIDATION)]})
+    judged = {"test": [("train", JUDGED), ("test", slice(0, TEST_IMAGES))]}
+    return _subset(folder / f"{task}.npz", sources, TASKS[task], labelled | judged)
 
 
 def _subset(path: Path, sources: list[DataSet], classes: list[str], parts: dict[str, list[tuple[str, slice]]]) -> Path:
-    """Each part from these rows of each class, in the order of their ids; the test images come to the test part."""
+    """Each part from these rows of each class, in the order of their ids."""
     if path.exists():
         return path
-    parts = parts | {"test": [*parts.get("test", []), ("test", slice(0, TEST_IMAGES))]}
     arrays: dict[str, list[np.ndarray]] = {f"{a}_{part}": [] for a in "xy" for part in parts}
     for label in classes:
         source = next(data for data in sources if label in data.classes)

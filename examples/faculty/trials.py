@@ -4,7 +4,6 @@ import itertools
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from rich.console import Console
@@ -49,7 +48,7 @@ class Bench:
     def study(
         self, out: Path, task: str, teacher: str, cost: str, methods: list[Any], seeds: list[int], training: dict
     ) -> Path:
-        """Train these students where that is not done; only those of the trials' seeds are validated."""
+        """Train these students where that is not done; those of the trials' seeds are judged by validation."""
         name = f"{task}-choosing" if seeds == self.tune_seeds else task
         study = Study(
             data=str(self.folder / "data" / f"{name}.npz"),
@@ -117,12 +116,9 @@ class Bench:
             out = self.folder / "studies" / task / f"{name}-{k}"
             methods = [{"name": t.name, "terms": t.terms} if t.terms else t.name for t in these]
             self.study(out, task, teacher, cost, methods, self.tune_seeds, training)
-            done += [Trial(t.name, t.cost, t.terms, self._validation(out / t.name)) for t in these]
+            reached = json.loads((out / "summary.json").read_text())["methods"]
+            done += [Trial(t.name, t.cost, t.terms, reached[t.name]["mean"]) for t in these]
         return done
-
-    def _validation(self, run: Path) -> float:
-        lines = [(run / f"seed-{seed}" / "metrics.jsonl").read_text().splitlines()[-1] for seed in self.tune_seeds]
-        return fmean(json.loads(line)["validation/accuracy"] for line in lines)
 
 
 def label_trials(words: str) -> list[Trial]:
