@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from kantor.core.errors import DataError
 from kantor.data import DataSet, open_data
 from kantor.study import Study, run_study
 
@@ -59,8 +60,19 @@ def task_data(folder: Path, task: str, sources: list[DataSet]) -> Path:
 
 
 def _subset(path: Path, sources: list[DataSet], classes: list[str], parts: dict[str, list[tuple[str, slice]]]) -> Path:
-    """Each part from these rows of each class, in the order of their ids."""
+    """Each part from these rows of each class, in the order of their ids.
+
+    A file that is there is used only where it was made from the same rows: another cut could hold test images where
+    validation images are meant.
+
+    Raises:
+        DataError: it was made otherwise.
+    """
+    cut = json.dumps({"classes": classes, "parts": parts}, default=str, sort_keys=True)
+    note = path.with_suffix(".json")
     if path.exists():
+        if not note.exists() or note.read_text() != cut:
+            raise DataError(f"{path} was cut otherwise than this study does. Delete it, or give another --out.")
         return path
     arrays: dict[str, list[np.ndarray]] = {f"{a}_{part}": [] for a in "xy" for part in parts}
     for label in classes:
@@ -73,6 +85,7 @@ def _subset(path: Path, sources: list[DataSet], classes: list[str], parts: dict[
                 arrays[f"x_{name}"].append(images)
                 arrays[f"y_{name}"].append(np.full(len(at), label))
     path.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(cut)
     np.savez(path, **{key: np.concatenate(several) for key, several in arrays.items()})
     return path
 
