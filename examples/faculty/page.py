@@ -267,7 +267,7 @@ def _searched(search: list[dict[str, Any]]) -> list[str]:
         "The trials of label_transport were picked after this look, on validation images alone: a plain loop with "
         "batches of 20, two seeds, the first teacher, learning rate .05 where nothing else is said. w is the weight, "
         "T the temperature, e epsilon, task the weight of the labels, dec a weight that falls to "
-        "zero, crop random crops. Three timing runs before it printed test accuracy too; no setting was taken from them.",
+        "zero, crop random crops. Timing runs before it printed test accuracy too; no setting was taken from them.",
         "",
     ]
     lines += row("tried", "epochs", *TASKS, "mean", "CPU seconds") + row(*["---"] * (4 + len(TASKS)))
