@@ -38,12 +38,13 @@ def task(path: Path, words: list[str], count: int = 30, seed: int = 0) -> Path:
     return path
 
 
-def teacher(path: Path, words: list[str], steps: int = 60) -> Path:
-    """A small network trained on these classes; on noise labels where ``steps`` is 0."""
+def teacher(path: Path, words: list[str], steps: int = 60, size: int = 8) -> Path:
+    """A small network trained on these classes, at this side in pixels; not at all where ``steps`` is 0."""
     torch.manual_seed(0)
-    model = load("cnn@width=16", classes=sorted(words), input_shape=(1, 8, 8))
+    model = load("cnn@width=16", classes=sorted(words), input_shape=(1, size, size))
     x = np.concatenate([images(WORDS.index(w), 60, 5000) for w in sorted(words)])[:, None] / np.float32(255)
-    inputs, y = torch.from_numpy(x), torch.arange(len(words)).repeat_interleave(60)
+    inputs = F.interpolate(torch.from_numpy(x), (size, size), mode="bilinear", antialias=True)
+    y = torch.arange(len(words)).repeat_interleave(60)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     for _ in range(steps):
         optimizer.zero_grad()

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from kantor.cli import main
 from kantor.faculty import Ranking
+from tests.faculty import planted
 
 DATA = ("--data", "pets.npz", "--label-cost", "glove:vectors.npz")
 SMALL = ["--student=cnn@width=8", "--seeds=1", "--epochs=2", "--validation=0", "--batch-size=20"]
@@ -74,6 +75,35 @@ def test_several_teachers_each_with_its_own_classes(faculty, kantor):
     assert weights[f"neuron_transport.{first}"] == pytest.approx(2)
     status, said = kantor("resume", "runs/two")
     assert status == 0, said
+
+
+def test_several_teachers_each_with_its_own_inputs(faculty, kantor):
+    planted.teacher(faculty / "large.safetensors", ["cat", "fox", "van"], size=12)
+    entries = [
+        {"name": "plain", "model": "related.safetensors"},
+        {"name": "resized", "model": "cnn@width=16", "weights": "large.safetensors", "preprocess": {"size": 12}},
+        {"name": "as-it-comes", "model": "cnn@width=16", "weights": "large.safetensors"},
+    ]
+    (faculty / "inputs.yaml").write_text(yaml.safe_dump(entries))
+    ranked = ["--teachers", "inputs.yaml", "--scores", "transport", "--bootstrap=20", "--device=cpu"]
+    status, said = kantor("rank", *DATA, *ranked, "--out", "runs/inputs")
+    assert status == 0, said
+    ranking = Ranking.read(faculty / "runs/inputs/ranking.json")
+    scores = {name: ranking.teacher(name).scores["transport"] for name in ("plain", "resized", "as-it-comes")}
+    assert scores["resized"] != scores["as-it-comes"]  # the same weights saw other inputs
+    assert scores["resized"] > scores["as-it-comes"]  # and were trained at this size
+
+    teachers = ",".join(ranking.teacher(name).model for name in ("plain", "resized"))
+    method = "label_transport+neuron_transport:3"
+    command = ["distill", *DATA, "--teacher", teachers, *SMALL, "--methods", method, "--out", "runs/inputs-two"]
+    status, said = kantor(*command)
+    assert status == 0, said
+    last = json.loads(
+        (faculty / f"runs/inputs-two/{method.replace(':', '=')}/seed-0/metrics.jsonl").read_text().splitlines()[-1]
+    )
+    terms = [key for key in last if key.startswith(("train/label_transport.", "train/neuron_transport."))]
+    assert len(terms) == 4
+    assert all(np.isfinite(last[key]) for key in terms)
 
 
 @pytest.mark.parametrize("cost", ["learned", "centres:related.safetensors"])
