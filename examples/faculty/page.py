@@ -97,7 +97,8 @@ def page(results: dict[str, Any], search: list[dict[str, Any]]) -> str:
         "start and order; the labelled images are the same for all. Each method had four trials on 80 validation "
         "images of each class, with a seed of its own; the student alone too, whose learning rate and weight decay "
         "all take. The two together had four more trials, from what each had alone; the trials of label_transport were "
-        "picked after a search of its own, at the end of this page.",
+        "picked after a search of its own, at the end of this page. Settings were chosen with the teacher ranked "
+        "first; the other seven teach with the same, which favours the first.",
         "",
         "Teachers, on test images of their own classes: "
         + ", ".join(f"{name} {100 * accuracy:.0f}" for name, accuracy in results["teachers"].items())
