@@ -133,7 +133,10 @@ def page() -> str:
         lines += _section(name, SETTINGS[name])
     waiting = [setting.title.lower() for name, setting in SETTINGS.items() if name not in done]
     if waiting:
-        lines += [f"Ready to run, and without results yet: {', '.join(waiting)}."]
+        lines += [f"Ready to run, and without results yet: {', '.join(waiting)}.", ""]
+    lines += [
+        "Which of many teachers, and learning from one whose labels are others: `examples/faculty/RESULTS.md`.",
+    ]
     return "\n".join(lines).rstrip() + "\n"
 
 
