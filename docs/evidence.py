@@ -140,8 +140,9 @@ def page() -> str:
         "",
         "Less than the transport. A student that starts from nothing can take any order of units, so a plan that "
         "stands still from the first step does as well as the optimal one; held at three layers at once the identity "
-        "plan is clearly ahead of it: the optimal plan is solved on activations that are still noise, and moves. It is "
-        "clear of a random plan where the student starts as its teacher (inductive) and where it has an eighth of the "
+        "plan is clearly ahead of it. A likely reason, not tested here: the optimal plan is solved on activations that "
+        "are still noise, and moves. It is clear of a random plan where the student starts as its teacher (inductive) "
+        "and where it has an eighth of the "
         "units. Tried besides, one seed, on validation images, without gain: a quarter of the width; the teacher's "
         "units grouped by correlation beforehand and the groups matched to the student's.",
         "",

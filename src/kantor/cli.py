@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"kantor: {error}", file=sys.stderr)
         return 143 if isinstance(error, Interrupted) else 2
     except KeyboardInterrupt:
-        print("kantor: Interrupted; the same command, or `kantor resume`, goes on from there.", file=sys.stderr)
+        print("kantor: Interrupted.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
