@@ -5,7 +5,7 @@ from torch import nn
 
 from kantor.core.errors import ConfigError, NonFiniteError, ShapeError
 from kantor.data import Batch
-from kantor.losses import KD, FitNet, NeuronTransport
+from kantor.losses import DKD, KD, FitNet, NeuronTransport
 from kantor.objective import Balanced, Objective, Term, Weight
 
 
@@ -284,3 +284,24 @@ def test_a_penalty_that_cannot_be_meant():
     for term, says in ((Term(L2SP(), weight=Balanced()), "as a number"), (Term(L2SP(), "0", "0"), "no layers")):
         with pytest.raises(ConfigError, match=says):
             Objective(network(4), {}, [term], source=source).check(a_batch(), quiet=True)
+
+
+def test_the_task_sees_labelled_samples_alone_and_transfer_sees_all():
+    student, batch = network(4).eval(), a_batch(12)
+    student[5].p = 0.0
+    mixed = Batch(batch.inputs, batch.targets[:5], batch.ids)
+    few = Batch({role: x[:5] for role, x in batch.inputs.items()}, batch.targets[:5], batch.ids[:5])
+    objective = Objective(student, {"big": network(8)}, both())
+    facts = objective.check(mixed, quiet=True)
+    task, kd = (objective(mixed).terms[name] for name in ("task", "kd"))
+    torch.testing.assert_close(task, objective(few).terms["task"])
+    torch.testing.assert_close(kd, objective(batch).terms["kd"])
+    assert not torch.isclose(kd, objective(few).terms["kd"])
+    assert facts.teachers[0].accuracy is not None
+
+
+def test_a_loss_that_needs_every_target_refuses_samples_without_one():
+    batch = a_batch(12)
+    objective = Objective(network(4), {"big": network(8)}, [Term(DKD(), student="logits", teacher="big:logits")])
+    with pytest.raises(ConfigError, match=r"dkd needs a target of every sample.*unlabelled"):
+        objective.check(Batch(batch.inputs, batch.targets[:5], batch.ids), quiet=True)

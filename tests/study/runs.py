@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-# Augmentation, an averaged cost and a cached teacher on; several epochs, checkpoints between their ends.
+# Augmentation, an averaged cost, a cached teacher and samples without labels on; several epochs, checkpoints between
+# their ends.
 SMALL = {
     "data": "digits",
     "teacher": "cnn@width=32",
@@ -19,6 +20,8 @@ SMALL = {
     "methods": "neuron_transport@plan_momentum=0.9",
     "seeds": "1",
     "train-limit": "300",
+    "unlabelled": "120",
+    "unlabelled-batch": "16",
     "batch-size": "32",
     "epochs": "5",
     "augment": "mirror",

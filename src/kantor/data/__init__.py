@@ -6,5 +6,6 @@ from kantor.data.cache import LayerSpec, TeacherCache
 from kantor.data.loader import Loader
 from kantor.data.open import open_data
 from kantor.data.part import DataSet, Part
+from kantor.data.stream import Stream
 
-__all__ = ["Augment", "Batch", "DataSet", "LayerSpec", "Loader", "Part", "TeacherCache", "open_data"]
+__all__ = ["Augment", "Batch", "DataSet", "LayerSpec", "Loader", "Part", "Stream", "TeacherCache", "open_data"]

@@ -17,8 +17,8 @@ class Batch:
 
     inputs: dict[str, Shaped[Tensor, "batch ..."]]
     """By role; images are float32 ``[batch, channels, height, width]`` in [0, 1], vectors ``[batch, dim]``."""
-    targets: Int64[Tensor, " batch"] | None = None
-    """Class numbers."""
+    targets: Int64[Tensor, " labelled"] | None = None
+    """Class numbers of the first samples; those after them have no label. None where no sample has one."""
     ids: Int64[Tensor, " batch"] | None = None
     """Row numbers in the source part the samples came from: the same sample has the same id in every epoch and run."""
     views: Int64[Tensor, " batch"] | None = None

@@ -1,18 +1,20 @@
 """A part -> the batches of an epoch, in an order that is a pure function of (seed, epoch, id)."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
 from jaxtyping import Int64
+from torch import Tensor
 
 from kantor.core.errors import ConfigError, DataError
 from kantor.core.seeds import ORDER, hash64
 from kantor.data.augment import Augment
 from kantor.data.batch import Batch
 from kantor.data.part import Part
+from kantor.data.stream import Stream
 
 # Enough to hide one slow batch; each costs a batch of memory.
 _AHEAD = 2
@@ -34,6 +36,7 @@ class Loader:
         drop_last: leave out the samples that fill no global batch, and those that do not divide evenly over the
             processes. Off (for evaluation) every sample comes exactly once, and processes may differ by one row in
             a batch.
+        beside: samples without labels that come after those of every batch.
 
     Raises:
         ConfigError: a batch that cannot be shared by ``world`` processes.
@@ -51,6 +54,7 @@ class Loader:
         world: int = 1,
         shuffle: bool = True,
         drop_last: bool = True,
+        beside: Stream | None = None,
     ):
         if len(part) == 0:
             raise DataError(f"The {part.name} part is empty. Raise the limit on its samples, or check the data.")
@@ -61,6 +65,7 @@ class Loader:
             raise ConfigError(f"Rank {rank} is not one of {world} processes.")
         self.part, self.batch_size, self.seed, self.augment = part, batch_size, seed, augment
         self.rank, self.world, self.shuffle, self.drop_last = rank, world, shuffle, drop_last
+        self.beside = beside
 
     @property
     def steps_per_epoch(self) -> int:
@@ -80,13 +85,13 @@ class Loader:
         steps = range(start, self.steps_per_epoch)
         if not self.part.on_demand:
             for step in steps:
-                yield self._batch(epoch, self._share(order, step))
+                yield self._batch(epoch, step, self._share(order, step))
             return
         with ThreadPoolExecutor(1) as reader:
             waiting: deque[Future[Batch]] = deque()
             try:
                 for step in steps:
-                    waiting.append(reader.submit(self._batch, epoch, self._share(order, step)))
+                    waiting.append(reader.submit(self._batch, epoch, step, self._share(order, step)))
                     if len(waiting) > _AHEAD:
                         yield waiting.popleft().result()
                 while waiting:
@@ -101,8 +106,22 @@ class Loader:
             rows = rows[: len(rows) - len(rows) % self.world]
         return rows[self.rank :: self.world]
 
-    def _batch(self, epoch: int, rows: Int64[np.ndarray, " batch"]) -> Batch:
-        ids = torch.from_numpy(self.part.ids[rows])
-        inputs, views = self.augment.apply(self.part.read(rows), ids, epoch, self.seed)
+    def _batch(self, epoch: int, step: int, rows: Int64[np.ndarray, " batch"]) -> Batch:
+        inputs, ids = self.part.read(rows), self.part.ids[rows]
+        if self.beside is not None:
+            more = self.beside.rows(epoch * self.steps_per_epoch + step)[self.rank :: self.world]
+            inputs = _joined(inputs, self.beside.part.read(more))
+            ids = np.concatenate([ids, self.beside.part.ids[more]])
+        known = torch.from_numpy(ids)
+        inputs, views = self.augment.apply(inputs, known, epoch, self.seed)
         targets = torch.from_numpy(self.part.targets[rows]) if self.part.labelled else None
-        return Batch(inputs, targets, ids, views)
+        return Batch(inputs, targets, known, views)
+
+
+def _joined(first: Mapping[str, Tensor], then: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Both one after the other, by role; roles that share a tensor share the result."""
+    made: dict[int, Tensor] = {}
+    for role, x in first.items():
+        if id(x) not in made:
+            made[id(x)] = torch.cat([x, then[role]])
+    return {role: made[id(x)] for role, x in first.items()}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Int64
@@ -18,7 +18,7 @@ from kantor.data.part import DataSet, Part, Progress
 from kantor.data.source import Encoded, Found
 from kantor.data.store import InMemory, Store
 from kantor.data.subset import labels_per_class as some_labels
-from kantor.data.subset import only_classes
+from kantor.data.subset import only_classes, without_labels
 from kantor.data.views import views_of
 
 
@@ -29,6 +29,7 @@ def open_data(
     classes: Sequence[str] | None = None,
     train_limit: int | None = None,
     labels_per_class: int | None = None,
+    unlabelled: int | Literal["all"] | None = None,
     validation: float | int = 0.1,
     skip_corrupt: bool = False,
     views: Mapping[str, str] | None = None,
@@ -50,6 +51,8 @@ def open_data(
         train_limit: keep so many training samples; the others are not decoded.
         labels_per_class: keep so many training samples of every class; those of a smaller number are among those of
             a larger.
+        unlabelled: keep so many of the training samples that these two leave out, or all, without their labels, chosen
+            by a fixed hash of the id whatever their class.
         validation: share of the training samples, in [0, 1). 0 cuts none. Not used where the data brings its own
             validation part beside a test part.
         skip_corrupt: leave out images that cannot be decoded, and name them in ``facts()``, instead of raising.
@@ -62,7 +65,7 @@ def open_data(
 
     Raises:
         DataError: files that are missing, damaged, empty, or labelled out of range; the message names them. A class
-            with fewer samples than ``labels_per_class``.
+            with fewer samples than ``labels_per_class``, or fewer left than ``unlabelled``.
         ConfigError: settings that cannot be used with this data, or an extra that is not installed.
     """
     if not 0 <= validation < 1:
@@ -103,11 +106,16 @@ def open_data(
             rows["validation"], rows["train"] = rows["train"][chosen], np.delete(rows["train"], chosen)
             origin["validation"] = "train"
 
-    if train_limit is not None:
-        rows["train"] = _limited(found, rows["train"], train_limit)
     if labels_per_class is not None:
         cut_validation()
-        rows["train"] = some_labels(found, rows["train"], labels_per_class)
+    everything = rows["train"]
+    if train_limit is not None:
+        rows["train"] = _limited(found, everything, train_limit)
+    if labels_per_class is not None:
+        rows["train"] = some_labels(found, everything, labels_per_class)
+    if unlabelled is not None:
+        rows["unlabelled"] = without_labels(np.setdiff1d(everything, rows["train"]), unlabelled)
+        origin["unlabelled"] = "train"
 
     stores, at, skipped = _decode(found, rows, origin, image_size, skip_corrupt, progress)
     if skipped:
@@ -122,7 +130,8 @@ def open_data(
             return None
         source, ids = found.parts[origin[name]], rows[name]
         held, places = stores[origin[name]], at[origin[name]]
-        return Part(name, ids, source.targets[ids], len(source.targets), held, places[ids], found.labelled)
+        labelled = found.labelled and name != "unlabelled"
+        return Part(name, ids, source.targets[ids], len(source.targets), held, places[ids], labelled)
 
     train = part("train")
     if train is None:
@@ -134,7 +143,7 @@ def open_data(
     if len(unseen):
         notes["classes_without_training_samples"] = [found.classes[c] for c in unseen]
     name = str(path_or_name) if str(path_or_name) == "digits" else Path(path_or_name).resolve().name
-    return DataSet(name, list(found.classes), train, part("validation"), part("test"), notes)
+    return DataSet(name, list(found.classes), train, part("validation"), part("test"), notes, part("unlabelled"))
 
 
 def _read(

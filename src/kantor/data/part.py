@@ -24,7 +24,7 @@ class Part:
     """Samples in ascending order of their ids, ready to be read by position."""
 
     name: str
-    """``train``, ``validation`` or ``test``."""
+    """``train``, ``unlabelled``, ``validation`` or ``test``."""
     ids: Int64[np.ndarray, " n"]
     """Each sample's row number in the source part it came from: of the whole training source, before the limit and
     the validation cut."""
@@ -132,6 +132,19 @@ class DataSet:
     test: Part | None
     notes: dict[str, Any] = field(default_factory=dict)
     """What was decided, skipped or ignored while opening."""
+    unlabelled: Part | None = None
+    """Training samples whose labels are not used: shown to transfer terms, beside those of ``train``."""
+
+    @cached_property
+    def shown(self) -> Part:
+        """All samples of training, with a label and without."""
+        if self.unlabelled is None:
+            return self.train
+        both = (self.train, self.unlabelled)
+        ids = np.concatenate([part.ids for part in both])
+        order = np.argsort(ids)
+        targets, rows = (np.concatenate([getattr(part, x) for part in both])[order] for x in ("targets", "rows"))
+        return replace(self.train, ids=ids[order], targets=targets, rows=rows, labelled=False)
 
     def without_labels(self) -> "DataSet":
         """The same data, whose batches carry no targets."""
@@ -148,19 +161,22 @@ class DataSet:
         Raises:
             ConfigError: the data set has no such part.
         """
-        parts = {part.name: part for part in (self.train, self.validation, self.test) if part is not None}
+        parts = self._parts()
         if name not in parts:
             raise ConfigError(f"{self.name} has no part {name!r}. There are: {', '.join(parts)}.")
         return parts[name]
 
     def facts(self) -> dict[str, Any]:
         """What step 0 prints: samples of each part and of its source, shapes, classes, and everything in ``notes``."""
-        parts = {part.name: part for part in (self.train, self.validation, self.test) if part is not None}
         return {
             "data": self.name,
             "classes": len(self.classes) if self.train.labelled else 0,
             "class_names": self.classes if self.train.labelled else [],
-            "parts": {name: {"samples": len(part), "of": part.samples} for name, part in parts.items()},
+            "parts": {name: {"samples": len(part), "of": part.samples} for name, part in self._parts().items()},
             "input_shapes": {role: list(shape) for role, shape in self.train.input_shapes.items()},
             **self.notes,
         }
+
+    def _parts(self) -> dict[str, Part]:
+        found = (self.train, self.unlabelled, self.validation, self.test)
+        return {part.name: part for part in found if part is not None}

@@ -3,12 +3,12 @@
 import math
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt64
 
 from kantor.core.seeds import SPLIT, hash64
 
 # Each cut ranks by its own hash: what the limit keeps must say nothing of what validation takes.
-TEST, LIMIT, VALIDATION = range(3)
+TEST, LIMIT, VALIDATION, UNLABELLED = range(4)
 
 # Not the run's seed: every run over one data set is judged on the same samples.
 _SEED = 0
@@ -37,10 +37,15 @@ def choose(
     _, inverse, sizes = np.unique(targets, return_inverse=True, return_counts=True)
     upper = sizes - 1 if leave_one else sizes
     quota = np.full(len(sizes), count // len(sizes)) if equal else _allot(sizes, count, np.minimum(1, upper), upper)
-    order = np.lexsort((hash64(_SEED, SPLIT, purpose, ids), inverse))
+    order = np.lexsort((hashed(ids, purpose), inverse))
     rank_in_class = np.arange(len(targets)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     chosen = order[rank_in_class < quota[inverse[order]]]
     return np.sort(chosen).astype(np.int64)
+
+
+def hashed(ids: Int64[np.ndarray, " n"], purpose: int) -> UInt64[np.ndarray, " n"]:
+    """What a cut for ``purpose`` ranks the samples by."""
+    return hash64(_SEED, SPLIT, purpose, ids)
 
 
 def share(fraction: float, samples: int) -> int:

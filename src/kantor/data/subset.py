@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int64
@@ -51,3 +52,19 @@ def labels_per_class(found: Found, rows: Int64[np.ndarray, " n"], number: int) -
             f"(validation and test set apart). Give at most {sizes[least]}."
         )
     return rows[split.choose(targets, rows, number * len(found.classes), split.LIMIT, equal=True)]
+
+
+def without_labels(rows: Int64[np.ndarray, " n"], number: int | Literal["all"]) -> Int64[np.ndarray, " kept"]:
+    """``number`` of the training samples that no label was taken of, by a fixed hash of the id: not by their class.
+
+    Raises:
+        DataError: there are fewer.
+    """
+    if number == "all":
+        number = len(rows)
+    if not 0 < number <= len(rows):
+        raise DataError(
+            f"unlabelled is {number}, and {len(rows)} training samples are left beside those with labels. "
+            "labels_per_class or train_limit says how many keep theirs."
+        )
+    return np.sort(rows[np.argsort(split.hashed(rows, split.UNLABELLED), kind="stable")[:number]])

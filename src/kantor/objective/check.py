@@ -108,6 +108,11 @@ def check_needs(objective: Objective, batch: Batch) -> None:
                 f"{loss.name} needs targets, and the batch has none. Without labels use a loss that `kantor methods` "
                 "lists without 'targets'."
             )
+        if loss.needs_targets and batch.targets is not None and len(batch.targets) < len(batch):
+            raise ConfigError(
+                f"{loss.name} needs a target of every sample, and some come without a label. Leave out `unlabelled`, "
+                "or use a loss that `kantor methods` lists without 'targets'."
+            )
     mine = class_names(objective.student)
     for term in objective.terms:
         if isinstance(term.loss, WeightPenalty) or not term.loss.same_classes:
@@ -228,7 +233,7 @@ def _accuracy(objective: Objective, name: str, batch: Batch) -> float | None:
     if batch.targets is None or not _same_classes(class_names(objective.student), teacher.facts.get("classes")):
         return None
     logits = teacher.outputs(batch, [Read("logits")])[Read("logits")]
-    return (logits.argmax(dim=-1) == batch.targets).double().mean().item()
+    return (logits[: len(batch.targets)].argmax(dim=-1) == batch.targets).double().mean().item()
 
 
 def _same_classes(mine: Any, theirs: Any) -> bool:

@@ -157,7 +157,7 @@ class Objective(nn.Module):
                 raise ConfigError(
                     "The batch has no targets, which the task loss needs; give task=None to train without."
                 )
-            terms["task"] = self.task(logits.float(), batch.targets)
+            terms["task"] = self.task(logits[: len(batch.targets)].float(), batch.targets)
             total = total + self.task_weight * terms["task"]
         for loss, bound in zip(self.losses, self.bound, strict=True):
             if isinstance(loss, WeightPenalty):

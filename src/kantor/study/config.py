@@ -51,6 +51,8 @@ class Study(Training):
         labels_per_class: training samples of every class that the student may see; fewer are a part of more. Several
             numbers, as 5,20,100, are a run each. Validation is cut before, and is the same for all.
         train_limit: training samples the student may see, stratified by class; none for all.
+        unlabelled: so many of the training samples that labels_per_class or train_limit leaves out, or all of them,
+            come without their labels beside each batch (unlabelled_batch): transfer terms see them, the task does not.
         validation: share of these cut off for choosing the best epoch, in [0, 1); 0 for none.
         image_size: side in pixels that images are resized to.
         views: what each role sees, as teacher=NAME,student=NAME: arrays of an npz, columns of parquet, or transforms
@@ -83,6 +85,7 @@ class Study(Training):
     classes: str | list[Any] | None = None
     labels_per_class: int | str | list[int] | None = None
     train_limit: int | None = None
+    unlabelled: int | Literal["all"] | None = None
     validation: float = 0.1
     image_size: int | None = None
     views: str | None = None
@@ -119,6 +122,13 @@ class Study(Training):
             raise ConfigError("select best needs the accuracy that task none does without: the last epoch is kept.")
         if self.label_numbers() and self.train_limit is not None:
             raise ConfigError("train_limit and labels_per_class both say what the student may see: give one.")
+        if self.unlabelled is None and self.unlabelled_batch is not None:
+            raise ConfigError("unlabelled_batch says how unlabelled samples come: say how many there are (unlabelled).")
+        if self.unlabelled is not None:
+            if self.task == "none":
+                raise ConfigError("With task none no sample has a label: leave unlabelled out, and raise train_limit.")
+            if not self.label_numbers() and self.train_limit is None:
+                raise ConfigError("unlabelled takes samples that are left out: give labels_per_class or train_limit.")
         if self.jobs < 0 or self.threads < 0:
             raise ConfigError("jobs and threads are 0 (choose) or more.")
 

@@ -13,7 +13,7 @@ from kantor.capture import pair, stages
 from kantor.core.collectives import rank, wait_for_all
 from kantor.core.errors import ConfigError, ShapeError
 from kantor.core.files import write_json
-from kantor.data import Augment, Batch, DataSet, Loader
+from kantor.data import Augment, Batch, DataSet
 from kantor.losses import LabelCost
 from kantor.losses.penalty import WeightPenalty
 from kantor.models import Model
@@ -28,7 +28,8 @@ from kantor.study.plan_probe import probe_part, write_probe
 from kantor.study.runs import Plan, data_for, make_objective, new_student, open_cache
 from kantor.study.start import Start, start_of
 from kantor.study.teachers import accuracy, find_teachers, model_for, study_methods
-from kantor.training import Pair, augmentation
+from kantor.training import Pair
+from kantor.training.batches import augmentation, training_batches
 from kantor.training.groups import learning_rate_factors
 from kantor.training.loop import Report
 
@@ -94,7 +95,7 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
             write_costs(run, costs)
         say(f"Label cost {config.label_cost}, on one scale:" + "".join(_nearest(models, data, costs)))
 
-    example = next(Loader(data.train, config.batch_size, seed=0, augment=augmentation(config, data)).epoch(0))
+    example = next(training_batches(data, config, 0, transfers=True).epoch(0))
     cached = any(method.transfers for method in methods) and _cacheable(config, data)
     worth: Worth = {}
     bound, reads, step0, left_out = _check_methods(
@@ -278,7 +279,7 @@ def _fill(
 ) -> None:
     """Compute what the caches lack, on all cores or the GPU; the main process alone writes."""
     device = device_of(config)
-    parts = [(data.train, augmentation(config, data))]
+    parts = [(data.shown, augmentation(config, data))]
     if plan.pairs:
         parts.append((probe_part(data), Augment.named("none")))
     for name, model in models.items():
@@ -286,7 +287,7 @@ def _fill(
         for part, augment in parts:
             digest = plan.teachers[name]["digest"]
             cache = open_cache(run.parent / "cache", part, augment, digest, plan.layers(name), config.cache_limit)
-            if part is data.train:
+            if part is data.shown:
                 size = f"{len(part):,} samples x {augment.views} view{'s' if augment.views != 1 else ''}"
                 why = "; ".join(dict.fromkeys(cache.missing.values()))
                 doing = f"Caching {name}'s outputs on {size} ({cache.bytes / 1e6:.0f} MB; {why})"

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from kantor.core import seeds
 from kantor.core.collectives import rank
 from kantor.core.files import remove_partial, write_json
-from kantor.data import Augment, DataSet, LayerSpec, Loader, Part, TeacherCache
+from kantor.data import Augment, DataSet, LayerSpec, Part, TeacherCache
 from kantor.losses import LabelCost
 from kantor.models import Model
 from kantor.objective import CachedTeacher, LiveTeacher, Objective, Teacher, Term, Weight
@@ -26,7 +26,8 @@ from kantor.study.methods import Method
 from kantor.study.plan_probe import probe_part
 from kantor.study.start import Given, Start
 from kantor.study.teachers import model_for, open_study_data, study_methods
-from kantor.training import Pair, Probe, augmentation, train
+from kantor.training import Pair, Probe, train
+from kantor.training.batches import augmentation, training_batches
 from kantor.training.linear_probe import validation_accuracy
 from kantor.training.loop import Report
 
@@ -88,8 +89,8 @@ class Workbench:
 
     @cached_property
     def teachers(self) -> dict[str, Teacher]:
-        """What gives the teachers' outputs on the training part."""
-        return self._teachers(self.data.train)
+        """What gives the teachers' outputs on what students are shown."""
+        return self._teachers(self.data.shown)
 
     @cached_property
     def probe(self) -> Probe | None:
@@ -129,7 +130,7 @@ class Workbench:
         objective = make_objective(
             student, self.teachers, method, self.config, data, seed, self.label_costs, bound, given
         )
-        loader = Loader(data.train, self.config.batch_size, seed=seed, augment=augmentation(self.config, data))
+        loader = training_batches(data, self.config, seed, transfers=bool(method.transfers))
         objective.check(next(loader.epoch(0)), quiet=True)
         attend(objective, self.channel_worth)
         outcome = train(
@@ -157,7 +158,7 @@ class Workbench:
         found: dict[str, Teacher] = {}
         for name, known in self.plan.teachers.items():
             if self.plan.cached:
-                augment = augmentation(self.config, self.data) if part is self.data.train else Augment.named("none")
+                augment = augmentation(self.config, self.data) if part is self.data.shown else Augment.named("none")
                 root, limit = self.run.parent / "cache", self.config.cache_limit
                 cache = open_cache(root, part, augment, known["digest"], self.plan.layers(name), limit)
                 found[name] = CachedTeacher(cache, known["facts"])

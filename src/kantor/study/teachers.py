@@ -110,6 +110,7 @@ def open_study_data(config: Study, progress: Any = None, limit: bool = True) -> 
         classes=None if config.classes is None else read_classes(config.classes),
         train_limit=config.train_limit if limit else None,
         labels_per_class=numbers[0] if limit and numbers else None,
+        unlabelled=config.unlabelled if limit else None,
         validation=config.validation if limit else 0.0,
         skip_corrupt=config.skip_corrupt,
         views=config.view_map(),

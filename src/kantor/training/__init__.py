@@ -2,8 +2,8 @@
 
 from kantor.training.config import Training
 from kantor.training.evaluate import Scores, evaluate
-from kantor.training.loop import Outcome, augmentation, train
+from kantor.training.loop import Outcome, train
 from kantor.training.plans import Pair, Probe
 from kantor.training.stop import Interrupted
 
-__all__ = ["Interrupted", "Outcome", "Pair", "Probe", "Scores", "Training", "augmentation", "evaluate", "train"]
+__all__ = ["Interrupted", "Outcome", "Pair", "Probe", "Scores", "Training", "evaluate", "train"]

@@ -17,6 +17,8 @@ class Training:
     Args:
         epochs: passes over the training part.
         batch_size: samples per step, over all processes.
+        unlabelled_batch: samples without labels that come beside each batch, where there are some; batch_size if left
+            out.
         optimizer: sgd (Nesterov momentum .9) or adamw.
         lr: peak learning rate.
         weight_decay: weight decay of the student and of the losses' own parameters; l2_sp takes its place on the
@@ -42,6 +44,7 @@ class Training:
 
     epochs: int = 10
     batch_size: int = 128
+    unlabelled_batch: int | None = None
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.1
     weight_decay: float = 5e-4
@@ -69,6 +72,8 @@ class Training:
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is at least 1, not {getattr(self, name)}.")
+        if self.unlabelled_batch is not None and self.unlabelled_batch < 1:
+            raise ConfigError(f"unlabelled_batch is at least 1, not {self.unlabelled_batch}.")
         for name in ("checkpoint_every", "log_every"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is a number of steps, 0 or more, not {getattr(self, name)}.")

@@ -18,9 +18,10 @@ from torch import nn
 from kantor.core import seeds
 from kantor.core.collectives import rank, sum_over_ranks, world_size
 from kantor.core.errors import NonFiniteError
-from kantor.data import Augment, Batch, DataSet, Loader
+from kantor.data import Batch, DataSet, Loader
 from kantor.objective import Objective, Result
 from kantor.training import checkpoint
+from kantor.training.batches import training_batches
 from kantor.training.checkpoint import Position
 from kantor.training.config import Training
 from kantor.training.evaluate import evaluate
@@ -81,8 +82,8 @@ def train(
 
     Args:
         objective: student and losses, after :meth:`Objective.check`.
-        data: the training part, perhaps a validation part, and the test part, read once at the end. An objective
-            without a task is neither validated nor judged, and its last epoch is kept.
+        data: the training part, perhaps samples without labels beside it, a validation part, and the test part, read
+            once at the end. An objective without a task is neither validated nor judged, and its last epoch is kept.
         config: settings.
         folder: receives ``metrics.jsonl``, ``timing.jsonl``, ``checkpoints/{last,best}.pt`` and ``plans/``.
         seed: of order, augmentation and dropout.
@@ -112,14 +113,7 @@ def train(
     objective.to(device)
     optimizer = accelerator.prepare_optimizer(_optimizer(objective, config))
     wrapped = _wrapped(accelerator, objective)
-    loader = Loader(
-        data.train,
-        config.batch_size,
-        seed=seed,
-        augment=augmentation(config, data),
-        rank=rank(),
-        world=world_size(),
-    )
+    loader = training_batches(data, config, seed, transfers=bool(objective.transfers), rank=rank(), world=world_size())
     steps = config.epochs * loader.steps_per_epoch
     # A backward pass for each term: dear where epochs are of a few steps.
     shares_every = max(1, math.ceil(config.epochs / SHARES))
@@ -257,13 +251,6 @@ def train(
     )
 
 
-def augmentation(config: Training, data: DataSet) -> Augment:
-    """What ``auto`` stands for: mirror for colour images and views made of them, none for grey ones and vectors."""
-    if config.augment != "auto":
-        return Augment.named(config.augment)
-    return Augment.named("mirror" if data.train.colour else "none")
-
-
 def _optimizer(objective: Objective, config: Training) -> torch.optim.Optimizer:
     groups = parameter_groups(objective, config)
     if config.optimizer == "adamw":
@@ -291,7 +278,8 @@ def _values(result: Result, batch: Batch) -> dict[str, float]:
     with torch.no_grad():
         values = {"loss": result.loss, **result.terms}
         if batch.targets is not None:
-            values["accuracy"] = (result.logits.argmax(dim=1) == batch.targets).double().mean()
+            known = result.logits[: len(batch.targets)]
+            values["accuracy"] = (known.argmax(dim=1) == batch.targets).double().mean()
         means = sum_over_ranks(torch.stack([value.double() for value in values.values()])) / world_size()
     return dict(zip(values, means.tolist(), strict=True))
 
