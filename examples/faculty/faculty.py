@@ -4,20 +4,22 @@ Small residual networks are trained on class subsets of CIFAR-10 and of twenty c
 tasks has 20 labelled images of each of its classes, none of which a teacher saw. ``kantor rank`` scores the teachers on
 these images. Every method's settings are chosen on validation images with seeds of their own, from the same number of
 trials (``trials.py``). Then, with fresh seeds, a student learns from the teacher ranked first with every method, and
-from each of the others with label_transport and with neuron_transport. From the checkout's root, with the data folder
-that has ``cifar10/``, ``tiny_imagenet_20.zip`` and ``glove/``:
+from each of the others with label_transport and with neuron_transport. ``--unlabelled N`` shows every method but the
+student alone N further images of each class without their labels, which no teacher saw either. From the checkout's
+root, with the data folder that has ``cifar10/``, ``tiny_imagenet_20.zip`` and ``glove/``:
 
     python examples/faculty/faculty.py --data ../shared/data --out runs/faculty
     python examples/faculty/page.py keep runs/faculty        # results.json and RESULTS.md, from the run's files
 
-It goes on where it was stopped. What it found is in ``RESULTS.md`` beside this file.
+It goes on where it was stopped. What it found is in ``RESULTS.md`` beside this file, and with images without labels in
+``RESULTS-unlabelled.md`` (``page.py keep RUN unlabelled``).
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from teachers import TASKS, TEACHERS, open_sources, task_data, train_teachers
+from teachers import TASKS, TEACHERS, labelled_data, open_sources, task_data, train_teachers
 from trials import LABEL, NEURON, Bench
 
 from kantor.core.files import write_json
@@ -34,18 +36,20 @@ def main() -> None:
     parser.add_argument("--tune-seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--teacher-epochs", type=int, default=15)
     parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--unlabelled", type=int, default=0, help="images of each class that come without labels")
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
     folder: Path = options.out
     sources = open_sources(options.data)
     words = f"glove:{options.data / 'glove' / 'glove_twitter_25d.npz'}"
-    teachers = {entry["name"]: entry["model"] for entry in train_teachers(folder, sources, options.teacher_epochs)}
+    trained = train_teachers(folder, sources, options.teacher_epochs, options.unlabelled)
+    teachers = {entry["name"]: entry["model"] for entry in trained}
     write_json(folder / "run.json", {"arguments": sys.argv[1:]})
 
-    bench = Bench(folder, teachers, words, options.epochs, options.jobs, options.tune_seeds)
+    bench = Bench(folder, teachers, words, options.epochs, options.jobs, options.tune_seeds, options.unlabelled > 0)
     chosen = {}
     for task in TASKS:
-        data = task_data(folder / "data", task, sources)
+        data = labelled_data(task_data(folder / "data", task, sources, options.unlabelled))
         out = folder / f"rank-{task}"
         if not (out / "ranking.json").exists():
             rank_teachers(Rank(data=str(data), teachers=str(folder / "teachers.yaml"), label_cost=words, out=str(out)))

@@ -1,9 +1,11 @@
 """RESULTS.md, from what a run's files say.
 
-python examples/faculty/page.py keep RUN     keep the run's figures as results.json, then write RESULTS.md
-python examples/faculty/page.py              RESULTS.md from results.json
+python examples/faculty/page.py keep RUN [NAME]    keep the run's figures as results.json, then write RESULTS.md; with a
+                                                   name, results-NAME.json and RESULTS-NAME.md
+python examples/faculty/page.py                    the pages from what was kept
 """
 
+import itertools
 import json
 import re
 import sys
@@ -13,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from teachers import TASKS, TEACHERS
+from teachers import LABELS, TASKS, TEACHERS
 from trials import BOTH, LABEL, NEURON
 
 from kantor import load
@@ -65,7 +67,7 @@ def _held_out(run: Path, task: str, teacher: str) -> dict[str, float | None]:
     """What a learned cost explains of the labelled images, and of the validation images it was not learned from."""
     predictions, labels = [], []
     for name, part in ((task, "train"), (f"{task}-choosing", "test")):
-        data = open_data(run / "data" / f"{name}.npz", validation=0)
+        data = open_data(run / "data" / f"{name}.npz", validation=0, labels_per_class=LABELS)
         shape = data.train.input_shapes["teacher"]
         model = load(str(run / "teachers" / teacher / "none" / "seed-0" / "student.safetensors"), input_shape=shape)
         chosen = data.part(part)
@@ -85,6 +87,14 @@ def _relative(content: Any) -> Any:
 def page(results: dict[str, Any]) -> str:
     """The whole page."""
     tasks = {task: found for task, found in results["tasks"].items() if _first(found)}
+    unlabelled = _option(results["arguments"], "--unlabelled")
+    beside = ""
+    if unlabelled:
+        beside = (
+            f" Every method but the student alone saw {unlabelled} further images of each class without their labels. "
+            "No teacher saw these, nor the labelled ones."
+        )
+    seeds = "seeds" if len(_option(results["arguments"], "--tune-seeds").split()) > 1 else "a seed"
     lines = [
         "# What `faculty.py` found",
         "",
@@ -92,11 +102,11 @@ def page(results: dict[str, Any]) -> str:
         f"python examples/faculty/faculty.py {' '.join(results['arguments'])}",
         "```",
         "",
-        "Eight ResNet-8 teachers, three tasks of four classes with 20 labelled images each, a small CNN as student; "
-        "test accuracy in %, differences in points with 95 % intervals, paired by seed. Seeds change the student's "
-        "start and order; the labelled images are the same for all. Each method had four trials on 80 validation "
-        "images of each class, with a seed of its own; the student alone too, whose learning rate and weight decay "
-        "all take. The two together had four more trials, from what each had alone; the trials of label_transport were "
+        f"Eight ResNet-8 teachers, three tasks of four classes with 20 labelled images each, a small CNN as "
+        f"student.{beside} Test accuracy in %, differences in points with 95 % intervals, paired by seed. Seeds change "
+        "the student's start and order; the labelled images are the same for all. Each method had four trials on 80 "
+        f"validation images of each class, with {seeds} of their own; the student alone too, whose learning rate and weight "
+        "decay all take. The two together had four more trials, from what each had alone; the trials of label_transport were "
         "picked after a search of its own, at the end of this page. Settings were chosen with the teacher ranked "
         "first; the other seven teach with the same, which favours the first.",
         "",
@@ -123,6 +133,12 @@ def page(results: dict[str, Any]) -> str:
     lines += _trials(results["tasks"])
     lines += _searched()
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _option(arguments: list[str], name: str) -> str:
+    """The values given to an option."""
+    values = arguments[arguments.index(name) + 1 :] if name in arguments else []
+    return " ".join(itertools.takewhile(lambda value: not value.startswith("--"), values))
 
 
 def _first(found: dict[str, Any]) -> dict[str, Any] | None:
@@ -308,5 +324,7 @@ def row(*cells: str) -> list[str]:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["keep"]:
-        (HERE / "results.json").write_text(json.dumps(keep(Path(sys.argv[2])), indent=1) + "\n")
-    (HERE / "RESULTS.md").write_text(page(json.loads((HERE / "results.json").read_text())))
+        name = "".join(f"-{name}" for name in sys.argv[3:4])
+        (HERE / f"results{name}.json").write_text(json.dumps(keep(Path(sys.argv[2])), indent=1) + "\n")
+    for path in HERE.glob("results*.json"):
+        path.with_name(f"{path.stem.replace('results', 'RESULTS')}.md").write_text(page(json.loads(path.read_text())))

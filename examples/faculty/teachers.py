@@ -25,9 +25,11 @@ TASKS = {
     "vehicles": ["airplane", "automobile", "ship", "truck"],
     "wild-and-road": ["lion", "bee", "convertible", "limousine"],
 }
-LABELLED, VALIDATION, JUDGED = slice(0, 20), slice(20, 100), slice(100, 200)
+LABELS = 20
+LABELLED, VALIDATION, JUDGED = slice(0, LABELS), slice(20, 100), slice(100, 200)
 """Of each class's training images, which no teacher sees: to learn from, to choose by, and beside the test images."""
-TEACHING = slice(200, None)
+TEACHING = 200
+"""From here on teachers learn, after those that students see without labels."""
 CIFAR_IMAGES = 14000
 """Of CIFAR-10's training images, stratified, so that a teacher is trained in a minute."""
 TEST_IMAGES = 300
@@ -42,21 +44,34 @@ def open_sources(data: Path) -> list[DataSet]:
     ]
 
 
-def teacher_data(folder: Path, name: str, sources: list[DataSet]) -> Path:
+def teacher_data(folder: Path, name: str, sources: list[DataSet], unlabelled: int) -> Path:
     """A teacher's classes as an npz."""
-    parts = {"train": [("train", TEACHING)], "test": [("test", slice(0, TEST_IMAGES))]}
+    parts = {"train": [("train", slice(TEACHING + unlabelled, None))], "test": [("test", slice(0, TEST_IMAGES))]}
     return _subset(folder / f"teacher-{name}.npz", sources, TEACHERS[name], parts)
 
 
-def task_data(folder: Path, task: str, sources: list[DataSet]) -> Path:
+def task_data(folder: Path, task: str, sources: list[DataSet], unlabelled: int) -> Path:
     """A task's classes as an npz; beside it, as TASK-choosing.npz, the same with the validation images to be judged by.
 
-    So a trial is judged once, after its last epoch, and sees no test image.
+    So a trial is judged once, after its last epoch, and sees no test image. With images to be seen without labels the
+    training part holds these too, so many of each class, and a student hides all labels but ``LABELS`` of a class.
     """
-    labelled = {"train": [("train", LABELLED)]}
-    _subset(folder / f"{task}-choosing.npz", sources, TASKS[task], labelled | {"test": [("train", VALIDATION)]})
+    shown = {"train": [("train", LABELLED), ("train", slice(TEACHING, TEACHING + unlabelled))]}
+    _subset(folder / f"{task}-choosing.npz", sources, TASKS[task], shown | {"test": [("train", VALIDATION)]})
     judged = {"test": [("train", JUDGED), ("test", slice(0, TEST_IMAGES))]}
-    return _subset(folder / f"{task}.npz", sources, TASKS[task], labelled | judged)
+    return _subset(folder / f"{task}.npz", sources, TASKS[task], shown | judged)
+
+
+def labelled_data(data: Path) -> Path:
+    """The same without the images whose labels are hidden: what a ranking may see."""
+    path = data.with_name(f"{data.stem}-labelled.npz")
+    if not path.exists():
+        train = open_data(data, labels_per_class=LABELS, validation=0).train
+        with np.load(data) as held:
+            kept = {key: held[key][train.ids] if key.endswith("_train") else held[key] for key in held.files}
+        # pyright takes the names for savez's own keyword; they are array names.
+        np.savez(path, **kept)  # pyright: ignore[reportArgumentType]
+    return path
 
 
 def _subset(path: Path, sources: list[DataSet], classes: list[str], parts: dict[str, list[tuple[str, slice]]]) -> Path:
@@ -90,11 +105,11 @@ def _subset(path: Path, sources: list[DataSet], classes: list[str], parts: dict[
     return path
 
 
-def train_teachers(folder: Path, sources: list[DataSet], epochs: int) -> list[dict]:
+def train_teachers(folder: Path, sources: list[DataSet], epochs: int, unlabelled: int) -> list[dict]:
     """Train what is not trained; the entries of ``teachers.yaml``, which is written."""
     entries = []
     for name in TEACHERS:
-        data = teacher_data(folder / "data", name, sources)
+        data = teacher_data(folder / "data", name, sources, unlabelled)
         study = Study(
             data=str(data),
             student="resnet8",

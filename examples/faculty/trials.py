@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from teachers import TASKS, TEACHERS
+from teachers import LABELS, TASKS, TEACHERS
 
 from kantor.losses import LOSSES
 from kantor.study import Study, run_study
@@ -44,6 +44,8 @@ class Bench:
     epochs: int
     jobs: int
     tune_seeds: list[int]
+    unlabelled: bool
+    """Whether transfer sees images without labels too."""
 
     def study(
         self, out: Path, task: str, teacher: str, cost: str, methods: list[Any], seeds: list[int], training: dict
@@ -56,6 +58,8 @@ class Bench:
             teacher=self.teachers[teacher],
             methods=methods,
             label_cost=cost,
+            labels_per_class=LABELS,
+            unlabelled="all" if self.unlabelled else None,
             seeds=seeds,
             epochs=self.epochs,
             batch_size=40,
