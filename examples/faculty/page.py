@@ -105,10 +105,10 @@ def page(results: dict[str, Any]) -> str:
         f"Eight ResNet-8 teachers, three tasks of four classes with 20 labelled images each, a small CNN as "
         f"student.{beside} Test accuracy in %, differences in points with 95 % intervals, paired by seed. Seeds change "
         "the student's start and order; the labelled images are the same for all. Each method had four trials on 80 "
-        f"validation images of each class, with {seeds} of their own; the student alone too, whose learning rate and weight "
-        "decay all take. The two together had four more trials, from what each had alone; the trials of label_transport were "
-        "picked after a search of its own, at the end of this page. Settings were chosen with the teacher ranked "
-        "first; the other seven teach with the same, which favours the first.",
+        f"validation images of each class, with {seeds} of their own; the student alone too, whose learning rate and "
+        "weight decay all take. The two together had four more trials, from what each had alone; the trials of "
+        "label_transport were picked after a search of its own, at the end of this page. Settings were chosen with the "
+        "teacher ranked first; the other seven teach with the same, which favours the first.",
         "",
         "Teachers, on test images of their own classes: "
         + ", ".join(f"{name} {100 * accuracy:.0f}" for name, accuracy in results["teachers"].items())

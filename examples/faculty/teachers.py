@@ -69,8 +69,7 @@ def labelled_data(data: Path) -> Path:
         train = open_data(data, labels_per_class=LABELS, validation=0).train
         with np.load(data) as held:
             kept = {key: held[key][train.ids] if key.endswith("_train") else held[key] for key in held.files}
-        # pyright takes the names for savez's own keyword; they are array names.
-        np.savez(path, **kept)  # pyright: ignore[reportArgumentType]
+        np.savez(path, **kept)
     return path
 
 
