@@ -104,7 +104,7 @@ def test_class_names_and_text_labels(save):
         ({"x": vectors()}, "no array of labels.*It has: x.*--label"),
         ({"x": vectors(49), "label": LABELS}, "'x' has 49 rows for train and the labels have 50"),
         ({"x": np.full((50, 2), np.nan), "label": LABELS}, "row 0 holds a value that is not finite .50 such"),
-        ({"x": vectors(), "label": LABELS - 1}, "row 0: label -1 is out of range"),
+        ({"x": vectors(), "label": LABELS - 2}, "row 0: label -2 is out of range"),
         ({"x": vectors(), "label": LABELS + 0.5}, "label 0.5 is no class number"),
         ({"x": vectors(), "label": LABELS * 1000}, "labels go up to 4000 with 50 samples"),
         ({"x": vectors(), "label": np.stack([LABELS] * 2, 1)}, r"labels 'label' have shape \[50, 2\]"),
@@ -137,3 +137,27 @@ def test_handwritten_views(shared_data):
     assert data.train.input_shapes == {"student": (6,), "teacher": (240,)}
     with pytest.raises(DataError, match="no array of labels"):
         open_data(shared_data / "glove" / "glove_twitter_25d.npz")
+
+
+def test_samples_without_a_label_are_marked_by_a_number_or_an_empty_text(save):
+    some = np.where(np.arange(50) % 2, -1, LABELS)
+    texts = np.where(np.arange(50) % 2, "", np.array(list("abcde") * 10))
+    for label in (some, texts):
+        data = open_data(save(x=vectors(), label=label), validation=0.0, unlabelled="all")
+        assert len(data.classes) == 5 and (data.unlabelled.ids % 2 == 1).all() and len(data.unlabelled) == 25
+        assert all((part.ids % 2 == 0).all() for part in (data.train, data.test))
+
+
+def test_samples_of_classes_that_are_not_wanted_do_not_come_back_without_their_label(save):
+    some = np.where(np.arange(50) < 10, -1, LABELS)
+    data = open_data(
+        save(x=vectors(), label=some), classes=["1", "3"], validation=0.0, labels_per_class=2, unlabelled="all"
+    )
+    assert set(some[data.unlabelled.ids].tolist()) == {-1, 1, 3}
+    assert (data.unlabelled.ids < 10).sum() == 10
+
+
+def test_a_sample_without_a_label_cannot_be_tested_on(save):
+    some = np.where(np.arange(50) == 45, -1, LABELS)
+    with pytest.raises(DataError, match="row 45 is in test and has no label"):
+        open_data(save(x=vectors(), label=some, train=np.arange(40), test=np.arange(40, 50)))

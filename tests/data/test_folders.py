@@ -164,3 +164,15 @@ def test_tiny_imagenet(shared_data):
     assert data.train.input_shapes["student"] == (3, 64, 64)
     assert data.train.samples == 10000 and len(data.train) == 40
     assert "val is the test part" in data.facts()["test"]
+
+
+def test_a_folder_called_unlabelled_beside_the_classes_holds_images_without_a_label(folder):
+    before = open_data(folder, validation=0.0)
+    shutil.copytree(folder / "train/dog", folder / "train/unlabelled")
+    plain, more = open_data(folder, validation=0.0), open_data(folder, validation=0.0, unlabelled="all")
+    assert plain.classes == more.classes == ["cat", "dog"]
+    assert plain.train.fingerprint == more.train.fingerprint == before.train.fingerprint
+    assert len(more.unlabelled) == 6 and "6 training samples" in plain.facts()["without a label"]
+    shutil.copytree(folder / "train", folder / "test")
+    with pytest.raises(DataError, match="test has a class 'unlabelled' that train has not"):
+        open_data(folder)

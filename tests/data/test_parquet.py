@@ -74,7 +74,7 @@ def test_labels_out_of_range_name_file_and_row(write):
     with pytest.raises(DataError, match=r"train\.parquet, row 10: label 2 is out of range.*0 to 1"):
         open_data(folder)
     write()
-    with pytest.raises(DataError, match=r"test\.parquet, row 0: label -1 is out of range.*without labels"):
+    with pytest.raises(DataError, match=r"test\.parquet, row 0: label -1 is out of range.*training part alone"):
         open_data(write("test.parquet", 2, labels=[-1, -1]))
     with pytest.raises(DataError, match="1 labels are missing"):
         open_data(write("test.parquet", 2, labels=[0, None]))
@@ -126,3 +126,16 @@ def test_fashion_mnist_is_grey(shared_data):
     data = open_data(shared_data / "fashion_mnist", train_limit=100)
     assert data.train.input_shapes["student"] == (1, 28, 28)
     assert data.classes[0] == "T-shirt/top"
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [([0, 1, None, 1] * 3, ("cat", "dog")), (["b", "a", None, "a"] * 3, None), ([0, 1, -1, 1] * 3, None)],
+)
+def test_training_samples_may_lack_a_label(write, labels, names):
+    data = open_data(write(labels=labels, names=names), validation=0.0, unlabelled="all")
+    assert data.unlabelled is not None and data.unlabelled.ids.tolist() == [2, 6, 10]
+    assert len(data.classes) == 2 and not np.isin(data.train.ids, [2, 6, 10]).any()
+    plain = open_data(write(labels=labels, names=names), validation=0.0)
+    assert plain.train.fingerprint == data.train.fingerprint
+    assert "3 training samples, left out" in plain.facts()["without a label"]

@@ -98,7 +98,7 @@ def test_what_is_left_without_a_label_does_not_depend_on_the_class():
 
 @pytest.mark.parametrize("number", [0, 5000])
 def test_more_samples_than_are_left(number):
-    with pytest.raises(DataError, match=f"unlabelled is {number}, and 1243 training samples are left"):
+    with pytest.raises(DataError, match=f"unlabelled is {number}, and 1243 training samples have no label"):
         open_data("digits", labels_per_class=5, unlabelled=number)
-    with pytest.raises(DataError, match=r"0 training samples are left.*labels_per_class or train_limit"):
+    with pytest.raises(DataError, match=r"0 training samples have no label.*labels_per_class or train_limit"):
         open_data("digits", unlabelled=10)

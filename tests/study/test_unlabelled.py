@@ -52,7 +52,6 @@ def test_the_summary_says_how_many_there_are(runs):
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"unlabelled": 10}, "give labels_per_class or train_limit"),
         ({"unlabelled": 10, "task": "none", "train_limit": 50}, "With task none"),
         ({"unlabelled_batch": 10}, "say how many there are"),
         ({"unlabelled": 10, "unlabelled_batch": 0, "train_limit": 50}, "unlabelled_batch is at least 1"),

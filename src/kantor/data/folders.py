@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from kantor.core.errors import DataError
-from kantor.data.labels import UNLABELLED
+from kantor.data.labels import NO_LABEL, UNLABELLED
 from kantor.data.roles import PARTS, assign
 from kantor.data.source import Encoded, Found, Source
 from kantor.data.views import choose_views
@@ -109,12 +109,15 @@ def _found(
     tree, others = _tree(_unwrapped(names), where, need_labels)
     used, notes = assign(tree, where)
     classes = sorted(tree["train"])
+    # Beside classes it is none: what lies there has no label.
+    bare = classes.pop(classes.index(UNLABELLED)) if len(classes) > 1 and UNLABELLED in classes else None
     sources = {}
     for role, part in used.items():
-        strange = sorted(set(tree[part]) - set(classes))
+        strange = sorted(set(tree[part]) - {*classes, bare if role == "train" else None})
         if strange:
             raise DataError(f"{where}: {part} has a class {strange[0]!r} that train has not. Train has {classes[:20]}.")
-        rows = [(name, number) for number, label in enumerate(classes) for name in sorted(tree[part].get(label, []))]
+        numbers = {label: number for number, label in enumerate(classes)} | ({bare: NO_LABEL} if bare else {})
+        rows = [(name, numbers[label]) for label in numbers for name in sorted(tree[part].get(label, []))]
         targets = np.asarray([number for _, number in rows], dtype=np.int64)
         sources[role] = Source(targets, {"image": encoded([name for name, _ in rows])})
     return Found(

@@ -10,7 +10,9 @@ from kantor.core.errors import DataError
 OBVIOUS = ("label", "labels", "target", "targets", "y", "class")
 """Names a label column or array is looked for under."""
 UNLABELLED = "unlabelled"
-"""The only class of data without labels."""
+"""The only class of data without labels; and the folder, beside those of the classes, of images without one."""
+NO_LABEL, LEFT_OUT = -1, -2
+"""In the place of a class number: a training sample without a label, and one of a class that is not wanted."""
 
 
 def class_numbers(
@@ -19,7 +21,7 @@ def class_numbers(
     """Class names, and each part's class numbers.
 
     Whole numbers are class numbers from 0, named ``names`` or by themselves; text is looked up in ``names``, or in
-    the sorted texts of the training part.
+    the sorted texts of the training part. There -1, or an empty text, says that a sample has no label.
 
     Args:
         labels: by part; ``train`` is among them.
@@ -30,16 +32,20 @@ def class_numbers(
         DataError: a label that is out of range, missing or of no class of the training part; file and row are named.
     """
     if labels["train"].dtype.kind in "US":
-        known = [str(name) for name in (names if names is not None else np.unique(labels["train"]))]
+        texts = np.unique(labels["train"])
+        known = [str(name) for name in (names if names is not None else texts[texts != ""])]
         index = {name: number for number, name in enumerate(known)}
-        return known, {part: _looked_up(values, index, where[part]) for part, values in labels.items()}
+        return known, {
+            part: _looked_up(values, index | ({"": NO_LABEL} if part == "train" else {}), where[part])
+            for part, values in labels.items()
+        }
     whole = {part: _whole(values, where[part]) for part, values in labels.items()}
     count = len(names) if names is not None else max(int(values.max(initial=0)) for values in whole.values()) + 1
     samples = sum(len(values) for values in whole.values())
     for part, values in whole.items():
-        outside = np.flatnonzero((values < 0) | (values >= count))
+        outside = np.flatnonzero((values < (NO_LABEL if part == "train" else 0)) | (values >= count))
         if len(outside):
-            hint = " (-1 usually marks a part without labels)" if values.min() == -1 else ""
+            hint = " (-1 marks a sample without a label, in the training part alone)" if values.min() == -1 else ""
             raise DataError(
                 f"{where[part]}, row {outside[0]}: label {values[outside[0]]} is out of range; labels are class "
                 f"numbers from 0 to {count - 1}{hint}."

@@ -13,6 +13,7 @@ from kantor.data.arrays import read_arrays
 from kantor.data.digits import read_digits
 from kantor.data.folders import read_folder, read_zip
 from kantor.data.images import load_images
+from kantor.data.labels import NO_LABEL
 from kantor.data.parquet import find_parquet, read_parquet
 from kantor.data.part import DataSet, Part, Progress
 from kantor.data.source import Encoded, Found
@@ -51,8 +52,8 @@ def open_data(
         train_limit: keep so many training samples; the others are not decoded.
         labels_per_class: keep so many training samples of every class; those of a smaller number are among those of
             a larger.
-        unlabelled: keep so many of the training samples that these two leave out, or all, without their labels, chosen
-            by a fixed hash of the id whatever their class.
+        unlabelled: keep so many training samples, or all, without labels: those that have none on disk, and those that
+            the two settings above leave out; chosen by a fixed hash of the id, whatever their class.
         validation: share of the training samples, in [0, 1). 0 cuts none. Not used where the data brings its own
             validation part beside a test part.
         skip_corrupt: leave out images that cannot be decoded, and name them in ``facts()``, instead of raising.
@@ -87,6 +88,13 @@ def open_data(
     rows = {name: np.flatnonzero(source.targets >= 0) for name, source in found.parts.items()}
     origin = {name: name for name in rows} | dict.fromkeys(found.cuts, "train")
     rows |= found.cuts
+    bare = np.flatnonzero(found.parts["train"].targets == NO_LABEL)
+    for name, cut in found.cuts.items():
+        if name != "train" and np.isin(cut, bare).any():
+            raise DataError(f"{path_or_name}: row {cut[np.isin(cut, bare)][0]} is in {name} and has no label.")
+    bare, rows["train"] = bare[np.isin(bare, found.cuts.get("train", bare))], np.setdiff1d(rows["train"], bare)
+    if len(bare) and unlabelled is None:
+        notes["without a label"] = f"{len(bare):,} training samples, left out (unlabelled shows them to transfer)"
 
     if "test" not in rows:
         everything = rows["train"]
@@ -114,7 +122,7 @@ def open_data(
     if labels_per_class is not None:
         rows["train"] = some_labels(found, everything, labels_per_class)
     if unlabelled is not None:
-        rows["unlabelled"] = without_labels(np.setdiff1d(everything, rows["train"]), unlabelled)
+        rows["unlabelled"] = without_labels(np.union1d(np.setdiff1d(everything, rows["train"]), bare), unlabelled)
         origin["unlabelled"] = "train"
 
     stores, at, skipped = _decode(found, rows, origin, image_size, skip_corrupt, progress)

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float32, Int64, Shaped
 
 from kantor.core.errors import ConfigError, DataError
-from kantor.data.labels import OBVIOUS, UNLABELLED, class_numbers
+from kantor.data.labels import NO_LABEL, OBVIOUS, UNLABELLED, class_numbers
 from kantor.data.roles import assign
 from kantor.data.source import Encoded, Found, Source
 from kantor.data.store import InMemory
@@ -155,7 +155,7 @@ def read_parquet(place: Path, views: Mapping[str, str] | None, label: str | None
     sizes = {role: sum(_open(path).metadata.num_rows for path in paths) for role, paths in roles.items()}
     classes, targets = [UNLABELLED], {role: np.zeros(size, np.int64) for role, size in sizes.items()}
     if label is not None:
-        values = {role: _labels(paths, label) for role, paths in roles.items()}
+        values = {role: _labels(paths, label, may_lack=role == "train") for role, paths in roles.items()}
         classes, targets = class_numbers(values, names, {role: str(paths[0]) for role, paths in roles.items()})
     sources: dict[str, Source] = {}
     for part, paths in roles.items():
@@ -272,14 +272,19 @@ def _holds_bytes(kind: "pa.DataType") -> bool:
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
-def _labels(paths: list[Path], label: str) -> Shaped[np.ndarray, " n"]:
+def _labels(paths: list[Path], label: str, *, may_lack: bool) -> Shaped[np.ndarray, " n"]:
+    import pyarrow as pa
+
     pieces = []
     for path in paths:
         file = _open(path)
         if label not in file.schema_arrow.names:
             raise DataError(f"{path} has no column {label!r}, which its siblings have.")
         column = file.read(columns=[label]).column(0)
-        if column.null_count:
+        if column.null_count and may_lack:
+            text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+            column = column.fill_null("" if text else NO_LABEL)
+        elif column.null_count:
             raise DataError(f"{path}: {column.null_count} labels are missing in column {label!r}.")
         values = column.to_numpy()
         pieces.append(values.astype(str) if values.dtype == object else values)

@@ -35,6 +35,7 @@ class Source:
     """One part as it lies on disk."""
 
     targets: Int64[np.ndarray, " n"]
+    """Class numbers, or what :mod:`kantor.data.labels` has in their place."""
     inputs: Mapping[str, Encoded | InMemory]
     """By name: compressed images, or samples in memory, by row. A part other than train may lack one that only
     the teacher sees."""

@@ -9,11 +9,12 @@ from jaxtyping import Int64
 
 from kantor.core.errors import ConfigError, DataError, suggest
 from kantor.data import split
+from kantor.data.labels import LEFT_OUT
 from kantor.data.source import Found
 
 
 def only_classes(found: Found, wanted: Sequence[str]) -> Found:
-    """The data with these classes alone, numbered in the order given; the others' samples get class -1.
+    """The data with these classes alone, numbered in the order given; the others' samples are marked ``LEFT_OUT``.
 
     Ids stay what they were, so cuts of two class sets of one data set never share a sample.
 
@@ -28,10 +29,13 @@ def only_classes(found: Found, wanted: Sequence[str]) -> Found:
             raise ConfigError(f"classes names {name!r} twice.")
     if len(wanted) < 2:
         raise ConfigError("classes: name at least two, as A,B,C.")
-    number = np.full(len(names), -1, dtype=np.int64)
+    number = np.full(len(names), LEFT_OUT, dtype=np.int64)
     number[[names.index(name) for name in wanted]] = np.arange(len(wanted))
-    parts = {name: replace(source, targets=number[source.targets]) for name, source in found.parts.items()}
-    kept = parts["train"].targets >= 0
+    parts = {
+        name: replace(source, targets=np.where(source.targets < 0, source.targets, number[source.targets]))
+        for name, source in found.parts.items()
+    }
+    kept = parts["train"].targets != LEFT_OUT
     cuts = {name: rows[kept[rows]] for name, rows in found.cuts.items()}
     notes = {**found.notes, "class subset": f"{len(wanted)} of {len(names)} classes"}
     return replace(found, classes=list(wanted), parts=parts, cuts=cuts, notes=notes)
@@ -64,7 +68,7 @@ def without_labels(rows: Int64[np.ndarray, " n"], number: int | Literal["all"]) 
         number = len(rows)
     if not 0 < number <= len(rows):
         raise DataError(
-            f"unlabelled is {number}, and {len(rows)} training samples are left beside those with labels. "
-            "labels_per_class or train_limit says how many keep theirs."
+            f"unlabelled is {number}, and {len(rows)} training samples have no label or are left out. labels_per_class "
+            "or train_limit says how many keep theirs."
         )
     return np.sort(rows[np.argsort(split.hashed(rows, split.UNLABELLED), kind="stable")[:number]])
