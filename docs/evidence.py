@@ -31,7 +31,7 @@ class Setting:
     """The plain baseline that a method is to beat beside the student alone."""
     command: str = "distill"
     first: tuple[str, ...] = ()
-    """Studies that it builds on, as examples/evidence/NAME-FIRST.yaml and runs/evidence/NAME-FIRST."""
+    """Studies that it builds on, as examples/evidence/FIRST.yaml and runs/evidence/FIRST."""
     full: str = ""
     """Options that make it the papers' size, for a GPU."""
     full_first: str = ""
@@ -59,7 +59,7 @@ SETTINGS = {
         "Compression, eight units to one",
         "A small CNN of 128 channels to one of 16, Fashion-MNIST with 20 labels a class; the teacher saw 6,000.",
         plain="kd",
-        first=("teacher",),
+        first=("narrow-teacher",),
         full="--labels-per-class 500 --epochs 100",
         full_first="--train-limit 59000 --epochs 30",
     ),
@@ -68,8 +68,27 @@ SETTINGS = {
         "A ResNet-56 trained on CIFAR-10 teaches a ResNet-8 of half the width Tiny-ImageNet-20 from 20 labels a class. "
         "`two_step` compresses on CIFAR-10 first, then fine-tunes.",
         plain="two_step",
-        first=("compressed",),
+        first=("new-task-compressed",),
         full="--labels-per-class 400 --epochs 200",
+        full_first="--train-limit 50000 --epochs 240",
+    ),
+    "narrow-start": Setting(
+        "Compression of a student that has been trained, with images without labels",
+        "The same networks and labels, and 2,000 images without labels, which transfer sees. Every student starts from "
+        "one that was trained on the labelled images alone, so its units mean something from the first step; `none` is "
+        "that student trained on, `scratch` one that starts anew.",
+        plain="kd",
+        first=("narrow-teacher", "narrow-alone"),
+        full="--labels-per-class 500 --epochs 100 --unlabelled all",
+        full_first="--train-limit 59000 --epochs 30",
+    ),
+    "new-task-unlabelled": Setting(
+        "A smaller student on a new task, with images without labels",
+        "The same teacher, student and labels, and 2,000 images of the new task without labels, which transfer sees "
+        "(`none` and `two_step` cannot). `-stages`: three layers at once, every position of a map a sample.",
+        plain="two_step",
+        first=("new-task-compressed",),
+        full="--labels-per-class 100 --epochs 200 --unlabelled all",
         full_first="--train-limit 50000 --epochs 240",
     ),
     "cross-modal": Setting(
@@ -92,7 +111,7 @@ def run(name: str, *, full: bool = False) -> None:
     """Train what is not trained yet, and keep what the run's files say."""
     setting, root = SETTINGS[name], RUNS
     config = Path("examples") / "evidence" / f"{name}.yaml"
-    firsts = [(first, config.with_stem(f"{name}-{first}")) for first in setting.first]
+    firsts = [(first, config.with_stem(first)) for first in setting.first]
     options = []
     if full:  # what refers to the runs of a first stage refers to its full-size runs
         root, options = Path("runs") / "evidence-full", setting.full.split()
@@ -102,7 +121,7 @@ def run(name: str, *, full: bool = False) -> None:
         config.write_text(text, encoding="utf-8")
     for first, path in firsts:
         size = setting.full_first.split() if full else []
-        _kantor("distill", "--config", str(path), *size, "--out", str(root / f"{name}-{first}"))
+        _kantor("distill", "--config", str(path), *size, "--out", str(root / first))
     _kantor(setting.command, "--config", str(config), *options, "--out", str(root / name))
     if setting.probed:
         _kantor("probe", str(root / name))
