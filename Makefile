@@ -18,7 +18,7 @@ help:
 	@echo "make test-slow  several processes, kills (after make test)"
 	@echo "make docs       build the pages into docs/_build/html"
 	@echo "make test-docs  build them with every cell run afresh, then run their code and check their commands"
-	@echo "make bench-ot   time transport beside its peers, some 40 minutes on an idle core; goes on where it was stopped"
+	@echo "make bench-ot   time transport beside its peers, an hour and a half on an idle core; goes on where it was stopped"
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kantor needs Python 3.11 or newer; set PYTHON=")'
@@ -82,6 +82,7 @@ bench-ot: .venv/.bench
 	$(BIN)/python -P benchmarks/ot.py --grid fixed
 	$(BIN)/python -P benchmarks/ot.py --grid random
 	$(BIN)/python -P benchmarks/ot_shared.py
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -P benchmarks/ot_floor.py
 	$(BIN)/python -P benchmarks/ot_warm.py
 	$(BIN)/python -P docs/speed.py
 

@@ -15,9 +15,93 @@ def read(name: str) -> dict | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
+def ratios(rows: list[dict]) -> list[float]:
+    return [row["ratio"] for row in rows if "ratio" in row]
+
+
+def geometric(values: list[float]) -> float:
+    return math.exp(statistics.fmean(map(math.log, values)))
+
+
 def mean(rows: list[dict]) -> str:
-    ratios = [row["ratio"] for row in rows if "ratio" in row]
-    return f"{math.exp(statistics.fmean(map(math.log, ratios))):.2f} ({len(ratios)})" if ratios else "-"
+    found = ratios(rows)
+    return f"{geometric(found):.2f} ({len(found)})" if found else "-"
+
+
+def side(row: dict) -> int:
+    """The smaller side of the cell's cost."""
+    sizes = row["cell"].partition(",")[0].split()[-1]
+    return min(map(int, sizes.split("x")))
+
+
+def targets() -> list[str]:
+    """What was aimed at, beside what was measured."""
+    content = read("ot-fixed")
+    if content is None:
+        return []
+    rows = content["rows"]
+    sharp = [row for row in rows if "eps 0.01," in row["cell"]]
+    batches = [row for row in sharp if " of " in row["cell"]]
+    gradients = [row for row in rows if row["cell"].startswith("value")]
+    large = [
+        row for row in sharp if " of " not in row["cell"] and not row["cell"].startswith("value") and side(row) >= 256
+    ]
+    reached = sum("kantor" in row["peers"] for row in rows)
+    slow = [row for row in rows if row.get("ratio", math.inf) < 0.9]
+    said = [
+        ("geometric mean of best peer / kantor", ratios(rows), 3.0),
+        ("the same at eps .01, n >= 256", ratios(large), 4.0),
+        ("the same of batches at eps .01", ratios(batches), 7.0),
+        ("the same of value + gradient", ratios(gradients), 2.5),
+    ]
+    lines = ["## Targets", "", "| what | target | measured | |", "|---|---|---|---|"]
+    lines += [
+        f"| {what} | {target:g} | {geometric(found):.2f} ({len(found)} cells) | {verdict(geometric(found) >= target)} |"
+        for what, found, target in said
+        if found
+    ]
+    lines += [
+        f"| lowest ratio of a cell | 0.9 | {min(ratios(rows)):.2f}; {len(slow)} of {len(ratios(rows))} are below | "
+        f"{verdict(not slow)} |",
+        f"| cells that converge | {len(rows)} | {reached} | {verdict(reached == len(rows))} |",
+    ]
+    if (small := read("ot-shared")) is not None:
+        for row, most in zip(small["rows"], (12, 40), strict=True):
+            lines += [
+                f"| ms, shared cost, {row['peak']:g} N(0, 1) logits, {small['threads']} threads | {most} | "
+                f"{row['ms']:.1f} | {verdict(row['ms'] <= most)} |"
+            ]
+    if (floor := read("ot-floor")) is not None:
+        for row in floor["rows"]:
+            lines += [
+                f"| a solve over its floor, n = {row['n']:,} | 1.5 | {row['ratio']:.2f} | "
+                f"{verdict(row['ratio'] <= 1.5)} |"
+            ]
+    return [*lines, ""]
+
+
+def verdict(met: bool) -> str:
+    return "met" if met else "missed"
+
+
+def floors() -> list[str]:
+    content = read("ot-floor")
+    if content is None:
+        return []
+    lines = ["## The floor", ""]
+    lines += [
+        f"A solve at eps {content['epsilon']:g} and tol {content['tol']:g}, beside its sweeps at the price of a bare "
+        "one (`K v`, then `K^T u`) and one exponential of the cost; one thread, milliseconds.",
+        "",
+        "| n | sweeps | solve | a sweep | the exponential | solve / floor |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['n']:,} | {row['sweeps']} | {row['solve']:.2f} | {row['sweep']:.3f} | {row['exponential']:.2f} | "
+        f"{row['ratio']:.2f} |"
+        for row in content["rows"]
+    ]
+    return [*lines, ""]
 
 
 def grid(name: str) -> list[str]:
@@ -81,7 +165,7 @@ def warm() -> list[str]:
 
 
 if __name__ == "__main__":
-    found = [*grid("fixed"), *grid("random"), *shared(), *warm()]
+    found = [*targets(), *floors(), *grid("fixed"), *grid("random"), *shared(), *warm()]
     if found:
         head = ["# Speed of transport", "", "Each number is read from what `make bench-ot` wrote.", ""]
         (HERE / "speed.md").write_text("\n".join([*head, *found]).rstrip() + "\n")
