@@ -104,6 +104,12 @@ SETTINGS = {
         "Handwritten digits, 200 labels. In training the teacher sees 240 pixel averages; the student 76 numbers.",
         plain="kd",
     ),
+    "privileged-unlabelled": Setting(
+        "Privileged information, with instances without labels",
+        "The same, and every other training instance without its label, which transfer sees. The teacher was trained on "
+        "all of them, with labels.",
+        plain="kd",
+    ),
 }
 
 
