@@ -106,8 +106,8 @@ SETTINGS = {
     ),
     "privileged-unlabelled": Setting(
         "Privileged information, with instances without labels",
-        "The same, and every other training instance without its label, which transfer sees. The teacher was trained on "
-        "all of them, with labels.",
+        "The same, and every other training instance without its label, which transfer sees. The teacher was trained "
+        "on all of them, with labels.",
         plain="kd",
     ),
 }
