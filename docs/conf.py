@@ -18,7 +18,7 @@ author = "the kantor authors"
 project_copyright = "the kantor authors, Apache-2.0"
 release = importlib.metadata.version("kantor")
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "kantor_pages"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "benchmarks"]
 # Two packages have a Batch; each one's pages mean its own, which is the first that is looked up.
 suppress_warnings = ["ref.python"]
 

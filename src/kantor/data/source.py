@@ -35,7 +35,7 @@ class Source:
     """One part as it lies on disk."""
 
     targets: Int64[np.ndarray, " n"]
-    """Class numbers, or what :mod:`kantor.data.labels` has in their place."""
+    """Class numbers; in the training part also ``labels.NO_LABEL`` and ``labels.LEFT_OUT``."""
     inputs: Mapping[str, Encoded | InMemory]
     """By name: compressed images, or samples in memory, by row. A part other than train may lack one that only
     the teacher sees."""
