@@ -145,6 +145,7 @@ def grid(name: str) -> list[str]:
         f"kantor reaches the tolerance in {reached} of {len(rows)} cells. A ratio needs a peer that does.",
         "",
     ]
+    lines += [f"![The ratio of every cell](benchmarks/ot-{name}.svg)", ""]
     lines += ["| cell | kantor, ms | passes | best peer | ms | ratio |", "|---|---|---|---|---|---|"]
     for row in rows:
         mine, other = row["peers"].get("kantor"), row["peers"].get(row.get("best_peer"))

@@ -177,7 +177,7 @@ def forget(app: Sphinx, env: Any, docname: str) -> None:  # noqa: ARG001
 def list_results(app: Sphinx, docname: str, source: list[str]) -> None:
     """Put the pages of results, which come from whoever ran the study, where the index wants them."""
     if docname == "index":
-        found = sorted(name for name in app.env.found_docs if name.count("/") == 0 or name.startswith("benchmarks/"))
+        found = sorted(name for name in app.env.found_docs if name.count("/") == 0)
         source[0] = source[0].replace("RESULTS", "\n".join(name for name in found if name != "index"))
 
 
