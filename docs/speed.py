@@ -77,6 +77,13 @@ def targets() -> list[str]:
                 f"| a solve over its floor, n = {row['n']:,} | 1.5 | {row['ratio']:.2f} | "
                 f"{verdict(row['ratio'] <= 1.5)} |"
             ]
+    for path in sorted(BENCHMARKS.glob("ot-warm-*.json")):
+        shares = {row["way"]: row["warm"] / row["cold"] for row in json.loads(path.read_text())["rows"]}
+        for way, most in (("momentum .9", 0.5), ("momentum .99", 0.2)):
+            lines += [
+                f"| passes from the last potentials, share, {way}, {path.stem.removeprefix('ot-warm-')} | {most:g} | "
+                f"{shares[way]:.2f} | {verdict(shares[way] <= most)} |"
+            ]
     return [*lines, ""]
 
 
