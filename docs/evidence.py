@@ -7,7 +7,7 @@ python docs/evidence.py                    the page, from docs/results/evidence-
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
@@ -34,8 +34,8 @@ class Setting:
     """Studies that it builds on, as examples/evidence/FIRST.yaml and runs/evidence/FIRST."""
     full: str = ""
     """Options that make it the papers' size, for a GPU."""
-    full_first: str = ""
-    """The same for the studies that it builds on."""
+    full_first: dict[str, str] = field(default_factory=dict)
+    """The same for the studies that it builds on, by name."""
     probed: bool = False
     """Judged by linear probes after the last stage, since its students learn without labels."""
 
@@ -61,7 +61,7 @@ SETTINGS = {
         plain="kd",
         first=("narrow-teacher",),
         full="--labels-per-class 500 --epochs 100",
-        full_first="--train-limit 59000 --epochs 30",
+        full_first={"narrow-teacher": "--train-limit 59000 --epochs 30"},
     ),
     "new-task": Setting(
         "A smaller student on a new task",
@@ -70,7 +70,7 @@ SETTINGS = {
         plain="two_step",
         first=("new-task-compressed",),
         full="--labels-per-class 400 --epochs 200",
-        full_first="--train-limit 50000 --epochs 240",
+        full_first={"new-task-compressed": "--train-limit 50000 --epochs 240"},
     ),
     "narrow-start": Setting(
         "Compression of a student that has been trained, with images without labels",
@@ -80,7 +80,10 @@ SETTINGS = {
         plain="kd",
         first=("narrow-teacher", "narrow-alone"),
         full="--labels-per-class 500 --epochs 100 --unlabelled all",
-        full_first="--train-limit 59000 --epochs 30",
+        full_first={
+            "narrow-teacher": "--train-limit 59000 --epochs 30",
+            "narrow-alone": "--labels-per-class 500 --epochs 100",
+        },
     ),
     "new-task-unlabelled": Setting(
         "A smaller student on a new task, with images without labels",
@@ -89,7 +92,7 @@ SETTINGS = {
         plain="two_step",
         first=("new-task-compressed",),
         full="--labels-per-class 100 --epochs 200 --unlabelled all",
-        full_first="--train-limit 50000 --epochs 240",
+        full_first={"new-task-compressed": "--train-limit 50000 --epochs 240"},
     ),
     "cross-modal": Setting(
         "Another view, without labels",
@@ -106,8 +109,8 @@ SETTINGS = {
     ),
     "privileged-unlabelled": Setting(
         "Privileged information, with instances without labels",
-        "The same, and every other training instance without its label, which transfer sees. The teacher was trained "
-        "on all of them, with labels.",
+        "The same, and the remaining training instances without their labels, which transfer sees. The teacher was "
+        "trained on all of them, with labels.",
         plain="kd",
     ),
 }
@@ -126,7 +129,7 @@ def run(name: str, *, full: bool = False) -> None:
         config = root / f"{name}.yaml"
         config.write_text(text, encoding="utf-8")
     for first, path in firsts:
-        size = setting.full_first.split() if full else []
+        size = setting.full_first.get(first, "").split() if full else []
         _kantor("distill", "--config", str(path), *size, "--out", str(root / first))
     _kantor(setting.command, "--config", str(config), *options, "--out", str(root / name))
     if setting.probed:

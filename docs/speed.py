@@ -84,11 +84,11 @@ def targets() -> list[str]:
                 f"| passes from the last potentials, share, {way}, {path.stem.removeprefix('ot-warm-')} | {most:g} | "
                 f"{shares[way]:.2f} | {verdict(shares[way] <= most)} |"
             ]
-    return [*lines, ""]
+    return [*lines, "", *bounds()]
 
 
 def bounds() -> list[str]:
-    """Why targets are missed, where that is known."""
+    """Why targets are missed, as far as it is known; figures of the commit that says them."""
     return [
         "What bounds them:",
         "",
@@ -193,7 +193,7 @@ def warm() -> list[str]:
 
 
 if __name__ == "__main__":
-    found = [*targets(), *bounds(), *floors(), *grid("fixed"), *grid("random"), *shared(), *warm()]
+    found = [*targets(), *floors(), *grid("fixed"), *grid("random"), *shared(), *warm()]
     if found:
-        head = ["# Speed of transport", "", "Each number is read from what `make bench-ot` wrote.", ""]
+        head = ["# Speed of transport", "", "The numbers of the tables are read from what `make bench-ot` wrote.", ""]
         (HERE / "speed.md").write_text("\n".join([*head, *found]).rstrip() + "\n")

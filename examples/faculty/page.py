@@ -87,12 +87,12 @@ def _relative(content: Any) -> Any:
 def page(results: dict[str, Any]) -> str:
     """The whole page."""
     tasks = {task: found for task, found in results["tasks"].items() if _first(found)}
-    unlabelled = _option(results["arguments"], "--unlabelled")
+    unlabelled = int(_option(results["arguments"], "--unlabelled") or 0)
     beside = ""
     if unlabelled:
         beside = (
             f" Every method but the student alone saw {unlabelled} further images of each class without their labels. "
-            "No teacher saw these, nor the labelled ones."
+            "No teacher saw these, nor the labelled ones, which are others than in `RESULTS.md`."
         )
     seeds = "seeds" if len(_option(results["arguments"], "--tune-seeds").split()) > 1 else "a seed"
     lines = [
@@ -137,7 +137,8 @@ def page(results: dict[str, Any]) -> str:
 
 def _option(arguments: list[str], name: str) -> str:
     """The values given to an option."""
-    values = arguments[arguments.index(name) + 1 :] if name in arguments else []
+    given = [part for argument in arguments for part in argument.split("=", 1)]
+    values = given[given.index(name) + 1 :] if name in given else []
     return " ".join(itertools.takewhile(lambda value: not value.startswith("--"), values))
 
 

@@ -27,7 +27,8 @@ TASKS = {
 }
 LABELS = 20
 LABELLED, VALIDATION, JUDGED = slice(0, LABELS), slice(20, 100), slice(100, 200)
-"""Of each class's training images, which no teacher sees: to learn from, to choose by, and beside the test images."""
+"""Of each class's training images, which no teacher sees: to learn from (with images that come without labels so many
+of all of them keep theirs), to choose by, and beside the test images."""
 TEACHING = 200
 """From here on teachers learn, after those that students see without labels."""
 CIFAR_IMAGES = 14000
@@ -56,7 +57,9 @@ def task_data(folder: Path, task: str, sources: list[DataSet], unlabelled: int) 
     So a trial is judged once, after its last epoch, and sees no test image. With images to be seen without labels the
     training part holds these too, so many of each class, and a student hides all labels but ``LABELS`` of a class.
     """
-    shown = {"train": [("train", LABELLED), ("train", slice(TEACHING, TEACHING + unlabelled))]}
+    shown = {"train": [("train", LABELLED)]}
+    if unlabelled:
+        shown["train"].append(("train", slice(TEACHING, TEACHING + unlabelled)))
     _subset(folder / f"{task}-choosing.npz", sources, TASKS[task], shown | {"test": [("train", VALIDATION)]})
     judged = {"test": [("train", JUDGED), ("test", slice(0, TEST_IMAGES))]}
     return _subset(folder / f"{task}.npz", sources, TASKS[task], shown | judged)
@@ -65,11 +68,10 @@ def task_data(folder: Path, task: str, sources: list[DataSet], unlabelled: int) 
 def labelled_data(data: Path) -> Path:
     """The same without the images whose labels are hidden: what a ranking may see."""
     path = data.with_name(f"{data.stem}-labelled.npz")
-    if not path.exists():
-        train = open_data(data, labels_per_class=LABELS, validation=0).train
-        with np.load(data) as held:
-            kept = {key: held[key][train.ids] if key.endswith("_train") else held[key] for key in held.files}
-        np.savez(path, **kept)
+    train = open_data(data, labels_per_class=LABELS, validation=0).train
+    with np.load(data) as held:
+        kept = {key: held[key][train.ids] if key.endswith("_train") else held[key] for key in held.files}
+    np.savez(path, **kept)
     return path
 
 

@@ -130,7 +130,14 @@ def test_fashion_mnist_is_grey(shared_data):
 
 @pytest.mark.parametrize(
     ("labels", "names"),
-    [([0, 1, None, 1] * 3, ("cat", "dog")), (["b", "a", None, "a"] * 3, None), ([0, 1, -1, 1] * 3, None)],
+    [
+        ([0, 1, None, 1] * 3, ("cat", "dog")),
+        (["b", "a", None, "a"] * 3, None),
+        ([0, 1, -1, 1] * 3, None),
+        (pa.array([0, 1, None, 1] * 3, pa.uint8()), None),
+        (pa.array([False, True, None, True] * 3), None),
+        (pa.array(["b", "a", None, "a"] * 3).dictionary_encode(), None),
+    ],
 )
 def test_training_samples_may_lack_a_label(write, labels, names):
     data = open_data(write(labels=labels, names=names), validation=0.0, unlabelled="all")

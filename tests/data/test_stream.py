@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from kantor.core.errors import ConfigError, DataError
-from kantor.data import Augment, Loader, Part, Stream, open_data
+from kantor.data import Augment, Loader, Part, Stream, open_data, split
 
 CROP = Augment.named("crop+mirror")
 
@@ -15,11 +15,18 @@ def parts(make_part) -> tuple[Part, Part]:
 
 
 def test_every_pass_holds_each_sample_once_in_an_order_of_its_own(parts):
-    stream = Stream(parts[1], 3, seed=0)
-    seen = np.concatenate([stream.rows(step) for step in range(7)])
-    passes = seen.reshape(3, 7)
-    assert (np.sort(passes) == np.arange(7)).all()
+    stream = Stream(parts[0], 5, seed=0)
+    passes = np.concatenate([stream.rows(step) for step in range(6)]).reshape(3, 10)
+    assert (np.sort(passes) == np.arange(10)).all()
     assert not (passes[0] == passes[1]).all() and not (passes[1] == passes[2]).all()
+
+
+def test_no_step_holds_a_sample_twice_and_what_fills_none_is_left_out_of_its_pass(parts):
+    stream = Stream(parts[1], 3, seed=0)
+    steps = [stream.rows(step).tolist() for step in range(40)]
+    assert all(len(set(step)) == 3 for step in steps)
+    assert all(len({*a, *b}) == 6 for a, b in zip(steps[::2], steps[1::2], strict=True))
+    assert {row for step in steps for row in step} == set(range(7))
 
 
 def test_a_step_depends_on_nothing_that_came_before(parts):
@@ -30,7 +37,7 @@ def test_a_step_depends_on_nothing_that_came_before(parts):
 
 
 def test_what_a_stream_refuses(parts):
-    with pytest.raises(ConfigError, match="2 samples beside each batch cannot be shared by 3"):
+    with pytest.raises(ConfigError, match="2 samples without labels beside each batch cannot be shared by 3"):
         Stream(parts[1], 2, seed=0, world=3)
     empty = Part("unlabelled", *(np.zeros(0, np.int64),) * 2, 24, parts[1].stores, np.zeros(0, np.int64))
     with pytest.raises(DataError, match="unlabelled part is empty"):
@@ -92,13 +99,16 @@ def test_open_data_hides_labels_of_what_it_leaves_out():
 def test_what_is_left_without_a_label_does_not_depend_on_the_class():
     data = open_data("digits", labels_per_class=5, unlabelled=300)
     whole = open_data("digits", labels_per_class=5, unlabelled="all").unlabelled
-    share = np.bincount(data.unlabelled.targets, minlength=10) / np.bincount(whole.targets)
-    assert len(set(share.tolist())) > 5, "stratified: the hidden labels were looked at"
+    stratified = whole.ids[split.choose(whole.targets, whole.ids, 300, split.UNLABELLED)]
+    assert data.unlabelled.ids.tolist() != stratified.tolist()
 
 
 @pytest.mark.parametrize("number", [0, 5000])
 def test_more_samples_than_are_left(number):
     with pytest.raises(DataError, match=f"unlabelled is {number}, and 1243 training samples have no label"):
         open_data("digits", labels_per_class=5, unlabelled=number)
-    with pytest.raises(DataError, match=r"0 training samples have no label.*labels_per_class or train_limit"):
-        open_data("digits", unlabelled=10)
+    for wanted in (10, "all"):
+        with pytest.raises(DataError, match=rf"unlabelled is {wanted}, and 0 training samples have no label.*_limit"):
+            open_data("digits", unlabelled=wanted)
+    with pytest.raises(ConfigError, match="unlabelled is a number of samples or all, not '20'"):
+        open_data("digits", unlabelled="20")

@@ -52,7 +52,6 @@ def test_the_summary_says_how_many_there_are(runs):
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"unlabelled": 10, "task": "none", "train_limit": 50}, "With task none"),
         ({"unlabelled_batch": 10}, "say how many there are"),
         ({"unlabelled": 10, "unlabelled_batch": 0, "train_limit": 50}, "unlabelled_batch is at least 1"),
     ],
@@ -60,3 +59,24 @@ def test_the_summary_says_how_many_there_are(runs):
 def test_settings_that_cannot_be_meant(settings, says):
     with pytest.raises(ConfigError, match=says):
         Study(data="digits", student="cnn", **settings).check()
+
+
+def test_nothing_to_show_them_to(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["distill", "--data=digits", "--student=cnn@width=8", "--labels-per-class=3", "--unlabelled=all"]
+    assert main([*arguments, "--methods=none"]) == 2
+    assert "no method transfers" in capsys.readouterr().err
+
+
+def test_without_a_task_samples_with_and_without_a_label_are_alike(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = [
+        "distill", "--data=digits", "--teacher=cnn@width=16", "--teacher-epochs=1", "--student=cnn@width=8", "--jobs=1",
+        "--task=none", "--methods=neuron_transport", "--validation=0", "--epochs=1", "--batch-size=50", "--seeds=1",
+    ]  # fmt: skip
+    assert main([*arguments, "--labels-per-class=3", "--unlabelled=all", "--out=runs/some"]) == 0
+    assert main([*arguments, "--out=runs/all"]) == 0
+    ours, theirs = (
+        load_file(tmp_path / "runs" / run / "neuron_transport/seed-0/student.safetensors") for run in ("some", "all")
+    )
+    assert all((ours[key] == theirs[key]).all() for key in ours)

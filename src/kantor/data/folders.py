@@ -113,7 +113,9 @@ def _found(
     bare = classes.pop(classes.index(UNLABELLED)) if len(classes) > 1 and UNLABELLED in classes else None
     sources = {}
     for role, part in used.items():
-        strange = sorted(set(tree[part]) - {*classes, bare if role == "train" else None})
+        if bare in tree[part] and role != "train":
+            raise DataError(f"{where}: {part} has images without a label, in {part}/{bare}. Take them out.")
+        strange = sorted(set(tree[part]) - {*classes, bare})
         if strange:
             raise DataError(f"{where}: {part} has a class {strange[0]!r} that train has not. Train has {classes[:20]}.")
         numbers = {label: number for number, label in enumerate(classes)} | ({bare: NO_LABEL} if bare else {})

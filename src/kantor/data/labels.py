@@ -45,7 +45,11 @@ def class_numbers(
     for part, values in whole.items():
         outside = np.flatnonzero((values < (NO_LABEL if part == "train" else 0)) | (values >= count))
         if len(outside):
-            hint = " (-1 marks a sample without a label, in the training part alone)" if values.min() == -1 else ""
+            hint = ""
+            if values.min() == NO_LABEL:
+                hint = (
+                    " (-1 marks a sample without a label, in the training part alone: leave this part out, or label it)"
+                )
             raise DataError(
                 f"{where[part]}, row {outside[0]}: label {values[outside[0]]} is out of range; labels are class "
                 f"numbers from 0 to {count - 1}{hint}."

@@ -94,7 +94,7 @@ def open_data(
             raise DataError(f"{path_or_name}: row {cut[np.isin(cut, bare)][0]} is in {name} and has no label.")
     bare, rows["train"] = bare[np.isin(bare, found.cuts.get("train", bare))], np.setdiff1d(rows["train"], bare)
     if len(bare) and unlabelled is None:
-        notes["without a label"] = f"{len(bare):,} training samples, left out (unlabelled shows them to transfer)"
+        notes["without a label"] = f"{len(bare):,} training samples, left out unless unlabelled is given"
 
     if "test" not in rows:
         everything = rows["train"]
@@ -143,7 +143,10 @@ def open_data(
 
     train = part("train")
     if train is None:
-        raise DataError(f"{path_or_name} leaves no sample to train on.")
+        why = ": none has a label. Only --task none does without, where no label is given at all" if len(bare) else ""
+        raise DataError(f"{path_or_name} leaves no sample to train on{why}.")
+    if unlabelled is not None and part("unlabelled") is None:
+        raise DataError(f"{path_or_name} leaves no sample without a label: all of them were skipped.")
     alone = [name for name in ("validation", "test") if (held := part(name)) is not None and len(held.stores) == 1]
     if alone:
         notes["training_only"] = f"the teacher's view; {' and '.join(alone)} do without it"

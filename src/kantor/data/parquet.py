@@ -281,9 +281,13 @@ def _labels(paths: list[Path], label: str, *, may_lack: bool) -> Shaped[np.ndarr
         if label not in file.schema_arrow.names:
             raise DataError(f"{path} has no column {label!r}, which its siblings have.")
         column = file.read(columns=[label]).column(0)
-        if column.null_count and may_lack:
-            text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-            column = column.fill_null("" if text else NO_LABEL)
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if column.null_count and may_lack and not pa.types.is_null(column.type):
+            if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
+                column = column.cast(pa.int64())  # an unsigned type has no room for the mark
+            number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+            column = column.fill_null(NO_LABEL if number else "")
         elif column.null_count:
             raise DataError(f"{path}: {column.null_count} labels are missing in column {label!r}.")
         values = column.to_numpy()

@@ -9,7 +9,10 @@ from kantor.data.part import Part
 
 
 class Stream:
-    """``size`` samples for each step of a training. What a step gets depends on (seed, step) and the ids alone.
+    """``size`` samples for each step of a training, none of them twice in a pass.
+
+    What a step gets depends on (seed, step) and the ids alone. The last samples of a pass that fill no step are left
+    out of it, as a loader's are of an epoch.
 
     Args:
         part: where they are read.
@@ -28,17 +31,16 @@ class Stream:
         self.part, self.seed = part, seed
         self.size = min(size, len(part)) // world * world
         if self.size < 1:
-            raise ConfigError(f"{size} samples beside each batch cannot be shared by {world} processes: take more.")
-        self._passes: dict[int, Int64[np.ndarray, " n"]] = {}
+            raise ConfigError(
+                f"{min(size, len(part))} samples without labels beside each batch cannot be shared by {world} "
+                "processes: raise unlabelled_batch, or unlabelled."
+            )
+        self._pass: tuple[int, Int64[np.ndarray, " n"]] | None = None
 
     def rows(self, step: int) -> Int64[np.ndarray, " size"]:
         """Positions in the part of the samples that come at step ``step`` of the training, from 0."""
-        at = step * self.size + np.arange(self.size)
-        turn, place = np.divmod(at, len(self.part))
-        return np.concatenate([self._order(int(k))[place[turn == k]] for k in np.unique(turn)])
-
-    def _order(self, turn: int) -> Int64[np.ndarray, " n"]:
-        if turn not in self._passes:
-            order = np.argsort(hash64(self.seed, ORDER, turn, self.part.ids), kind="stable").astype(np.int64)
-            self._passes = {k: v for k, v in self._passes.items() if k == turn - 1} | {turn: order}
-        return self._passes[turn]
+        turn, place = divmod(step, len(self.part) // self.size)
+        if self._pass is None or self._pass[0] != turn:
+            words = hash64(self.seed, ORDER, turn, self.part.ids)
+            self._pass = turn, np.argsort(words, kind="stable").astype(np.int64)
+        return self._pass[1][place * self.size : (place + 1) * self.size]

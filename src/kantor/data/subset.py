@@ -63,12 +63,14 @@ def without_labels(rows: Int64[np.ndarray, " n"], number: int | Literal["all"]) 
 
     Raises:
         DataError: there are fewer.
+        ConfigError: it is no number.
     """
-    if number == "all":
-        number = len(rows)
-    if not 0 < number <= len(rows):
+    if number != "all" and (not isinstance(number, int) or isinstance(number, bool)):
+        raise ConfigError(f"unlabelled is a number of samples or all, not {number!r}.")
+    count = len(rows) if number == "all" else number
+    if not 0 < count <= len(rows):
         raise DataError(
             f"unlabelled is {number}, and {len(rows)} training samples have no label or are left out. labels_per_class "
             "or train_limit says how many keep theirs."
         )
-    return np.sort(rows[np.argsort(split.hashed(rows, split.UNLABELLED), kind="stable")[:number]])
+    return np.sort(rows[np.argsort(split.hashed(rows, split.UNLABELLED), kind="stable")[:count]])

@@ -53,7 +53,8 @@ class Study(Training):
         train_limit: training samples the student may see, stratified by class; none for all.
         unlabelled: so many training samples, or all, come without labels beside each batch (unlabelled_batch): transfer
             terms see them, the task does not. They are those that have none (label -1 or empty, a class folder called
-            unlabelled) and those that labels_per_class or train_limit leaves out.
+            unlabelled) and those that labels_per_class or train_limit leaves out. With task none they are training
+            samples like all others.
         validation: share of these cut off for choosing the best epoch, in [0, 1); 0 for none.
         image_size: side in pixels that images are resized to.
         views: what each role sees, as teacher=NAME,student=NAME: arrays of an npz, columns of parquet, or transforms
@@ -125,8 +126,6 @@ class Study(Training):
             raise ConfigError("train_limit and labels_per_class both say what the student may see: give one.")
         if self.unlabelled is None and self.unlabelled_batch is not None:
             raise ConfigError("unlabelled_batch says how unlabelled samples come: say how many there are (unlabelled).")
-        if self.unlabelled is not None and self.task == "none":
-            raise ConfigError("With task none no sample has a label: leave unlabelled out, and raise train_limit.")
         if self.jobs < 0 or self.threads < 0:
             raise ConfigError("jobs and threads are 0 (choose) or more.")
 

@@ -70,6 +70,8 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
     if any(method.transfers for method in methods) and not config.teacher:
         named = next(method.name for method in methods if method.transfers)
         raise ConfigError(f"Method {named} needs a teacher: give --teacher NAME:FILE, or NAME to train one.")
+    if data.unlabelled is not None and not any(method.transfers for method in methods):
+        raise ConfigError("unlabelled shows samples to what is transferred, and no method transfers: leave it out.")
     say(_data_line(data, augmentation(config, data)))
     if config.task == "none":
         say(WITHOUT_TASK)

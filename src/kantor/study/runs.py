@@ -179,8 +179,13 @@ def new_student(config: Study, data: DataSet, seed: int, start: Start | None = N
 
 
 def data_for(method: Method, config: Study, data: DataSet) -> DataSet:
-    """The data as a method may see it: without labels where the study is, unless the method's task has a weight."""
-    return data if config.task == "labels" or method.task > 0 else data.without_labels()
+    """The data as a method may see it: without labels where the study is, unless the method's task has a weight.
+
+    Without a task, samples that had a label and those that never had one are alike.
+    """
+    if config.task == "labels" or method.task > 0:
+        return data
+    return replace(data, train=data.shown, unlabelled=None).without_labels()
 
 
 def make_objective(
