@@ -85,10 +85,18 @@ SETTINGS = {
             "narrow-alone": "--labels-per-class 500 --epochs 100",
         },
     ),
+    "new-task-stages": Setting(
+        "A smaller student on a new task, held at three stages",
+        "The same teacher, student and labels. `-stages`: three layers at once, every position of a map a sample.",
+        plain="two_step",
+        first=("new-task-compressed",),
+        full="--labels-per-class 400 --epochs 200",
+        full_first={"new-task-compressed": "--train-limit 50000 --epochs 240"},
+    ),
     "new-task-unlabelled": Setting(
         "A smaller student on a new task, with images without labels",
         "The same teacher, student and labels, and 2,000 images of the new task without labels, which transfer sees "
-        "(`none` and `two_step` cannot). `-stages`: three layers at once, every position of a map a sample.",
+        "(`none` and `two_step` cannot).",
         plain="two_step",
         first=("new-task-compressed",),
         full="--labels-per-class 100 --epochs 200 --unlabelled all",
