@@ -208,6 +208,18 @@ def test_settings_from_yaml_and_the_command_line_wins(study, monkeypatch, tmp_pa
     assert not Path("runs/yaml/mine/seed-0/plans").exists()
 
 
+def test_a_trial_that_diverges_is_a_weight_not_taken_and_not_the_end(study, monkeypatch, capsys):
+    monkeypatch.chdir(study.parents[1])
+    arguments = ["distill", *TINY, "--seeds=1", "--methods=kd", "--tune=[1, 1e30]", "--out=runs/diverged"]
+    assert main(arguments) == 0
+    assert "x 1e+30: 0.0 (1 diverged); taken x 1" in capsys.readouterr().out
+    trials = json.loads(Path("runs/diverged/tuning.json").read_text())["kd"]["trials"]
+    assert [trial.get("diverged", 0) for trial in trials] == [0, 1]
+    assert (
+        "not finite" in json.loads(Path("runs/diverged/tuning/x1e+30/kd/seed-1000/result.json").read_text())["diverged"]
+    )
+
+
 def test_trials_are_equal_in_number_judged_on_validation_and_never_see_the_test_part(study, monkeypatch, capsys):
     monkeypatch.chdir(study.parents[1])
     arguments = ["distill", *TINY, "--seeds=1", "--methods=none,kd+neuron_transport:auto=0.5", "--tune=[0.5, 2]"]

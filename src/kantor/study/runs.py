@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from kantor.core import seeds
 from kantor.core.collectives import rank
+from kantor.core.errors import NonFiniteError
 from kantor.core.files import remove_partial, write_json
 from kantor.data import Augment, DataSet, LayerSpec, Part, TeacherCache
 from kantor.losses import LabelCost
@@ -109,12 +111,19 @@ class Workbench:
         """
         folder = task.folder(self.run)
         if rank() > 0:
-            self._train(task, folder, report)
+            with nullcontext() if task.factor is None else suppress(NonFiniteError):
+                self._train(task, folder, report)
             return
         with locked(folder):
             if read_result(folder) is None:
                 remove_partial(folder)
-                self._train(task, folder, report)
+                try:
+                    self._train(task, folder, report)
+                except NonFiniteError as error:
+                    if task.factor is None:
+                        raise
+                    # A weight that cannot be taken, not the end of the search.
+                    write_json(folder / "result.json", {"validation_accuracy": 0.0, "diverged": str(error)})
 
     def _train(self, task: Task, folder: Path, report: Report) -> None:
         method, seed, data = task.method, task.seed, data_for(task.method, self.config, self.data)

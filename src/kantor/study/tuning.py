@@ -22,8 +22,10 @@ def tune(
     A factor multiplies all of a method's transfer weights; where there are none, the learning rate, so that the
     student alone has as many trials. Of equal validation accuracies the factor nearest to 1 is taken.
 
+    A trial whose loss is not finite is kept as diverged and counts as no accuracy at all.
+
     Returns:
-        By method: ``trials`` (factor and mean validation accuracy) and ``chosen``.
+        By method: ``trials`` (factor, mean validation accuracy, and how many diverged if any did) and ``chosen``.
 
     Raises:
         Interrupted, KantorError: see :func:`kantor.study.execute.execute`.
@@ -36,16 +38,26 @@ def tune(
         write_json(run / TUNING, found)
     wait_for_all()
     for name, choice in found.items():
-        tried = ", ".join(f"x {t['factor']:g}: {100 * t['validation_accuracy']:.1f}" for t in choice["trials"])
+        tried = ", ".join(_said(trial) for trial in choice["trials"])
         display.say(f"{name}: {tried}; taken x {choice['chosen']:g}")
     return found
+
+
+def _said(trial: dict[str, Any]) -> str:
+    """One trial, for people."""
+    lost = f" ({trial['diverged']} diverged)" if "diverged" in trial else ""
+    return f"x {trial['factor']:g}: {100 * trial['validation_accuracy']:.1f}{lost}"
 
 
 def _chosen(run: Path, config: Study, method: Method) -> dict[str, Any]:
     trials = []
     for factor in config.tune:
         results = [read_result(Task(method, seed, factor).folder(run)) for seed in config.tune_seeds]
-        accuracy = fmean(result["validation_accuracy"] for result in results if result is not None)
-        trials.append({"factor": factor, "validation_accuracy": accuracy})
+        found = [result for result in results if result is not None]
+        accuracy = fmean(result["validation_accuracy"] for result in found)
+        diverged = sum("diverged" in result for result in found)
+        trials.append(
+            {"factor": factor, "validation_accuracy": accuracy} | ({"diverged": diverged} if diverged else {})
+        )
     best = max(trials, key=lambda trial: (trial["validation_accuracy"], -abs(trial["factor"] - 1)))
     return {"trials": trials, "chosen": best["factor"]}
