@@ -85,6 +85,18 @@ SETTINGS = {
             "narrow-alone": "--labels-per-class 500 --epochs 100",
         },
     ),
+    "narrow-start-stages": Setting(
+        "Compression of a student that has been trained, held at three stages",
+        "The same networks, labels, images without labels and start. `-stages`: three layers at once, every position of "
+        "a map a sample.",
+        plain="kd",
+        first=("narrow-teacher", "narrow-alone"),
+        full="--labels-per-class 500 --epochs 100 --unlabelled all",
+        full_first={
+            "narrow-teacher": "--train-limit 59000 --epochs 30",
+            "narrow-alone": "--labels-per-class 500 --epochs 100",
+        },
+    ),
     "new-task-stages": Setting(
         "A smaller student on a new task, held at three stages",
         "The same teacher, student and labels. `-stages`: three layers at once, every position of a map a sample.",
