@@ -87,8 +87,8 @@ SETTINGS = {
     ),
     "narrow-start-stages": Setting(
         "Compression of a student that has been trained, held at three stages",
-        "The same networks, labels, images without labels and start. `-stages`: three layers at once, every position of "
-        "a map a sample.",
+        "The same networks, labels, images without labels and start. `-stages`: three layers at once, every position "
+        "of a map a sample.",
         plain="kd",
         first=("narrow-teacher", "narrow-alone"),
         full="--labels-per-class 500 --epochs 100 --unlabelled all",
