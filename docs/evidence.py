@@ -200,7 +200,8 @@ def page() -> str:
         "",
         *_plans(done),
         "",
-        "Which of many teachers, and learning from one whose labels are others: `examples/faculty/RESULTS.md`.",
+        "Which of many teachers, and learning from one whose labels are others: `examples/faculty/RESULTS.md`, and "
+        "with images without labels `examples/faculty/RESULTS-unlabelled.md`.",
     ]
     return "\n".join(lines).rstrip() + "\n"
 

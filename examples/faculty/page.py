@@ -81,7 +81,7 @@ def _held_out(run: Path, task: str, teacher: str) -> dict[str, float | None]:
 def _relative(content: Any) -> Any:
     """Data lies beside the checkout, and runs in it, wherever that is."""
     text = re.sub(r'/[^" ]*/shared/data', "../shared/data", json.dumps(content))
-    return json.loads(re.sub(r'/[^" ]*/(faculty)(?=")', r"runs/\1", text))
+    return json.loads(re.sub(r'/[^" ]*/(faculty[\w-]*)(?=")', r"runs/\1", text))
 
 
 def page(results: dict[str, Any]) -> str:
