@@ -84,6 +84,8 @@ def test_tensorboard_holds_the_metrics(tmp_path):
         "epochs": "2",
         "log_every": "0",
         "train_limit": "100",
+        "unlabelled": None,
+        "unlabelled_batch": None,
         "teacher": None,
         "cache": "off",
     }
