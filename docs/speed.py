@@ -182,10 +182,8 @@ def warm() -> list[str]:
         content = json.loads(path.read_text())
         alone = statistics.fmean(content["alone"])
         lines += [f"## Slow plan and warm start, {path.stem.removeprefix('ot-warm-')}", ""]
-        lines += [
-            f"{content['about']}; {content['seeds']} seed{'s' * (content['seeds'] > 1)}. The student alone: {alone:.1f} %.",
-            "",
-        ]
+        seeds = f"{content['seeds']} seed{'s' * (content['seeds'] > 1)}"
+        lines += [f"{content['about']}; {seeds}. The student alone: {alone:.1f} %.", ""]
         lines += ["| the plan's cost | passes from zero | from the last potentials | share | accuracy, % |"]
         lines += ["|---|---|---|---|---|"]
         for row in content["rows"]:
@@ -201,7 +199,8 @@ if __name__ == "__main__":
         head = [
             "# Speed of transport",
             "",
-            "The numbers of the tables are read from what `make bench-ot` wrote, and `python benchmarks/ot_warm.py --data ../shared/data/cifar10 --teacher resnet56:FILE --student resnet8 --seeds 1` for CIFAR-10.",
+            "The numbers of the tables are read from what `make bench-ot` wrote and, for CIFAR-10, `python "
+            "benchmarks/ot_warm.py --data ../shared/data/cifar10 --teacher resnet56:FILE --student resnet8 --seeds 1`.",
             "",
         ]
         (HERE / "speed.md").write_text("\n".join([*head, *found]).rstrip() + "\n")
