@@ -7,7 +7,7 @@ python docs/evidence.py                    the page, from docs/results/evidence-
 
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
@@ -19,6 +19,12 @@ from kantor.study.statistics import paired_difference
 OURS = ("neuron_transport", "wcord", "gckt", "lckt", "label_transport")
 LEVEL = 0.95
 RUNS = Path("runs") / "evidence"
+# Options that make the studies that others build on the papers' size.
+FULL_FIRST = {
+    "narrow-teacher": "--train-limit 59000 --epochs 30",
+    "narrow-alone": "--labels-per-class 500 --epochs 100",
+    "new-task-compressed": "--train-limit 50000 --epochs 240",
+}
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,6 @@ class Setting:
     """Studies that it builds on, as examples/evidence/FIRST.yaml and runs/evidence/FIRST."""
     full: str = ""
     """Options that make it the papers' size, for a GPU."""
-    full_first: dict[str, str] = field(default_factory=dict)
-    """The same for the studies that it builds on, by name."""
     probed: bool = False
     """Judged by linear probes after the last stage, since its students learn without labels."""
 
@@ -61,7 +65,6 @@ SETTINGS = {
         plain="kd",
         first=("narrow-teacher",),
         full="--labels-per-class 500 --epochs 100",
-        full_first={"narrow-teacher": "--train-limit 59000 --epochs 30"},
     ),
     "new-task": Setting(
         "A smaller student on a new task",
@@ -70,7 +73,6 @@ SETTINGS = {
         plain="two_step",
         first=("new-task-compressed",),
         full="--labels-per-class 400 --epochs 200",
-        full_first={"new-task-compressed": "--train-limit 50000 --epochs 240"},
     ),
     "narrow-start": Setting(
         "Compression of a student that has been trained, with images without labels",
@@ -80,10 +82,6 @@ SETTINGS = {
         plain="kd",
         first=("narrow-teacher", "narrow-alone"),
         full="--labels-per-class 500 --epochs 100 --unlabelled all",
-        full_first={
-            "narrow-teacher": "--train-limit 59000 --epochs 30",
-            "narrow-alone": "--labels-per-class 500 --epochs 100",
-        },
     ),
     "narrow-start-stages": Setting(
         "Compression of a student that has been trained, held at three stages",
@@ -92,10 +90,6 @@ SETTINGS = {
         plain="kd",
         first=("narrow-teacher", "narrow-alone"),
         full="--labels-per-class 500 --epochs 100 --unlabelled all",
-        full_first={
-            "narrow-teacher": "--train-limit 59000 --epochs 30",
-            "narrow-alone": "--labels-per-class 500 --epochs 100",
-        },
     ),
     "new-task-stages": Setting(
         "A smaller student on a new task, held at three stages",
@@ -103,7 +97,6 @@ SETTINGS = {
         plain="two_step",
         first=("new-task-compressed",),
         full="--labels-per-class 400 --epochs 200",
-        full_first={"new-task-compressed": "--train-limit 50000 --epochs 240"},
     ),
     "new-task-unlabelled": Setting(
         "A smaller student on a new task, with images without labels",
@@ -112,7 +105,6 @@ SETTINGS = {
         plain="two_step",
         first=("new-task-compressed",),
         full="--labels-per-class 100 --epochs 200 --unlabelled all",
-        full_first={"new-task-compressed": "--train-limit 50000 --epochs 240"},
     ),
     "cross-modal": Setting(
         "Another view, without labels",
@@ -149,7 +141,7 @@ def run(name: str, *, full: bool = False) -> None:
         config = root / f"{name}.yaml"
         config.write_text(text, encoding="utf-8")
     for first, path in firsts:
-        size = setting.full_first.get(first, "").split() if full else []
+        size = FULL_FIRST[first].split() if full else []
         _kantor("distill", "--config", str(path), *size, "--out", str(root / first))
     _kantor(setting.command, "--config", str(config), *options, "--out", str(root / name))
     if setting.probed:

@@ -92,7 +92,8 @@ def open_data(
     for name, cut in found.cuts.items():
         if name != "train" and np.isin(cut, bare).any():
             raise DataError(f"{path_or_name}: row {cut[np.isin(cut, bare)][0]} is in {name} and has no label.")
-    bare, rows["train"] = bare[np.isin(bare, found.cuts.get("train", bare))], np.setdiff1d(rows["train"], bare)
+    bare = np.intersect1d(bare, found.cuts.get("train", bare))
+    rows["train"] = np.setdiff1d(rows["train"], bare)
     if len(bare) and unlabelled is None:
         notes["without a label"] = f"{len(bare):,} training samples, left out unless unlabelled is given"
 

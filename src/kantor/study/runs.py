@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -111,19 +110,22 @@ class Workbench:
         """
         folder = task.folder(self.run)
         if rank() > 0:
-            with nullcontext() if task.factor is None else suppress(NonFiniteError):
-                self._train(task, folder, report)
+            self._attempt(task, folder, report)
             return
         with locked(folder):
             if read_result(folder) is None:
                 remove_partial(folder)
-                try:
-                    self._train(task, folder, report)
-                except NonFiniteError as error:
-                    if task.factor is None:
-                        raise
-                    # A weight that cannot be taken, not the end of the search.
-                    write_json(folder / "result.json", {"validation_accuracy": 0.0, "diverged": str(error)})
+                self._attempt(task, folder, report)
+
+    def _attempt(self, task: Task, folder: Path, report: Report) -> None:
+        """Train; a trial whose loss is not finite is a weight that cannot be taken, not the end of the search."""
+        try:
+            self._train(task, folder, report)
+        except NonFiniteError as error:
+            if task.factor is None:
+                raise
+            if rank() == 0:
+                write_json(folder / "result.json", {"validation_accuracy": 0.0, "diverged": str(error)})
 
     def _train(self, task: Task, folder: Path, report: Report) -> None:
         method, seed, data = task.method, task.seed, data_for(task.method, self.config, self.data)
