@@ -24,6 +24,8 @@ FULL_FIRST = {
     "narrow-teacher": "--train-limit 59000 --epochs 30",
     "narrow-alone": "--labels-per-class 500 --epochs 100",
     "new-task-compressed": "--train-limit 50000 --epochs 240",
+    "new-task-compressed-stages": "--train-limit 50000 --epochs 240",
+    "compression-alone": "--train-limit 50000 --validation 0.1 --epochs 240",
 }
 
 
@@ -59,6 +61,14 @@ SETTINGS = {
         plain="kd",
         full="--train-limit 50000 --validation 0.1 --epochs 240",
     ),
+    "compression-start": Setting(
+        "Compression of a trained student, with unequal widths",
+        "The same networks and labels. Every student starts from one that was trained on the labelled images alone, so "
+        "its units mean something from the first step; `none` is that student trained on.",
+        plain="kd",
+        first=("compression-alone",),
+        full="--train-limit 50000 --validation 0.1 --epochs 240",
+    ),
     "narrow": Setting(
         "Compression, eight units to one",
         "A small CNN of 128 channels to one of 16, Fashion-MNIST with 20 labels a class; the teacher saw 6,000.",
@@ -72,6 +82,15 @@ SETTINGS = {
         "`two_step` compresses on CIFAR-10 first, then fine-tunes.",
         plain="two_step",
         first=("new-task-compressed",),
+        full="--labels-per-class 400 --epochs 200",
+    ),
+    "new-task-two-step": Setting(
+        "A smaller student on a new task, compressed by neuron transport first",
+        "The same teacher, student and labels. `two_step` compresses on CIFAR-10 with kd, then fine-tunes; "
+        "`neuron_transport-two_step` compresses on the same images held to the teacher at three stages, with the plan "
+        "named, then fine-tunes in the same way; `-held` holds it to the teacher in the second step too.",
+        plain="two_step",
+        first=("new-task-compressed", "new-task-compressed-stages"),
         full="--labels-per-class 400 --epochs 200",
     ),
     "narrow-start": Setting(

@@ -84,7 +84,14 @@ def test_pooled_is_the_loss_on_means_and_positions_is_the_loss_on_rows():
     pooled = neuron_transport(student.mean((2, 3)), teacher.mean((2, 3)))
     torch.testing.assert_close(neuron_transport(student, teacher), pooled)
     rows = [x.permute(0, 2, 3, 1).reshape(128, -1) for x in (student, teacher)]
-    torch.testing.assert_close(neuron_transport(student, teacher, spatial="positions"), neuron_transport(*rows))
+    sharp = neuron_transport(*rows, solve=SolveSettings(epsilon=0.005))
+    torch.testing.assert_close(neuron_transport(student, teacher, spatial="positions"), sharp)
+
+
+@pytest.mark.parametrize(("given", "used"), [({}, 0.005), ({"epsilon": 0.1}, 0.1), ({"solver": "exact"}, None)])
+def test_the_plan_over_positions_is_sharper_unless_the_user_says_how_sharp(given, used):
+    assert NeuronTransport(spatial="positions", **given).settings().get("epsilon") == used
+    assert NeuronTransport(**given).settings().get("epsilon") == given.get("epsilon")
 
 
 def test_positions_meet_on_the_coarser_grid_and_tokens_are_a_grid():

@@ -19,6 +19,10 @@ Spatial = Literal["pooled", "positions"]
 PlanKind = Literal["optimal", "identity", "random", "uniform"]
 Masses = Literal["uniform", "activation"]
 
+_EPSILON: dict[Spatial, float | None] = {"pooled": None, "positions": 0.005}
+"""Of the optimal plan, by default, where it is not :class:`~kantor.losses.slow_plan.SolveSettings`' own. Correlations
+over positions lie closer together than those of means, and a softer plan is a blur there (docs/default-epsilon.md)."""
+
 
 def neuron_transport(
     student: Float[Tensor, "batch ..."],
@@ -61,7 +65,7 @@ def neuron_transport(
     if plan is None:
         held = batch.map(torch.Tensor.detach)
         a, b = activation_masses(held) if masses == "activation" else (None, None)
-        plan = (solve or SolveSettings())(cost_from(held, cost), a, b).plan
+        plan = (solve or SolveSettings(epsilon=_EPSILON[spatial]))(cost_from(held, cost), a, b).plan
     return _transported(plan, batch, cost, normalise, student.dtype)
 
 
@@ -107,7 +111,8 @@ class NeuronTransport(TransferLoss):
 
     Args:
         cost, normalise, spatial, masses: see :func:`neuron_transport`.
-        solver, epsilon, tol: see :class:`~kantor.losses.slow_plan.SolveSettings`.
+        solver, epsilon, tol: see :class:`~kantor.losses.slow_plan.SolveSettings`; over ``positions`` epsilon
+            is .005 unless given.
         plan: ``optimal``, or a control that never looks at activations: ``identity`` (unit i with unit i; blocks when
             widths differ), ``random`` (one fixed permutation of it), ``uniform`` (every unit with every unit).
         plan_momentum: weight of the past in the statistics the plan is solved on; 0 solves afresh on each batch.
@@ -159,7 +164,8 @@ class NeuronTransport(TransferLoss):
         self.spatial: Spatial = spatial
         self.masses: Masses = masses
         self.plan_kind: PlanKind = plan
-        self.solve = SolveSettings(solver, epsilon, tol)
+        sharp = _EPSILON[spatial] if epsilon is None and solver == "sinkhorn" else epsilon
+        self.solve = SolveSettings(solver, sharp, tol)
         self.plan_momentum, self.plan_every, self.plan_samples = plan_momentum, plan_every, plan_samples
 
     @property
