@@ -5,21 +5,22 @@ tasks has 20 labelled images of each of its classes, none of which a teacher saw
 these images. Every method's settings are chosen on validation images with seeds of their own, from the same number of
 trials (``trials.py``). Then, with fresh seeds, a student learns from the teacher ranked first with every method, and
 from each of the others with label_transport and with neuron_transport. ``--unlabelled N`` shows every method but the
-student alone N further images of each class without their labels, which no teacher saw either. From the checkout's
-root, with the data folder that has ``cifar10/``, ``tiny_imagenet_20.zip`` and ``glove/``:
+student alone N further images of each class without their labels, which no teacher saw either; with ``--wide`` there
+are twelve teachers and five tasks. From the checkout's root, with the data folder that has ``cifar10/``,
+``tiny_imagenet_20.zip`` and ``glove/``:
 
     python examples/faculty/faculty.py --data ../shared/data --out runs/faculty
     python examples/faculty/page.py keep runs/faculty        # results.json and RESULTS.md, from the run's files
 
 It goes on where it was stopped. What it found is in ``RESULTS.md`` beside this file, and with images without labels in
-``RESULTS-unlabelled.md`` (``page.py keep RUN unlabelled``).
+``RESULTS-unlabelled.md`` (``page.py keep RUN unlabelled``), and with more teachers and tasks in ``RESULTS-wide.md``.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from teachers import TASKS, TEACHERS, labelled_data, open_sources, task_data, train_teachers
+from teachers import TASKS, labelled_data, open_sources, taking_part, task_data, train_teachers
 from trials import LABEL, NEURON, Bench
 
 from kantor.core.files import write_json
@@ -37,18 +38,20 @@ def main() -> None:
     parser.add_argument("--teacher-epochs", type=int, default=15)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--unlabelled", type=int, default=0, help="images of each class that come without labels")
+    parser.add_argument("--wide", action="store_true", help="twelve teachers and five tasks")
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
     folder: Path = options.out
     sources = open_sources(options.data)
     words = f"glove:{options.data / 'glove' / 'glove_twitter_25d.npz'}"
-    trained = train_teachers(folder, sources, options.teacher_epochs, options.unlabelled)
+    names, tasks = taking_part(wide=options.wide)
+    trained = train_teachers(folder, sources, names, options.teacher_epochs, options.unlabelled)
     teachers = {entry["name"]: entry["model"] for entry in trained}
     write_json(folder / "run.json", {"arguments": sys.argv[1:]})
 
     bench = Bench(folder, teachers, words, options.epochs, options.jobs, options.tune_seeds, options.unlabelled > 0)
     chosen = {}
-    for task in TASKS:
+    for task in tasks:
         data = labelled_data(task_data(folder / "data", task, sources, options.unlabelled))
         out = folder / f"rank-{task}"
         if not (out / "ranking.json").exists():
@@ -57,12 +60,12 @@ def main() -> None:
         print(f"{task} ({', '.join(TASKS[task])}): {ranking.recommendation}", flush=True)
         chosen[task] = bench.choose(task, ranking.order[0])
         write_json(folder / f"chosen-{task}.json", chosen[task])
-    for task in TASKS:  # what the targets ask for first
+    for task in tasks:  # what the targets ask for first
         methods = {"none": None} | {name: found["chosen"] for name, found in chosen[task]["methods"].items()}
         compare(bench, task, chosen[task]["teacher"], methods, chosen[task]["training"], options.seeds)
-    for task in TASKS:
+    for task in tasks:
         methods = {loss: chosen[task]["methods"][loss]["chosen"] for loss in (LABEL, NEURON)}
-        for teacher in TEACHERS:
+        for teacher in names:
             if teacher != chosen[task]["teacher"]:
                 compare(bench, task, teacher, methods, chosen[task]["training"], options.seeds)
 

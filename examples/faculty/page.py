@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from teachers import LABELS, TASKS, TEACHERS
+from teachers import LABELS, TASKS, taking_part
 from trials import BOTH, LABEL, NEURON
 
 from kantor import load
@@ -26,23 +26,27 @@ from kantor.faculty.inverse import learned_cost
 from kantor.study.statistics import paired_difference
 
 HERE = Path(__file__).parent
+_NUMBERS = {3: "three", 5: "five", 8: "eight", 12: "twelve"}
 REACHED = {LABEL: "label_transport", NEURON: "feature transfer (neuron_transport)"}
 
 
 def keep(run: Path) -> dict[str, Any]:
     """Rankings, choices and students of every task, as far as the run has come."""
+    arguments = _relative(json.loads((run / "run.json").read_text())["arguments"])
+    teachers, tasks = taking_part(wide="--wide" in arguments)
     found: dict[str, Any] = {
-        "arguments": _relative(json.loads((run / "run.json").read_text())["arguments"]),
-        "teachers": {name: _summary(run / "teachers" / name)["none"]["mean"] for name in TEACHERS},
+        "arguments": arguments,
+        "teachers": {name: _summary(run / "teachers" / name)["none"]["mean"] for name in teachers},
+        "expected": tasks,
         "tasks": {},
     }
-    for task in TASKS:
+    for task in tasks:
         if not (run / f"chosen-{task}.json").exists():
             continue
         ranking = Ranking.read(run / f"rank-{task}" / "ranking.json")
         chosen = json.loads((run / f"chosen-{task}.json").read_text())
         reached: dict[str, dict[str, Any]] = {}
-        for teacher in TEACHERS:
+        for teacher in teachers:
             for folder in sorted((run / "studies" / task).glob(f"final-{teacher}-*")):
                 if (folder / "summary.json").exists() and json.loads((folder / "summary.json").read_text())["complete"]:
                     rows = _summary(folder)
@@ -102,13 +106,14 @@ def page(results: dict[str, Any]) -> str:
         f"python examples/faculty/faculty.py {' '.join(results['arguments'])}",
         "```",
         "",
-        f"Eight ResNet-8 teachers, three tasks of four classes with 20 labelled images each, a small CNN as "
+        f"{_NUMBERS[len(results['teachers'])].capitalize()} ResNet-8 teachers, {_NUMBERS[len(results['expected'])]} "
+        "tasks of four classes with 20 labelled images each, a small CNN as "
         f"student.{beside} Test accuracy in %, differences in points with 95 % intervals, paired by seed. Seeds change "
         "the student's start and order; the labelled images are the same for all. Each method had four trials on 80 "
         f"validation images of each class, with {seeds} of their own; the student alone too, whose learning rate and "
         "weight decay all take. The two together had four more trials, from what each had alone; the trials of "
         "label_transport were picked after a search of its own, at the end of this page. Settings were chosen with the "
-        "teacher ranked first; the other seven teach with the same, which favours the first.",
+        "teacher ranked first; the others teach with the same, which favours the first.",
         "",
         "Teachers, on test images of their own classes: "
         + ", ".join(f"{name} {100 * accuracy:.0f}" for name, accuracy in results["teachers"].items())
@@ -116,7 +121,7 @@ def page(results: dict[str, Any]) -> str:
         "",
         "## Targets",
         "",
-        *_targets(tasks),
+        *_targets(results, tasks),
         "",
         "## The teacher ranked first",
         "",
@@ -129,7 +134,7 @@ def page(results: dict[str, Any]) -> str:
         lines += _pooled(tasks)
     lines += ["## Do scores agree with what is reached?", ""]
     for loss, called in REACHED.items():
-        lines += _agreement(loss, called, results["tasks"])
+        lines += _agreement(loss, called, results)
     lines += _trials(results["tasks"])
     lines += _searched()
     return "\n".join(lines).rstrip() + "\n"
@@ -156,22 +161,23 @@ def _difference(pairs: list[tuple[list[float], list[float]]]) -> tuple[float, fl
     return 100 * mean, 100 * interval[0], 100 * interval[1]
 
 
-def _targets(tasks: dict[str, Any]) -> list[str]:
+def _targets(results: dict[str, Any], tasks: dict[str, Any]) -> list[str]:
     lines = []
     pairs = {task: (found["students"][found["order"][0]], found) for task, found in tasks.items()}
-    if len(tasks) == len(TASKS):
+    if len(tasks) == len(results["expected"]):
         gains = {t: _difference([(s[LABEL]["accuracy"], s["none"]["accuracy"])]) for t, (s, _) in pairs.items()}
-        gains["pooled"] = _difference([(s[LABEL]["accuracy"], s["none"]["accuracy"]) for s, _ in pairs.values()])
+        pooled = _difference([(s[LABEL]["accuracy"], s["none"]["accuracy"]) for s, _ in pairs.values()])
         said = ", ".join(f"{t} {_text(gain)}" for t, gain in gains.items())
-        met = [t for t, gain in gains.items() if gain[1] > 0]
-        verdict = "**met**" if len(met) == len(gains) else f"**missed**: clear of zero for {', '.join(met) or 'none'}"
+        clear = ", ".join(t for t, gain in gains.items() if gain[1] > 0) or "none"
         lines += [
-            f"- label_transport with the first teacher above the student alone, clear of zero: {verdict}. {said}."
+            "- label_transport with the first teacher above the student alone, clear of zero: "
+            f"**{'met' if pooled[1] > 0 else 'missed'}** over the tasks together, {_text(pooled)}. Of the tasks "
+            f"alone it is clear for {clear}: {said}."
         ]
     else:
         lines += ["- label_transport against the student alone: not measured in every task yet."]
     for loss, called in REACHED.items():
-        found = _agreements(loss, tasks)
+        found = _agreements(loss, results)
         if not found:
             lines += [f"- transport's tau against {called}: not measured yet."]
             continue
@@ -228,10 +234,10 @@ def _pooled(tasks: dict[str, Any]) -> list[str]:
     return [*lines, "", f"What label_transport adds to neuron_transport: {_text(added)}.", ""]
 
 
-def _agreements(loss: str, tasks: dict[str, Any]) -> dict[str, Agreement]:
+def _agreements(loss: str, results: dict[str, Any]) -> dict[str, Agreement]:
     """By score; empty unless every teacher taught in every task."""
-    names = list(TEACHERS)
-    if len(tasks) < len(TASKS) or any(
+    names, tasks = list(results["teachers"]), results["tasks"]
+    if len(tasks) < len(results["expected"]) or any(
         loss not in found["students"].get(n, {}) for found in tasks.values() for n in names
     ):
         return {}
@@ -246,12 +252,12 @@ def _agreements(loss: str, tasks: dict[str, Any]) -> dict[str, Agreement]:
     }
 
 
-def _agreement(loss: str, called: str, tasks: dict[str, Any]) -> list[str]:
-    found = _agreements(loss, tasks)
+def _agreement(loss: str, called: str, results: dict[str, Any]) -> list[str]:
+    found, names, tasks = _agreements(loss, results), list(results["teachers"]), results["tasks"]
     lines = [f"### With {called}", ""]
     if not found:
         done = sum(loss in s for task in tasks.values() for s in task["students"].values())
-        return [*lines, f"Not finished: {done} of {len(TASKS) * len(TEACHERS)} teachers taught.", ""]
+        return [*lines, f"Not finished: {done} of {len(results['expected']) * len(names)} teachers taught.", ""]
     lines += row("score", "weighted tau", "95 % interval", "Pearson", "95 % interval", "seconds a teacher")
     lines += row(*["---"] * 6)
     for score, a in found.items():
@@ -259,10 +265,10 @@ def _agreement(loss: str, called: str, tasks: dict[str, Any]) -> list[str]:
         low, high = a.pearson_interval
         tau = "{:.2f} to {:.2f}".format(*a.tau_interval)
         lines += row(score, f"{a.tau:.2f}", tau, f"{a.pearson:.2f}", f"{low:.2f} to {high:.2f}", f"{spent:.2f}")
-    lines += ["", *row("task", "alone", *TEACHERS), *row(*["---"] * (2 + len(TEACHERS)))]
+    lines += ["", *row("task", "alone", *names), *row(*["---"] * (2 + len(names)))]
     for task, of_task in tasks.items():
         students = of_task["students"]
-        cells = [f"{100 * fmean(students[name][loss]['accuracy']):.1f}" for name in TEACHERS]
+        cells = [f"{100 * fmean(students[name][loss]['accuracy']):.1f}" for name in names]
         alone = students[of_task["order"][0]]["none"]["accuracy"]
         lines += row(task, f"{100 * fmean(alone):.1f}", *cells)
     return [*lines, ""]

@@ -1,4 +1,4 @@
-"""Eight teachers and three tasks: which classes, which images, and the training of the teachers."""
+"""The teachers and the tasks: which classes, which images, and the training of the teachers."""
 
 import json
 from pathlib import Path
@@ -19,11 +19,17 @@ TEACHERS = {
     "cars": ["convertible", "limousine", "scoreboard", "umbrella", "basketball"],
     "still": ["barn", "candle", "dam", "fountain", "lemon", "pizza", "plate"],
     "mixed": ["cat", "truck", "ship", "lion", "lemon"],
+    "animals": ["bird", "cat", "deer", "dog", "frog", "horse"],
+    "traffic": ["airplane", "ship", "truck", "convertible", "limousine"],
+    "kitchen": ["candle", "lemon", "pizza", "plate", "organ"],
+    "outdoors": ["barn", "dam", "fountain", "umbrella", "bird"],
 }
 TASKS = {
     "quadrupeds": ["cat", "dog", "deer", "horse"],
     "vehicles": ["airplane", "automobile", "ship", "truck"],
     "wild-and-road": ["lion", "bee", "convertible", "limousine"],
+    "sky-and-water": ["bird", "frog", "airplane", "ship"],
+    "table": ["lemon", "pizza", "plate", "candle"],
 }
 LABELS = 20
 LABELLED, VALIDATION, JUDGED = slice(0, LABELS), slice(20, 100), slice(100, 200)
@@ -35,6 +41,11 @@ CIFAR_IMAGES = 14000
 """Of CIFAR-10's training images, stratified, so that a teacher is trained in a minute."""
 TEST_IMAGES = 300
 """Of each class's test images; Tiny-ImageNet has 50."""
+
+
+def taking_part(*, wide: bool) -> tuple[list[str], list[str]]:
+    """Teachers and tasks of a study: the first eight and three, or all."""
+    return (list(TEACHERS), list(TASKS)) if wide else (list(TEACHERS)[:8], list(TASKS)[:3])
 
 
 def open_sources(data: Path) -> list[DataSet]:
@@ -106,10 +117,12 @@ def _subset(path: Path, sources: list[DataSet], classes: list[str], parts: dict[
     return path
 
 
-def train_teachers(folder: Path, sources: list[DataSet], epochs: int, unlabelled: int) -> list[dict]:
+def train_teachers(
+    folder: Path, sources: list[DataSet], names: list[str], epochs: int, unlabelled: int
+) -> list[dict[str, str]]:
     """Train what is not trained; the entries of ``teachers.yaml``, which is written."""
     entries = []
-    for name in TEACHERS:
+    for name in names:
         data = teacher_data(folder / "data", name, sources, unlabelled)
         study = Study(
             data=str(data),
