@@ -59,7 +59,8 @@ class Bench:
             methods=methods,
             label_cost=cost,
             labels_per_class=LABELS,
-            unlabelled="all" if self.unlabelled else None,
+            # Nothing is shown to the student alone, and kantor refuses to pretend so.
+            unlabelled="all" if self.unlabelled and methods != ["none"] else None,
             seeds=seeds,
             epochs=self.epochs,
             batch_size=40,
