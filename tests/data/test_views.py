@@ -6,6 +6,7 @@ import torch
 
 from kantor.core.errors import ConfigError, DataError
 from kantor.data import Augment, LayerSpec, Loader, TeacherCache, open_data
+from kantor.data.store import InMemory
 from kantor.data.transforms import Chrominance, Degraded, Luminance, Small, cielab
 
 RNG = np.random.default_rng(3)
@@ -148,6 +149,61 @@ def test_arrays_that_only_the_teacher_sees_and_only_in_training(tmp_path):
         data.test.seen_by("teacher")
     with pytest.raises(DataError, match="'b', which the student sees, has no array for the test part"):
         open_data(tmp_path / "set.npz", views={"student": "b", "teacher": "a"})
+
+
+class TestTeachersOfTheirOwn:
+    """Views by the teachers' names."""
+
+    @pytest.fixture
+    def path(self, tmp_path):
+        arrays = {"y_train": np.arange(30) % 3, "y_test": np.arange(12) % 3, "a_test": RNG.random((12, 4))}
+        arrays |= {"a_train": RNG.random((30, 4)), "b_train": RNG.random((30, 7)), "c_train": RNG.random((30, 9))}
+        np.savez(tmp_path / "set.npz", c_test=RNG.random((12, 9)), **arrays)
+        return tmp_path / "set.npz"
+
+    def test_each_sees_its_own_and_what_is_shared_is_read_once(self, path, monkeypatch):
+        data = open_data(path, views={"student": "a", "mri": "b", "ct": "c", "pet": "b"})
+        assert data.train.input_shapes == {"student": (4,), "mri": (7,), "ct": (9,), "pet": (7,)}
+        assert [data.role_of(name) for name in ("mri", "ct", "other")] == ["mri", "ct", "other"]
+        reads, read = [], InMemory.read
+        monkeypatch.setattr(InMemory, "read", lambda store, rows: reads.append(store.shape) or read(store, rows))
+        batch = next(Loader(data.train, 4, seed=0, augment=Augment.named("none")).epoch(0))
+        assert sorted(reads) == [(4,), (7,), (9,)]
+        assert batch.inputs["mri"] is batch.inputs["pet"]
+        moved = batch.to("cpu")
+        assert moved.inputs["mri"] is moved.inputs["pet"]
+
+    def test_parts_that_lack_one(self, path):
+        data = open_data(path, views={"student": "a", "mri": "b", "ct": "c"})
+        assert data.test is not None and data.test.input_shapes == {"student": (4,), "ct": (9,)}
+        assert data.facts()["training_only"] == "teacher mri's view; test do without it"
+        with pytest.raises(DataError, match="test part has no view for teacher mri"):
+            data.test.seen_by("mri")
+
+    def test_a_cache_is_the_same_whatever_the_others_see(self, path, tmp_path):
+        """What is kept of a teacher is found again where it is the only one, and where it is called otherwise."""
+
+        def cache(role, **views):
+            part = open_data(path, views=views).train.seen_by(role)
+            layers = {"logits": LayerSpec((3,))}
+            return TeacherCache.open(
+                tmp_path / "cache", part=part, augment=Augment.named("none"), role="teacher", teacher="t",
+                layers=layers, limit_bytes=1e6,
+            )  # fmt: skip
+
+        alone = cache("teacher", student="a", teacher="b")
+        alone.fill(lambda batch: {"logits": batch.inputs["teacher"][:, :3]})
+        assert not cache("mri", student="a", mri="b", ct="c").missing
+        assert not cache("x", student="c", x="b").missing
+        assert cache("ct", student="a", mri="b", ct="c").missing
+
+    def test_refused(self, path):
+        with pytest.raises(ConfigError, match="one for every teacher and one for mri: name each teacher's"):
+            open_data(path, views={"student": "a", "teacher": "c", "mri": "b"})
+        with pytest.raises(ConfigError, match="name none for the student"):
+            open_data(path, views={"mri": "b"})
+        with pytest.raises(ConfigError, match="no view 'bb', asked for teacher mri"):
+            open_data(path, views={"student": "a", "mri": "bb"})
 
 
 def test_instances_that_are_numbered_must_pair_up(tmp_path):

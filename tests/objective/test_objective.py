@@ -305,3 +305,23 @@ def test_a_loss_that_needs_every_target_refuses_samples_without_one():
     objective = Objective(network(4), {"big": network(8)}, [Term(DKD(), student="logits", teacher="big:logits")])
     with pytest.raises(ConfigError, match=r"dkd needs a target of every sample.*unlabelled"):
         objective.check(Batch(batch.inputs, batch.targets[:5], batch.ids), quiet=True)
+
+
+def test_teachers_that_see_different_things():
+    """Each network reads its own input; their widths differ, so none could read another's."""
+    inputs = {"student": torch.rand(8, 5), "mri": torch.rand(8, 12), "ct": torch.rand(8, 9)}
+    batch = Batch(inputs, torch.arange(8) % 4)
+    mri, ct = nn.Linear(12, 4), nn.Linear(9, 4)
+    terms = [Term(KD(), student="logits", teacher=f"{name}:logits", name=name) for name in ("mri", "ct")]
+    objective = Objective(nn.Linear(5, 4), {"mri": mri, "ct": ct}, terms)
+    facts = objective.check(batch, quiet=True)
+    assert "Teacher mri: 52 parameters (2.2 x the student's), sees mri [12], frozen" in str(facts)
+    assert "sees ct [9]" in str(facts)
+    student = objective.student(inputs["student"])
+    result = objective(batch)
+    for name, network_ in (("mri", mri), ("ct", ct)):
+        want = objective.terms[0].loss(student, network_(inputs[name]))
+        torch.testing.assert_close(result.terms[name], want)
+    unknown = Objective(nn.Linear(5, 4), {"cat": ct}, [Term(KD(), student="logits", teacher="cat:logits")])
+    with pytest.raises(ConfigError, match=r"no view for teacher 'cat'\. Close to it: ct"):
+        unknown.check(batch)

@@ -259,7 +259,7 @@ def neurons(path: Path, widths: tuple[int, int] = (6, 4)) -> Any:
     a = torch.randn(30, widths[0], generator=draw)
     b = a[:, : widths[1]].flip(1) + 0.3 * torch.randn(30, widths[1], generator=draw)
     found = look_at_pair(("layer2", a), ("layer3", b))
-    write_neurons(path, [found], np.arange(30))
+    write_neurons(path, {"one": [found]}, np.arange(30))
     Image.new("L", (48, 40), 128).save(path.parent / "samples.jpg")
     return found, layer_matrices({"layer1": a[:, :2], "layer2": a}, {"layer2": b[:, :3], "layer3": b})
 

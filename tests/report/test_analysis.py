@@ -48,7 +48,7 @@ def test_wide_layers_are_listed_without_a_map(tmp_path, monkeypatch):
     import torch
 
     a, b = (torch.from_numpy(draw.normal(size=(30, 5))) for _ in range(2))
-    write_neurons(tmp_path / "n.npz", [look_at_pair(("x", a), ("y", b))], np.arange(30))
+    write_neurons(tmp_path / "n.npz", {"teacher": [look_at_pair(("x", a), ("y", b))]}, np.arange(30))
     monkeypatch.setattr(module, "WIDEST", 4)
     ((one,), _) = pack_neurons([("m", "0", tmp_path / "n.npz")], "correlation")
     assert "plan" not in one

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from kantor.report import write, write_analysis, write_comparison
+from kantor.report.pictures import pictures
+from kantor.report.run import read_run
 
 pytestmark = pytest.mark.slow
 
@@ -300,6 +302,31 @@ def test_wide_plans_are_binned_with_details_on_demand(opened, made):
     thumb = teacher.find_element("css selector", ".thumb")
     assert "data:image/png" in thumb.value_of_css_property("background-image")
     assert browser.get_log("browser") == []
+
+
+def moved_to_one_that_is_not_silent(browser: Any) -> bool:
+    from selenium.webdriver.common.keys import Keys
+
+    focus(browser, ".explorer canvas").send_keys(Keys.ARROW_DOWN)
+    return "the unit is silent" not in text(browser, ".images")
+
+
+@pytest.mark.parametrize(("names", "shown"), [(["mri"], "mri"), (["ct", "mri"], "mri"), (["ct"], "student")])
+def test_units_of_a_teacher_with_a_view_of_its_own(opened, made, names, shown):
+    """Its pictures are those of its view, and the student's where it sees the same."""
+    few = {"none": [0.8], "kd": [0.9]}
+    run = made(accuracy=few, widths=(4, 4), layers=("layer3", "mri:layer3"), epochs=1, exciting=True)
+    with np.load(run / "probe.npz") as arrays:
+        content = dict(arrays)
+    draw = np.random.default_rng(1)
+    content |= {f"teacher/{name}": draw.integers(0, 256, (40, 8, 8, 3)).astype(np.uint8) for name in names}
+    np.savez(run / "probe.npz", **content)
+    (probe,) = pictures([read_run(run)], 10**7)
+    browser = opened(write(run))
+    wait(browser, lambda: moved_to_one_that_is_not_silent(browser))
+    first, second = browser.find_elements("css selector", ".images .gallery .thumb")[::6]
+    assert probe.sheets["student"] in second.value_of_css_property("background-image")
+    assert probe.sheets[probe.index["of"][shown]] in first.value_of_css_property("background-image")
 
 
 def test_a_silent_unit_says_so(opened):

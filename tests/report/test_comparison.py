@@ -32,7 +32,7 @@ def test_other_classes_and_no_pictures(tmp_path, compared):
     compared(tmp_path, predictions=None, samples=None)
     page = write_comparison(tmp_path).read_text()
     assert "predictions are not compared" in page
-    assert page_data(page)["neurons"]["sheets"] == [None, None]
+    assert page_data(page)["neurons"]["sheets"] == {}
 
 
 def test_markup_in_names_is_text(tmp_path, compared):

@@ -131,7 +131,7 @@ def compare_models(config: Compare, progress: Progress | None = None) -> dict[st
         "samples": _thumbnails(folder, part, found, data.classes),
         "seconds": {"forward passes": passes, "transport and CKA": time.perf_counter() - start},
     }
-    write_neurons(folder / "neurons.npz", found, part.ids)
+    write_neurons(folder / "neurons.npz", {names[0]: found}, part.ids)
     write_json(folder / "compare.json", content)
     return content
 

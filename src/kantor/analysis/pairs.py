@@ -85,14 +85,21 @@ def look_at_pairs(
     return [look_at_pair((x, a[x]), (y, b[y]), cost=cost, top=top) for x, y in pairs]
 
 
-def write_neurons(path: Path, found: Sequence[PairFound], ids: Int[np.ndarray, " samples"]) -> None:
+def write_neurons(path: Path, found: Mapping[str, Sequence[PairFound]], ids: Int[np.ndarray, " samples"]) -> None:
     """Write plans, costs and top samples as npz, atomically.
 
     Arrays, for pair k: ``plan_k``, ``cost_k`` ``[n, m]``; ``top_a_k [n, count]``, ``top_b_k [m, count]``: ids of each
-    neuron's top samples, strongest first; ``a_layer_k``, ``b_layer_k``.
+    neuron's top samples, strongest first; ``a_layer_k``, ``b_layer_k``; ``a_name_k``, the network that the first layer
+    is of.
+
+    Args:
+        path: of the npz.
+        found: pairs of layers, by the name of the first network.
+        ids: of the samples that both saw.
     """
     arrays: dict[str, NDArray] = {}
-    for k, pair in enumerate(found):
+    for k, (name, pair) in enumerate((name, pair) for name, pairs in found.items() for pair in pairs):
+        arrays[f"a_name_{k}"] = np.array(name)
         arrays[f"plan_{k}"] = pair.matching.plan.float().numpy()
         arrays[f"cost_{k}"] = pair.matching.cost.float().numpy()
         arrays[f"top_a_{k}"], arrays[f"top_b_{k}"] = (ids[top.numpy()] for top in pair.tops)

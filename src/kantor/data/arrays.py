@@ -17,7 +17,7 @@ from kantor.data.labels import OBVIOUS, UNLABELLED, class_numbers
 from kantor.data.roles import PARTS
 from kantor.data.source import Found, Source
 from kantor.data.store import InMemory
-from kantor.data.views import View, choose_views
+from kantor.data.views import View, choose_views, in_words
 
 Arrays = dict[str, Shaped[np.ndarray, "..."]]
 
@@ -38,7 +38,7 @@ def read_arrays(
     ``[channels, height, width]``; floating-point ones must lie in [0, 1]. Parts are index arrays called ``train``,
     ``test``, ``validation`` (or ``train_index`` and so on), or arrays by part (``x_train``, ``y_train``, ``x_test``;
     or ``train_images``); without them opening cuts 40 % for the test. Class names are taken from ``class_names``.
-    What the teacher alone sees may be missing outside the training part. Two views whose instances are numbered, in
+    What teachers alone see may be missing outside the training part. Two views whose instances are numbered, in
     ``NAME_ids``, must have the same numbers row by row.
 
     Raises:
@@ -66,7 +66,9 @@ def read_arrays(
             if array in held and array not in stores:
                 stores[array] = InMemory(_prepared(held[array], image_size, f"{path}, array {array!r}"))
             elif array not in held and (part == "train" or role == "student"):
-                raise DataError(f"{path}: view {array!r}, which the {role} sees, has no array for the {part} part.")
+                raise DataError(
+                    f"{path}: view {array!r}, which {in_words(role)} sees, has no array for the {part} part."
+                )
         sources[part] = Source(numbers[part], stores)
     notes: dict[str, Any] = {"ignored_arrays": ignored} if ignored else {}
     return Found(classes, sources, roles, cuts, test_share=0.4, labelled=labelled, notes=notes)

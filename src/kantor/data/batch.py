@@ -9,10 +9,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples as the student and the teacher see them.
+    """Samples as the student and the teachers see them.
 
     ``inputs["student"]`` and ``inputs["teacher"]`` are the same tensor object unless the data says otherwise, so that
-    it is moved and normalised once.
+    it is moved and normalised once. Where teachers see different things, each has its input under its own name.
     """
 
     inputs: dict[str, Shaped[Tensor, "batch ..."]]

@@ -20,7 +20,7 @@ from kantor.data.source import Encoded, Found
 from kantor.data.store import InMemory, Store
 from kantor.data.subset import labels_per_class as some_labels
 from kantor.data.subset import only_classes, without_labels
-from kantor.data.views import views_of
+from kantor.data.views import in_words, views_of
 
 
 def open_data(
@@ -59,7 +59,8 @@ def open_data(
         skip_corrupt: leave out images that cannot be decoded, and name them in ``facts()``, instead of raising.
         views: what each role sees: an array (npz) or column (parquet), as ``{"student": "view0", "teacher": "view2"}``,
             or a transform of the image, as ``{"student": "small@side=16", "teacher": "image"}``
-            (:mod:`kantor.data.transforms`).
+            (:mod:`kantor.data.transforms`). Teachers that see different things are roles by their names in the place of
+            ``teacher``, as ``{"student": "cheap", "mri": "scan", "ct": "xray"}``.
         label: name of the label column (parquet) or array (npz), where it is not an obvious one.
         need_labels: off, data without any can be opened too: images in one folder, a table or npz without labels.
         progress: told (done, total) images as they are decoded.
@@ -67,7 +68,8 @@ def open_data(
     Raises:
         DataError: files that are missing, damaged, empty, or labelled out of range; the message names them. A class
             with fewer samples than ``labels_per_class``, or fewer left than ``unlabelled``.
-        ConfigError: settings that cannot be used with this data, or an extra that is not installed.
+        ConfigError: settings that cannot be used with this data (a role without a view, a view that is not there, one
+            for all teachers beside one for a single one), or an extra that is not installed.
     """
     if not 0 <= validation < 1:
         raise ConfigError(f"A validation share of {validation} is not in [0, 1).")
@@ -148,9 +150,12 @@ def open_data(
         raise DataError(f"{path_or_name} leaves no sample to train on{why}.")
     if unlabelled is not None and part("unlabelled") is None:
         raise DataError(f"{path_or_name} leaves no sample without a label: all of them were skipped.")
-    alone = [name for name in ("validation", "test") if (held := part(name)) is not None and len(held.stores) == 1]
-    if alone:
-        notes["training_only"] = f"the teacher's view; {' and '.join(alone)} do without it"
+    judged = [held for name in ("validation", "test") if (held := part(name)) is not None]
+    without = {role: [held.name for held in judged if role not in held.stores] for role in train.stores}
+    if any(without.values()):
+        notes["training_only"] = "; ".join(
+            f"{in_words(role)}'s view; {' and '.join(parts)} do without it" for role, parts in without.items() if parts
+        )
     unseen = np.setdiff1d(np.arange(len(found.classes)), train.targets)
     if len(unseen):
         notes["classes_without_training_samples"] = [found.classes[c] for c in unseen]

@@ -17,7 +17,7 @@ from kantor.data.labels import NO_LABEL, OBVIOUS, UNLABELLED, class_numbers
 from kantor.data.roles import assign
 from kantor.data.source import Encoded, Found, Source
 from kantor.data.store import InMemory
-from kantor.data.views import choose_views
+from kantor.data.views import choose_views, in_words
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -125,7 +125,7 @@ def read_parquet(place: Path, views: Mapping[str, str] | None, label: str | None
 
     Names of classes come from the schema's ``huggingface`` metadata; without it labels are numbers, or texts. Without
     ``views`` both roles see the first column of images. With them a view is a column of images, a column of lists of
-    numbers of one length, or columns of numbers under a pattern (``sensor_*``). A column that the teacher alone sees
+    numbers of one length, or columns of numbers under a pattern (``sensor_*``). A column that teachers alone see
     may be missing outside the training part.
 
     Raises:
@@ -165,7 +165,7 @@ def read_parquet(place: Path, views: Mapping[str, str] | None, label: str | None
             if there and view.input not in inputs:
                 inputs[view.input] = _input(paths, view.input, there, schema, sizes[part])
             elif not there and (part == "train" or role == "student"):
-                raise DataError(f"{paths[0]} has no column {view.input!r}, which the {role} sees.")
+                raise DataError(f"{paths[0]} has no column {view.input!r}, which {in_words(role)} sees.")
         sources[part] = Source(targets[part], inputs)
     read = {role: [path.name for path in paths] for role, paths in roles.items()}
     return Found(classes, sources, seen, labelled=label is not None, notes={"files": read, **notes})

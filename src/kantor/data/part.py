@@ -13,7 +13,7 @@ from torch import Tensor
 from kantor.core.errors import ConfigError, DataError
 from kantor.core.seeds import SPLIT, hash64
 from kantor.data.store import Store
-from kantor.data.views import Seen
+from kantor.data.views import ROLES, Seen, in_words, role_of
 
 Progress = Callable[[int, int], None]
 """Told (done, total) as work goes on."""
@@ -33,7 +33,8 @@ class Part:
     samples: int
     """Ids are in ``range(samples)``: the size of the source part."""
     stores: Mapping[str, Store]
-    """By role; roles that see the same hold the same store. A part that is not trained on may lack the teacher's."""
+    """By role: ``student``, and ``teacher`` or every teacher by its name; roles that see the same hold the same store.
+    A part that is not trained on may lack what teachers see."""
     rows: Int64[np.ndarray, " n"]
     """Where in the stores each sample lies."""
     labelled: bool = True
@@ -59,16 +60,17 @@ class Part:
         return any(len(store.shape) == 3 and store.shape[0] == 3 for store in under)
 
     def seen_by(self, role: str) -> "Part":
-        """The same samples with every role in the place of ``role``, whose input alone is read then.
+        """The same samples with student and teacher in the place of ``role``, whose input alone is read then.
 
         Raises:
             DataError: the part has no such view.
         """
         if role not in self.stores:
-            raise DataError(f"The {self.name} part has no view for the {role}.")
-        if len(set(map(id, self.stores.values()))) == 1:
-            return self
-        return replace(self, stores=dict.fromkeys(self.stores, self.stores[role]))
+            raise DataError(f"The {self.name} part has no view for {in_words(role)}.")
+        # Teachers' names are gone, so the fingerprint is that of data that all roles see alike, whoever looks.
+        roles = self.stores if set(self.stores) <= set(ROLES) else ROLES
+        stores = dict.fromkeys(roles, self.stores[role])
+        return self if stores == self.stores else replace(self, stores=stores)
 
     def read(self, rows: Int64[np.ndarray, " batch"]) -> dict[str, Float32[Tensor, "batch ..."]]:
         """The samples at positions ``rows`` of this part, by role; images in [0, 1].
@@ -145,6 +147,10 @@ class DataSet:
         order = np.argsort(ids)
         targets, rows = (np.concatenate([getattr(part, x) for part in both])[order] for x in ("targets", "rows"))
         return replace(self.train, ids=ids[order], targets=targets, rows=rows, labelled=False)
+
+    def role_of(self, teacher: str) -> str:
+        """The role that a teacher reads: ``teacher``, or its own name where teachers see different things."""
+        return role_of(teacher, self.train.stores)
 
     def without_labels(self) -> "DataSet":
         """The same data, whose batches carry no targets."""

@@ -38,7 +38,7 @@ class Source:
     """Class numbers; in the training part also ``labels.NO_LABEL`` and ``labels.LEFT_OUT``."""
     inputs: Mapping[str, Encoded | InMemory]
     """By name: compressed images, or samples in memory, by row. A part other than train may lack one that only
-    the teacher sees."""
+    teachers see."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """What each role sees of an instance: one of the data's inputs (array, column, image), or a transform of it."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,17 @@ from kantor.data.store import Store
 from kantor.data.transforms import TRANSFORMS, Transform, transform, written
 
 ROLES = ("student", "teacher")
+"""Who sees something. Where teachers see different things, each is a role by its name in the place of ``teacher``."""
+
+
+def role_of(teacher: str, roles: Container[str]) -> str:
+    """The role that a teacher reads: ``teacher`` where all teachers see the same, its own name where they do not.
+
+    Args:
+        teacher: its name.
+        roles: those of the data's training part, or of a batch of it.
+    """
+    return "teacher" if "teacher" in roles else teacher
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,7 @@ def same_view(inputs: Mapping[str, str], where: str) -> dict[str, View]:
 
 
 def choose_views(views: Mapping[str, str] | None, inputs: Mapping[str, str], where: str) -> dict[str, View]:
-    """The view of each role.
+    """The view of each role: the student's, and one that all teachers see or one for each of them by its name.
 
     ``NAME`` is an input of the data; where it has none of that name, a transform, ``NAME[@setting=value]...``, of its
     only input or of the one that ``@of=INPUT`` names.
@@ -75,14 +86,25 @@ def choose_views(views: Mapping[str, str] | None, inputs: Mapping[str, str], whe
         where: the data, for messages.
 
     Raises:
-        ConfigError: a role without a view, a name that is neither, a setting that the transform has not.
+        ConfigError: a role without a view, a view for all teachers beside one for a single one, a name that is neither
+            input nor transform, a setting that the transform has not.
     """
     if views is None:
         return same_view(inputs, where)
-    for role in ROLES:
+    named = [role for role in views if role not in ROLES]
+    for role in ("student",) if named else ROLES:
         if role not in views:
             raise ConfigError(f"The views {dict(views)} name none for the {role}. There are: {', '.join(inputs)}.")
+    if named and "teacher" in views:
+        raise ConfigError(
+            f"The views {dict(views)} name one for every teacher and one for {', '.join(named)}: name each teacher's."
+        )
     return {role: _view(role, text, inputs, where) for role, text in views.items()}
+
+
+def in_words(role: str) -> str:
+    """A role in a sentence: ``the student``, ``teacher mri``."""
+    return f"the {role}" if role in ROLES else f"teacher {role}"
 
 
 def _view(role: str, text: str, inputs: Mapping[str, str], where: str) -> View:
@@ -92,7 +114,7 @@ def _view(role: str, text: str, inputs: Mapping[str, str], where: str) -> View:
     settings = {key: value for key, _, value in (part.partition("=") for part in parts)}
     if name not in TRANSFORMS:
         raise ConfigError(
-            f"{where} has no view {name!r}, asked for the {role}. {suggest(name, [*inputs, *TRANSFORMS])} "
+            f"{where} has no view {name!r}, asked for {in_words(role)}. {suggest(name, [*inputs, *TRANSFORMS])} "
             f"Its inputs are {', '.join(inputs)}; transforms of them are {', '.join(TRANSFORMS)}."
         )
     of = settings.pop("of", next(iter(inputs)) if len(inputs) == 1 else None)

@@ -86,7 +86,7 @@ def _propose(
     with torch.no_grad():
         pairs = pair(
             stages(inner(student), batch.inputs["student"][:2]),
-            stages(inner(source.network), batch.inputs["teacher"][:2]),
+            stages(inner(source.network), source.sees(batch)[:2]),
         )
     if term.loss.reads == "feature":
         pairs = pairs[-1:]

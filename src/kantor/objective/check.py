@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kantor.core.collectives import sum_over_ranks, world_size
 from kantor.core.errors import ConfigError, NonFiniteError
+from kantor.data.views import ROLES, role_of
 from kantor.losses.base import TransferLoss
 from kantor.losses.penalty import WeightPenalty
 from kantor.objective.teachers import Read, class_names
@@ -50,6 +51,8 @@ class TeacherFacts:
     ratio: float
     """Its parameters over the student's."""
     mode: str
+    sees: str
+    """Its own view and the shape of a sample; empty where all teachers see the same."""
     source: str
     """Run on every batch, or cached and keyed by what."""
     accuracy: float | None
@@ -81,7 +84,8 @@ class StepZero:
                 else "not scored (other classes, or no labels)"
             )
             size = f"{t.parameters:,} parameters ({t.ratio:.1f} x the student's)"
-            lines.append(f"Teacher {t.name}: {size}, {t.mode}, {seen}; {t.source}.")
+            sees = f"sees {t.sees}, " if t.sees else ""
+            lines.append(f"Teacher {t.name}: {size}, {sees}{t.mode}, {seen}; {t.source}.")
         for t in self.terms:
             compared = t.reason if t.name != "task" else "logits <- labels"
             pairs = ", ".join(f"{s} <- {u}" for s, u in zip(t.student, t.teacher, strict=True)) or compared
@@ -192,6 +196,7 @@ def look(objective: Objective, batch: Batch) -> StepZero:
                 parameters=teacher.facts["parameters"],
                 ratio=teacher.facts["parameters"] / max(1, student_parameters),
                 mode=teacher.facts["mode"],
+                sees=_sees(name, batch),
                 source=teacher.facts["source"],
                 accuracy=_accuracy(objective, name, batch),
             )
@@ -226,6 +231,12 @@ def _shapes(objective: Objective, batch: Batch) -> dict[tuple[str, str], list[in
     return {("", layer): list(x.shape) for layer, x in student.items()} | {
         (name, read.layer): list(x.shape) for (name, read), x in teacher.items()
     }
+
+
+def _sees(name: str, batch: Batch) -> str:
+    role = role_of(name, batch.inputs)
+    own = role not in ROLES and role in batch.inputs
+    return f"{role} {list(batch.inputs[role].shape[1:])}" if own else ""
 
 
 def _accuracy(objective: Objective, name: str, batch: Batch) -> float | None:

@@ -42,7 +42,8 @@ class Objective(nn.Module):
 
     Args:
         student: any module that maps ``batch.inputs["student"]`` to logits.
-        teachers: name to network, or to another source of outputs (a cache).
+        teachers: name to network, or to another source of outputs (a cache). Networks see ``batch.inputs["teacher"]``,
+            or each ``batch.inputs[NAME]`` where teachers see different things.
         terms: losses bound to layers, and penalties on the student's weights.
         task_weight: weight of the task loss, zero or positive.
         task: task loss on logits and targets; None for transfer without labels.
@@ -84,7 +85,7 @@ class Objective(nn.Module):
         # A dictionary and not an attribute each: teachers stay outside modules(), and so outside state_dict().
         self.teachers: dict[str, Teacher] = {}
         for name, teacher in teachers.items():
-            self.teachers[name] = LiveTeacher(teacher) if isinstance(teacher, nn.Module) else teacher
+            self.teachers[name] = LiveTeacher(teacher, name=name) if isinstance(teacher, nn.Module) else teacher
         self.terms = list(terms)
         self.task_weight = task_weight if task is not None else 0.0
         self.task = task

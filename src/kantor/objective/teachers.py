@@ -9,7 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kantor.capture import capture
+from kantor.core.errors import ConfigError, suggest
 from kantor.data import Batch, TeacherCache
+from kantor.data.views import ROLES, role_of
 from kantor.losses.features import pool
 
 
@@ -50,10 +52,12 @@ class LiveTeacher:
     Args:
         network: the teacher.
         source: what the step-0 print says of where its outputs come from.
+        name: what it is called, where teachers see different things.
     """
 
-    def __init__(self, network: nn.Module, source: str = "run on every batch") -> None:
+    def __init__(self, network: nn.Module, source: str = "run on every batch", name: str = "teacher") -> None:
         self.network = network.eval().requires_grad_(False)
+        self.name = name
         self.facts = {
             "parameters": sum(p.numel() for p in network.parameters()),
             "classes": class_names(network),
@@ -61,10 +65,26 @@ class LiveTeacher:
             "source": source,
         }
 
+    def sees(self, batch: Batch) -> Float[Tensor, "batch ..."]:
+        """What the batch shows this teacher.
+
+        Raises:
+            ConfigError: the batch shows every teacher its own, and none to this one.
+        """
+        role = role_of(self.name, batch.inputs)
+        if role not in batch.inputs:
+            others = [other for other in batch.inputs if other not in ROLES]
+            raise ConfigError(f"The batch has no view for teacher {self.name!r}. {suggest(self.name, others)}")
+        return batch.inputs[role]
+
     @torch.no_grad()
     def outputs(self, batch: Batch, reads: Sequence[Read]) -> dict[Read, Tensor]:
-        """Run the network once and read the layers."""
-        x = batch.inputs["teacher"]
+        """Run the network once and read the layers.
+
+        Raises:
+            ConfigError: the batch has no view for this teacher.
+        """
+        x = self.sees(batch)
         # The objective keeps teachers out of modules(), so its own .to() does not move them.
         if next(self.network.parameters(), x).device != x.device:
             self.network.to(x.device)

@@ -64,10 +64,12 @@ def write_analysis(run: Path) -> Path:
         "matrix_words": f"Final students, means over seeds. {MATRIX_WORDS}",
         "sides": ("teacher", "student"),
     }
-    sheets = [(content["samples"] or {}).get(side) for side in ("teacher", "student")]
     figures = [figure for _, some in curves for figure in some]
     output = run / "analysis.html"
-    write_text(output, render(view, run, files, sheets, ("teacher", "student"), best, figures, content["cost"]))
+    write_text(
+        output,
+        render(view, run, files, content["samples"] or {}, ("teacher", "student"), best, figures, content["cost"]),
+    )
     return output
 
 

@@ -41,8 +41,10 @@ def write_comparison(folder: Path, output: Path | None = None) -> Path:
     }
     files = [("", "", folder / content["neurons"])]
     names = (a["name"], b["name"])
+    samples: dict[str, Any] | None = content["samples"]
+    sheets = {} if samples is None else {"teacher": samples, "student": samples}
     output = output or folder / "report.html"
-    write_text(output, render(view, folder, files, [content["samples"]] * 2, names, "", [], content["cost"]))
+    write_text(output, render(view, folder, files, sheets, names, "", [], content["cost"]))
     return output
 
 

@@ -56,12 +56,17 @@ def _read(path: Path, kind: str) -> list[dict[str, Any]]:
             content = {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read ({error}). Analyse or compare again.") from None
-    return [_pack(content, k, kind) for k in range(sum(name.startswith("plan_") for name in content))]
+    found = [_pack(content, k, kind) for k in range(sum(name.startswith("plan_") for name in content))]
+    if len({one["of"] for one in found}) > 1:  # layers of several teachers may have the same paths
+        for one in found:
+            one["layers"][0] = f"{one['of']}:{one['layers'][0]}"
+    return found
 
 
 def _pack(content: dict[str, NDArray], k: int, kind: str) -> dict[str, Any]:
     plan, cost = content[f"plan_{k}"], content[f"cost_{k}"]
     packed: dict[str, Any] = {
+        "of": str(content.get(f"a_name_{k}", "")),
         "layers": [str(content[f"a_layer_{k}"]), str(content[f"b_layer_{k}"])],
         "widths": list(plan.shape),
         "matches": [

@@ -123,7 +123,9 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         more = f", {size['parameters']:,} parameters ({size['ratio']:.1f} × the student's)" if size else ""
         reached = teacher.get("accuracy")
         scored = "" if reached is None else f"; {100 * reached:.1f} % on the test part"
-        facts.append(("teacher", f"{teacher['spec'].partition(':')[0]}{more}; trained on {teacher['saw']}{scored}"))
+        sees = f"; sees {teacher['sees']}" if teacher.get("sees") else ""
+        trained = f"; trained on {teacher['saw']}{scored}"
+        facts.append(("teacher", f"{teacher['spec'].partition(':')[0]}{more}{sees}{trained}"))
     for method, reason in run.step0.get("left_out", {}).items():
         facts.append((f"{method} left out", reason))
     seeds = sorted({student.seed for student in run.students})

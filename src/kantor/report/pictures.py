@@ -1,4 +1,4 @@
-"""Pictures of the samples that plans were recorded on: one sheet of thumbnails for each role."""
+"""Pictures of the samples that plans were recorded on: a sheet of thumbnails for each view."""
 
 import base64
 import io
@@ -21,9 +21,10 @@ class Pictures:
     """The samples of one run's probe."""
 
     index: dict[str, Any]
-    """What the page's script reads: each sample's ``name``, and ``sheets`` by role, with a thumbnail's size."""
+    """What the page's script reads: each sample's ``name``, ``sheets`` with a thumbnail's size, and which of them is
+    ``of`` the student, the teacher, or a teacher that sees something of its own."""
     sheets: dict[str, str]
-    """By role, as data URLs."""
+    """As data URLs."""
 
     @property
     def size(self) -> int:
@@ -36,7 +37,7 @@ def pictures(runs: Sequence[Run], largest: int) -> list[Pictures | None]:
     found = [_pictures(run) for run in runs]
     if sum(known.size for known in found if known is not None) <= largest:
         return found
-    return [known and Pictures(known.index | {"sheets": {}}, {}) for known in found]
+    return [known and Pictures(known.index | {"sheets": {}, "of": {}}, {}) for known in found]
 
 
 def _pictures(run: Run) -> Pictures | None:
@@ -48,10 +49,19 @@ def _pictures(run: Run) -> Pictures | None:
     classes = run.class_names
     targets = [classes[t] if t < len(classes) else f"class {t}" for t in content["targets"].tolist()]
     names = [[int(sample), target] for sample, target in zip(content["ids"], targets, strict=True)]
-    images = {role: content[role] for role in ("student", "teacher") if role in content}
-    sizes = {role: [pictures.shape[2], pictures.shape[1]] for role, pictures in images.items()}
-    index = {"names": names, "sheets": sizes, "columns": COLUMNS}
-    return Pictures(index, {role: _sheet(pictures) for role, pictures in images.items()})
+    sheets: dict[str, str] = {}
+    sizes: dict[str, list[int]] = {}
+    of: dict[str, str] = {}
+    for name, images in content.items():
+        if name in ("ids", "targets"):
+            continue
+        url = _sheet(images)
+        # Classes of the page: a teacher's name may hold what these may not. Teachers that see the same share one.
+        key = next((key for key, known in sheets.items() if known == url), name)
+        key = f"teacher-{len(sheets)}" if "/" in key else key
+        sheets[key], sizes[key] = url, [images.shape[2], images.shape[1]]
+        of[name.removeprefix("teacher/")] = key
+    return Pictures({"names": names, "sheets": sizes, "of": of, "columns": COLUMNS}, sheets)
 
 
 def _sheet(images: UInt8[np.ndarray, "n h w c"]) -> str:

@@ -1,6 +1,6 @@
 """What the pages of an analysis and of a comparison share: layer by layer, unit by unit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ def render(
     view: dict[str, Any],
     folder: Path,
     files: Sequence[tuple[str, str, Path]],
-    sheets: Sequence[dict[str, Any] | None],
+    sheets: Mapping[str, dict[str, Any]],
     names: tuple[str, str],
     first: str,
     figures: list[Figure],
@@ -35,18 +35,19 @@ def render(
         view: what the template shows.
         folder: where the sheets of thumbnails are.
         files: method, seed and npz of every student's neurons, most wanted first.
-        sheets: of each side, what is known of its thumbnails.
+        sheets: what is known of thumbnails: ``student`` has those of the second side, ``teacher`` or the name of a
+            network those of the first.
         names: of the two sides.
         first: the method that is shown first.
         figures: those of ``view``.
         kind: the cost that neurons were matched by.
     """
     sets, left_out = pack_neurons(files, kind)
-    same = sheets[0] is not None and sheets[1] is not None and sheets[0]["file"] == sheets[1]["file"]
-    # Embedded once, as a custom property of the root, where both sides show the same pictures.
-    images = [f"--sheet-{side}:url({data_uri(folder / s['file'])})" for side, s in enumerate(sheets) if s]
-    shown = [s and {**s, "name": "--sheet-0" if same else f"--sheet-{side}"} for side, s in enumerate(sheets)]
-    style = f":root {{ {'; '.join(images[:1] if same else images)} }}\n"
+    # Each file is embedded once, as a custom property of the root, whoever shows its pictures.
+    files_shown = {file: f"--sheet-{k}" for k, file in enumerate(dict.fromkeys(s["file"] for s in sheets.values()))}
+    images = [f"{name}:url({data_uri(folder / file)})" for file, name in files_shown.items()]
+    shown = {role: {**s, "name": files_shown[s["file"]]} for role, s in sheets.items()}
+    style = f":root {{ {'; '.join(images)} }}\n"
     data = {
         "a0": {
             "charts": figure_data(figures),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from kantor.analysis import activations, layer_matrices, read_trajectories
@@ -15,7 +15,7 @@ from kantor.analysis.samples import Sheet, all_rows, sheet
 from kantor.capture import Layer, pair, stages
 from kantor.core.errors import ConfigError
 from kantor.core.files import write_bytes, write_json
-from kantor.data import Part
+from kantor.data import DataSet, Part
 from kantor.models import Model, load
 from kantor.study.folder import Task, read_result
 from kantor.study.moved import Analysed, over_seeds
@@ -70,7 +70,7 @@ def analyse_run(run: Path, *, top: int = 5, say: Callable[[str], None] = print) 
         "cost": "correlation",
         "cka": "linear, debiased",
         "methods": over_seeds(students),
-        "samples": _thumbnails(run, look.part, students, bench.data.classes),
+        "samples": _thumbnails(run, look.part, students, bench.data),
     }
     write_json(run / "analysis.json", content)
     return content
@@ -85,17 +85,18 @@ class _Look:
         self.device = chosen_device(bench.config.device)
         self.teachers: dict[str, tuple[list[Layer], Layers]] = {}
         for name, known in bench.plan.teachers.items():
-            model = model_for(known["spec"], bench.data, "teacher", known["classes"])
+            role = bench.data.role_of(name)
+            model = model_for(known["spec"], bench.data, role, known["classes"])
             recorded = [p.teacher for p in bench.plan.pairs if p.source == name]
-            self.teachers[name] = self.layers(model, "teacher", recorded)
+            self.teachers[name] = self.layers(model, role, recorded)
 
     def layers(self, model: Model, role: str, more: Sequence[str]) -> tuple[list[Layer], Layers]:
         """A model's stages, and its activations there and at ``more`` layers."""
-        model = model.to(self.device)
-        found = stages(model, fitted(model, self.part.read(np.arange(1))[role].to(self.device)))
+        model, part = model.to(self.device), self.part.seen_by(role)
+        found = stages(model, fitted(model, part.read(np.arange(1))["student"].to(self.device)))
         paths = list(dict.fromkeys([*(stage.path for stage in found), *more]))
         batch_size = self.bench.config.batch_size
-        return found, activations(model, self.part, paths, role=role, batch_size=batch_size, device=self.device)
+        return found, activations(model, part, paths, batch_size=batch_size, device=self.device)
 
     def student(self, task: Task, top: int) -> Analysed:
         """One final student beside each teacher, its neurons written to the run's folder."""
@@ -111,21 +112,23 @@ class _Look:
                 {stage.path: layers[stage.path] for stage in own},
             )
         file = f"{FOLDER}/{task.method.folder}/seed-{task.seed}.npz"
-        write_neurons(self.bench.run / file, [p for pairs in found.values() for p in pairs], self.part.ids)
+        write_neurons(self.bench.run / file, found, self.part.ids)
         return Analysed(task.method.name, task.seed, read_trajectories(folder), matrices, found, file)
 
 
-def _thumbnails(run: Path, part: Part, students: list[Analysed], classes: list[str]) -> dict[str, Any] | None:
-    """By side: one sheet for both where they see the same input, one for each where they do not."""
-    found = [pair for student in students for pairs in student.found.values() for pair in pairs]
-    rows = {role: all_rows([p.tops[side] for p in found]) for side, role in enumerate(("teacher", "student"))}
-    sheets: dict[str, tuple[str, Sheet | None]]
-    if part.stores["teacher"] is part.stores["student"]:
-        both = sheet(part, np.concatenate(list(rows.values())), "student")
-        sheets = dict.fromkeys(rows, (f"{FOLDER}/samples.jpg", both))
-    else:
-        sheets = {role: (f"{FOLDER}/samples-{role}.jpg", sheet(part, at, role)) for role, at in rows.items()}
-    for file, made in sheets.values():
-        if made is not None:
-            write_bytes(run / file, made.image)
-    return {role: made.facts(part, file, classes) for role, (file, made) in sheets.items() if made is not None} or None
+def _thumbnails(run: Path, part: Part, students: list[Analysed], data: DataSet) -> dict[str, Any] | None:
+    """By role: a sheet for each input that is seen, with what excites the units of all who see it."""
+    rows: dict[int, list[Int[np.ndarray, " n"]]] = {}
+    for student in students:
+        for name, pairs in student.found.items():
+            for side, role in enumerate((data.role_of(name), "student")):
+                rows.setdefault(id(part.stores[role]), []).append(all_rows([pair.tops[side] for pair in pairs]))
+    sheets: dict[int, tuple[str, Sheet | None]] = {}
+    for role, store in part.stores.items():
+        if id(store) not in sheets:
+            file = f"{FOLDER}/samples.jpg" if len(rows) == 1 else f"{FOLDER}/samples-{role}.jpg"
+            made = sheets[id(store)] = file, sheet(part, np.concatenate(rows[id(store)]), role)
+            if made[1] is not None:
+                write_bytes(run / file, made[1].image)
+    found = {role: sheets[id(store)] for role, store in part.stores.items()}
+    return {role: made.facts(part, file, data.classes) for role, (file, made) in found.items() if made} or None

@@ -6,6 +6,7 @@ authors do. All of it depends on the teacher and the data alone, and is the same
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,10 @@ def measure_worth(
     for name, layers in _wanted(objective):
         missing = [layer for layer in layers if (name, layer) not in known]
         if missing:
-            network = _for_task(models[name], data, device)
+            seen = replace(data, train=data.train.seen_by(data.role_of(name)))
+            network = _for_task(models[name], seen, device)
             paths = [f"network.{layer}" for layer in missing]
-            found = loss_increases(network, paths, _batches(data, device))
+            found = loss_increases(network, paths, _batches(seen, device))
             known |= {(name, layer): worth.cpu() for layer, worth in zip(missing, found, strict=True)}
 
 

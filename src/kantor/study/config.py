@@ -57,8 +57,10 @@ class Study(Training):
             samples like all others.
         validation: share of these cut off for choosing the best epoch, in [0, 1); 0 for none.
         image_size: side in pixels that images are resized to.
-        views: what each role sees, as teacher=NAME,student=NAME: arrays of an npz, columns of parquet, or transforms
-            of the image: image, luminance, chrominance, small@side=16, degraded@noise=0.1@blur=1.
+        views: what each role sees, as teacher=NAME,student=NAME (in YAML also a mapping): arrays of an npz, columns of
+            parquet, or transforms of the image: image, luminance, chrominance, small@side=16,
+            degraded@noise=0.1@blur=1. A teacher among several may have a view of its own, by its name, as
+            student=cheap,mri=scan,ct=xray; teacher= is then for those that are not named.
         label: name of the label column or array, where it is not the usual one.
         skip_corrupt: leave out images that cannot be decoded, and say which.
         teacher_epochs: epochs for a teacher that must be trained; it sees all training samples but the student's
@@ -90,7 +92,7 @@ class Study(Training):
     unlabelled: int | Literal["all"] | None = None
     validation: float = 0.1
     image_size: int | None = None
-    views: str | None = None
+    views: str | dict[str, str] | None = None
     label: str | None = None
     skip_corrupt: bool = False
     teacher_epochs: int = 30
@@ -151,17 +153,20 @@ class Study(Training):
         return numbers
 
     def view_map(self) -> dict[str, str] | None:
-        """``teacher=NAME,student=NAME`` as a mapping.
+        """``teacher=NAME,student=NAME`` as a mapping, as it is written: see :func:`kantor.study.views.views_by_role`.
 
         Raises:
-            ConfigError: it is not of that form.
+            ConfigError: it is not of that form, or says twice what one sees.
         """
         if self.views is None:
             return None
-        pairs = [pair.partition("=") for pair in self.views.split(",")]
-        chosen = {role.strip(): name.strip() for role, _, name in pairs}
-        if set(chosen) != {"student", "teacher"} or not all(chosen.values()):
-            raise ConfigError(f"views is written teacher=NAME,student=NAME, not {self.views!r}.")
+        given = self.views
+        items = [pair.partition("=")[::2] for pair in given.split(",")] if isinstance(given, str) else [*given.items()]
+        chosen = {role.strip(): name.strip() for role, name in items}
+        if len(chosen) < len(items) or not all(chosen) or not all(chosen.values()):
+            raise ConfigError(
+                f"views is written teacher=NAME,student=NAME, or with teachers' names for teacher, not {given!r}."
+            )
         return chosen
 
     def digest(self) -> str:

@@ -40,10 +40,10 @@ def make_label_costs(
     assert config.label_cost is not None
     source = CostSource.parse(config.label_cost)
 
-    def outputs(model: Model, what: str) -> Outputs:
+    def outputs(model: Model, what: str, role: str) -> Outputs:
         return outputs_of(
             model,
-            data.train,
+            data.train.seen_by(role),
             root,
             batch_size=config.batch_size,
             limit_gb=config.cache_limit,
@@ -52,7 +52,7 @@ def make_label_costs(
         )
 
     def features(spec: str) -> torch.Tensor:
-        found = outputs(model_for(spec, data, "teacher"), "label cost").features
+        found = outputs(model_for(spec, data, "teacher"), "label cost", "teacher").features
         if found is None:
             raise ConfigError(f"{spec} has no layer before its classifier to take class centres in.")
         return found
@@ -68,7 +68,9 @@ def make_label_costs(
     labels = torch.from_numpy(data.train.targets)
     maker = CostMaker(source, data.classes, labels, features)
     own = {
-        name: maker.own(outputs(model, f"teacher {name}").predictions) if source.sees_outputs else None
+        name: maker.own(outputs(model, f"teacher {name}", data.role_of(name)).predictions)
+        if source.sees_outputs
+        else None
         for name, model in models.items()
     }
     for model in models.values():

@@ -11,6 +11,7 @@ from torch import Tensor
 from kantor.core.files import write_with
 from kantor.data import DataSet, Part
 from kantor.data.part import sample
+from kantor.data.views import ROLES
 
 SAMPLES = 512
 SIDE = 48
@@ -18,22 +19,23 @@ SIDE = 48
 
 
 def probe_part(data: DataSet, largest: int = SAMPLES) -> Part:
-    """Some samples of the validation part, or of the training part where there is none with the teacher's view."""
-    part = data.validation if data.validation is not None and "teacher" in data.validation.stores else data.train
-    return sample(part, largest)
+    """Some samples of the validation part, or of the training part where there is none with what teachers see."""
+    held = data.validation
+    return sample(data.train if held is None or held.stores.keys() != data.train.stores.keys() else held, largest)
 
 
 def write_probe(path: Path, part: Part) -> None:
     """Write who the probe's samples are, as npz: ``ids`` and ``targets``, and thumbnails where they are images.
 
-    Thumbnails are by role, ``student`` and, where it sees something else, ``teacher``: ``[samples, height, width,
-    channels]`` with one channel (grey) or three.
+    Thumbnails are by role, ``student`` and, where it sees something else, ``teacher``, or ``teacher/NAME`` of
+    teachers that see different things: ``[samples, height, width, channels]`` with one channel (grey) or three.
     """
     arrays = {"ids": part.ids, "targets": part.targets}
-    seen: dict[int, str] = {}
-    for role, images in part.read(np.arange(len(part))).items():
-        if images.ndim == 4 and images.shape[1] in (1, 3) and seen.setdefault(id(images), role) == role:
-            arrays[role] = _thumbnails(images)
+    seen = part.read(np.arange(len(part)))
+    for role, images in seen.items():
+        shown = role == "student" or images is not seen["student"]
+        if shown and images.ndim == 4 and images.shape[1] in (1, 3):
+            arrays[role if role in ROLES else f"teacher/{role}"] = _thumbnails(images)
     # pyright takes the names for savez's own keyword; they are array names.
     write_with(path, lambda file: np.savez_compressed(file, **arrays))  # pyright: ignore[reportArgumentType]
 

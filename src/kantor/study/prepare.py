@@ -77,12 +77,13 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
         say(WITHOUT_TASK)
     with timed(run, "teachers"):
         sources = find_teachers(config, data, run.parent / "teachers", report) if config.teacher else []
-        models = {source.name: model_for(source.spec, data, "teacher", source.classes) for source in sources}
-        reached = {name: accuracy(model, data, run.parent / "cache", config) for name, model in models.items()}
+        models = {s.name: model_for(s.spec, data, data.role_of(s.name), s.classes) for s in sources}
+        reached = {name: accuracy(name, model, data, run.parent / "cache", config) for name, model in models.items()}
     for source in sources:
         share = reached[source.name]
         scored = "" if share is None else f"; {100 * share:.2f} % of the test part right"
-        say(f"Teacher {source.name}: {models[source.name].spec}, trained on {source.saw}{scored}.")
+        sees = f"sees {source.sees}, " if source.sees else ""
+        say(f"Teacher {source.name}: {models[source.name].spec}, {sees}trained on {source.saw}{scored}.")
 
     only = (sources[0].spec, sources[0].classes) if len(sources) == 1 else None
     starts = {method.name: start_of(config, method.start, only) for method in methods}
@@ -122,7 +123,7 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
                 "saw": source.saw,
                 "digest": models[source.name].weights_digest(),
                 "facts": _facts(models[source.name]),
-                "layers": _layers(models[source.name], reads[source.name], example),
+                "layers": _layers(source.name, models[source.name], reads[source.name], example),
             }
             for source in sources
         },
@@ -166,7 +167,7 @@ def _check_methods(
     left_out: dict[str, str] = {}
     for method in methods:
         source = KEYED_BY if cached else "run on every batch"
-        teachers = {name: LiveTeacher(model, source) for name, model in models.items()}
+        teachers = {name: LiveTeacher(model, source, name) for name, model in models.items()}
         student, given = new_student(config, data, config.seed_list()[0], starts[method.name])
         seen = data_for(method, config, data)
         try:
@@ -251,7 +252,7 @@ def _recorded(
     return [
         Pair(last.student, last.teacher, name)
         for name, model in models.items()
-        for last in pair(student, stages(inner(model), example.inputs["teacher"][:2]))[-1:]
+        for last in pair(student, stages(inner(model), example.inputs[data.role_of(name)][:2]))[-1:]
     ]
 
 
@@ -287,8 +288,8 @@ def _fill(
     for name, model in models.items():
         outputs = _outputs(model.to(device), reads[name], device)
         for part, augment in parts:
-            digest = plan.teachers[name]["digest"]
-            cache = open_cache(run.parent / "cache", part, augment, digest, plan.layers(name), config.cache_limit)
+            digest, seen = plan.teachers[name]["digest"], part.seen_by(data.role_of(name))
+            cache = open_cache(run.parent / "cache", seen, augment, digest, plan.layers(name), config.cache_limit)
             if part is data.shown:
                 size = f"{len(part):,} samples x {augment.views} view{'s' if augment.views != 1 else ''}"
                 why = "; ".join(dict.fromkeys(cache.missing.values()))
@@ -322,9 +323,9 @@ def _facts(model: Model) -> dict[str, Any]:
     }
 
 
-def _layers(model: Model, reads: set[Read], example: Batch) -> dict[str, tuple[list[int], bool]]:
+def _layers(name: str, model: Model, reads: set[Read], example: Batch) -> dict[str, tuple[list[int], bool]]:
     few = Batch({role: x[:2] for role, x in example.inputs.items()})
-    outputs = LiveTeacher(model).outputs(few, sorted(reads, key=lambda read: read.key))
+    outputs = LiveTeacher(model, name=name).outputs(few, sorted(reads, key=lambda read: read.key))
     return {read.key: (list(x.shape[1:]), read.pooled) for read, x in outputs.items()}
 
 

@@ -17,7 +17,7 @@ from kantor.study.progress import Display
 from kantor.study.runs import Workbench
 from kantor.study.start import with_student
 from kantor.study.summary import summarise, table
-from kantor.study.teachers import open_study_data, study_methods
+from kantor.study.teachers import open_study_data, study_methods, study_views
 from kantor.study.tuning import tune
 from kantor.training.processes import joined_processes
 from kantor.training.trackers import make_stores
@@ -44,6 +44,7 @@ def run_study(config: Study, console: Console | None = None, report: Callable[[P
     """
     config = resolved(config)
     study_methods(config)  # a typo is an error before the run has a folder
+    study_views(config)
     console = console or terminal()
     with joined_processes(config.device == "cpu"):
         main = rank() == 0

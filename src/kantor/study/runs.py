@@ -168,13 +168,14 @@ class Workbench:
     def _teachers(self, part: Part) -> dict[str, Teacher]:
         found: dict[str, Teacher] = {}
         for name, known in self.plan.teachers.items():
+            role = self.data.role_of(name)
             if self.plan.cached:
                 augment = augmentation(self.config, self.data) if part is self.data.shown else Augment.named("none")
                 root, limit = self.run.parent / "cache", self.config.cache_limit
-                cache = open_cache(root, part, augment, known["digest"], self.plan.layers(name), limit)
+                cache = open_cache(root, part.seen_by(role), augment, known["digest"], self.plan.layers(name), limit)
                 found[name] = CachedTeacher(cache, known["facts"])
             else:
-                found[name] = LiveTeacher(model_for(known["spec"], self.data, "teacher", known["classes"]))
+                found[name] = LiveTeacher(model_for(known["spec"], self.data, role, known["classes"]), name=name)
         return found
 
 
@@ -241,7 +242,7 @@ def make_objective(
 def open_cache(
     root: Path, part: Part, augment: Augment, digest: str, layers: dict[str, LayerSpec], limit_gb: float
 ) -> TeacherCache:
-    """The cache of one teacher's outputs on one part.
+    """The cache of one teacher's outputs on one part, as the teacher sees it (:meth:`~kantor.data.Part.seen_by`).
 
     Raises:
         ConfigError: it would be larger than the limit.

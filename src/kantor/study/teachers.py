@@ -14,12 +14,14 @@ from kantor.core.collectives import rank, wait_for_all
 from kantor.core.errors import ConfigError, suggest
 from kantor.core.files import write_json
 from kantor.data import DataSet, Part, open_data
+from kantor.faculty.label_cost import CostSource
 from kantor.faculty.roster import has_weights, read_classes, spec_of, teacher_names
 from kantor.models import Model, load
 from kantor.objective import Objective
 from kantor.study.config import Study, device_of
 from kantor.study.folder import locked, read_result
 from kantor.study.methods import Method, parse_methods
+from kantor.study.views import views_by_role
 from kantor.training import Training, evaluate, train
 from kantor.training.loop import Report
 
@@ -38,6 +40,8 @@ class Source:
     """Class names that the user gave, where the weights carry none."""
     seconds: float | None = None
     """Of its training, now or for an earlier study; None where its weights were given."""
+    sees: str = ""
+    """Its view, where the user chose what is seen."""
 
 
 def teacher_specs(config: Study) -> dict[str, str]:
@@ -97,6 +101,25 @@ def study_methods(config: Study) -> list[Method]:
     return [method.over(shares) for method in parse_methods(config.methods, task_weight)]
 
 
+def study_views(config: Study) -> dict[str, str] | None:
+    """What each role of a study sees; None where the user did not choose.
+
+    Raises:
+        ConfigError: see :func:`kantor.study.views.views_by_role`; or a label cost of class centres in the features of
+            a model, where teachers see different things and nothing says what that model sees.
+    """
+    given = config.view_map()
+    if given is None:
+        return None
+    views = views_by_role(given, teacher_specs(config))
+    if "teacher" not in views and CostSource.parse(config.label_cost or "learned").kind == "centres":
+        raise ConfigError(
+            f"label_cost {config.label_cost}: teachers see different things, and nothing says which of them the model "
+            "of the class centres sees. Give all teachers one view, or take another label cost."
+        )
+    return views
+
+
 def open_study_data(config: Study, progress: Any = None, limit: bool = True) -> DataSet:
     """The study's data as its settings say; without the limit, all that a teacher may see.
 
@@ -113,7 +136,7 @@ def open_study_data(config: Study, progress: Any = None, limit: bool = True) -> 
         unlabelled=config.unlabelled if limit else None,
         validation=config.validation if limit else 0.0,
         skip_corrupt=config.skip_corrupt,
-        views=config.view_map(),
+        views=study_views(config),
         label=config.label,
         need_labels=config.task != "none",
         progress=progress,
@@ -124,6 +147,7 @@ def model_for(spec: str, data: DataSet, role: str, classes: list[str] | None = N
     """A model built for the data's inputs and classes (its normaliser fitted where it asks for that).
 
     Args:
+        role: ``student``, or what :meth:`~kantor.data.DataSet.role_of` says of a teacher.
         classes: what weights that do not name their own classes were trained for.
     """
     if not has_weights(spec):
@@ -140,26 +164,28 @@ def find_teachers(config: Study, data: DataSet, root: Path, report: Report) -> l
     Args:
         config: the study's settings.
         data: its data.
-        root: folder of trained teachers; each is in ``root/KEY``, KEY a hash of its settings and data.
+        root: folder of trained teachers; each is in ``root/KEY``, KEY a hash of its settings and of the data as it
+            sees it.
         report: told of training progress.
     """
-    classes = given_classes(config)
-    return [
+    classes, views = given_classes(config), data.notes.get("views", {})
+    found = [
         Source(name, spec, "data that is not known, since its weights were given", classes.get(name))
         if has_weights(spec)
         else _trained(name, spec, config, data, root, report)
         for name, spec in teacher_specs(config).items()
     ]
+    return [replace(source, sees=views.get(data.role_of(source.name), "")) for source in found]
 
 
 def _trained(name: str, spec: str, config: Study, data: DataSet, root: Path, report: Report) -> Source:
     everything = open_study_data(config, limit=False)
     if not everything.train.labelled:
         raise ConfigError(f"{data.name} has no labels to train a teacher with. Give one with weights, as {name}:FILE.")
-    part = _without(everything.train, data).seen_by("teacher")
-    test = everything.test
+    role, test = data.role_of(name), everything.test
+    part = _without(everything.train, data).seen_by(role)
     # The teacher's input may exist in training alone.
-    test = test.seen_by("teacher") if test is not None and "teacher" in test.stores else None
+    test = test.seen_by(role) if test is not None and role in test.stores else None
     everything = replace(everything, train=part, validation=None, test=test)
     settings = Training(
         **{key: getattr(config, key) for key in ("batch_size", "optimizer", "weight_decay", "precision", "device")},
@@ -179,7 +205,7 @@ def _trained(name: str, spec: str, config: Study, data: DataSet, root: Path, rep
         else f"{len(part):,} samples"
     )
     if "views" in everything.notes:
-        saw += f" ({everything.notes['views']['teacher']})"
+        saw += f" ({everything.notes['views'][role]})"
     main = rank() == 0
     with locked(folder) if main else nullcontext():
         trained = read_result(folder) is not None
@@ -200,25 +226,28 @@ def _trained(name: str, spec: str, config: Study, data: DataSet, root: Path, rep
     return Source(name, f"{spec}:{weights}", saw, seconds=None if result is None else result["seconds"])
 
 
-def accuracy(model: Model, data: DataSet, root: Path, config: Study) -> float | None:
+def accuracy(name: str, model: Model, data: DataSet, root: Path, config: Study) -> float | None:
     """A teacher's accuracy on the test part, in [0, 1]; None where its classes are not the data's.
 
     None, too, where the test part has no labels or lacks the teacher's view.
 
     Args:
+        name: the teacher's.
         model: the teacher.
         data: the study's data.
         root: folder of caches, where it is kept for the next run.
         config: the study's settings.
     """
-    if data.test is None or not data.test.labelled or "teacher" not in data.test.stores:
+    role = data.role_of(name)
+    if data.test is None or not data.test.labelled or role not in data.test.stores:
         return None
     if (model.class_names or model.num_classes) not in (data.classes, len(data.classes)):
         return None
-    path = root / f"accuracy-{model.weights_digest()[:16]}-{data.test.fingerprint[:16]}.json"
+    test = data.test.seen_by(role)
+    path = root / f"accuracy-{model.weights_digest()[:16]}-{test.fingerprint[:16]}.json"
     if rank() == 0 and not path.exists():
         device = device_of(config)
-        scores = evaluate(model.to(device), data.test, device=device, role="teacher")
+        scores = evaluate(model.to(device), test, device=device)
         model.cpu()
         write_json(path, {"accuracy": scores.accuracy, "samples": scores.samples})
     wait_for_all()

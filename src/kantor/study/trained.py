@@ -8,6 +8,7 @@ import torch
 from kantor.core.errors import ConfigError
 from kantor.core.files import write_with
 from kantor.data import open_data
+from kantor.data.views import ROLES
 from kantor.models import Model, load
 from kantor.study.config import Study
 from kantor.study.teachers import open_study_data, study_methods
@@ -44,7 +45,7 @@ def evaluate_run(folder: Path, data: str | None, part: str) -> Scores:
 def student_views(config: Study) -> dict[str, str] | None:
     """What a run's student sees, for data that need not have what its teacher saw."""
     views = config.view_map()
-    return views and dict.fromkeys(views, views["student"])
+    return views and dict.fromkeys(ROLES, views["student"])
 
 
 def evaluate_model(

@@ -107,7 +107,8 @@ function explore(section, data, probe) {
     const best = plans.top && plans.unitPartners("rows", teacher, epoch).find(([partner]) => inColumn.has(partner));
     const student = best ? best[0] : plans.units("columns", column)[0];
     const both = new Set(plans.exciting("rows", teacher, epoch).filter((k) => plans.exciting("columns", student, epoch).includes(k)));
-    const sheet = (side) => (side === "rows" && probe.sheets.teacher ? "teacher" : "student");
+    const own = probe.of.teacher ?? probe.of[plans.pair.teacher.slice(0, plans.pair.teacher.lastIndexOf(":"))];
+    const sheet = (side) => (side === "rows" && own) || "student";
     part("images").replaceChildren(
       ...[["rows", teacher, "Excites teacher"], ["columns", student, "Excites student"]].map(([side, unit, text]) => {
         const samples = plans.exciting(side, unit, epoch);

@@ -18,10 +18,7 @@ function matchUnits(section, data) {
   const percent = (value) => `${Math.round(100 * value)} %`;
   let set = null, shades = null, position = null, count = STEP;
 
-  for (const sheet of data.sheets) {
-    if (!sheet) continue;
-    sheet.at = new Map(sheet.ids.map((id, k) => [id, k]));
-  }
+  for (const sheet of Object.values(data.sheets)) sheet.at = new Map(sheet.ids.map((id, k) => [id, k]));
 
   function fill(select, values, names = values) {
     const before = select.value;
@@ -61,7 +58,9 @@ function matchUnits(section, data) {
     map.show({ rows, columns, shade, signed: false, rowNames: null, columnNames: null, text: null, first: first ? [position[0].get(first[0]), position[1].get(first[1])] : [0, 0] });
   }
 
-  const samples = (side, unit) => made("div", { class: "thumbs" }, ...set.tops[side][unit].map((id) => thumbnail(data.sheets[side], id)));
+  /* Teachers that see different things have sheets by their names. */
+  const sheetOf = (side) => (side ? data.sheets.student : data.sheets.teacher ?? data.sheets[set.of]);
+  const samples = (side, unit) => made("div", { class: "thumbs" }, ...set.tops[side][unit].map((id) => thumbnail(sheetOf(side), id)));
 
   function pairOf(i, j) {
     return [0, 1].map((side) => made("div", {}, made("span", { class: "axis" }, `${data.names[side]}, unit ${[i, j][side]}`), samples(side, [i, j][side])));
