@@ -60,7 +60,8 @@ def open_data(
         views: what each role sees: an array (npz) or column (parquet), as ``{"student": "view0", "teacher": "view2"}``,
             or a transform of the image, as ``{"student": "small@side=16", "teacher": "image"}``
             (:mod:`kantor.data.transforms`). Teachers that see different things are roles by their names in the place of
-            ``teacher``, as ``{"student": "cheap", "mri": "scan", "ct": "xray"}``.
+            ``teacher``, as ``{"student": "cheap", "mri": "scan", "ct": "xray"}``; the student may be left out of these
+            where teachers alone look.
         label: name of the label column (parquet) or array (npz), where it is not an obvious one.
         need_labels: off, data without any can be opened too: images in one folder, a table or npz without labels.
         progress: told (done, total) images as they are decoded.

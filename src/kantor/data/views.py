@@ -77,6 +77,8 @@ def same_view(inputs: Mapping[str, str], where: str) -> dict[str, View]:
 def choose_views(views: Mapping[str, str] | None, inputs: Mapping[str, str], where: str) -> dict[str, View]:
     """The view of each role: the student's, and one that all teachers see or one for each of them by its name.
 
+    Where teachers are named, the student may be left out: then they alone look.
+
     ``NAME`` is an input of the data; where it has none of that name, a transform, ``NAME[@setting=value]...``, of its
     only input or of the one that ``@of=INPUT`` names.
 
@@ -92,7 +94,7 @@ def choose_views(views: Mapping[str, str] | None, inputs: Mapping[str, str], whe
     if views is None:
         return same_view(inputs, where)
     named = [role for role in views if role not in ROLES]
-    for role in ("student",) if named else ROLES:
+    for role in ROLES if not named else ():
         if role not in views:
             raise ConfigError(f"The views {dict(views)} name none for the {role}. There are: {', '.join(inputs)}.")
     if named and "teacher" in views:

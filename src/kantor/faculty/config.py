@@ -18,7 +18,8 @@ class Rank:
     Args:
         data: digits, a folder or zip of class folders, a folder of parquet files, or an npz of named arrays.
         teachers: teachers.yaml, or names separated by commas: NAME:FILE, a safetensors file that kantor wrote,
-            RUN/METHOD/seed-K. In YAML each has name, model and weights, and may have classes, preprocess and data.
+            RUN/METHOD/seed-K. In YAML each has name, model and weights, and may have classes, preprocess, data and view
+            (what it sees, in the place of the setting below).
         scores: scores separated by commas, the deciding one first; all that can be had if left out.
         label_cost: cost between classes: glove:FILE (word vectors of the names), sentences:MODEL, matrix:FILE,
             centres:NAME:FILE (class centres in a model's features), or learned (from training labels).
@@ -27,7 +28,9 @@ class Rank:
         part: the labelled samples that teachers are judged on.
         train_limit: training samples to use, stratified by class; none for all.
         image_size: side in pixels that images are resized to.
-        view: npz only; the array to judge on, where there are several.
+        view: what teachers see, where there are several inputs or it goes through a transform: an array of an npz, a
+            column of parquet, or a transform of the image. With views in teachers.yaml it is for the others and for
+            the student.
         label: name of the label column or array, where it is not the usual one.
         skip_corrupt: leave out images that cannot be decoded, and say which.
         bootstrap: resamples of the samples behind each interval; 0 for none.

@@ -18,7 +18,7 @@ from kantor.faculty.inverse import learned_cost, zero_and_scale
 from kantor.faculty.label_cost import CostMaker, CostSource
 from kantor.faculty.outputs import Outputs, outputs_of
 from kantor.faculty.ranking import Judged, Ranking, places, recommendation
-from kantor.faculty.roster import Entry, has_weights, roster, spec_of
+from kantor.faculty.roster import Entry, has_weights, roster, spec_of, views_of
 from kantor.faculty.scores import SCORES, Evidence, Score, named
 from kantor.losses import LabelCost
 from kantor.models import Model, load
@@ -50,7 +50,7 @@ def rank_teachers(config: Rank, say: Say = _unheard) -> Ranking:
     scores = named(config.scores) if config.scores else list(SCORES.values())
     entries = roster(config.teachers)
     source = CostSource.parse(config.label_cost)
-    data = _open(config)
+    data = _open(config, views_of(entries, config.view))
     part = data.part(config.part)
     say(f"{len(entries)} teachers on {len(part):,} {config.part} samples of {data.name}, {len(data.classes)} classes.")
     faculty = _Faculty(config, data, part, source, say)
@@ -102,6 +102,7 @@ class _Faculty:
 
     def __init__(self, config: Rank, data: DataSet, part: Part, source: CostSource, say: Say) -> None:
         self.config, self.data, self.part, self.source, self.say = config, data, part, source, say
+        self.own_views = "teacher" not in data.train.stores
         self.labels = torch.from_numpy(part.targets)
         self.device = chosen_device(config.device)
         self.root = config.folder().parent / "cache"
@@ -110,6 +111,7 @@ class _Faculty:
         self.maker = CostMaker(source, data.classes, self.labels, self._features)
         self.student = None
         if config.student is not None:
+            self._need_view(f"student {config.student}")
             student = load(spec_of(config.student), input_shape=data.train.input_shapes["student"])
             if student.num_classes != len(data.classes):
                 raise ConfigError(
@@ -120,11 +122,13 @@ class _Faculty:
 
     def look(self, entry: Entry) -> Outputs | None:
         """Run one teacher; None, with the reason kept, where that fails."""
-        judged = self.judged[entry.name] = Judged(entry.name, entry.spec, entry.classes)
+        role = self.data.role_of(entry.name)
+        view = entry.view or self.config.view if self.own_views else None
+        judged = self.judged[entry.name] = Judged(entry.name, entry.spec, entry.classes, view)
         start = time.perf_counter()
         try:
-            model = self._load(entry.spec, entry.classes)
-            found = self._outputs(model, self.part)
+            model = self._load(entry.spec, role, entry.classes)
+            found = self._outputs(model, self.part.seen_by(role))
         # Whatever a user's own network raises is that teacher's failure, not the ranking's.
         except Exception as error:
             judged.error = str(error) if isinstance(error, KantorError) else f"{type(error).__name__}: {error}"
@@ -133,7 +137,8 @@ class _Faculty:
         judged.passes, judged.seconds = found.passes, time.perf_counter() - start
         self.names[entry.name] = model.class_names
         spent = f"{found.passes:,} forward passes" if found.passes else "outputs found"
-        self.say(f"Teacher {entry.name}: {spent}, {judged.seconds:.1f} s.")
+        sees = "" if view is None else f" sees {view}"
+        self.say(f"Teacher {entry.name}{sees}: {spent}, {judged.seconds:.1f} s.")
         return found
 
     def costs(
@@ -224,22 +229,29 @@ class _Faculty:
 
     def _source(self, entry: Entry) -> tuple[torch.Tensor, torch.Tensor]:
         assert entry.data is not None
-        everything = open_data(entry.data, image_size=self.config.image_size, validation=0)
+        how: dict[str, Any] = {"image_size": self.config.image_size, "validation": 0, "views": views_of([], entry.view)}
+        everything = open_data(entry.data, **how)
         if len(everything.train) > _SOURCE_SAMPLES:
             limit = max(_SOURCE_SAMPLES, len(everything.classes))
-            everything = open_data(entry.data, image_size=self.config.image_size, validation=0, train_limit=limit)
-        found = self._outputs(self._load(entry.spec, entry.classes), everything.train)
+            everything = open_data(entry.data, **how, train_limit=limit)
+        model = self._load(entry.spec, self.data.role_of(entry.name), entry.classes)
+        found = self._outputs(model, everything.train)
         if found.features is None:
             raise ConfigError(f"{entry.name} has no layer before its classifier.")
         return found.features.double(), found.labels
 
-    def _load(self, spec: str, classes: list[str] | None = None) -> Model:
+    def _need_view(self, whose: str) -> None:
+        if self.own_views and self.config.view is None:
+            raise ConfigError(f"Teachers have views of their own: say with --view what the {whose} sees.")
+
+    def _load(self, spec: str, role: str, classes: list[str] | None = None) -> Model:
         if not has_weights(spec):
             raise ConfigError(f"{spec} names no weights. Write NAME:FILE; a teacher without training ranks nothing.")
-        return load(spec, classes=classes, input_shape=self.data.train.input_shapes["teacher"])
+        return load(spec, classes=classes, input_shape=self.data.train.input_shapes[role])
 
     def _features(self, spec: str) -> torch.Tensor:
-        found = self._outputs(self._load(spec), self.part).features
+        self._need_view(f"model of the class centres, {spec},")
+        found = self._outputs(self._load(spec, "student"), self.part.seen_by("student")).features
         if found is None:
             raise ConfigError(f"{spec} has no layer before its classifier to take class centres in.")
         return found
@@ -256,14 +268,14 @@ class _Faculty:
         )
 
 
-def _open(config: Rank) -> DataSet:
+def _open(config: Rank, views: Mapping[str, str] | None) -> DataSet:
     return open_data(
         config.data,
         image_size=config.image_size,
         train_limit=config.train_limit,
         validation=0.1 if config.part == "validation" else 0,
         skip_corrupt=config.skip_corrupt,
-        views=None if config.view is None else {"student": config.view, "teacher": config.view},
+        views=views,
         label=config.label,
     )
 

@@ -26,6 +26,8 @@ class Judged:
     """For :func:`kantor.load`, as the user gave it."""
     classes: list[str] | None = None
     """Its class names where the user gave them; None where its weights carry them."""
+    view: str | None = None
+    """What it saw of the data, where teachers see different things."""
     passes: int = 0
     """Forward passes spent on it now."""
     seconds: float = 0.0

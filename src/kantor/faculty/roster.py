@@ -1,5 +1,6 @@
 """Who is in the faculty: teachers from a list of names or from ``teachers.yaml``."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,10 @@ from typing import Any
 import yaml
 
 from kantor.core.errors import ConfigError, DataError, suggest
+from kantor.data.views import ROLES
 from kantor.models.spec import parse
 
-_KEYS = ("name", "model", "weights", "classes", "preprocess", "data")
+_KEYS = ("name", "model", "weights", "classes", "preprocess", "data", "view")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Entry:
     """Its class names, where its weights do not carry them."""
     data: str | None = None
     """Samples of its own task, for scores that need them."""
+    view: str | None = None
+    """What it sees of the data, and of its own, where that is not what the others see."""
 
 
 def roster(given: str) -> list[Entry]:
@@ -30,8 +34,8 @@ def roster(given: str) -> list[Entry]:
 
     A name is NAME:FILE, a safetensors file that kantor wrote, or a student's folder, RUN/METHOD/seed-K. In YAML each
     teacher has name, model and weights (or model alone), and may have classes (a list, or a file with one a line),
-    preprocess (``normalise`` and ``size``, as in a model's name) and data (samples of its own task). Paths in it
-    start at its folder.
+    preprocess (``normalise`` and ``size``, as in a model's name), data (samples of its own task) and view (what it sees
+    of the data: an array, a column, or a transform of the image). Paths in it start at its folder.
 
     Raises:
         ConfigError: an unknown key, a missing model, two teachers of one name, or no teacher at all.
@@ -147,7 +151,32 @@ def _entry(item: Any, path: Path, number: int) -> Entry:
         spec,
         None if classes is None else read_classes(classes, folder),
         None if item.get("data") is None else _from(folder, str(item["data"])),
+        None if item.get("view") is None else str(item["view"]),
     )
+
+
+def views_of(entries: Sequence[Entry], view: str | None) -> dict[str, str] | None:
+    """What each role sees of the data, for :func:`kantor.data.open_data`; None where nobody chose.
+
+    Args:
+        entries: the teachers.
+        view: of those that have none of their own, and of the student.
+
+    Raises:
+        ConfigError: some teachers have views of their own, and others none; or a teacher with one is called as a role.
+    """
+    own = [entry.view for entry in entries if entry.view is not None]
+    if not own:
+        return None if view is None else dict.fromkeys(ROLES, view)
+    for entry in entries:
+        if entry.name in ROLES:
+            raise ConfigError(f"A teacher is called {entry.name!r}, as a role is: views need another name for it.")
+        if entry.view is None and view is None:
+            raise ConfigError(
+                f"Teacher {entry.name} has no view, and others have: give it one, or --view for the rest."
+            )
+    seen = {entry.name: entry.view or view or "" for entry in entries}
+    return seen if view is None else {"student": view} | seen
 
 
 def _from(folder: Path, text: str) -> str:

@@ -70,7 +70,8 @@ def _teachers(ranking: Ranking) -> dict[str, Any]:
     for teacher in ranking.teachers:
         missing = "; ".join(f"no {score}: {why}" for score, why in teacher.missing.items())
         spent = [f"{teacher.passes:,}", f"{teacher.seconds:.1f}"]
-        rows.append([teacher.name, teacher.model, *spent, teacher.error or missing])
+        sees = "" if teacher.view is None else f", sees {teacher.view}"
+        rows.append([teacher.name, teacher.model + sees, *spent, teacher.error or missing])
     words = "What was looked at, what it cost, and why a score could not be had."
     heading = ["teacher", "model", "forward passes", "seconds", "remarks"]
     return {"title": "Teachers", "words": words, "heading": heading, "rows": rows}
