@@ -114,7 +114,8 @@ class TeacherCache:
         """Compute and keep what is missing. A run that is killed meanwhile leaves nothing that looks full.
 
         Args:
-            outputs: a batch (on the CPU, in one fixed view) -> at least the missing layers, ``[batch, *shape]``.
+            outputs: a batch (on the CPU, in one fixed view, what the teacher sees in the place of ``student`` and
+                ``teacher``) -> at least the missing layers, ``[batch, *shape]``.
             batch_size: samples in each call.
             progress: told (done, total) samples times views.
 
