@@ -45,7 +45,10 @@ def test_value_is_that_of_every_pair_written_out(per_anchor: int | None) -> None
             if j != ids[i]:
                 scores.append(loss.critic(loss.memory.teacher[j], s[i]))
                 scores.append(loss.critic(t[i], loss.memory.student[j]))
-    positive = torch.stack([loss.critic(t[i], s[i]) for i in range(5)]).mean()
+    own = [(loss.memory.teacher[ids[i]], s[i]) for i in range(5)] + [
+        (t[i], loss.memory.student[ids[i]]) for i in range(5)
+    ]
+    positive = torch.stack([loss.critic(*pair) for pair in own]).mean()
     assert len(scores) < 2 * drawn.numel()  # some own ids were drawn
     torch.testing.assert_close(loss(student, teacher, ids=ids), torch.stack(scores).mean() - positive)
 
@@ -57,8 +60,11 @@ def test_negatives_are_drawn_among_seen_samples() -> None:
     assert set(loss._draw(5).unique().tolist()) == {4, 9, 30}
 
 
-def test_first_step_takes_the_batch_itself() -> None:
+@pytest.mark.parametrize("known", [[], [3, 6, 11]])
+def test_a_batch_that_the_memory_does_not_know_whole_is_contrasted_with_itself(known: list[int]) -> None:
     loss = built()
+    loss.memory.hold(torch.tensor(known, dtype=torch.long), *torch.randn(2, len(known), 128))
+    loss.memory.commit()
     student, teacher, ids = torch.randn(3, 6), torch.randn(3, 10), torch.tensor([3, 0, 6])
     s, t = loss.embed(student, teacher)
     others = ~torch.eye(3, dtype=torch.bool)
@@ -94,6 +100,25 @@ def test_learns_which_pairs_belong_together() -> None:
         values.append(value.item())
     assert abs(values[0]) < 0.1
     assert -(8**0.5) < values[-1] < -0.25
+
+
+def test_nothing_is_earned_by_running_from_the_memory() -> None:
+    """Features that tell nothing of their sample, far from all that the memory holds: a critic finds no contrast."""
+    loss = built(samples=64, width=10, negatives=64, momentum=0.9)
+    past = F.normalize(torch.randn(2, 1, 128).expand(2, 64, 128) + 0.1 * torch.randn(2, 64, 128), dim=2)
+    loss.memory.hold(torch.arange(64), *past)
+    loss.memory.commit()
+    optimiser = torch.optim.SGD(loss.critic.parameters(), lr=0.5, momentum=0.9)
+    values = []
+    for step in range(100):
+        ids = torch.randperm(64, generator=torch.Generator().manual_seed(step))[:32]
+        value = loss(torch.ones(32, 10), -torch.ones(32, 10), ids=ids)
+        optimiser.zero_grad()
+        value.backward()
+        optimiser.step()
+        loss.draws.advance()
+        values.append(value.item())
+    assert abs(sum(values[-20:]) / 20) < 0.03
 
 
 def test_refuses() -> None:

@@ -27,7 +27,8 @@ class Critic(nn.Module):
     def __init__(self, dim: int = DIM, hidden: int = 128) -> None:
         super().__init__()
         self.first = nn.Linear(2 * dim, hidden)
-        self.second = nn.Parameter(torch.randn(hidden))
+        # About 1 long: a step turns a longer vector less.
+        self.second = nn.Parameter(torch.randn(hidden) / hidden**0.5)
 
     def normalised(self) -> "Scorer":
         """The critic with its weights divided by their norms, to be called on pairs as often as needed."""

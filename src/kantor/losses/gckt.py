@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from kantor.core.collectives import rank, sum_over_ranks, world_size
+from kantor.core.collectives import gather_rows, rank, sum_over_ranks, world_size
 from kantor.core.errors import ConfigError
 from kantor.losses.base import Shapes, TransferLoss
 from kantor.losses.critic import Critic
@@ -17,7 +17,7 @@ from kantor.losses.stages import single
 
 
 def gckt(
-    positive: Float[Tensor, " batch"],
+    positive: Float[Tensor, " pairs"],
     negative: Float[Tensor, "batch negatives"],
     kept: Bool[Tensor, "batch negatives"] | None = None,
     *,
@@ -50,9 +50,12 @@ class GCKT(TransferLoss):
 
     Both layers are embedded in 128 numbers of length 1 (:class:`~kantor.losses.embed.Embed`) and scored in pairs by a
     1-Lipschitz critic (:class:`~kantor.losses.critic.Critic`). Student, embeddings and critic minimise the same
-    scalar. A student's sample meets teacher embeddings of other samples, a teacher's sample student embeddings, and
-    the mean is over both kinds. The negatives of a batch are ids drawn once for all its samples, among the samples
-    seen so far; a sample's own id is left out. In the very first step the batch's other samples stand in for them.
+    scalar. A student's sample meets the memory's teacher embeddings, a teacher's sample its student embeddings: of the
+    same sample and of others, and the means are over both kinds. Positive pairs are read from the memory too, as in the
+    public code of CRD: it lags behind, and a critic that sees fresh pairs beside lagging ones tells them by that, and
+    the student learns to run from its past. The negatives of a batch are ids drawn once for all its samples, among the
+    samples seen so far; a sample's own id is left out. A batch with a sample that the memory has not seen, so each of
+    the first epoch, is contrasted with itself.
 
     The paper's main text gives neither critic nor embedding, number of negatives or momentum: these are ours, or
     those of CRD's public code, on which the authors built.
@@ -129,20 +132,23 @@ class GCKT(TransferLoss):
         self, student: Float[Tensor, "batch dim"], teacher: Float[Tensor, "batch dim"], ids: Int[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
         """:func:`gckt` of embeddings, against the memory."""
-        seen_ids, seen_student, seen_teacher = self.memory.hold(ids, student, teacher)
-        drawn = self._draw(ids.shape[0])
-        if drawn is None:
-            drawn, other_student, other_teacher = seen_ids, seen_student, seen_teacher
-        else:
+        drawn, *_ = self.memory.hold(ids, student, teacher)
+        if self.memory.seen[drawn].all():
+            drawn = self._draw(ids.shape[0])
+            own_student, own_teacher = self.memory.student[ids], self.memory.teacher[ids]
             other_student, other_teacher = self.memory.student[drawn], self.memory.teacher[drawn]
+        else:
+            own_student, own_teacher = student, teacher
+            other_student, other_teacher = gather_rows(student), gather_rows(teacher)
         score = self.critic.normalised()
+        positive = torch.cat([score(own_teacher, student), score(teacher, own_student)])
         if drawn.ndim == 1:
             negative = [score.crossed(other_teacher, student).mT, score.crossed(teacher, other_student)]
         else:
             negative = [score(other_teacher, student.unsqueeze(1)), score(teacher.unsqueeze(1), other_student)]
         negative = torch.cat(negative, dim=1)
         kept = torch.ne(drawn, ids.unsqueeze(1)).repeat(1, 2)
-        return gckt(score(teacher, student), negative, kept, negative_weight=self.negative_weight)
+        return gckt(positive, negative, kept, negative_weight=self.negative_weight)
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
         """See :func:`gckt`.
@@ -174,10 +180,8 @@ class GCKT(TransferLoss):
             "hidden": self.hidden,
         }
 
-    def _draw(self, anchors: int) -> Int[Tensor, "*anchors negatives"] | None:
+    def _draw(self, anchors: int) -> Int[Tensor, "*anchors negatives"]:
         seen = self.memory.seen.nonzero().squeeze(1)
-        if seen.numel() == 0:
-            return None
         if self.negatives_per_anchor is None:
             shape, mine = (self.negatives,), slice(None)
         else:
