@@ -37,11 +37,12 @@ class Anderson:
         if xp is np:
             self.residuals, self.images = np.zeros(size), np.zeros(size)
             self.gram = np.zeros((*size[:-1], MEMORY))
-            self.identity = np.eye(MEMORY)
+            identity = np.eye(MEMORY)
         else:
             self.residuals, self.images = masses.new_zeros(size), masses.new_zeros(size)
             self.gram = masses.new_zeros((*size[:-1], MEMORY))
-            self.identity = xp.eye(MEMORY, dtype=masses.dtype, device=masses.device)
+            identity = xp.eye(MEMORY, dtype=masses.dtype, device=masses.device)
+        self.damping, self.least = 1.0 + _RIDGE * identity, 1e-300 * identity
         self.count = 0
         self.last: tuple[Array, Array] | None = None
 
@@ -61,11 +62,10 @@ class Anderson:
         residuals, gram = self.residuals[..., :h, :], self.gram[..., :h, :h]
         self.gram[..., k, :h] = row = xp.matmul(residuals, new[..., None])[..., 0]
         self.gram[..., :h, k] = row
-        # Differences shrink by orders from first to last: only their directions are compared.
-        size = xp.sqrt(xp.diagonal(gram, 0, -2, -1)) + 1e-150
-        unit = gram / (size[..., :, None] * size[..., None, :]) + _RIDGE * self.identity[:h, :h]
-        along = xp.matmul(residuals, residual[..., None]) / size[..., None]
-        share = xp.linalg.solve(unit, along) / size[..., None]
+        # Each direction is damped by its own size, since differences shrink by orders from first to last; what has been
+        # forgotten is zero and takes no part.
+        system = gram * self.damping[:h, :h] + self.least[:h, :h]
+        share = xp.linalg.solve(system, xp.matmul(residuals, residual[..., None]))
         step = xp.matmul(share.swapaxes(-1, -2), self.images[..., :h, :])[..., 0, :]
         # Residuals that hardly differ say nothing of where they end.
         near = xp.amax(abs(step), -1)[..., None] <= STEP_LIMIT

@@ -42,6 +42,13 @@ def stage_tol(schedule: list[float], tol: float) -> float:
     return max(tol, STAGE_TOLS[0 if len(schedule) <= 2 else 1])
 
 
+def sweeps_left(error: float, before: float, tol: float, since: int = 1) -> float:
+    """Sweeps until ``tol``, where ``since`` of them have brought the error from ``before`` to ``error``."""
+    if not error < before:
+        return math.inf
+    return since * math.log(tol / error) / math.log(error / before) if before < math.inf else 0.0
+
+
 def newton_iterations(error: float, before: float, tol: float, overhead: float = 1.0) -> float:
     """Iterations of conjugate gradients that a Newton step should take; 0 where more sweeps are cheaper.
 
@@ -63,6 +70,9 @@ def newton_iterations(error: float, before: float, tol: float, overhead: float =
 _SWEEP, _GRADIENT, _MIX = 5.0, 10.0, 18.0
 _ENTRY, _VECTOR, _MULTIPLY = 1.1e-4, 4.0e-3, 4.0e-5
 
+MIXED = 0.75
+"""Mixing brings ``k`` sweeps that are left down to about this power of ``k``."""
+
 WINDOW = 5
 """A window of so many mixed sweeps shows their rate."""
 
@@ -80,9 +90,9 @@ def factor_worth(n: int, m: int, problems: int = 1) -> float:
 
 
 def mixing_from(n: int, m: int, problems: int) -> float:
-    """From how many sweeps left it pays to mix them: that leaves about twice the root of their number."""
+    """From how many sweeps left it pays to mix them."""
     sweep = _SWEEP / problems + _ENTRY * n * m
-    return (2 * (1 + _MIX / problems / sweep)) ** 2
+    return (1 + (_MIX / problems + _VECTOR * m) / sweep) ** (1 / (1 - MIXED))
 
 
 def newton_from(n: int, m: int, problems: int) -> float:

@@ -6,19 +6,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kantor.ot.anderson import ASTRAY, Anderson
 from kantor.ot.kernel import GROWTH, fill, there_and_back
 from kantor.ot.newton import gradients_one, newton_by_factor
 from kantor.ot.rates import (
     DAMPING,
     FAILS,
     GAIN,
+    MIXED,
     NEWTON_FROM,
     STAGE_SPAN,
     STEP_LIMIT,
+    WINDOW,
     factor_worth,
+    mixing_from,
+    newton_from,
     newton_iterations,
     stage_tol,
     stages,
+    sweeps_left,
 )
 
 Vector = NDArray[Any]
@@ -42,7 +48,7 @@ class Single:
         dtype: Any,
     ):
         self.cost, self.tol, self.budget, self.bounds = cost, tol, budget, bounds
-        self.a, self.b = a.astype(dtype), b.astype(dtype)
+        self.a, self.b, self.shares = a.astype(dtype), b.astype(dtype), b
         self.empty = np.flatnonzero(b == 0) if b.min() == 0 else None
         self.matrix = np.empty(cost.shape, dtype)
         self.kv = np.empty_like(self.a)
@@ -117,15 +123,19 @@ class Single:
         return self.a[at] / kv
 
     def _stage(self, tol: float) -> None:
-        before, patience, fails, next_look = math.inf, 1, 0, self.passes + 1
+        patience, fails, next_look = 1, 0, self.passes + 1
         limit = self.passes + self.budget
+        self._forget()
+        # Mixing goes by differences of sweeps, which near the dtype's rounding are nothing else.
+        self.mixes = tol > 10 * self.noise
         while True:
             if self.error <= tol or self.passes >= next_look:
                 next_look = self.passes + 8
                 if self._wandered():
                     self._update_potentials()
                     self._absorb(self.epsilon)
-                    before, patience, next_look = math.inf, 1, self.passes + 1
+                    self._forget()
+                    patience, next_look = 1, self.passes + 1
                     if self.passes < limit:
                         continue
                 if self.error <= tol:
@@ -133,22 +143,57 @@ class Single:
             if self.passes >= limit or not self.error < math.inf:
                 return
             iterations = 0.0
-            if patience <= 0:
-                iterations = newton_iterations(self.error, before, tol)
+            self._mix_where_it_pays(tol)
+            if self.mixer is None and patience <= 0:
+                iterations = newton_iterations(self.error, self.errors[-1], tol)
             if iterations:
                 if self._newton(tol, iterations):
-                    fails, patience = 0, 1
+                    fails, patience, self.mixes = 0, 1, False
                 else:
                     fails += 1
                     patience = 2**fails
                     if fails == FAILS:
                         return
-                before = math.inf
+                self._forget()
                 # A step can carry scalings further than many sweeps.
                 next_look = self.passes
                 continue
-            before, patience = self.error, patience - 1
-            self._set(self.b / self.columns)
+            patience -= 1
+            self._sweep()
+
+    def _forget(self) -> None:
+        """What was seen of the sweeps so far says nothing of those to come."""
+        self.errors = [math.inf] * WINDOW
+        self.mixer: Anderson | None = None
+
+    def _mix_where_it_pays(self, tol: float) -> None:
+        """Begin to mix sweeps where few enough are left to end it so, and cease where it turns out that they do not."""
+        n, m = len(self.a), len(self.b)
+        if self.mixer is not None:
+            if sweeps_left(self.error, self.errors[0], tol, WINDOW) > newton_from(n, m, 1):
+                self._forget()
+                self.mixes = False
+        elif self.mixes:
+            left = sweeps_left(self.error, self.errors[-1], tol)
+            if left > mixing_from(n, m, 1) and left**MIXED < newton_from(n, m, 1):
+                self._forget()
+                self.mixer = Anderson(np, self.shares)
+                self.logs = np.log(self._column_scalings(), dtype=np.float64)
+
+    def _sweep(self) -> None:
+        """A sweep, mixed with the ones before where that pays."""
+        if self.mixer is None:
+            wb = self.b / self.columns
+        else:
+            y = -np.log(self.columns, dtype=np.float64)
+            if self.error > ASTRAY * self.errors[-1]:
+                self.mixer = Anderson(np, self.shares)
+                self.logs = y
+            else:
+                self.logs = self.mixer.mix(self.logs, y)
+            wb = self.b * np.exp(self.logs).astype(self.b.dtype)
+        self.errors = [*self.errors[1:], self.error]
+        self._set(wb)
 
     def _newton(self, tol: float, iterations: float) -> bool:
         """One guarded step. Whether it gained; without a gain nothing has changed."""
