@@ -17,7 +17,7 @@ from kantor.ot.solver import Solver
 from kantor.ot.transport import Potentials, Transport
 
 # On the CPU lock step saves calls but keeps every problem waiting for the hardest: worth it for many small ones.
-_LOCK_STEP_FROM, _LOCK_STEP_ENTRIES = 16, 2**15
+_LOCK_STEP_FROM, _LOCK_STEP_ENTRIES = 16, 2**17
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,10 @@ class Auto(Solver):
 
 def _shares(mass: Array) -> tuple[Array, Array]:
     """Masses ``[..., n]`` as float64 shares of their totals ``[..., 1]``, and these."""
-    mass = mass.astype(np.float64) if isinstance(mass, np.ndarray) else mass.double()
-    total = mass.sum(-1)[..., None]
+    if isinstance(mass, np.ndarray):
+        total = mass.sum(-1, dtype=np.float64, keepdims=True)
+    else:
+        total = mass.sum(-1, dtype=torch.float64, keepdim=True)
     return mass / total, total
 
 

@@ -105,6 +105,7 @@ class Batch:
         self.index = self.everyone
         self.a, self.b, self.shares = self.masses
         self.finished = self.index < 0
+        self.no_empty = bool((self.b > 0).all())
         self.reach = self.xp.zeros_like(self.a[:, 0]) + STEP_LIMIT
         self.mixer: Anderson | None = None
         self._set(self.b)
@@ -259,6 +260,8 @@ class Batch:
         return gradients(part, *plan, goal, most)
 
     def _column_scalings(self) -> Array:
+        if self.no_empty:
+            return self.wb / self.b
         # A column without mass follows from the others, by the c-transform.
         held = self.b > 0
         return self.xp.where(held, self.wb / self.xp.where(held, self.b, 1.0), 1.0 / self.columns)
@@ -266,6 +269,9 @@ class Batch:
     def _wandered(self) -> Array:
         xp, limit = self.xp, _SHARED_GROWTH if self.shared else GROWTH
         w = self._column_scalings()
+        # One look at all problems is cheaper than one at each, and mostly enough.
+        if all(bool((x.max() < limit) & (x.min() > 1 / limit)) for x in (w, self.kv)):
+            return self.finished & False
         high = xp.maximum(xp.amax(w, -1), 1.0 / xp.amin(self.kv, -1))
         low = xp.minimum(xp.amin(w, -1), 1.0 / xp.amax(self.kv, -1))
         return ~((high < limit) & (low > 1 / limit))

@@ -47,8 +47,8 @@ def fill(
     xp: ModuleType,
     out: Array,
     cost: Array,
-    f: Array,
-    g: Array,
+    f: Array | None,
+    g: Array | None,
     epsilon: float,
     tol: float,
     bounds: tuple[float, float],
@@ -61,14 +61,14 @@ def fill(
         xp: ``numpy`` or ``torch``.
         out: ``[problems, n, m]``, float32 or float64.
         cost: the same shape, in the dtype it was given.
-        f: float64 potentials, ``[problems, n]``.
+        f: float64 potentials, ``[problems, n]``; None for zero.
         g: the same, ``[problems, m]``.
         epsilon: the regularisation.
         tol: the marginal error that rounding must not touch.
         bounds: the lowest and highest entry of the cost.
     """
     problems, n, m = cost.shape
-    f_low, f_high, g_low, g_high = float(f.min()), float(f.max()), float(g.min()), float(g.max())
+    (f_low, f_high), (g_low, g_high) = _extent(f), _extent(g)
     moved = max(-f_low, f_high) + max(-g_low, g_high)
     # Differences in float32 are off by this share of an entry; where tol would see it they are taken in float64, and
     # only the kernel is rounded.
@@ -79,11 +79,8 @@ def fill(
     clamp |= (f_high + g_high - bounds[0]) / epsilon > CEILING
     power, unit = (_POWER, _UNIT) if xp is np else (xp.exp, 1.0)
     factor = -unit / epsilon
-    add_f, add_g = f_low != 0 or f_high != 0, g_low != 0 or g_high != 0
-    if add_f:
-        f = cast(xp, f * -factor, working)
-    if add_g:
-        g = cast(xp, g * -factor, working)
+    f = None if f is None or f_low == f_high == 0 else cast(xp, f * -factor, working)
+    g = None if g is None or g_low == g_high == 0 else cast(xp, g * -factor, working)
     budget = _BLOCK if xp is np else _BLOCK_ACCELERATOR
     group = max(1, budget // (n * m))
     rows = n if group > 1 else max(1, budget // m)
@@ -97,9 +94,9 @@ def fill(
             # In place, in the working dtype: rounding an exponent of 20 would already cost 1e-6 of the entry.
             block = target if target.dtype == working else wide[: target.shape[0], : target.shape[1]]
             xp.multiply(cast(xp, cost[k : k + group, i : i + rows], working), factor, out=block)
-            if add_f:
+            if f is not None:
                 block += f[k : k + group, i : i + rows, None]
-            if add_g:
+            if g is not None:
                 block += g[k : k + group, None, :]
             if clamp:
                 xp.clip(block, unit * FLOOR, unit * CEILING, out=block)
@@ -109,6 +106,10 @@ def fill(
     if out.dtype == xp.float64:
         return 0.0
     return FLOAT32_NOISE + (0.0 if exact else rounding)
+
+
+def _extent(potentials: Array | None) -> tuple[float, float]:
+    return (0.0, 0.0) if potentials is None else (float(potentials.min()), float(potentials.max()))
 
 
 def there_and_back(

@@ -22,6 +22,9 @@ DAMPING = 0.1
 """A Newton step's Hessian is given this share of the error, times its diagonal: quadratic where it converges, and no
 long way along modes so flat that float32 cannot tell them from none."""
 
+FEW = 4.0
+"""No more sweeps left than this are always the cheapest way."""
+
 GAIN = 0.7
 """A Newton step that leaves more than this of the error has failed."""
 
@@ -70,9 +73,6 @@ def newton_iterations(error: float, before: float, tol: float, overhead: float =
 _SWEEP, _GRADIENT, _MIX = 5.0, 10.0, 18.0
 _ENTRY, _VECTOR, _MULTIPLY = 1.1e-4, 4.0e-3, 4.0e-5
 
-MIXED = 0.75
-"""Mixing brings ``k`` sweeps that are left down to about this power of ``k``."""
-
 WINDOW = 5
 """A window of so many mixed sweeps shows their rate."""
 
@@ -90,9 +90,14 @@ def factor_worth(n: int, m: int, problems: int = 1) -> float:
 
 
 def mixing_from(n: int, m: int, problems: int) -> float:
-    """From how many sweeps left it pays to mix them."""
+    """From how many sweeps left it pays to mix them: that leaves about twice the root of their number."""
     sweep = _SWEEP / problems + _ENTRY * n * m
-    return (1 + (_MIX / problems + _VECTOR * m) / sweep) ** (1 / (1 - MIXED))
+    return (2 * (1 + _MIX / problems / sweep)) ** 2
+
+
+def mixing_to(n: int, m: int, problems: int) -> float:
+    """From how many sweeps left mixing would still leave so many that Newton steps are the better way."""
+    return (newton_from(n, m, problems) / 2) ** 2
 
 
 def newton_from(n: int, m: int, problems: int) -> float:

@@ -12,14 +12,15 @@ from kantor.ot.newton import gradients_one, newton_by_factor
 from kantor.ot.rates import (
     DAMPING,
     FAILS,
+    FEW,
     GAIN,
-    MIXED,
     NEWTON_FROM,
     STAGE_SPAN,
     STEP_LIMIT,
     WINDOW,
     factor_worth,
     mixing_from,
+    mixing_to,
     newton_from,
     newton_iterations,
     stage_tol,
@@ -55,6 +56,9 @@ class Single:
         self.passes, self.noise = 0, 0.0
         self.error = math.inf
         self.needed = 0.0
+        # Zero where there are none yet.
+        self.f: Vector | None = None
+        self.g: Vector | None = None
 
     def solve(self, epsilon: float, start: Vector | None) -> tuple[Vector, Vector]:
         """Float64 potentials; ``error`` and ``passes`` say what they are worth."""
@@ -73,6 +77,7 @@ class Single:
                 self._update_potentials()
                 if not math.isfinite(self.error):
                     break
+        assert self.f is not None and self.g is not None
         return self.f, self.g
 
     def _nearest_is_near(self, epsilon: float) -> bool:
@@ -83,18 +88,18 @@ class Single:
         nearest = self.cost.argmin(1)
         if np.abs(np.bincount(nearest, self.a, m) - self.b).sum() > NEWTON_FROM:
             return False
-        self.f, self.g = self.cost[np.arange(n), nearest].astype(np.float64), np.zeros(m)
+        self.f, self.g = self.cost[np.arange(n), nearest].astype(np.float64), None
         return True
 
     def _start(self, epsilon: float) -> None:
         low, high = self.bounds
-        n, m = self.cost.shape
-        self.f, self.g = np.zeros(n), np.zeros(m)
+        self.f, self.g = None, None
         if (high - low) / epsilon > 60.0:
-            self.f = self.cost.min(1).astype(np.float64)
-            self.g = (self.cost - self.f.astype(self.cost.dtype)[:, None]).min(0).astype(np.float64)
+            nearest = self.cost.min(1)
+            self.f = nearest.astype(np.float64)
+            self.g = (self.cost - nearest[:, None]).min(0).astype(np.float64)
         elif max(abs(low), abs(high)) / epsilon > 60.0:
-            self.f += low
+            self.f = np.full(len(self.a), low, np.float64)
 
     def _absorb(self, epsilon: float) -> None:
         self.epsilon = epsilon
@@ -102,8 +107,8 @@ class Single:
             np,
             self.matrix[None],
             self.cost[None],
-            self.f[None],
-            self.g[None],
+            None if self.f is None else self.f[None],
+            None if self.g is None else self.g[None],
             epsilon,
             self.tol,
             self.bounds,
@@ -115,7 +120,7 @@ class Single:
         self.wb = wb
         self.ua, self.columns = there_and_back(self.matrix, wb, self._row_scalings)
         self.sums = wb * self.columns
-        self.error = float(np.abs(self.sums - self.b).sum()) + self.noise
+        self.error = float(np.add.reduce(np.abs(self.sums - self.b))) + self.noise
         self.passes += 1
 
     def _row_scalings(self, kv: Vector, at: slice) -> Vector:
@@ -143,9 +148,11 @@ class Single:
             if self.passes >= limit or not self.error < math.inf:
                 return
             iterations = 0.0
-            self._mix_where_it_pays(tol)
-            if self.mixer is None and patience <= 0:
-                iterations = newton_iterations(self.error, self.errors[-1], tol)
+            left = sweeps_left(self.error, self.errors[-1], tol)
+            if left > FEW:
+                self._mix_where_it_pays(left, tol)
+                if self.mixer is None and patience <= 0:
+                    iterations = newton_iterations(self.error, self.errors[-1], tol)
             if iterations:
                 if self._newton(tol, iterations):
                     fails, patience, self.mixes = 0, 1, False
@@ -166,19 +173,17 @@ class Single:
         self.errors = [math.inf] * WINDOW
         self.mixer: Anderson | None = None
 
-    def _mix_where_it_pays(self, tol: float) -> None:
+    def _mix_where_it_pays(self, left: float, tol: float) -> None:
         """Begin to mix sweeps where few enough are left to end it so, and cease where it turns out that they do not."""
-        n, m = len(self.a), len(self.b)
+        size = len(self.a), len(self.b), 1
         if self.mixer is not None:
-            if sweeps_left(self.error, self.errors[0], tol, WINDOW) > newton_from(n, m, 1):
+            if sweeps_left(self.error, self.errors[0], tol, WINDOW) > newton_from(*size):
                 self._forget()
                 self.mixes = False
-        elif self.mixes:
-            left = sweeps_left(self.error, self.errors[-1], tol)
-            if left > mixing_from(n, m, 1) and left**MIXED < newton_from(n, m, 1):
-                self._forget()
-                self.mixer = Anderson(np, self.shares)
-                self.logs = np.log(self._column_scalings(), dtype=np.float64)
+        elif self.mixes and mixing_from(*size) < left < mixing_to(*size):
+            self._forget()
+            self.mixer = Anderson(np, self.shares)
+            self.logs = np.log(self._column_scalings(), dtype=np.float64)
 
     def _sweep(self) -> None:
         """A sweep, mixed with the ones before where that pays."""
@@ -270,5 +275,7 @@ class Single:
         return not (largest < GROWTH and smallest > 1 / GROWTH)
 
     def _update_potentials(self) -> None:
-        self.f = self.f - self.epsilon * np.log(self.kv.astype(np.float64))
-        self.g = self.g + self.epsilon * np.log(self._column_scalings().astype(np.float64))
+        moved_f = -self.epsilon * np.log(self.kv, dtype=np.float64)
+        moved_g = self.epsilon * np.log(self._column_scalings(), dtype=np.float64)
+        self.f = moved_f if self.f is None else self.f + moved_f
+        self.g = moved_g if self.g is None else self.g + moved_g

@@ -1,6 +1,7 @@
 """Sinkhorn's algorithm in the log domain, in float64: slow, safe, and the reference for everything faster."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,12 +87,15 @@ def transport_of(
     """
     # P = a b exp(.) is quadratic in the masses, so undoing their scaling moves the potentials; then both sides are
     # given half of the dual value, which fixes the free constant.
-    shift = ((a * f).sum(-1) - (b * g).sum(-1))[..., None] / 2
-    move = (epsilon / 2) * (np.log(total) if isinstance(total, np.ndarray) else total.log())
-    found = (f - shift - move, g + shift - move, error, sweeps, error <= tol)
+    xp: Any = np if isinstance(total, np.ndarray) else torch
+    vecdot = xp.vecdot if xp is np else xp.linalg.vecdot
+    shift = (vecdot(a, f) - vecdot(b, g))[..., None] / 2
+    move = (epsilon / 2) * xp.log(total)
+    found = (f - (shift + move), g + (shift - move), error, sweeps, error <= tol)
     tensors = [x if isinstance(x, Tensor) else torch.from_numpy(np.asarray(x)) for x in found]
-    if len(problem.batch) != f.ndim - 1 or len(problem.batch) > 1:
-        (n, m), batch = problem.size, problem.batch
+    batch = problem.batch
+    if len(batch) != f.ndim - 1 or len(batch) > 1:
+        n, m = problem.size
         shapes = ((*batch, n), (*batch, m), batch, batch, batch)
         tensors = [x.reshape(shape) for x, shape in zip(tensors, shapes, strict=True)]
     return Transport(problem, epsilon, (tensors[0], tensors[1]), *tensors[2:])
