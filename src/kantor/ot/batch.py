@@ -77,10 +77,11 @@ class Batch:
         with np.errstate(all="ignore"):
             for stage in schedule:
                 last = stage is schedule[-1]
-                self.kernel = Kernel(self.xp, self.cost, self.dtype, self.tol, self.bounds)
+                tol = self.tol if last else stage_tol(schedule, self.tol)
+                self.kernel = Kernel(self.xp, self.cost, self.dtype, tol, self.bounds)
                 self.kernel.absorb(f, g, stage)
                 self._begin()
-                self._stage(self.tol if last else stage_tol(schedule, self.tol))
+                self._stage(tol)
                 f, g = self.f, self.g
                 if not last and not bool(self.xp.isfinite(f).all() & self.xp.isfinite(g).all()):
                     self.error[:] = math.inf

@@ -41,6 +41,7 @@ _POWER, _UNIT = (np.exp2, math.log2(math.e)) if torch.backends.cpu.get_cpu_capab
 # Entries worked on at a time: a block stays in a core's cache, and its float64 temporaries stay small.
 _BLOCK = 2**15
 _BLOCK_ACCELERATOR = 2**26
+_BLAS_BLOCK = 2**18
 
 
 def fill(
@@ -123,10 +124,10 @@ def there_and_back(
     stay below the size at which OpenBLAS starts threads of its own, which fight with torch's.
     """
     n, m = matrix.shape
-    if n * m <= 2**18:
+    if n * m <= _BLAS_BLOCK:
         u = weigh(np.dot(matrix, v), slice(None))
         return u, np.dot(u, matrix)
-    rows = max(1, 2**17 // m)
+    rows = max(1, _BLAS_BLOCK // m)
     u, back = np.empty(n, matrix.dtype), np.zeros(m, matrix.dtype)
     for i in range(0, n, rows):
         at = slice(i, i + rows)

@@ -72,8 +72,9 @@ class Single:
         with np.errstate(all="ignore"):
             for stage in schedule:
                 last = stage is schedule[-1]
-                self._absorb(stage)
-                self._stage(self.tol if last else stage_tol(schedule, self.tol))
+                tol = self.tol if last else stage_tol(schedule, self.tol)
+                self._absorb(stage, tol)
+                self._stage(tol)
                 self._update_potentials()
                 if not math.isfinite(self.error):
                     break
@@ -101,7 +102,7 @@ class Single:
         elif max(abs(low), abs(high)) / epsilon > 60.0:
             self.f = np.full(len(self.a), low, np.float64)
 
-    def _absorb(self, epsilon: float) -> None:
+    def _absorb(self, epsilon: float, tol: float) -> None:
         self.epsilon = epsilon
         self.noise = fill(
             np,
@@ -110,7 +111,7 @@ class Single:
             None if self.f is None else self.f[None],
             None if self.g is None else self.g[None],
             epsilon,
-            self.tol,
+            tol,
             self.bounds,
         )
         self._set(self.b)
@@ -138,7 +139,7 @@ class Single:
                 next_look = self.passes + 8
                 if self._wandered():
                     self._update_potentials()
-                    self._absorb(self.epsilon)
+                    self._absorb(self.epsilon, tol)
                     self._forget()
                     patience, next_look = 1, self.passes + 1
                     if self.passes < limit:
