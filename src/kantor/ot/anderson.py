@@ -67,9 +67,11 @@ class Anderson:
         system = gram * self.damping[:h, :h] + self.least[:h, :h]
         share = xp.linalg.solve(system, xp.matmul(residuals, residual[..., None]))
         step = xp.matmul(share.swapaxes(-1, -2), self.images[..., :h, :])[..., 0, :]
-        # Residuals that hardly differ say nothing of where they end.
-        near = xp.amax(abs(step), -1)[..., None] <= STEP_LIMIT
-        return y - xp.where(near, step, 0.0)
+        # Residuals that hardly differ say nothing of where they end. One look at all problems is mostly enough.
+        size = abs(step)
+        if not bool(size.max() <= STEP_LIMIT):
+            step = xp.where(xp.amax(size, -1)[..., None] <= STEP_LIMIT, step, 0.0)
+        return y - step
 
     def forget(self, which: Array) -> None:
         """Start anew for these problems of a batch: the next step is a plain sweep."""

@@ -109,6 +109,8 @@ class Batch:
         self.no_empty = bool((self.b > 0).all())
         self.reach = self.xp.zeros_like(self.a[:, 0]) + STEP_LIMIT
         self.mixer: Anderson | None = None
+        # Logarithms of the column scalings, where the last sweep was mixed.
+        self.logs: Array | None = None
         self._set(self.b)
         self.passes += 1
 
@@ -170,7 +172,7 @@ class Batch:
             left = _sweeps_left(xp, self.now, self.window[-1], tol)
             pays = (left > mixing_from(n, m, problems)) & ~self.finished
             if int(pays.sum()) > 0.5 * (problems - int(self.finished.sum())):
-                self.mixer = Anderson(xp, self.shares)
+                self.mixer, self.logs = Anderson(xp, self.shares), None
                 self.window = [self.now * math.inf] * WINDOW
         if self.mixer is None:
             wb = self.b / self.columns
@@ -179,11 +181,14 @@ class Batch:
             self.slow = self.slow | (left > newton_from(n, m, problems))
             astray = (self.now > ASTRAY * self.window[-1]) | self.slow
             y = -xp.log(cast(xp, self.columns, xp.float64))
-            x = xp.where(self.b > 0, xp.log(cast(xp, self.wb, xp.float64) / self.shares), y)
+            if self.logs is None:
+                self.logs = xp.log(cast(xp, self._column_scalings(), xp.float64))
+            x = self.logs if self.no_empty else xp.where(self.b > 0, self.logs, y)
             mixed = self.mixer.mix(x, y)
             if bool(astray.any()):
                 self.mixer.forget(astray)
                 mixed = xp.where(astray[:, None], y, mixed)
+            self.logs = mixed
             wb = self.b * cast(xp, xp.exp(mixed), self.dtype)
         self.window = [*self.window[1:], self.now]
         self.patience = self.patience - 1
@@ -236,6 +241,7 @@ class Batch:
         self.fails = xp.where(gained, 0.0, self.fails + wants)
         self.patience = xp.where(wants & ~gained, 2.0**self.fails, self.patience)
         self.window = [xp.where(wants, math.inf, old) for old in self.window]
+        self.logs = None
         self._set(new)
         self.passes[self.index[wants]] += passes + 2
         return passes + 2
@@ -311,6 +317,7 @@ class Batch:
         self.window = [old[which] for old in self.window]
         if self.mixer is not None:
             self.mixer.keep(which)
+            self.logs = None if self.logs is None else self.logs[which]
         for name in _KEPT:
             setattr(self, name, getattr(self, name)[which])
 
