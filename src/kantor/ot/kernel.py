@@ -38,8 +38,8 @@ _CPU = torch.device("cpu")
 # NumPy has powers of two at half the price of those of e, and more exact, where its vector library runs: with AVX-512.
 _POWER, _UNIT = (np.exp2, math.log2(math.e)) if torch.backends.cpu.get_cpu_capability() == "AVX512" else (np.exp, 1.0)
 
-# Entries worked on at a time: a block stays in a core's cache, and its float64 temporaries stay small.
-_BLOCK = 2**15
+# Entries worked on at a time: a block stays in or near a core's cache, and its float64 temporaries stay small.
+_BLOCK = 2**17
 _BLOCK_ACCELERATOR = 2**26
 _BLAS_BLOCK = 2**18
 
