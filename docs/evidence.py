@@ -200,9 +200,9 @@ def page() -> str:
         "Where the student starts from nothing: less than the transport. It can take any order of units, so a plan "
         "that stands still from the first step does nearly as well as the optimal one, if that is sharp, and better if "
         "it is not: over positions the default is sharper since a search on validation images "
-        "([](default-epsilon.md)); with the softer one before it the student held at three stages was clearly below "
-        "the identity plan. Tried besides, one seed, on validation images, without gain: a quarter of the width; the "
-        "teacher's units grouped by correlation beforehand and the groups matched to the student's; for a trained "
+        "([how sharp](default-epsilon.md)); with the softer one before it the student held at three stages was clearly "
+        "below the identity plan. Tried besides, one seed, on validation images, without gain: a quarter of the width; "
+        "the teacher's units grouped by correlation beforehand and the groups matched to the student's; for a trained "
         "start a plan that stands still, one renewed each epoch, and masses by activation norm.",
         "",
         "Where its units mean something from the first step, in an order of their own: yes, by what transport alone "
