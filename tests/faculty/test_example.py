@@ -14,7 +14,7 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> Any:
     before = set(sys.modules)
     yield importlib.import_module("trials")
     for module in set(sys.modules) - before:
-        if str(getattr(sys.modules[module], "__file__", "")).find("examples") >= 0:
+        if "examples" in str(getattr(sys.modules[module], "__file__", "")):
             del sys.modules[module]
 
 
