@@ -213,7 +213,7 @@ def page() -> str:
         *_plans(done),
         "",
         "Which of many teachers, and learning from one whose labels are others: `examples/faculty/RESULTS.md`, and "
-        "with images without labels `examples/faculty/RESULTS-unlabelled.md`.",
+        "with images without labels `examples/faculty/RESULTS-unlabelled.md` and, over more of both, `RESULTS-wide.md`.",
     ]
     return "\n".join(lines).rstrip() + "\n"
 
