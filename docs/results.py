@@ -214,9 +214,11 @@ def _louder(run: dict, shares: dict[str, float]) -> list[str]:
         f"at the paper's weights their share of the gradient is next to nothing ({quiet} for the half-width student), "
         f"and critic and memory, which start empty, have {steps} steps to grow; 240 epochs of 50,000 images in batches "
         "of 64, as in CRD's public code, are 187,500. The last study gives each half the task's gradient at first, "
-        f"times the same trials: {loud}. An untrained critic's gradient is no measure of a trained one's: "
-        "the term outgrows the task as the critic learns. With so few steps, take a loss on maps or neurons. WCoRD at "
-        "full length (`train_limit: none`, `epochs: 240`) has not been run: it needs a GPU.",
+        f"times the same trials: {loud}. gckt, wcord and wcord+kd are on this page as they were before their positive "
+        "pairs were read from the memory; the student was paid for "
+        "[running from its past](explanation/traps.md#a-memory-that-lags), the more the louder. Three settings of "
+        "[the evidence](evidence.md) were run with them since. With so few steps, take a loss on maps or neurons. "
+        "WCoRD at full length (`train_limit: none`, `epochs: 240`) has not been run: it needs a GPU.",
         "",
     ]
 
