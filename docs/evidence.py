@@ -129,7 +129,7 @@ SETTINGS = {
     "new-task-unlabelled": Setting(
         "A smaller student on a new task, with images without labels",
         "The same teacher, student and labels, and 2,000 images of the new task without labels, which transfer sees "
-        "(`none` and `two_step` cannot).",
+        "(`none` and `two_step` cannot). The optimal plan is the softer one, epsilon .02.",
         plain="two_step",
         first=("new-task-compressed",),
         full="--labels-per-class 100 --epochs 200 --unlabelled all",
