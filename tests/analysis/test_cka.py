@@ -53,6 +53,7 @@ def test_invariances(debiased):
 
 
 def test_debiasing_takes_away_what_width_alone_brings():
+    torch.manual_seed(0)  # one draw in thirty is further than the bound
     a, b = torch.randn(60, 200), torch.randn(60, 200)
     assert linear_cka(a, b, debiased=False) > 0.7
     assert abs(linear_cka(a, b)) < 0.05
