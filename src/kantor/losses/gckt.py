@@ -132,7 +132,7 @@ class GCKT(TransferLoss):
         self, student: Float[Tensor, "batch dim"], teacher: Float[Tensor, "batch dim"], ids: Int[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
         """:func:`gckt` of embeddings, against the memory."""
-        drawn, *_ = self.memory.hold(ids, student, teacher)
+        drawn = self.memory.hold(ids, student, teacher)
         if self.memory.seen[drawn].all():
             drawn = self._draw(ids.shape[0])
             own_student, own_teacher = self.memory.student[ids], self.memory.teacher[ids]

@@ -56,18 +56,18 @@ class FeatureMemory(nn.Module):
 
     def hold(
         self, ids: Int[Tensor, " batch"], student: Float[Tensor, "batch dim"], teacher: Float[Tensor, "batch dim"]
-    ) -> tuple[Int[Tensor, " all"], Float[Tensor, "all dim"], Float[Tensor, "all dim"]]:
+    ) -> Int[Tensor, " all"]:
         """Keep a step's embeddings for :meth:`commit`, in place of those held before.
 
         Under ``no_grad`` nothing is kept: somebody is only looking at a value.
 
         Returns:
-            (ids, student, teacher) of the global batch, detached.
+            The ids of the global batch.
         """
         held = gather_rows(ids), gather_rows(student.detach()), gather_rows(teacher.detach())
         if torch.is_grad_enabled():
             self._held = held
-        return held
+        return held[0]
 
     @torch.no_grad()
     def commit(self) -> None:
