@@ -28,15 +28,6 @@ FULL_FIRST = {
     "compression-alone": "--train-limit 50000 --validation 0.1 --epochs 240",
 }
 
-# Rows trained before wcord's positive pairs were read from its memory, and not again since.
-EARLIER = {
-    "narrow": "wcord, wcord+kd",
-    "new-task": "wcord, two_step+wcord",
-    "narrow-start": "wcord",
-    "new-task-unlabelled": "two_step+wcord",
-    "privileged-unlabelled": "wcord",
-}
-
 
 @dataclass(frozen=True)
 class Setting:
@@ -261,8 +252,6 @@ def _section(name: str, setting: Setting) -> list[str]:
         chosen = study["tuning"][method]["chosen"]
         lines.append(f"| {label} | {100 * row['mean']:.1f} | {' | '.join(cells)} | {chosen:g} | {row['seconds']:.0f} |")
     lines += ["", _verdict(methods, named, setting.plain), ""]
-    if name in EARLIER:
-        lines += [f"{EARLIER[name]}: of the version before its positive pairs were read from its memory.", ""]
     return lines
 
 
