@@ -41,4 +41,5 @@ def test_no_interval_without_draws():
 def test_many_draws_at_once_are_those_one_by_one():
     e, score = evidence(1.0, samples=30), SCORES["transport_labels"]
     one_by_one = Score(score.name, score.needs, score.source, score.of)
-    np.testing.assert_allclose(resampled(score, e, 20), resampled(one_by_one, e, 20), rtol=1e-3, atol=1e-5)
+    # Costs of up to 1, transported to a marginal error of 1e-3.
+    np.testing.assert_allclose(resampled(score, e, 20), resampled(one_by_one, e, 20), rtol=0, atol=5e-4)

@@ -15,6 +15,16 @@ def _seeded() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(params=["compiled", "calls"])
+def compiled_or_not(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With Numba, and as where it is not installed."""
+    if request.param == "compiled":
+        pytest.importorskip("numba", reason="the extra fast is not installed")
+    else:
+        for module in ("auto", "transport"):
+            monkeypatch.setattr(f"kantor.ot.{module}.numba_on", lambda: False)
+
+
 def _log_domain(cost: Tensor, a: Tensor, b: Tensor, epsilon: float, sweeps: int) -> tuple[Tensor, Tensor]:
     cost, a, b = cost.double(), a.double(), b.double()
     f, g = torch.zeros_like(a), torch.zeros_like(b)

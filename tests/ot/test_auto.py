@@ -13,6 +13,8 @@ from kantor.ot.newton import gradients, gradients_one, newton_by_factor
 from kantor.ot.rates import factor_worth, newton_iterations, stages
 from kantor.ot.sinkhorn import log_domain
 
+pytestmark = pytest.mark.usefixtures("compiled_or_not")
+
 SHAPES = [(1, 5), (6, 6), (13, 7), (30, 60)]
 EPSILONS = [1e-4, 1e-3, 1e-2, 0.1, 1.0]
 TOL = 1e-5

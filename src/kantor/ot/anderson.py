@@ -19,7 +19,8 @@ MEMORY = 5
 ASTRAY = 2.0
 """A step that multiplies the error by more was led by differences that no longer hold."""
 
-_RIDGE = 1e-12
+RIDGE = 1e-12
+"""A direction is damped by this share of its own size."""
 
 
 class Anderson:
@@ -42,7 +43,7 @@ class Anderson:
             self.residuals, self.images = masses.new_zeros(size), masses.new_zeros(size)
             self.gram = masses.new_zeros((*size[:-1], MEMORY))
             identity = xp.eye(MEMORY, dtype=masses.dtype, device=masses.device)
-        self.damping, self.least = 1.0 + _RIDGE * identity, 1e-300 * identity
+        self.damping, self.least = 1.0 + RIDGE * identity, 1e-300 * identity
         self.count = 0
         self.last: tuple[Array, Array] | None = None
 

@@ -1,6 +1,6 @@
 """The solver that chooses by itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kantor.ot.batch import Batch
-from kantor.ot.kernel import FLOAT32_NOISE, Array, triton_on
+from kantor.ot.kernel import FLOAT32_NOISE, Array, numba_on, triton_on
 from kantor.ot.precision import no_autocast
 from kantor.ot.problem import Problem, check_positive
 from kantor.ot.single import Single
@@ -41,6 +41,32 @@ class Auto(Solver):
 
     def run(self, problem: Problem, potentials: Potentials | None) -> Transport:
         """Solve a checked problem."""
+        fuses = (
+            problem.cost.device.type == "cpu" and not problem.shared and self.tol >= 2 * FLOAT32_NOISE and numba_on()
+        )
+        return self._fused(problem, potentials) if fuses else self._by_calls(problem, potentials)
+
+    def _fused(self, problem: Problem, potentials: Potentials | None) -> Transport:
+        """By what is compiled; what needs Newton steps, or more than float32, goes on from there by calls."""
+        from kantor.ot.fused import solve_fused
+
+        transport = solve_fused(problem, self.epsilon, self.tol, self.max_iterations, potentials)
+        found = transport.potentials
+        if found is None or transport.converged.numpy().all():
+            return transport
+        which = ~transport.converged
+        start = found[0][which], found[1][which]
+        (n, m), batch = problem.size, problem.batch
+        rest = replace(
+            problem, cost=problem.cost.detach().expand(*batch, n, m)[which], a=problem.a[which], b=problem.b[which]
+        )
+        slower = self._by_calls(rest, start if all(x.isfinite().all() for x in start) else None)
+        slower = replace(slower, iterations=slower.iterations + transport.iterations[which])
+        for whole, part in zip(_numbers(transport), _numbers(slower), strict=True):
+            whole[which] = part
+        return transport
+
+    def _by_calls(self, problem: Problem, potentials: Potentials | None) -> Transport:
         n, m = problem.size
         device = problem.cost.device
         cost = problem.cost.detach()
@@ -61,6 +87,11 @@ class Auto(Solver):
             with torch.no_grad(), no_autocast(device):
                 found = job.solve_on_accelerator(cost, a, b, g)
         return transport_of(problem, self.epsilon, self.tol, *found[:2], a, b, total, *found[2:])
+
+
+def _numbers(transport: Transport) -> tuple[Tensor, ...]:
+    assert transport.potentials is not None
+    return (*transport.potentials, transport.marginal_error, transport.converged, transport.iterations)
 
 
 def _shares(mass: Array) -> tuple[Array, Array]:

@@ -7,6 +7,7 @@ products a tenth of torch's; on an accelerator the same lines run in torch.
 import functools
 import importlib.util
 import math
+import os
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -210,6 +211,16 @@ class Kernel:
 def triton_on(device: torch.device) -> bool:
     """Whether Triton's kernels can run there."""
     return device.type == "cuda" and importlib.util.find_spec("triton") is not None
+
+
+@functools.cache
+def numba_on() -> bool:
+    """Whether Numba can compile here: installed, fit for this NumPy, and not switched off (NUMBA_DISABLE_JIT)."""
+    try:
+        import numba  # noqa: F401
+    except ImportError:
+        return False
+    return os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
 
 def cast(xp: ModuleType, x: Array, dtype: Any) -> Array:

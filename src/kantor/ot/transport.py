@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from kantor.core.errors import ConfigError
+from kantor.ot.kernel import numba_on
 from kantor.ot.precision import no_autocast
 from kantor.ot.problem import Problem
 
@@ -96,6 +97,10 @@ def plan_of(
 ) -> Float[Tensor, "*batch n m"]:
     """``a_i b_j exp((f_i + g_j - C_ij) / epsilon)``, detached, in the cost's dtype."""
     cost, a, b = cost.detach(), a.detach(), b.detach()
+    if cost.device.type == "cpu" and cost.dtype == torch.float32 and not torch.compiler.is_compiling() and numba_on():
+        from kantor.ot.compiled import plans
+
+        return plans(cost, a, b, f, g, epsilon)
     n, m = cost.shape[-2:]
     plan = cost.new_empty(*a.shape[:-1], n, m)
     # Some rows at a time: what is in float64 stays small beside the plan, and in a CPU's cache.

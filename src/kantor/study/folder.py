@@ -150,7 +150,7 @@ def locked(folder: Path, patience: float = 20.0) -> Iterator[None]:
 
 def environment() -> dict[str, Any]:
     """What a run ran with: versions, machine, command, and when it began."""
-    packages = ("kantor", "torch", "numpy", "scipy", "accelerate", "safetensors", "pillow")
+    packages = ("kantor", "torch", "numpy", "scipy", "numba", "accelerate", "safetensors", "pillow")
     return {
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in packages},

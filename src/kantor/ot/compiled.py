@@ -1,0 +1,91 @@
+"""Kernels and plans from potentials in one compiled pass (Numba). Import this only where Numba is installed."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numba import njit  # pyright: ignore[reportMissingImports]
+from torch import Tensor
+
+from kantor.ot.kernel import CEILING, FLOOR
+
+WIDE_NOISE = 2e-7
+"""What a float32 kernel from float64 exponents, whose sums are taken in float64, may hide from an L1 marginal error:
+an entry is off by 7e-8 at most, and so is the sum of a row and that of a column."""
+
+_LOW, _HIGH = FLOOR * math.log2(math.e), CEILING * math.log2(math.e)
+# 2^x for |x| <= 1/2: exp(x log 2) by Taylor's series, whose rest is below float32's rounding.
+_P0, _P1, _P2, _P3, _P4, _P5, _P6, _P7 = (np.float32(math.log(2) ** k / math.factorial(k)) for k in range(8))
+# Below this an entry of a plan is nothing: its product with two masses would turn denormal, and slow all that reads it.
+_NOTHING = -100.0
+# Where both masses are zero nothing bounds the exponent.
+_MOST = 80.0 * math.log2(math.e)
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """``function``, compiled when it is first called and kept on disk for the processes to come."""
+    # Sums may be taken in any order, as BLAS does; what is not finite must stay so.
+    options: Any = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "arcp", "nsz"}}
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder that can be written to: every process compiles for itself
+        return njit(**options)(function)
+
+
+@compiled
+def fill(matrix, cost, f, g, factor):
+    """``2^(f_i + g_j - factor cost_ij)`` clamped, float32; exponents are in the dtype of ``f`` and ``g``."""
+    n, m = cost.shape
+    low, high, half = f.dtype.type(_LOW), f.dtype.type(_HIGH), f.dtype.type(0.5)
+    for i in range(n):
+        bits = matrix[i].view(np.int32)
+        for j in range(m):
+            t = min(max(f[i] + g[j] - factor * cost[i, j], low), high)
+            whole = np.floor(t + half)
+            x = np.float32(t - whole)
+            matrix[i, j] = _P0 + x * (_P1 + x * (_P2 + x * (_P3 + x * (_P4 + x * (_P5 + x * (_P6 + x * _P7))))))
+            bits[j] += np.int32(whole) << np.int32(23)
+
+
+@compiled
+def _plans(out, cost, f, g, a, b, factor):
+    problems, n, m = out.shape
+    g_scaled, least, half = np.empty(m), _NOTHING, 0.5
+    for k in range(problems):
+        entries = cost[k if len(cost) > 1 else 0]
+        for j in range(m):
+            g_scaled[j] = g[k, j] * factor
+        for i in range(n):
+            f_scaled, mass, bits = f[k, i] * factor, a[k, i], out[k, i].view(np.int32)
+            for j in range(m):
+                t = min(f_scaled + g_scaled[j] - factor * entries[i, j], _MOST)
+                held = t > least
+                whole = np.floor(max(t, least) + half)
+                x = np.float32(max(t, least) - whole)
+                p = _P0 + x * (_P1 + x * (_P2 + x * (_P3 + x * (_P4 + x * (_P5 + x * (_P6 + x * _P7))))))
+                out[k, i, j] = p if held else np.float32(0)
+                bits[j] += (np.int32(whole) << np.int32(23)) if held else np.int32(0)
+            for j in range(m):
+                out[k, i, j] *= mass * b[k, j]
+
+
+def plans(
+    cost: Float[Tensor, "... n m"],
+    a: Float[Tensor, "*batch n"],
+    b: Float[Tensor, "*batch m"],
+    f: Float[Tensor, "*batch n"],
+    g: Float[Tensor, "*batch m"],
+    epsilon: float,
+) -> Float[Tensor, "*batch n m"]:
+    """``transport.plan_of`` for a float32 cost on the CPU, detached."""
+    n, m = cost.shape[-2:]
+    out = cost.new_empty(*a.shape[:-1], n, m)
+    entries = cost if cost.ndim == 2 else cost.expand(out.shape)
+    given = [
+        x.detach().reshape(-1, *x.shape[x.ndim - k :]).numpy()
+        for x, k in ((entries, 2), (f, 1), (g, 1), (a, 1), (b, 1))
+    ]
+    _plans(out.view(-1, n, m).numpy(), *map(np.ascontiguousarray, given), 1.0 / (epsilon * math.log(2)))
+    return out

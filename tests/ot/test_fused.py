@@ -1,0 +1,134 @@
+"""What is compiled says the same as what is called, in one problem and in many, and hands over what it cannot end."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("numba", reason="the extra fast is not installed")
+
+from kantor.ot import Auto, cost, plan_of, solve
+from kantor.ot.compiled import compiled, fill, plans
+from kantor.ot.fused import _eliminate, solve_fused
+from kantor.ot.kernel import CEILING, FLOOR
+from kantor.ot.problem import problem_of
+
+
+def some_cost(*shape: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    x, y = (torch.randn(*shape[:-2], size, 16, generator=generator) for size in shape[-2:])
+    return cost(x, y, normalise="mean")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_powers_are_exact_to_the_last_digit_and_stop_at_the_bounds(dtype):
+    exponents = np.linspace(-130, 100, 4001).astype(dtype)
+    matrix = np.empty((1, len(exponents)), np.float32)
+    fill(matrix, np.zeros_like(matrix), np.zeros(1, dtype), exponents, dtype(1))
+    low, high = FLOOR / np.log(2), CEILING / np.log(2)
+    truth = np.exp2(exponents.astype(np.float64).clip(low, high))
+    # Where exponents are float32 the bounds are, too.
+    assert np.abs(matrix[0] / truth - 1).max() < (1e-7 if dtype is np.float64 else 4e-6)
+    held = np.abs(exponents) < 60
+    assert np.abs(matrix[0] / truth - 1)[held].max() < 1e-7
+
+
+@pytest.mark.parametrize("epsilon", [0.005, 0.05])
+@pytest.mark.parametrize("shared", [False, True])
+def test_plans_are_those_of_the_potentials(epsilon, shared):
+    matrix = some_cost(3, 30, 50)
+    matrix = matrix[0] if shared else matrix
+    a = torch.rand(3, 30)
+    a[:, 4] = 0
+    transport = solve(matrix, a / a.sum(-1, keepdim=True), epsilon=epsilon, tol=1e-5)
+    problem, (f, g) = transport.problem, transport.potentials
+    plan = plans(problem.cost, problem.a, problem.b, f, g, epsilon)
+    truth = plan_of(problem.cost.double(), problem.a.double(), problem.b.double(), f, g, epsilon)
+    assert (plan.double() - truth).abs().sum() < 1e-6
+    assert (plan[:, 4] == 0).all()
+    tiny = plan[(plan > 0) & (plan < torch.finfo(torch.float32).tiny)]
+    assert len(tiny) == 0, "denormal entries slow all that reads the plan"
+
+
+def test_a_plan_where_nothing_bounds_the_exponent():
+    a = torch.tensor([1.0, 0.0])
+    f = g = torch.tensor([0.0, 1e4], dtype=torch.float64)
+    assert plans(torch.zeros(2, 2), a, a, f, g, 0.1).tolist() == [[1, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("tol", [1e-3, 1e-6])
+@pytest.mark.parametrize("batch", [(), (5,), (2, 3)])
+def test_every_problem_of_a_batch_is_solved_by_itself(batch, tol, check):
+    matrix = some_cost(*batch, 13, 21)
+    transport = solve_fused(problem_of(matrix), 0.05, tol, 2000, None)
+    check(transport, tol)
+    for at in np.ndindex(*batch):
+        alone = solve_fused(problem_of(matrix[at]), 0.05, tol, 2000, None)
+        assert transport.iterations[at] == alone.iterations
+        assert (transport.plan[at] - alone.plan).abs().sum() < 2 * tol
+
+
+def test_costs_and_masses_as_they_lie():
+    """Transposed, strided, broadcast and in float64: the same answer as for a copy in order."""
+    matrix = some_cost(4, 20, 20)
+    given = matrix.double().transpose(-1, -2)[::2, 1:], torch.full((1,), 1 / 19).expand(19)
+    strided = solve(*given, epsilon=0.05, tol=1e-5)
+    copied = solve(*(x.contiguous() for x in given), epsilon=0.05, tol=1e-5)
+    assert torch.equal(strided.plan, copied.plan)
+    one = solve(matrix[:1], torch.full((3, 20), 0.5), epsilon=0.05, tol=1e-5)
+    assert torch.equal(one.plan[0], one.plan[2])
+    assert torch.allclose(one.plan.sum((1, 2)), torch.tensor(10.0))
+
+
+def test_what_it_cannot_end_goes_on_by_calls(check):
+    """A near permutation, whose parts hardly touch, among easy problems."""
+    x, others = torch.randn(256, 64), torch.randn(2, 256, 64)
+    y = torch.stack([others[0], x[torch.randperm(256)] + 0.1 * torch.randn(256, 64), others[1]])
+    matrix = cost(x.expand_as(y), y, normalise="mean")
+    fused = solve_fused(problem_of(matrix), 0.05, 1e-6, 2000, None)
+    assert fused.converged.tolist() == [True, False, True]
+    whole = solve(matrix, epsilon=0.05, tol=1e-6)
+    check(whole, 1e-6)
+    assert torch.equal(whole.iterations > fused.iterations, ~fused.converged), "only that one went on"
+    assert torch.equal(whole.potentials[0][0], fused.potentials[0][0])
+
+
+def test_a_budget_is_kept():
+    few = Auto(0.001, 1e-6, max_iterations=3)(some_cost(40, 40))
+    assert not few.converged
+    assert few.marginal_error > 1e-6
+
+
+def test_a_direction_that_others_span_takes_no_part():
+    vectors = np.array([[1.0, 2.0, 0.5], [2.0, 4.0, 1.0], [0.0, 1.0, 3.0]])
+    right = vectors @ np.array([1.0, 1.0, 1.0])
+    system, solution = vectors @ vectors.T, right.copy()
+    _eliminate(system, solution, 3)
+    assert np.isfinite(solution).all()
+    assert np.allclose(vectors @ (solution @ vectors), right)
+
+
+def test_without_a_folder_to_keep_it_in(monkeypatch):
+    """In a container that nobody may write to, every process compiles for itself."""
+    monkeypatch.setattr("numba.core.caching.FunctionCache._impl_class._locator_classes", [])
+    assert compiled(_twice)(2.0) == 4.0
+
+
+def _twice(x):
+    return 2 * x
+
+
+@pytest.mark.parametrize("how", ["broken", "switched off"])
+def test_without_numba_the_answer_is_the_same(tmp_path: Path, how: str):
+    """An installed Numba that refuses this NumPy raises ImportError; switched off, its loops would take minutes."""
+    code = "import torch; from kantor.ot import solve; print(float(solve(torch.eye(5), tol=1e-6).cost))"
+    if how == "broken":
+        (tmp_path / "numba.py").write_text("raise ImportError('Numba needs another NumPy')", encoding="utf-8")
+        code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {code}"
+    else:
+        code = f"import os; os.environ['NUMBA_DISABLE_JIT'] = '1'; {code}"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert float(said) == pytest.approx(float(solve(torch.eye(5), tol=1e-6).cost), abs=1e-6)
