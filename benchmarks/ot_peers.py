@@ -136,7 +136,17 @@ def pot(cell: dict[str, Any], cost: np.ndarray) -> Iterator[Variant]:
                 most = sweeps(cell, SWEEP_LOG if method == "sinkhorn_log" else SWEEP_KERNEL)
                 return ot.sinkhorn(a, b, cost, epsilon, method=method, stopThr=stop, numItermax=most, log=True)
 
-            yield f"{method}, stop {stop:g}", single, lambda r: (r[0], float(r[1].get("niter", float("nan"))))
+            def finish(result: Any) -> tuple[np.ndarray, float]:
+                log = result[1]
+                if "log_u" in log or "logu" in log:
+                    logs = [log.get(f"log_{side}", log.get(f"log{side}")) for side in "uv"]
+                else:
+                    logs = [np.log(np.asarray(log[side], np.float64)) for side in "uv"]
+                # Its plan is u K v. The one it returns lacks what underflowed in its K, which the masses do not show.
+                f, g = (epsilon * (np.asarray(x, np.float64) + np.log(x.size)) for x in logs)
+                return plan_of(f, g, cost, epsilon), float(log.get("niter", float("nan")))
+
+            yield f"{method}, stop {stop:g}", single, finish
 
 
 def ott(cell: dict[str, Any], cost: np.ndarray) -> Iterator[Variant]:

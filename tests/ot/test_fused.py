@@ -1,5 +1,6 @@
 """What is compiled says the same as what is called, in one problem and in many, and hands over what it cannot end."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,11 @@ import torch
 pytest.importorskip("numba", reason="the extra fast is not installed")
 
 from kantor.ot import Auto, cost, plan_of, solve
-from kantor.ot.compiled import compiled, fill, plans
-from kantor.ot.fused import _eliminate, solve_fused
+from kantor.ot.compiled import READ, compiled, fill, plans
+from kantor.ot.fused import solve_fused
 from kantor.ot.kernel import CEILING, FLOOR
 from kantor.ot.problem import problem_of
+from kantor.ot.stage import _eliminate
 
 
 def some_cost(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -115,6 +117,15 @@ def test_without_a_folder_to_keep_it_in(monkeypatch):
     """In a container that nobody may write to, every process compiles for itself."""
     monkeypatch.setattr("numba.core.caching.FunctionCache._impl_class._locator_classes", [])
     assert compiled(_twice)(2.0) == 4.0
+
+
+def test_what_is_kept_is_made_anew_when_any_of_its_sources_changes():
+    folder = Path(solve_fused.__code__.co_filename).parent
+    for name in ("compiled", "fused", "stage"):
+        for node in ast.walk(ast.parse((folder / f"{name}.py").read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kantor.ot."):
+                used = {alias.name for alias in node.names} - {"Problem", "Transport", "Potentials"}
+                assert not used or node.module.rpartition(".")[2] in READ
 
 
 def _twice(x):

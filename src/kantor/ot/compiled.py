@@ -1,7 +1,9 @@
 """Kernels and plans from potentials in one compiled pass (Numba). Import this only where Numba is installed."""
 
+import hashlib
 import math
 from collections.abc import Callable
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -24,14 +26,32 @@ _NOTHING = -100.0
 _MOST = 80.0 * math.log2(math.e)
 
 
-def compiled(function: Callable[..., Any]) -> Any:
-    """``function``, compiled when it is first called and kept on disk for the processes to come."""
-    # Sums may be taken in any order, as BLAS does; what is not finite must stay so.
-    options: Any = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "arcp", "nsz"}}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder that can be written to: every process compiles for itself
-        return njit(**options)(function)
+READ = ("anderson", "compiled", "fused", "kernel", "rates", "stage")
+"""The modules whose functions and constants are compiled."""
+
+_SOURCES = hashlib.sha256(b"".join((files("kantor.ot") / f"{name}.py").read_bytes() for name in READ)).hexdigest()[:12]
+
+
+def _compiler(*more: str) -> Callable[[Callable[..., Any]], Any]:
+    # Sums may be taken in any order, as BLAS does.
+    options: Any = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "arcp", "nsz", *more}}
+
+    def wrap(function: Callable[..., Any]) -> Any:
+        # What is kept goes by this name; of the files that it was made from Numba would look at the function's alone.
+        function.__qualname__ += f"-{_SOURCES}"
+        try:
+            return njit(cache=True, **options)(function)
+        except RuntimeError:  # no folder that can be written to: every process compiles for itself
+            return njit(**options)(function)
+
+    return wrap
+
+
+compiled = _compiler()
+"""A function compiled when it is first called, and kept on disk for the processes to come."""
+
+finite = _compiler("nnan", "ninf")
+"""The same where no number can be anything but finite, without which minima are not taken side by side."""
 
 
 @compiled

@@ -11,258 +11,42 @@ import math
 import numpy as np
 import torch
 
-from kantor.ot.anderson import ASTRAY, MEMORY, RIDGE
-from kantor.ot.compiled import WIDE_NOISE, compiled, fill
-from kantor.ot.kernel import FLOAT32_NOISE, GROWTH
+from kantor.ot.compiled import WIDE_NOISE, compiled, finite
+from kantor.ot.kernel import FLOAT32_NOISE
 from kantor.ot.problem import Problem
-from kantor.ot.rates import NEWTON_FROM, STAGE_SPAN, STEP_LIMIT, WINDOW, stage_tol, stages
+from kantor.ot.rates import NEWTON_FROM, stage_tol, stages
+from kantor.ot.stage import copy, nearest, solve_at
 from kantor.ot.transport import Potentials, Transport
 
 ROUGH = 1e-4
 """From this tolerance on vectors are float32 too. Below, sums of the float32 kernel are taken in float64: its entries
 are then off by the same in every sweep, and differences of sweeps still mean something near 1e-6."""
 
-_LONGEST = 200.0
-"""Mixed sweeps left, from which Newton steps are the better way."""
-_MIX = 12.0
-"""What mixing costs, in rows of a sweep."""
 _STAGE_MOST = 200
 """Sweeps in a stage above the last, whose result only starts the next."""
-_LOOK = 8
-"""Sweeps between looks at how far scalings have gone."""
+
+
+@finite
+def _least(cost, least, where):
+    """The least entry of every column, and the row that it is in."""
+    for j in range(len(least)):
+        least[j], where[j] = cost[0, j], 0
+    for i in range(len(cost)):
+        for j in range(len(least)):
+            entry = cost[i, j]
+            less = entry < least[j]
+            least[j] = entry if less else least[j]
+            where[j] = i if less else where[j]
 
 
 @compiled
-def _sweep(matrix, wb, a, b, kv, columns):
-    """``kv = K wb`` and ``columns = K^T (a / kv)``, four rows at a time. Returns the columns' L1 error."""
-    n, m = matrix.shape
-    zero = wb.dtype.type(0)
-    for j in range(m):
-        columns[j] = zero
-    i = 0
-    while i + 4 <= n:
-        r0, r1, r2, r3 = matrix[i], matrix[i + 1], matrix[i + 2], matrix[i + 3]
-        s0, s1, s2, s3 = zero, zero, zero, zero
-        for j in range(m):
-            s0 += r0[j] * wb[j]
-            s1 += r1[j] * wb[j]
-            s2 += r2[j] * wb[j]
-            s3 += r3[j] * wb[j]
-        kv[i], kv[i + 1], kv[i + 2], kv[i + 3] = s0, s1, s2, s3
-        u0, u1, u2, u3 = a[i] / s0, a[i + 1] / s1, a[i + 2] / s2, a[i + 3] / s3
-        for j in range(m):
-            columns[j] += u0 * r0[j] + u1 * r1[j] + u2 * r2[j] + u3 * r3[j]
-        i += 4
-    while i < n:
-        row, s0 = matrix[i], zero
-        for j in range(m):
-            s0 += row[j] * wb[j]
-        kv[i], u0 = s0, a[i] / s0
-        for j in range(m):
-            columns[j] += u0 * row[j]
-        i += 1
-    error = zero
-    for j in range(m):
-        error += abs(wb[j] * columns[j] - b[j])
-    return np.float64(error)
-
-
-@compiled
-def _copy(x, out):
-    # Not ``out[:] = x``, whose check of lengths takes seconds to compile.
-    for i in range(len(x)):
-        out[i] = x[i]
-
-
-@compiled
-def _forget(errors):
-    for k in range(len(errors)):
-        errors[k] = np.inf
-
-
-@compiled
-def _eliminate(system, right, h):
-    """``right`` becomes the solution; a direction that the ones before it span takes no part."""
-    for p in range(h):
-        for q in range(p + 1, h):
-            ratio = system[q, p] / system[p, p] if system[p, p] > 0 else 0.0
-            for r in range(p, h):
-                system[q, r] -= ratio * system[p, r]
-            right[q] -= ratio * right[p]
-    for p in range(h - 1, -1, -1):
-        for q in range(p + 1, h):
-            right[p] -= system[p, q] * right[q]
-        right[p] = right[p] / system[p, p] if system[p, p] > 0 else 0.0
-
-
-@compiled
-def _mix(logs, y, weight, count, residuals, images, gram, last):
-    """Anderson's step, as ``anderson.Anderson.mix`` takes it: ``logs`` becomes what to go on from."""
-    m = len(y)
-    k, h = (count - 1) % MEMORY, min(count, MEMORY)
-    share, system = np.zeros(MEMORY), np.zeros((MEMORY, MEMORY))
-    for j in range(m):
-        residual = (y[j] - logs[j]) * weight[j]
-        residuals[k, j], images[k, j] = residual - last[0, j], y[j] - last[1, j]
-        last[0, j], last[1, j] = residual, y[j]
-    if count == 0:
-        _copy(y, logs)
-        return
-    for p in range(h):
-        product, right = 0.0, 0.0
-        for j in range(m):
-            product += residuals[p, j] * residuals[k, j]
-            right += residuals[p, j] * last[0, j]
-        gram[p, k] = gram[k, p] = product
-        share[p] = right
-    for p in range(h):
-        for q in range(h):
-            system[p, q] = gram[p, q]
-        system[p, p] = gram[p, p] * (1 + RIDGE) + 1e-300
-    _eliminate(system, share, h)
-    largest = 0.0
-    for j in range(m):
-        step = 0.0
-        for p in range(h):
-            step += share[p] * images[p, j]
-        logs[j] = y[j] - step
-        largest = max(largest, abs(step)) if step == step else np.inf
-    # Residuals that hardly differ say nothing of where they end.
-    if not largest <= STEP_LIMIT:
-        _copy(y, logs)
-
-
-@compiled
-def _left(error, before, tol, since):
-    """``rates.sweeps_left``."""
-    if not error < before:
-        return np.inf
-    return since * math.log(tol / error) / math.log(error / before) if before < np.inf else 0.0
-
-
-@compiled
-def _absorb(matrix, cost, f, g, epsilon, tol, highest, exact_f, exact_g, rough_f, rough_g):
-    """Form the kernel at these potentials. Returns what rounded exponents may hide from an L1 marginal error."""
-    unit, size = 1.0 / (epsilon * math.log(2)), highest
-    for x, exact, rough in ((f, exact_f, rough_f), (g, exact_g, rough_g)):
-        largest = 0.0
-        for i in range(len(x)):
-            exact[i] = x[i] * unit
-            rough[i] = exact[i]
-            largest = max(largest, abs(x[i]))
-        size += largest
-    # Differences in float32 are off by this share of an entry; where tol would see it they are taken in float64.
-    rounding = size / epsilon * 2.0**-23
-    if rounding > 0.05 * tol:
-        fill(matrix, cost, exact_f, exact_g, unit)
-        return 0.0
-    fill(matrix, cost, rough_f, rough_g, np.float32(unit))
-    return rounding
-
-
-@compiled
-def _scaling(wb, b, columns, j):
-    """A column's. One without mass follows from the others, by the c-transform."""
-    return np.float64(wb[j] / b[j] if b[j] > 0 else 1 / columns[j])
-
-
-@compiled
-def _far(kv, wb, b, columns):
-    """Whether a scaling has left the bounds within which a clamped entry cannot hide."""
-    far = False
-    for i in range(len(kv)):
-        far |= not 1 / GROWTH < kv[i] < GROWTH
+def _misplaced(where, a, b):
+    """The mass out of place where column ``j`` takes its mass from row ``where[j]``."""
+    off, taken = 0.0, np.zeros(len(a))
     for j in range(len(b)):
-        far |= not 1 / GROWTH < _scaling(wb, b, columns, j) < GROWTH
-    return far
-
-
-@compiled
-def _stage(cost, a, b, f, g, matrix, epsilon, tol, most, last, highest, unseen):
-    """Absorb and sweep at one epsilon; the potentials are moved to where that ends. Returns the error and the sweeps.
-
-    ``a`` and ``b`` are in the dtype of the vectors; ``highest`` is the largest magnitude in the
-    cost and ``unseen`` what the vectors' rounding may hide from the error.
-    """
-    n, m = cost.shape
-    kv, columns, wb = np.empty_like(a), np.empty_like(b), np.empty_like(b)
-    exact_f, exact_g, rough_f, rough_g = np.empty(n), np.empty(m), np.empty(n, np.float32), np.empty(m, np.float32)
-    logs, y, weight = np.empty(m), np.empty(m), np.empty(m)
-    residuals, images, edge = np.empty((MEMORY, m)), np.empty((MEMORY, m)), np.empty((2, m))
-    gram, errors = np.empty((MEMORY, MEMORY)), np.empty(WINDOW)
-    mix_from = (2 * (1 + _MIX / n)) ** 2
-    spent, over, error = 0, False, np.inf
-    while not over:  # absorb, and sweep until done or the scalings have gone too far
-        noise = unseen + _absorb(matrix, cost, f, g, epsilon, tol, highest, exact_f, exact_g, rough_f, rough_g)
-        _copy(b, wb)
-        error = _sweep(matrix, wb, a, b, kv, columns) + noise
-        spent += 1
-        _forget(errors)
-        mixing, count, look = False, np.int64(0), spent + 1
-        while True:
-            over = spent >= most or not error < np.inf
-            if error <= tol or spent >= look:
-                look = spent + _LOOK
-                if error < np.inf and _far(kv, wb, b, columns):
-                    break
-                over |= error <= tol
-            if mixing and last and _left(error, errors[0], tol, float(WINDOW)) > _LONGEST:
-                over = True
-            if over:
-                break
-            if not mixing and _left(error, errors[WINDOW - 1], tol, 1.0) > mix_from:
-                mixing = True
-                _forget(errors)
-                for j in range(m):
-                    logs[j] = math.log(_scaling(wb, b, columns, j))
-                    weight[j] = math.sqrt(np.float64(b[j]))
-            if mixing:
-                for j in range(m):
-                    y[j] = -math.log(np.float64(columns[j]))
-                if error > ASTRAY * errors[WINDOW - 1]:
-                    count = np.int64(0)
-                    _copy(y, logs)
-                else:
-                    _mix(logs, y, weight, count, residuals, images, gram, edge)
-                    count += 1
-                for j in range(m):
-                    wb[j] = b[j] * math.exp(logs[j])
-            else:
-                for j in range(m):
-                    wb[j] = b[j] / columns[j]
-            for k in range(WINDOW - 1):
-                errors[k] = errors[k + 1]
-            errors[WINDOW - 1] = error
-            error = _sweep(matrix, wb, a, b, kv, columns) + noise
-            spent += 1
-        for i in range(n):
-            f[i] -= epsilon * math.log(np.float64(kv[i]))
-        for j in range(m):
-            g[j] += epsilon * math.log(_scaling(wb, b, columns, j))
-    return error, spent
-
-
-@compiled
-def _nearest(cost, g, f):
-    """``f_i`` the least ``cost_ij - g_j``: what fits column potentials."""
-    for i in range(len(f)):
-        least = np.inf
-        for j in range(len(g)):
-            least = min(least, cost[i, j] - g[j])
-        f[i] = least
-
-
-@compiled
-def _misplaced(cost, a, b, f):
-    """The mass out of place where every row goes to the first column at its least cost ``f``."""
-    off, reached = 0.0, np.zeros(len(b))
+        taken[where[j]] += b[j]
     for i in range(len(a)):
-        for j in range(len(b)):
-            if cost[i, j] <= f[i]:
-                reached[j] += a[i]
-                break
-    for j in range(len(b)):
-        off += abs(reached[j] - b[j])
+        off += abs(taken[i] - a[i])
     return off
 
 
@@ -292,28 +76,56 @@ def _share(mass, out):
 
 
 @compiled
+def _matched(cost, a, b, f, g, matrix, epsilon, tol, size, unseen):
+    """A first sweep where every column has a row that is much the cheapest, or none: ``inf`` where they do not match.
+
+    Starting from the columns' least costs or from the rows' makes no difference where both sides lie alike, and one of
+    orders where one is noise around the other, so the second is tried where the first is not enough.
+    """
+    n, m = cost.shape
+    least, where = np.empty(m, cost.dtype), np.empty(m, np.int32)
+    _least(cost, least, where)
+    if _misplaced(where, a, b) > NEWTON_FROM:
+        return np.inf, 0
+    for i in range(n):
+        f[i] = 0.0
+    for j in range(m):
+        g[j] = least[j]
+    error, _ = solve_at(cost, a, b, f, g, matrix, epsilon, tol, 1, True, size, unseen)
+    if error <= tol:
+        return error, 1
+    other_f, other_g = np.empty(n), np.zeros(m)
+    nearest(cost, other_g, other_f)
+    other, _ = solve_at(cost, a, b, other_f, other_g, matrix, epsilon, tol, 1, True, size, unseen)
+    if other < error:
+        error = other
+        copy(other_f, f)
+        copy(other_g, g)
+    return error, 2
+
+
+@compiled
 def _solve(cost, masses_a, masses_b, f, g, error, passes, a, b, warm, schedule, tols, budget, lowest, highest, unseen):
-    matrix, ends = np.empty(cost.shape[1:], np.float32), len(schedule) - 1
-    # Rows and columns that nearly match solve all but the last stage, where there is more than one.
-    may_match = not warm and highest - lowest > STAGE_SPAN * schedule[ends]
-    for k in range(len(cost)):
+    problems, n, m = cost.shape
+    matrix, ends, size = np.empty((n, m), np.float32), len(schedule) - 1, max(abs(lowest), abs(highest))
+    for k in range(problems):
         total = _share(masses_a[k], a)
         _share(masses_b[k], b)
-        if not warm:
-            for j in range(cost.shape[2]):
-                g[k, j] = 0.0
-        if warm or may_match:
-            _nearest(cost[k], g[k], f[k])
-        matched = may_match and _misplaced(cost[k], a, b, f[k]) <= NEWTON_FROM
-        if not (warm or matched):
-            for i in range(cost.shape[1]):
+        first, passes[k], error[k] = 0, 0, np.inf
+        if ends > 0:
+            error[k], passes[k] = _matched(cost[k], a, b, f[k], g[k], matrix, schedule[ends], tols[ends], size, unseen)
+            if error[k] < np.inf:
+                first = ends if error[k] > tols[ends] else ends + 1
+        if first == 0 and not warm:
+            for i in range(n):
                 f[k, i] = lowest
-        passes[k] = 0
-        for stage in range(ends if matched else 0, ends + 1):
-            error[k], spent = _stage(
+            for j in range(m):
+                g[k, j] = 0.0
+        for stage in range(first, ends + 1):
+            last = stage == ends
+            error[k], spent = solve_at(
                 cost[k], a, b, f[k], g[k], matrix, schedule[stage], tols[stage],
-                budget if stage == ends else min(budget, _STAGE_MOST), stage == ends,
-                max(abs(lowest), abs(highest)), unseen,
+                budget if last else min(budget, _STAGE_MOST), last, size, unseen,
             )  # fmt: skip
             passes[k] += spent
             if not error[k] < np.inf:
@@ -340,7 +152,9 @@ def solve_fused(problem: Problem, epsilon: float, tol: float, budget: int, poten
         cost, a, b = np.broadcast_to(cost, (*batch, n, m)).reshape(-1, n, m), a.reshape(-1, n), b.reshape(-1, m)
     problems = len(a)
     f, error, passes = np.empty((problems, n)), np.empty(problems), np.empty(problems, np.int64)
-    g = np.empty((problems, m)) if potentials is None else potentials[1].reshape(-1, m).numpy().copy()
+    g = np.empty((problems, m))
+    if potentials is not None:
+        f[:], g[:] = (x.reshape(problems, -1).numpy() for x in potentials)
     dtype, unseen = (np.float32, FLOAT32_NOISE) if tol >= ROUGH else (np.float64, WIDE_NOISE)
     bounds = problem.lowest, problem.highest
     schedule = [epsilon] if potentials is not None else stages(epsilon, bounds[1] - bounds[0])
