@@ -207,18 +207,22 @@ def _louder(run: dict, shares: dict[str, float]) -> list[str]:
     steps = (config["train_limit"] - len_of(config)) // config["batch_size"] * config["epochs"]
     quiet = ", ".join(f"{name} {100 * shares[name]:.1f} %" for name in ("gckt", "lckt", "wcord"))
     loud = ", ".join(f"{name} {100 * row['mean']:.1f} %" for name, row in run["methods"].items())
+    weights = ", ".join(
+        f"{name.partition(':')[0]} {row['weights'][name.partition(':')[0]]:.0f}"
+        for name, row in run["methods"].items()
+        if name.startswith(("gckt", "wcord"))
+    )
     return [
         "## Why WCoRD's losses hardly move the student here",
         "",
-        "Where they are below the student alone it is by less than their intervals. The cause is in the last column: "
-        f"at the paper's weights their share of the gradient is next to nothing ({quiet} for the half-width student), "
-        f"and critic and memory, which start empty, have {steps} steps to grow; 240 epochs of 50,000 images in batches "
-        "of 64, as in CRD's public code, are 187,500. The last study gives each half the task's gradient at first, "
-        f"times the same trials: {loud}. gckt, wcord and wcord+kd are on this page as they were before their positive "
-        "pairs were read from the memory; the student was paid for "
-        "[running from its past](explanation/traps.md#a-memory-that-lags), the more the louder. Three settings of "
-        "[the evidence](evidence.md) were run with them since. With so few steps, take a loss on maps or neurons. "
-        "WCoRD at full length (`train_limit: none`, `epochs: 240`) has not been run: it needs a GPU.",
+        "At the paper's weights their share of the gradient is next to nothing "
+        f"({quiet} for the half-width student, before the first step), and critic and memory, which start empty, have "
+        f"{steps} steps to grow; 240 epochs of 50,000 images in batches of 64, as in CRD's public code, are 187,500. "
+        f"The last study gives each half the task's gradient at first, times the same trials: {loud}. That is no way "
+        "to weight a loss with a critic: before the first step it has learned nothing, and the weights that come of it "
+        f"({weights}) are many times the default, at which gckt and wcord do not change this student measurably. "
+        "With so few steps, take a loss on maps or neurons. WCoRD at full length (`train_limit: none`, `epochs: 240`) "
+        "has not been run: it needs a GPU.",
         "",
     ]
 
