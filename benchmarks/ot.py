@@ -30,12 +30,20 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 # This file has the name of POT's package; its folder must not hide that.
 sys.path = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
-PEERS = {"kantor": "kantor", "pot": "ot", "ott": "ott", "geomloss": "geomloss"}
+PEERS = {"kantor": "kantor", "calls": "kantor", "pot": "ot", "ott": "ott", "geomloss": "geomloss"}
+# calls: kantor as it is without Numba. Neither is a peer of the other.
+OWN = ("kantor", "calls")
 # A peer has reached a tolerance when its error is within this factor of it.
 REACHED = 1.1
 # Seconds a peer takes for a cell and seed: for what it has to load, and by the entries of the cost. Peers that miss
 # a tolerance spend all the sweeps they are given.
-SECONDS = {"kantor": (0.3, 2e-6), "pot": (1.0, 1.5e-5), "ott": (3.0, 1.5e-5), "geomloss": (0.5, 1e-5)}
+SECONDS = {
+    "kantor": (0.3, 2e-6),
+    "calls": (0.3, 2e-6),
+    "pot": (1.0, 1.5e-5),
+    "ott": (3.0, 1.5e-5),
+    "geomloss": (0.5, 1e-5),
+}
 
 
 # Entries of the largest cost a peer is given: geomloss takes over a thousand times as long as others at 1,024 points.
@@ -118,6 +126,8 @@ def run_peer(peer: str, cells: list[dict[str, Any]]) -> Iterator[list[dict[str, 
     """A peer's results, cell by cell, from a process of one thread."""
     threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     environment = {**os.environ, **dict.fromkeys(threads, "1")}
+    if peer == "calls":
+        environment["NUMBA_DISABLE_JIT"] = "1"
     environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     with tempfile.TemporaryDirectory() as folder:
         given = Path(folder) / "cells.json"
@@ -160,7 +170,7 @@ def summarise(cells: list[dict[str, Any]], results: dict[str, list[dict[str, Any
             ]
             if reached:
                 row["peers"][peer] = min(reached, key=lambda r: r["ms"])
-        others = {peer: best for peer, best in row["peers"].items() if peer != "kantor"}
+        others = {peer: best for peer, best in row["peers"].items() if peer not in OWN}
         if others:
             row["best_peer"] = min(others, key=lambda peer: others[peer]["ms"])
         if others and "kantor" in row["peers"] and not row["unseen"]:

@@ -211,7 +211,7 @@ def geomloss(cell: dict[str, Any], cost: np.ndarray) -> Iterator[Variant]:
         yield f"{iterations} iterations", run, lambda r: (r.plan.numpy(), float("nan"))
 
 
-PEERS = {"kantor": kantor, "pot": pot, "ott": ott, "geomloss": geomloss}
+PEERS = {"kantor": kantor, "calls": kantor, "pot": pot, "ott": ott, "geomloss": geomloss}
 
 
 def measure(variant: Variant, tol: float, best: float) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from kantor.ot.anderson import ASTRAY, MEMORY, RIDGE
+from kantor.ot.anderson import ASTRAY, RIDGE
 from kantor.ot.compiled import compiled, fill
 from kantor.ot.kernel import GROWTH
 from kantor.ot.rates import STEP_LIMIT, WINDOW
@@ -13,6 +13,8 @@ _LONGEST = 200.0
 """Mixed sweeps left, from which Newton steps are the better way."""
 _MIX = 12.0
 """What mixing costs, in rows of a sweep."""
+_MEMORY = 10
+"""Differences remembered: more than by calls, since here they cost no more than their arithmetic."""
 _LOOK = 8
 """Sweeps between looks at how far scalings have gone."""
 
@@ -84,8 +86,8 @@ def _eliminate(system, right, h):
 def _mix(logs, y, weight, count, residuals, images, gram, last):
     """Anderson's step, as ``anderson.Anderson.mix`` takes it: ``logs`` becomes what to go on from."""
     m = len(y)
-    k, h = (count - 1) % MEMORY, min(count, MEMORY)
-    share, system = np.zeros(MEMORY), np.zeros((MEMORY, MEMORY))
+    k, h = (count - 1) % _MEMORY, min(count, _MEMORY)
+    share, system = np.zeros(_MEMORY), np.zeros((_MEMORY, _MEMORY))
     for j in range(m):
         residual = (y[j] - logs[j]) * weight[j]
         residuals[k, j], images[k, j] = residual - last[0, j], y[j] - last[1, j]
@@ -183,8 +185,8 @@ def solve_at(cost, a, b, f, g, matrix, epsilon, tol, most, last, highest, unseen
     kv, columns, wb = np.empty_like(a), np.empty_like(b), np.empty_like(b)
     exact_f, exact_g, rough_f, rough_g = np.empty(n), np.empty(m), np.empty(n, np.float32), np.empty(m, np.float32)
     logs, y, weight = np.empty(m), np.empty(m), np.empty(m)
-    residuals, images, edge = np.empty((MEMORY, m)), np.empty((MEMORY, m)), np.empty((2, m))
-    gram, errors = np.empty((MEMORY, MEMORY)), np.empty(WINDOW)
+    residuals, images, edge = np.empty((_MEMORY, m)), np.empty((_MEMORY, m)), np.empty((2, m))
+    gram, errors = np.empty((_MEMORY, _MEMORY)), np.empty(WINDOW)
     mix_from = (2 * (1 + _MIX / n)) ** 2
     spent, over, far, fitted, error = 0, False, False, False, np.inf
     while not over:  # absorb, and sweep until done or the scalings have gone too far
