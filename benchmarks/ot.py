@@ -5,7 +5,7 @@ own with one thread, takes of each its best variant that reaches the tolerance (
 returned), and writes a table, a plot and a JSON. Peers: ``pip install 'kantor[bench]'``; a missing one is left out.
 
 The JSON is written after every cell, and cells that it holds are not run again: a run that was stopped goes on.
-``--again kantor`` forgets what a peer has there.
+``--again kantor`` forgets what a peer has there; ``--more pot`` runs it once more, for what a busy machine has spoiled.
 """
 
 from __future__ import annotations
@@ -239,6 +239,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--again", default="", help="peers whose results are thrown away first")
+    parser.add_argument("--more", default="", help="peers that are run once more; of two times the lower is kept")
     parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "benchmarks")
     options = parser.parse_args()
     seeds = 1 if options.quick else options.seeds
@@ -252,7 +253,13 @@ def main() -> None:
     peers = [peer for peer in options.peers.split(",") if importlib.util.find_spec(PEERS[peer])]
     for peer in set(options.peers.split(",")) - set(peers):
         print(f"{peer} is not installed and left out: pip install 'kantor[bench]'")
-    runs = {peer: found for peer, found in kept.items() if peer not in options.again.split(",")}
+    runs = {peer: found for peer, found in kept.items() if peer not in (options.again + "," + options.more).split(",")}
+    before = {
+        (peer, result["cell"], result["seed"], result["variant"]): result["ms"]
+        for peer in options.more.split(",")
+        for result in kept.get(peer, [])
+        if result.get("ms")
+    }
     missing = {}
     for peer in peers:
         held = {(result["cell"], result["seed"]) for result in runs.setdefault(peer, [])}
@@ -267,6 +274,10 @@ def main() -> None:
     started = time.monotonic()
     for peer in peers:
         for cell, found in zip(missing[peer], run_peer(peer, missing[peer]), strict=False):
+            for result in found:
+                if result["ms"]:
+                    key = peer, result["cell"], result["seed"], result["variant"]
+                    result["ms"] = min(result["ms"], before.get(key, math.inf))
             # Nothing where the peer has no way to do this.
             runs[peer] += found or [{"cell": cell["name"], "seed": 0, "variant": "none", "error": None}]
             content |= {"load": os.getloadavg(), "rows": summarise(cells, runs)}

@@ -105,9 +105,11 @@ def _matched(cost, a, b, f, g, matrix, epsilon, tol, size, unseen):
 
 
 @compiled
-def _solve(cost, masses_a, masses_b, f, g, error, passes, a, b, warm, schedule, tols, budget, lowest, highest, unseen):
+def _solve(
+    cost, masses_a, masses_b, f, g, error, passes, matrix, a, b, warm, schedule, tols, budget, lowest, highest, unseen
+):  # fmt: skip
     problems, n, m = cost.shape
-    matrix, ends, size = np.empty((n, m), np.float32), len(schedule) - 1, max(abs(lowest), abs(highest))
+    ends, size = len(schedule) - 1, max(abs(lowest), abs(highest))
     for k in range(problems):
         total = _share(masses_a[k], a)
         _share(masses_b[k], b)
@@ -159,10 +161,12 @@ def solve_fused(problem: Problem, epsilon: float, tol: float, budget: int, poten
     bounds = problem.lowest, problem.highest
     schedule = [epsilon] if potentials is not None else stages(epsilon, bounds[1] - bounds[0])
     tols = [*(stage_tol(schedule, tol) for _ in schedule[1:]), tol]
+    # By NumPy, which asks for large pages: without them a first touch of 4,096 x 4,096 takes nearly half of a solve.
+    matrix = np.empty((n, m), np.float32)
     _solve(
         np.ascontiguousarray(cost), np.ascontiguousarray(a), np.ascontiguousarray(b), f, g, error, passes,
-        np.empty(n, dtype), np.empty(m, dtype), potentials is not None, np.array(schedule), np.array(tols), budget,
-        *bounds, unseen,
+        matrix, np.empty(n, dtype), np.empty(m, dtype), potentials is not None, np.array(schedule), np.array(tols),
+        budget, *bounds, unseen,
     )  # fmt: skip
     done = error <= tol
     if len(batch) != 1:
