@@ -195,6 +195,19 @@ def page() -> str:
     if waiting:
         lines += [f"Ready to run, and without results yet: {', '.join(waiting)}.", ""]
     lines += [
+        "## Where the named method is not above both",
+        "",
+        "Inductive transfer: the student holds what its teacher knows from its first step, so a loss can only keep it "
+        "there. At five times the learning rate, where plain fine-tuning forgets, l2_sp and neuron transport are both "
+        "some points above it and level with each other, but no higher than plain fine-tuning at its own best rate; at "
+        "a fifth of it neuron transport is as good as there. Tried besides, without gain: three layers at once; 2,000 "
+        "images without labels, for neuron transport and for label transport through word vectors, which is below the "
+        "student alone. Looks on validation images with one or two other seeds, which no command here repeats.",
+        "",
+        "Privileged information: kd and neuron transport, alone or together, bring the student of 76 numbers to the "
+        "same accuracy, some eighteen settings of them within a point on validation instances. Where kd cannot be "
+        "used, with a teacher of half of the digits, fitnet was above neuron transport.",
+        "",
         "## Does the optimal plan matter?",
         "",
         "Where the student starts from nothing: less than the transport. It can take any order of units, so a plan "
