@@ -13,7 +13,7 @@ pytest.importorskip("numba", reason="the extra fast is not installed")
 
 from kantor.ot import Auto, cost, plan_of, solve
 from kantor.ot.compiled import READ, compiled, fill, plans
-from kantor.ot.fused import solve_fused
+from kantor.ot.fused import _solve, solve_fused
 from kantor.ot.kernel import CEILING, FLOOR
 from kantor.ot.problem import problem_of
 from kantor.ot.stage import _eliminate
@@ -55,6 +55,26 @@ def test_plans_are_those_of_the_potentials(epsilon, shared):
     assert len(tiny) == 0, "denormal entries slow all that reads the plan"
 
 
+def test_plans_of_masses_and_potentials_that_broadcast_or_do_not_fit():
+    matrix, a, b = some_cost(30, 40), torch.full((3, 30), 1 / 30), torch.full((40,), 1 / 40)
+    f, g = solve(matrix, tol=1e-5).potentials
+    one = plan_of(matrix, a[0], b, f, g, 0.05)
+    for given in ((a, b, f.expand(3, 30), g.expand(3, 40)), (a, b.expand(3, 40), f, g)):
+        assert torch.equal(plan_of(matrix, *given, 0.05), one.expand(3, 30, 40))
+    with pytest.raises(RuntimeError):
+        plan_of(matrix, a[0], b, f[:-1], g, 0.05)
+
+
+@pytest.mark.parametrize("total", [1e-28, 1e4, 1e30])
+def test_plans_of_any_total(total):
+    transport = solve(some_cost(20, 30), torch.full((20,), total / 20), epsilon=0.05, tol=1e-5)
+    assert transport.converged
+    assert transport.plan.double().sum().item() == pytest.approx(total, rel=1e-4)
+    f, g = transport.potentials
+    a, b = transport.problem.a.double(), transport.problem.b.double()
+    assert (a @ f).item() == pytest.approx((b @ g).item(), rel=1e-6), "each side has half of the dual value"
+
+
 def test_a_plan_where_nothing_bounds_the_exponent():
     a = torch.tensor([1.0, 0.0])
     f = g = torch.tensor([0.0, 1e4], dtype=torch.float64)
@@ -94,6 +114,41 @@ def test_what_it_cannot_end_goes_on_by_calls(check):
     check(whole, 1e-6)
     assert torch.equal(whole.iterations > fused.iterations, ~fused.converged), "only that one went on"
     assert torch.equal(whole.potentials[0][0], fused.potentials[0][0])
+
+
+def test_a_poor_start_from_what_was_compiled_is_given_up_for_none(monkeypatch, check):
+    """Problems that come back from the compiled sweeps anywhere at all are solved as if they had not been tried."""
+    matrix = some_cost(2, 40, 40)
+
+    def astray(problem, *given):
+        transport = solve_fused(problem, *given)
+        f, g = transport.potentials
+        f += 1e3 * torch.randn_like(f)
+        g[0] = torch.nan
+        transport.marginal_error.fill_(torch.inf)
+        transport.converged.fill_(False)
+        return transport
+
+    monkeypatch.setattr("kantor.ot.fused.solve_fused", astray)
+    for given in (matrix, matrix[1]):
+        check(solve(given, epsilon=0.05, tol=1e-5), 1e-5)
+
+
+def test_masses_so_small_that_a_scaling_vanishes():
+    """A share of 1e-38 is nothing in float32, where its column's scaling is none; nobody may call that converged."""
+    b = torch.full((8,), 1 / 7, dtype=torch.float64)
+    b[3] = 1e-38
+    transport = solve(some_cost(8, 8).double() * 50, b=b / b.sum(), epsilon=0.05, tol=1e-5)
+    assert not transport.converged or all(x.isfinite().all() for x in transport.potentials)
+
+
+def test_one_compilation_serves_any_leading_dimensions():
+    solve(some_cost(5, 6))
+    before = len(_solve.signatures)
+    for given in (some_cost(2, 3, 5, 6), some_cost(4, 5, 6), some_cost(1, 5, 6)):
+        solve(given, torch.full((given.shape[0], *(1,) * (given.ndim - 3), 5), 0.2))
+    Auto(0.05, 1e-3, max_iterations=1e3)(some_cost(5, 6))
+    assert len(_solve.signatures) == before
 
 
 def test_a_budget_is_kept():

@@ -27,8 +27,9 @@ class Auto(Solver):
     Args:
         epsilon: the regularisation, in the units of the cost.
         tol: L1 marginal error, over the total mass, at which a problem is done. Below 1e-6 kernels are in float64.
-        max_iterations: passes over the kernel, per stage, after which float32 is given up for float64, and that for
-            the log domain, which has as many again before a problem is returned unconverged.
+        max_iterations: passes over the kernel, per stage, after which a way is given up for the next slower one:
+            compiled sweeps for Newton steps by calls, float32 for float64, and that for the log domain, which has as
+            many again before a problem is returned unconverged.
     """
 
     epsilon: float = 0.05
@@ -52,18 +53,23 @@ class Auto(Solver):
 
         transport = solve_fused(problem, self.epsilon, self.tol, self.max_iterations, potentials)
         found = transport.potentials
-        if found is None or transport.converged.numpy().all():
-            return transport
-        which = ~transport.converged
-        start = found[0][which], found[1][which]
-        (n, m), batch = problem.size, problem.batch
-        rest = replace(
-            problem, cost=problem.cost.detach().expand(*batch, n, m)[which], a=problem.a[which], b=problem.b[which]
-        )
-        slower = self._by_calls(rest, start if all(x.isfinite().all() for x in start) else None)
-        slower = replace(slower, iterations=slower.iterations + transport.iterations[which])
-        for whole, part in zip(_numbers(transport), _numbers(slower), strict=True):
-            whole[which] = part
+        assert found is not None
+        # From where it has come to; then, since that may be a poor place to start, as if nothing had been tried.
+        for start in (found, None):
+            if transport.converged.numpy().all():
+                break
+            which = ~transport.converged
+            rest = _part(problem, which)
+            if start is not None:
+                start = found[0][which], found[1][which]
+                if not all(x.isfinite().all() for x in start):
+                    start = None if potentials is None else (potentials[0][which], potentials[1][which])
+            slower = self._by_calls(rest, start)
+            transport.iterations[which] += slower.iterations
+            better = slower.marginal_error < transport.marginal_error[which]
+            improved = which.masked_scatter(which, better)
+            for whole, part in zip(_found(transport), _found(slower), strict=True):
+                whole[improved] = part[better]
         return transport
 
     def _by_calls(self, problem: Problem, potentials: Potentials | None) -> Transport:
@@ -89,9 +95,16 @@ class Auto(Solver):
         return transport_of(problem, self.epsilon, self.tol, *found[:2], a, b, total, *found[2:])
 
 
-def _numbers(transport: Transport) -> tuple[Tensor, ...]:
+def _part(problem: Problem, which: Tensor) -> Problem:
+    """The problems of a batch where ``which`` is True."""
+    (n, m), batch = problem.size, problem.batch
+    cost = problem.cost.detach().expand(*batch, n, m)[which]
+    return replace(problem, cost=cost, a=problem.a[which], b=problem.b[which])
+
+
+def _found(transport: Transport) -> tuple[Tensor, ...]:
     assert transport.potentials is not None
-    return (*transport.potentials, transport.marginal_error, transport.converged, transport.iterations)
+    return (*transport.potentials, transport.marginal_error, transport.converged)
 
 
 def _shares(mass: Array) -> tuple[Array, Array]:

@@ -310,7 +310,9 @@ class Batch:
         f, g = self._potentials()
         where = self.index[leaving]
         self.f[where], self.g[where] = f[leaving], g[leaving]
-        self.error[where] = cast(self.xp, self.now, self.xp.float64)[leaving]
+        xp = self.xp
+        fine = xp.isfinite(self.f[where]).all(-1) & xp.isfinite(self.g[where]).all(-1)
+        self.error[where] = xp.where(fine, cast(xp, self.now, xp.float64)[leaving], math.inf)
 
     def _keep(self, which: Array) -> None:
         self.kernel.keep(which)

@@ -20,11 +20,8 @@ an entry is off by 7e-8 at most, and so is the sum of a row and that of a column
 _LOW, _HIGH = FLOOR * math.log2(math.e), CEILING * math.log2(math.e)
 # 2^x for |x| <= 1/2: exp(x log 2) by Taylor's series, whose rest is below float32's rounding.
 _P0, _P1, _P2, _P3, _P4, _P5, _P6, _P7 = (np.float32(math.log(2) ** k / math.factorial(k)) for k in range(8))
-# Below this an entry of a plan is nothing: its product with two masses would turn denormal, and slow all that reads it.
-_NOTHING = -100.0
-# Where both masses are zero nothing bounds the exponent.
-_MOST = 80.0 * math.log2(math.e)
-
+# Smaller entries of a plan would be denormal, and slow all that reads it; larger ones nothing bounds, without masses.
+_NOTHING, _MOST = -126.0, 126.0
 
 READ = ("anderson", "compiled", "fused", "kernel", "rates", "stage")
 """The modules whose functions and constants are compiled."""
@@ -72,23 +69,21 @@ def fill(matrix, cost, f, g, factor):
 @compiled
 def _plans(out, cost, f, g, a, b, factor):
     problems, n, m = out.shape
-    g_scaled, least, half = np.empty(m), _NOTHING, 0.5
+    columns = np.empty(m)
     for k in range(problems):
         entries = cost[k if len(cost) > 1 else 0]
         for j in range(m):
-            g_scaled[j] = g[k, j] * factor
+            columns[j] = g[k, j] * factor + np.log2(np.float64(b[k, j]))
         for i in range(n):
-            f_scaled, mass, bits = f[k, i] * factor, a[k, i], out[k, i].view(np.int32)
+            row, bits = f[k, i] * factor + np.log2(np.float64(a[k, i])), out[k, i].view(np.int32)
             for j in range(m):
-                t = min(f_scaled + g_scaled[j] - factor * entries[i, j], _MOST)
-                held = t > least
-                whole = np.floor(max(t, least) + half)
-                x = np.float32(max(t, least) - whole)
+                t = min(row + columns[j] - factor * entries[i, j], _MOST)
+                held = t > _NOTHING
+                whole = np.floor(max(t, _NOTHING) + 0.5)
+                x = np.float32(max(t, _NOTHING) - whole)
                 p = _P0 + x * (_P1 + x * (_P2 + x * (_P3 + x * (_P4 + x * (_P5 + x * (_P6 + x * _P7))))))
                 out[k, i, j] = p if held else np.float32(0)
                 bits[j] += (np.int32(whole) << np.int32(23)) if held else np.int32(0)
-            for j in range(m):
-                out[k, i, j] *= mass * b[k, j]
 
 
 def plans(
@@ -101,11 +96,13 @@ def plans(
 ) -> Float[Tensor, "*batch n m"]:
     """``transport.plan_of`` for a float32 cost on the CPU, detached."""
     n, m = cost.shape[-2:]
-    out = cost.new_empty(*a.shape[:-1], n, m)
-    entries = cost if cost.ndim == 2 else cost.expand(out.shape)
-    given = [
-        x.detach().reshape(-1, *x.shape[x.ndim - k :]).numpy()
-        for x, k in ((entries, 2), (f, 1), (g, 1), (a, 1), (b, 1))
-    ]
-    _plans(out.view(-1, n, m).numpy(), *map(np.ascontiguousarray, given), 1.0 / (epsilon * math.log(2)))
+    batch = a.shape[:-1]
+    out = cost.new_empty(*batch, n, m)
+    arrays = []
+    for x, size in ((cost, (n, m)), (f, (n,)), (g, (m,)), (a, (n,)), (b, (m,))):
+        # What is compiled looks at no bounds: everything must have the shape that it is read in.
+        shape = size if x is cost and cost.ndim == 2 else (*batch, *size)
+        whole = x if x.shape == shape else x.expand(shape)
+        arrays.append(np.ascontiguousarray(whole.detach().numpy().reshape(-1, *size)))
+    _plans(out.view(-1, n, m).numpy(), *arrays, 1.0 / (epsilon * math.log(2)))
     return out

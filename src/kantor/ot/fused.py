@@ -108,14 +108,15 @@ def _matched(cost, a, b, f, g, matrix, epsilon, tol, size, unseen):
 def _solve(
     cost, masses_a, masses_b, f, g, error, passes, matrix, a, b, warm, schedule, tols, budget, lowest, highest, unseen
 ):  # fmt: skip
-    problems, n, m = cost.shape
+    n, m = cost.shape[1:]
     ends, size = len(schedule) - 1, max(abs(lowest), abs(highest))
-    for k in range(problems):
+    for k in range(len(error)):
+        entries = cost[k if len(cost) > 1 else 0]
         total = _share(masses_a[k], a)
         _share(masses_b[k], b)
         first, passes[k], error[k] = 0, 0, np.inf
         if ends > 0:
-            error[k], passes[k] = _matched(cost[k], a, b, f[k], g[k], matrix, schedule[ends], tols[ends], size, unseen)
+            error[k], passes[k] = _matched(entries, a, b, f[k], g[k], matrix, schedule[ends], tols[ends], size, unseen)
             if error[k] < np.inf:
                 first = ends if error[k] > tols[ends] else ends + 1
         if first == 0 and not warm:
@@ -126,7 +127,7 @@ def _solve(
         for stage in range(first, ends + 1):
             last = stage == ends
             error[k], spent = solve_at(
-                cost[k], a, b, f[k], g[k], matrix, schedule[stage], tols[stage],
+                entries, a, b, f[k], g[k], matrix, schedule[stage], tols[stage],
                 budget if last else min(budget, _STAGE_MOST), last, size, unseen,
             )  # fmt: skip
             passes[k] += spent
@@ -147,11 +148,14 @@ def solve_fused(problem: Problem, epsilon: float, tol: float, budget: int, poten
     """
     (n, m), batch = problem.size, problem.batch
     # NumPy's views cost a fraction of torch's, which a small problem would notice.
-    cost, a, b = (x.detach().numpy() for x in (problem.cost, problem.a, problem.b))
+    a, b = (x.detach().numpy() for x in (problem.a, problem.b))
+    cost = problem.cost.detach()
     if not batch:
-        cost, a, b = cost[None], a[None], b[None]
-    elif len(batch) > 1 or cost.ndim < 3 or len(cost) != len(a):
-        cost, a, b = np.broadcast_to(cost, (*batch, n, m)).reshape(-1, n, m), a.reshape(-1, n), b.reshape(-1, m)
+        cost, a, b = cost.numpy()[None], a[None], b[None]
+    else:
+        a, b = a.reshape(-1, n), b.reshape(-1, m)
+        one = cost.numel() == n * m
+        cost = cost.reshape(1, n, m).numpy() if one else cost.expand(*batch, n, m).reshape(-1, n, m).numpy()
     problems = len(a)
     f, error, passes = np.empty((problems, n)), np.empty(problems), np.empty(problems, np.int64)
     g = np.empty((problems, m))
@@ -166,7 +170,7 @@ def solve_fused(problem: Problem, epsilon: float, tol: float, budget: int, poten
     _solve(
         np.ascontiguousarray(cost), np.ascontiguousarray(a), np.ascontiguousarray(b), f, g, error, passes,
         matrix, np.empty(n, dtype), np.empty(m, dtype), potentials is not None, np.array(schedule), np.array(tols),
-        budget, *bounds, unseen,
+        int(budget), *bounds, unseen,
     )  # fmt: skip
     done = error <= tol
     if len(batch) != 1:

@@ -79,6 +79,8 @@ class Single:
                 if not math.isfinite(self.error):
                     break
         assert self.f is not None and self.g is not None
+        if not math.isfinite(float(self.f.sum()) + float(self.g.sum())):  # masses so small that a scaling vanished
+            self.error = math.inf
         return self.f, self.g
 
     def _nearest_is_near(self, epsilon: float) -> bool:
@@ -144,6 +146,8 @@ class Single:
                     patience, next_look = 1, self.passes + 1
                     if self.passes < limit:
                         continue
+                    if self._wandered():
+                        self.error = math.inf
                 if self.error <= tol:
                     return
             if self.passes >= limit or not self.error < math.inf:
