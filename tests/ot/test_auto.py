@@ -80,6 +80,46 @@ def test_right_or_honest(kind, shape):
     assert unconverged <= 1
 
 
+def odd_problem(seed: int):
+    """Costs over many scales, masses over many more, totals from 1e-6 to 1e6, and now and then a wild start."""
+    rng = np.random.default_rng(seed)
+    (n, m), kind = rng.integers(1, 40, 2), rng.integers(6)
+    matrix = rng.random((n, m))
+    if kind == 1:
+        matrix = matrix * np.exp(rng.normal(0, 3, (n, m)))
+    elif kind == 2:
+        matrix = matrix + 10 * rng.random((n, 1)) - 10 * rng.random((1, m)) * rng.choice([1, 100])
+    elif kind == 3:
+        matrix = np.where(rng.random((n, m)) < 0.1, matrix, 100.0 * rng.choice([0.1, 1, 10]))
+    elif kind == 4:
+        matrix = np.abs(np.linspace(0, 1, n)[:, None] - np.linspace(0, 1, m)) ** rng.choice([0.5, 1, 2])
+    elif kind == 5:
+        x = rng.normal(size=(n, 2)) * rng.choice([1, 10])
+        matrix = ((x[:, None] - x[rng.integers(0, n, m)] - 0.05 * rng.normal(size=(m, 2))) ** 2).sum(-1)
+    masses = [rng.random(k) ** rng.choice([0, 1, 5, 20]) + (np.arange(k) == 0) * 1e-3 for k in (n, m)]
+    masses = [mass * (rng.random(len(mass)) < rng.choice([1, 0.6])) + (np.arange(len(mass)) == 0) for mass in masses]
+    total = 10.0 ** rng.integers(-6, 7)
+    dtype = torch.float64 if rng.random() < 0.3 else torch.float32
+    given = [torch.from_numpy(x).to(dtype) for x in (matrix, *(total * mass / mass.sum() for mass in masses))]
+    epsilon, tol = 10.0 ** rng.uniform(-4, 0), 10.0 ** rng.uniform(-6, -1.5)
+    wild = tuple(torch.from_numpy(rng.normal(size=k) * 10.0 ** rng.uniform(-3, 3)) for k in (n, m))
+    return given, epsilon, tol, wild if rng.random() < 0.3 else None
+
+
+def test_odd_problems_are_never_wrong_in_silence():
+    unconverged = 0
+    for seed in range(150):
+        given, epsilon, tol, start = odd_problem(seed)
+        transport = solve(*given, epsilon=epsilon, tol=tol, potentials=start)
+        if not transport.converged:
+            unconverged += 1
+            continue
+        assert all(x.isfinite().all() for x in transport.potentials)
+        held = transport.problem.a.double().sum()
+        assert true_error(transport) / held <= 1.1 * tol + 2e-6, f"seed {seed}"
+    assert unconverged <= 15
+
+
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_unit_of_the_cost_does_not_matter(scale, dtype):

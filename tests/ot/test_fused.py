@@ -1,6 +1,7 @@
 """What is compiled says the same as what is called, in one problem and in many, and hands over what it cannot end."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -179,6 +180,25 @@ def test_what_is_kept_is_made_anew_when_any_of_its_sources_changes():
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kantor.ot."):
                 used = {alias.name for alias in node.names} - {"Problem", "Transport", "Potentials"}
                 assert not used or node.module.rpartition(".")[2] in READ
+
+
+@pytest.mark.slow
+def test_the_process_that_compiles_finds_what_later_ones_find(tmp_path: Path):
+    """To the bit, also where loops have a rest: a run that began in the first must resume in the second."""
+    code = """
+import torch
+from kantor.ot import solve
+torch.manual_seed(0)
+for tol in (1e-3, 1e-6):
+    print(solve(torch.rand(13, 21), epsilon=0.02, tol=tol).potentials)
+    print(solve(torch.rand(13, 21).double(), epsilon=0.02, tol=tol).plan.double().sum(0).tolist())
+"""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", f"import torch; torch.set_printoptions(precision=20)\n{code}"]
+    first, second = (
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout for _ in range(2)
+    )
+    assert first == second
 
 
 def _twice(x):

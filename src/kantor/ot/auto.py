@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kantor.ot.batch import Batch
-from kantor.ot.kernel import FLOAT32_NOISE, Array, numba_on, triton_on
+from kantor.ot.kernel import FLOAT32_NOISE, Array, may_hide, numba_on, plan_error, triton_on
 from kantor.ot.precision import no_autocast
 from kantor.ot.problem import Problem, check_positive
 from kantor.ot.single import Single
@@ -139,6 +139,10 @@ class _Job:
             batch = Batch(np, cost, a, b, self.tol, self.budget, self.bounds, dtype)
             batch.solve(self.epsilon, g)
             f, g_out, error, passes = batch.f, batch.g, batch.error, batch.passes
+            if may_hide(a, b, self.tol):
+                for k in np.flatnonzero(error <= self.tol):
+                    one = cost[k if len(cost) > 1 else 0], a[k], b[k], f[k], g_out[k]
+                    error[k] = max(error[k], plan_error(*one, self.epsilon))
         else:
             f, g_out = np.empty_like(a), np.empty_like(b)
             error, passes = np.full(problems, np.inf), np.zeros(problems, np.int64)

@@ -26,7 +26,8 @@ _NOTHING, _MOST = -126.0, 126.0
 READ = ("anderson", "compiled", "fused", "kernel", "rates", "stage")
 """The modules whose functions and constants are compiled."""
 
-_SOURCES = hashlib.sha256(b"".join((files("kantor.ot") / f"{name}.py").read_bytes() for name in READ)).hexdigest()[:12]
+SOURCES = hashlib.sha256(b"".join((files("kantor.ot") / f"{name}.py").read_bytes() for name in READ)).hexdigest()[:12]
+"""What they hold."""
 
 
 def _compiler(*more: str) -> Callable[[Callable[..., Any]], Any]:
@@ -35,7 +36,7 @@ def _compiler(*more: str) -> Callable[[Callable[..., Any]], Any]:
 
     def wrap(function: Callable[..., Any]) -> Any:
         # What is kept goes by this name; of the files that it was made from Numba would look at the function's alone.
-        function.__qualname__ += f"-{_SOURCES}"
+        function.__qualname__ += f"-{SOURCES}"
         try:
             return njit(cache=True, **options)(function)
         except RuntimeError:  # no folder that can be written to: every process compiles for itself

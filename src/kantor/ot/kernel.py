@@ -31,6 +31,9 @@ GROWTH = 1e12
 """How far scalings may wander from 1 before they are absorbed. An entry at the floor, e^-80, then weighs at most
 e^-80 * GROWTH^2 = 2e-11 of its masses' product, so that clamping it cannot hide in the marginals."""
 
+HIDES = 1e24
+"""What an entry at the ceiling, e^60, weighs at least beside the product of its masses, with scalings near 1."""
+
 FLOAT32_NOISE = 5e-7
 """What float32 kernels and scalings may add to an L1 marginal error without being seen in it."""
 
@@ -112,6 +115,22 @@ def fill(
 
 def _extent(potentials: Array | None) -> tuple[float, float]:
     return (0.0, 0.0) if potentials is None else (float(potentials.min()), float(potentials.max()))
+
+
+def may_hide(a: NDArray[Any], b: NDArray[Any], tol: float) -> bool:
+    """Whether an entry at the ceiling could weigh too little to show in the marginals, for shares of some total.
+
+    Then potentials may be far too high there without anyone's noticing: ask ``plan_error``.
+    """
+    return float(a[a > 0].min()) * float(b[b > 0].min()) * HIDES < tol
+
+
+def plan_error(
+    cost: NDArray[Any], a: NDArray[Any], b: NDArray[Any], f: NDArray[Any], g: NDArray[Any], epsilon: float
+) -> float:
+    """The L1 marginal error of the plan of one problem's potentials, in float64, nothing clamped that matters."""
+    plan = a[:, None] * b * np.exp(np.minimum((f[:, None] + g - cost) / epsilon, 700.0))
+    return float(np.abs(plan.sum(1) - a).sum() + np.abs(plan.sum(0) - b).sum())
 
 
 def there_and_back(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kantor.ot.anderson import ASTRAY, Anderson
-from kantor.ot.kernel import GROWTH, fill, there_and_back
+from kantor.ot.kernel import GROWTH, fill, may_hide, plan_error, there_and_back
 from kantor.ot.newton import gradients_one, newton_by_factor
 from kantor.ot.rates import (
     DAMPING,
@@ -49,7 +49,7 @@ class Single:
         dtype: Any,
     ):
         self.cost, self.tol, self.budget, self.bounds = cost, tol, budget, bounds
-        self.a, self.b, self.shares = a.astype(dtype), b.astype(dtype), b
+        self.a, self.b, self.given, self.shares = a.astype(dtype), b.astype(dtype), a, b
         self.empty = np.flatnonzero(b == 0) if b.min() == 0 else None
         self.matrix = np.empty(cost.shape, dtype)
         self.kv = np.empty_like(self.a)
@@ -81,6 +81,8 @@ class Single:
         assert self.f is not None and self.g is not None
         if not math.isfinite(float(self.f.sum()) + float(self.g.sum())):  # masses so small that a scaling vanished
             self.error = math.inf
+        elif self.error <= self.tol and may_hide(self.given, self.shares, self.tol):
+            self.error = max(self.error, plan_error(self.cost, self.given, self.shares, self.f, self.g, epsilon))
         return self.f, self.g
 
     def _nearest_is_near(self, epsilon: float) -> bool:
