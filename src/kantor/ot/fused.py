@@ -222,7 +222,7 @@ def solve_fused(problem: Problem, epsilon: float, tol: float, budget: int, poten
     bounds = problem.lowest, problem.highest
     schedule = [epsilon] if potentials is not None else stages(epsilon, bounds[1] - bounds[0])
     tols = [*(stage_tol(schedule, tol) for _ in schedule[1:]), tol]
-    _ready(cost.dtype.name, a.dtype.name, dtype.__name__)
+    _ready(cost.dtype.char, a.dtype.char, dtype.__name__)
     # By NumPy, which asks for large pages: without them a first touch of 4,096 x 4,096 takes nearly half of a solve.
     matrix = np.empty((n, m), np.float32)
     _solve(
