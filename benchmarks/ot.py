@@ -1,8 +1,9 @@
 """Speed of entropic transport against POT, ott-jax and geomloss, at equal accuracy.
 
 ``python benchmarks/ot.py [--grid fixed|random] [--quick] [--out docs/benchmarks]`` runs each peer in a process of its
-own with one thread, takes of each its best variant that reaches the tolerance (error in float64 from what it
-returned), and writes a table, a plot and a JSON. Peers: ``pip install 'kantor[bench]'``; a missing one is left out.
+own with one thread, one peer after the other on each cell, takes of each its best variant that reaches the tolerance
+(error in float64 from what it returned), and writes a table, a plot and a JSON. Peers: ``pip install
+'kantor[bench]'``; a missing one is left out.
 
 The JSON is written after every cell, and cells that it holds are not run again: a run that was stopped goes on.
 ``--again kantor`` forgets what a peer has there; ``--more pot`` runs it once more, for what a busy machine has spoiled.
@@ -11,6 +12,7 @@ The JSON is written after every cell, and cells that it holds are not run again:
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import math
@@ -19,9 +21,7 @@ import platform
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,25 +122,29 @@ def named(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return cells
 
 
-def run_peer(peer: str, cells: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """A peer's results, cell by cell, from a process of one thread."""
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    environment = {**os.environ, **dict.fromkeys(threads, "1")}
-    if peer == "calls":
-        environment["NUMBA_DISABLE_JIT"] = "1"
-    environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    with tempfile.TemporaryDirectory() as folder:
-        given = Path(folder) / "cells.json"
-        given.write_text(json.dumps(cells))
-        command = [sys.executable, "-P", str(HERE / "ot_peers.py"), peer, str(given)]
-        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            try:
-                for line in process.stdout:
-                    if line.startswith("["):
-                        yield json.loads(line)
-            finally:
-                process.terminate()
+class Peer:
+    """A peer in a process of its own, of one thread, which waits between the cells that it is handed."""
+
+    def __init__(self, name: str):
+        threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        environment = {**os.environ, **dict.fromkeys(threads, "1")}
+        if name == "calls":
+            environment["NUMBA_DISABLE_JIT"] = "1"
+        environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        command = [sys.executable, "-P", str(HERE / "ot_peers.py"), name]
+        self.process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def run(self, cell: dict[str, Any]) -> list[dict[str, Any]] | None:
+        """The results on a cell; None where the process has ended."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            print(json.dumps(cell), file=self.process.stdin, flush=True)
+            for line in self.process.stdout:
+                if line.startswith("["):
+                    return json.loads(line)
+        return None
 
 
 def summarise(cells: list[dict[str, Any]], results: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -272,17 +276,27 @@ def main() -> None:
     about = f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, one thread"
     content = {"machine": about, "load": os.getloadavg(), "seeds": seeds, "rows": summarise(cells, runs), "runs": runs}
     started = time.monotonic()
-    for peer in peers:
-        for cell, found in zip(missing[peer], run_peer(peer, missing[peer]), strict=False):
-            for result in found:
-                if result["ms"]:
-                    key = peer, result["cell"], result["seed"], result["variant"]
-                    result["ms"] = min(result["ms"], before.get(key, math.inf))
-            # Nothing where the peer has no way to do this.
-            runs[peer] += found or [{"cell": cell["name"], "seed": 0, "variant": "none", "error": None}]
-            content |= {"load": os.getloadavg(), "rows": summarise(cells, runs)}
-            save(path, content)
-            print(f"{(time.monotonic() - started) / 60:5.1f} min, {peer}: {cell['name']}", flush=True)
+    running = {peer: Peer(peer) for peer in peers if missing[peer]}
+    try:
+        # Cell by cell, so that a ratio is of times taken close together: a machine is not as fast at every hour.
+        for cell in cells:
+            for peer in [peer for peer in running if cell in missing[peer]]:
+                found = running[peer].run(cell)
+                if found is None:
+                    print(f"{peer} has ended with {running.pop(peer).process.wait()} on {cell['name']}", flush=True)
+                    continue
+                for result in found:
+                    if result["ms"]:
+                        key = peer, result["cell"], result["seed"], result["variant"]
+                        result["ms"] = min(result["ms"], before.get(key, math.inf))
+                # Nothing where the peer has no way to do this.
+                runs[peer] += found or [{"cell": cell["name"], "seed": 0, "variant": "none", "error": None}]
+                content |= {"load": os.getloadavg(), "rows": summarise(cells, runs)}
+                save(path, content)
+                print(f"{(time.monotonic() - started) / 60:5.1f} min, {peer}: {cell['name']}", flush=True)
+    finally:
+        for peer in running.values():
+            peer.process.terminate()
     save(path, content)
     how = f"{about}. Process CPU time, median of calls, then of seeds."
     page = f"# Transport, {options.grid} grid\n\n{how}\n\n{table(content['rows'])}"

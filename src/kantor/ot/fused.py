@@ -205,14 +205,13 @@ def solve_fused(problem: Problem, epsilon: float, tol: float, budget: int, poten
     """
     (n, m), batch = problem.size, problem.batch
     # NumPy's views cost a fraction of torch's, which a small problem would notice.
-    a, b = (x.detach().numpy() for x in (problem.a, problem.b))
-    cost = problem.cost.detach()
+    cost, a, b = (x.numpy(force=True) for x in (problem.cost, problem.a, problem.b))
     if not batch:
-        cost, a, b = cost.numpy()[None], a[None], b[None]
+        cost, a, b = cost[None], a[None], b[None]
     else:
         a, b = a.reshape(-1, n), b.reshape(-1, m)
-        one = cost.numel() == n * m
-        cost = cost.reshape(1, n, m).numpy() if one else cost.expand(*batch, n, m).reshape(-1, n, m).numpy()
+        cost = cost if cost.size == n * m else np.broadcast_to(cost, (*batch, n, m))
+        cost = cost.reshape(-1, n, m)
     problems = len(a)
     f, error, passes = np.empty((problems, n)), np.empty(problems), np.empty(problems, np.int64)
     g = np.empty((problems, m))
