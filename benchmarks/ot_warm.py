@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from kantor import models, ot
 from kantor.data import open_data
+from kantor.losses.slow_plan import DRIFT
 
 HERE = Path(__file__).resolve().parent
 WAYS = {"batch alone": 0.0, "momentum .9": 0.9, "momentum .99": 0.99, "refreshed each epoch": None}
@@ -68,7 +69,7 @@ def train(
     optimiser = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
     steps = epochs * (len(x) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.1, total_steps=steps)
-    average, potentials, drift, cold, warm = None, None, 0.0, [], []
+    average, potentials, drift, cold, warm = None, None, torch.zeros((), dtype=torch.float64), [], []
     for step in range(steps):
         place = step % (len(x) // BATCH)
         if place == 0:
@@ -87,11 +88,12 @@ def train(
             assert average is not None
             slow = ot.normalised(ot.cost_from(average), "mean").float()
             from_zero = ot.solve(slow, None, None, EPSILON, TOL)
-            # As kantor.losses.slow_plan starts: a running average goes on moving as it moved last.
+            # As kantor.losses.slow_plan starts: a running average goes on moving as it moved in the last steps.
             start = None if potentials is None else (potentials[0], potentials[1] + drift)
             transport = ot.solve(slow, None, None, EPSILON, TOL, potentials=start)
             assert transport.potentials is not None
-            drift = transport.potentials[1] - potentials[1] if way and potentials is not None else 0.0
+            if way and potentials is not None:
+                drift = torch.lerp(drift, transport.potentials[1] - potentials[1], DRIFT)
             potentials = transport.potentials
             cold.append(int(from_zero.iterations))
             warm.append(int(transport.iterations))

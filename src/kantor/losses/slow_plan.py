@@ -16,6 +16,9 @@ from kantor.core.errors import ConfigError
 from kantor.ot.cost import CostKind
 from kantor.ot.moments import Moments, cost_from, moments
 
+DRIFT = 0.3
+"""Weight of the last step in how the potentials move from step to step."""
+
 
 @dataclass(frozen=True)
 class Solved:
@@ -118,10 +121,10 @@ class SlowPlan(nn.Module):
         self.plan.copy_(self._pending.plan)
         if self._pending.potentials is not None:
             f, g = self._pending.potentials
-            # A running average moves on as it moved last, and the potentials with it: from there a third of the
-            # passes are left. What is renewed from a fresh sample jumps.
+            # A running average goes on moving as it moved in the last steps, and the potentials with it; a step alone
+            # also moves by what its batch happens to hold. What is renewed from a fresh sample jumps.
             if self.momentum > 0 and not self.every and int(self.steps) > 0:
-                self.drift.copy_(g - self.g)
+                self.drift += DRIFT * (g - self.g - self.drift)
             self.f.copy_(f)
             self.g.copy_(g)
         for name in self._fields:

@@ -118,12 +118,12 @@ def _matched(cost, a, b, f, g, matrix, epsilon, tol, size, unseen):
         f[i] = 0.0
     for j in range(m):
         g[j] = least[j]
-    error, _ = solve_at(cost, a, b, f, g, matrix, epsilon, tol, 1, True, size, unseen)
+    error, _ = solve_at(cost, a, b, f, g, matrix, epsilon, tol, 1, True, False, size, unseen)
     if error <= tol:
         return error, 1
     other_f, other_g = np.empty(n), np.zeros(m)
     nearest(cost, other_g, other_f)
-    other, _ = solve_at(cost, a, b, other_f, other_g, matrix, epsilon, tol, 1, True, size, unseen)
+    other, _ = solve_at(cost, a, b, other_f, other_g, matrix, epsilon, tol, 1, True, False, size, unseen)
     if other < error:
         error = other
         copy(other_f, f)
@@ -155,7 +155,7 @@ def _solve(
             last = stage == ends
             error[k], spent = solve_at(
                 entries, a, b, f[k], g[k], matrix, schedule[stage], tols[stage],
-                budget if last else min(budget, _STAGE_MOST), last, size, unseen,
+                budget if last else min(budget, _STAGE_MOST), last, warm, size, unseen,
             )  # fmt: skip
             passes[k] += spent
             if not error[k] < np.inf:
@@ -205,13 +205,13 @@ def solve_fused(problem: Problem, epsilon: float, tol: float, budget: int, poten
     """
     (n, m), batch = problem.size, problem.batch
     # NumPy's views cost a fraction of torch's, which a small problem would notice.
-    cost, a, b = (x.numpy(force=True) for x in (problem.cost, problem.a, problem.b))
+    a, b, cost = problem.a.numpy(force=True), problem.b.numpy(force=True), problem.cost
     if not batch:
-        cost, a, b = cost[None], a[None], b[None]
+        cost, a, b = cost.numpy(force=True)[None], a[None], b[None]
     else:
         a, b = a.reshape(-1, n), b.reshape(-1, m)
-        cost = cost if cost.size == n * m else np.broadcast_to(cost, (*batch, n, m))
-        cost = cost.reshape(-1, n, m)
+        cost = cost if cost.numel() == n * m else cost.expand(*batch, n, m)
+        cost = cost.reshape(-1, n, m).numpy(force=True)
     problems = len(a)
     f, error, passes = np.empty((problems, n)), np.empty(problems), np.empty(problems, np.int64)
     g = np.empty((problems, m))

@@ -1,5 +1,6 @@
 """The contract of a solver: frozen settings, callable on a cost and masses, returns a transport."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,8 +54,8 @@ def _checked(potentials: Potentials, problem: Problem) -> Potentials:
     for name, potential, length in zip("fg", potentials, problem.size, strict=True):
         if potential.ndim < 1 or potential.shape[-1] != length:
             raise ShapeError(f"potentials: {name} must be [..., {length}]; it is {list(potential.shape)}.")
-        potential = potential.detach().to(problem.cost.device).double().expand(*problem.batch, length)
-        if not potential.isfinite().all():
+        potential = potential.detach().to(problem.cost.device, torch.float64)
+        if not math.isfinite(potential.sum().item()):
             raise NonFiniteError(f"potentials: {name} holds an entry that is not finite; start from None instead.")
-        checked.append(potential)
+        checked.append(potential.expand(*problem.batch, length))
     return checked[0], checked[1]

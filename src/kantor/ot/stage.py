@@ -175,19 +175,21 @@ def nearest(cost, g, f):
 
 
 @compiled
-def solve_at(cost, a, b, f, g, matrix, epsilon, tol, most, last, highest, unseen):
+def solve_at(cost, a, b, f, g, matrix, epsilon, tol, most, last, warm, highest, unseen):
     """Absorb, and sweep until done; the potentials are moved to where that ends. Returns the error and the sweeps.
 
-    ``a`` and ``b`` are in the dtype of the vectors; ``highest`` is the largest magnitude in the
-    cost and ``unseen`` what the vectors' rounding may hide from the error.
+    ``a`` and ``b`` are in the dtype of the vectors; ``warm`` says that the potentials were those of a problem like this
+    one; ``highest`` is the largest magnitude in the cost and ``unseen`` what the vectors' rounding may hide from the
+    error.
     """
     n, m = cost.shape
-    kv, columns, wb = np.empty_like(a), np.empty_like(b), np.empty_like(b)
+    kv, columns, wb, before = np.empty_like(a), np.empty_like(b), np.empty_like(b), np.empty_like(b)
     exact_f, exact_g, rough_f, rough_g = np.empty(n), np.empty(m), np.empty(n, np.float32), np.empty(m, np.float32)
     logs, y, weight = np.empty(m), np.empty(m), np.empty(m)
     residuals, images, edge = np.empty((_MEMORY, m)), np.empty((_MEMORY, m)), np.empty((2, m))
     gram, errors = np.empty((_MEMORY, _MEMORY)), np.empty(WINDOW)
-    mix_from = (2 * (1 + _MIX / n)) ** 2
+    # Close by, sweeps soon slow down to the slowest modes, of which their first rate knows nothing.
+    mix_from = ((1 if warm else 2) * (1 + _MIX / n)) ** 2
     spent, over, far, fitted, error = 0, False, False, False, np.inf
     while not over:  # absorb, and sweep until done or the scalings have gone too far
         noise = unseen + _absorb(matrix, cost, f, g, epsilon, tol, highest, exact_f, exact_g, rough_f, rough_g)
@@ -210,11 +212,14 @@ def solve_at(cost, a, b, f, g, matrix, epsilon, tol, most, last, highest, unseen
             if over:
                 break
             if not mixing and _left(error, errors[WINDOW - 1], tol, 1.0) > mix_from:
-                mixing = True
+                mixing, count = True, np.int64(1)
                 _forget(errors)
                 for j in range(m):
                     logs[j] = math.log(_scaling(wb, b, columns, j))
                     weight[j] = math.sqrt(np.float64(b[j]))
+                    # The sweep that led here is the first to remember.
+                    edge[0, j] = (logs[j] - math.log(before[j] / b[j])) * weight[j] if b[j] > 0 else 0.0
+                    edge[1, j] = logs[j]
             if mixing:
                 for j in range(m):
                     y[j] = -math.log(np.float64(columns[j]))
@@ -228,6 +233,7 @@ def solve_at(cost, a, b, f, g, matrix, epsilon, tol, most, last, highest, unseen
                     wb[j] = b[j] * math.exp(logs[j])
             else:
                 for j in range(m):
+                    before[j] = wb[j]
                     wb[j] = b[j] / columns[j]
             for k in range(WINDOW - 1):
                 errors[k] = errors[k + 1]
