@@ -6,7 +6,8 @@ own with one thread, one peer after the other on each cell, takes of each its be
 'kantor[bench]'``; a missing one is left out.
 
 The JSON is written after every cell, and cells that it holds are not run again: a run that was stopped goes on.
-``--again kantor`` forgets what a peer has there; ``--more pot`` runs it once more, for what a busy machine has spoiled.
+``--again kantor`` forgets what a peer has there; ``--more pot`` runs it once more, for what a busy machine has spoiled;
+``--only 64x64`` does so for some cells.
 """
 
 from __future__ import annotations
@@ -242,6 +243,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one seed and nothing above 512")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--peers", default=",".join(PEERS))
+    parser.add_argument("--only", default="", help="cells whose names hold one of these; others stand")
     parser.add_argument("--again", default="", help="peers whose results are thrown away first")
     parser.add_argument("--more", default="", help="peers that are run once more; of two times the lower is kept")
     parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "benchmarks")
@@ -257,7 +259,12 @@ def main() -> None:
     peers = [peer for peer in options.peers.split(",") if importlib.util.find_spec(PEERS[peer])]
     for peer in set(options.peers.split(",")) - set(peers):
         print(f"{peer} is not installed and left out: pip install 'kantor[bench]'")
-    runs = {peer: found for peer, found in kept.items() if peer not in (options.again + "," + options.more).split(",")}
+    only = {cell["name"] for cell in cells if any(text in cell["name"] for text in options.only.split(","))}
+    dropped = (options.again + "," + options.more).split(",")
+    runs = {
+        peer: [result for result in found if peer not in dropped or result["cell"] not in only]
+        for peer, found in kept.items()
+    }
     before = {
         (peer, result["cell"], result["seed"], result["variant"]): result["ms"]
         for peer in options.more.split(",")
@@ -269,7 +276,11 @@ def main() -> None:
         held = {(result["cell"], result["seed"]) for result in runs.setdefault(peer, [])}
         # A cell is whole when its last seed is there, or nothing was left to try on it.
         missing[peer] = [
-            c for c in cells if given(peer, c) and not any((c["name"], seed) in held for seed in range(c["seeds"]))
+            cell
+            for cell in cells
+            if cell["name"] in only
+            and given(peer, cell)
+            and not any((cell["name"], seed) in held for seed in range(cell["seeds"]))
         ]
     minutes = sum(expected(peer, missing[peer]) for peer in peers) / 60
     print(f"{sum(map(len, missing.values()))} cells to run, about {minutes:.0f} minutes on an idle core", flush=True)

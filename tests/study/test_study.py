@@ -12,6 +12,7 @@ import yaml
 from safetensors.torch import load_file
 
 from kantor.cli import main
+from kantor.study.folder import locked
 
 TINY = [
     "--data=digits", "--teacher=cnn@width=16", "--teacher-epochs=2", "--student=cnn@width=8", "--train-limit=100",
@@ -323,6 +324,19 @@ def test_a_teacher_of_other_classes_under_kd_and_a_method_without_a_teacher(tmp_
     capsys.readouterr()
     assert main([*common, "--methods=kd", "--out=c"]) == 2
     assert "needs a teacher" in capsys.readouterr().err
+
+
+def test_a_run_that_was_refused_does_not_keep_its_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    tiny = ["distill", "--data=digits", "--student=cnn@width=8", "--train-limit=50", "--epochs=1", "--seeds=1"]
+    assert main([*tiny, "--methods=none", "--jobs=1", "--classes=1,eleven", "--out=mine"]) == 2
+    assert "no class 'eleven'" in capsys.readouterr().err
+    with locked(tmp_path / "mine"):
+        assert main([*tiny, "--methods=none", "--jobs=1", "--out=mine"]) == 2
+    assert "Another process" in capsys.readouterr().err
+    assert main([*tiny, "--methods=none", "--jobs=1", "--out=mine"]) == 0
+    assert main([*tiny, "--methods=none", "--jobs=1", "--lr=0.05", "--out=mine"]) == 2
+    assert "differs in lr" in capsys.readouterr().err
 
 
 def test_folders_that_are_no_runs(tmp_path, monkeypatch, capsys):

@@ -53,6 +53,12 @@ finite = _compiler("nnan", "ninf")
 
 
 @compiled
+def _power(x):
+    """``2^x`` for ``|x| <= 1/2``, float32."""
+    return _P0 + x * (_P1 + x * (_P2 + x * (_P3 + x * (_P4 + x * (_P5 + x * (_P6 + x * _P7))))))
+
+
+@compiled
 def fill(matrix, cost, f, g, factor):
     """``2^(f_i + g_j - factor cost_ij)`` clamped, float32; exponents are in the dtype of ``f`` and ``g``."""
     n, m = cost.shape
@@ -62,8 +68,7 @@ def fill(matrix, cost, f, g, factor):
         for j in range(m):
             t = min(max(f[i] + g[j] - factor * cost[i, j], low), high)
             whole = np.floor(t + half)
-            x = np.float32(t - whole)
-            matrix[i, j] = _P0 + x * (_P1 + x * (_P2 + x * (_P3 + x * (_P4 + x * (_P5 + x * (_P6 + x * _P7))))))
+            matrix[i, j] = _power(np.float32(t - whole))
             bits[j] += np.int32(whole) << np.int32(23)
 
 
@@ -81,8 +86,7 @@ def _plans(out, cost, f, g, a, b, factor):
                 t = min(row + columns[j] - factor * entries[i, j], _MOST)
                 held = t > _NOTHING
                 whole = np.floor(max(t, _NOTHING) + 0.5)
-                x = np.float32(max(t, _NOTHING) - whole)
-                p = _P0 + x * (_P1 + x * (_P2 + x * (_P3 + x * (_P4 + x * (_P5 + x * (_P6 + x * _P7))))))
+                p = _power(np.float32(max(t, _NOTHING) - whole))
                 out[k, i, j] = p if held else np.float32(0)
                 bits[j] += (np.int32(whole) << np.int32(23)) if held else np.int32(0)
 

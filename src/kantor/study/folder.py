@@ -27,24 +27,31 @@ from kantor.study.methods import Method
 def claim(config: Study) -> Path:
     """Make the run's folder, or go on in it if it holds a run of the same settings.
 
+    One that ended before it had done anything, for want of a file or by a misspelt class, holds nothing but its
+    settings, and makes way for others.
+
     Raises:
         ConfigError: it holds another run, or other files; what differs is named, and nothing is touched.
         KantorError: it cannot be written.
     """
     folder = config.folder()
+    begun = folder.exists() and not {entry.name for entry in folder.iterdir()} <= BEFORE_WORK
     if (folder / "config.yaml").exists():
         held = Study.from_yaml(folder / "config.yaml")
-        if held.digest() != config.digest():
+        if held.digest() == config.digest():
+            return folder
+        if begun:
             differing = [k for k, v in vars(config).items() if k not in WITHOUT_EFFECT and getattr(held, k) != v]
             raise ConfigError(
                 f"{folder} already holds another run (it differs in {', '.join(differing)}). "
                 "Give another --out; nothing was changed."
             )
-        return folder
-    if folder.exists() and any(folder.iterdir()):
+    elif begun:
         raise ConfigError(f"{folder} holds files that are no run. Give another --out; nothing was changed.")
-    write_text(folder / "config.yaml", config.to_yaml())
-    write_json(folder / "environment.json", environment())
+    with locked(folder, patience=0.0):
+        (folder / TIMING).unlink(missing_ok=True)
+        write_text(folder / "config.yaml", config.to_yaml())
+        write_json(folder / "environment.json", environment())
     return folder
 
 
@@ -54,6 +61,8 @@ TUNING = "tuning.json"
 """What the weight search tried and chose, by method."""
 TIMING = "timing.jsonl"
 """Seconds, stretch by stretch."""
+BEFORE_WORK = {"config.yaml", "environment.json", ".lock", TIMING}
+"""All that a run's folder holds until it has found its data and teachers."""
 
 
 @dataclass(frozen=True)
