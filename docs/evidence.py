@@ -186,7 +186,8 @@ def page() -> str:
         "kantor's methods there is *named* before the test part is read, and confirmed on fresh seeds. Its intervals "
         "are plain 95 % intervals of differences paired by seed; those of the other rows are widened for their number "
         "(Holm). Accuracy in %, differences in points; seconds were taken on shared cores and do not compare "
-        "methods.",
+        "methods. *Weights times* is the factor that the trials chose: of all of a method's loss weights, or of the "
+        "learning rate for a method that has none (`none`, `scratch`, `two_step`).",
         "",
     ]
     for name in done:
@@ -196,6 +197,8 @@ def page() -> str:
         lines += [f"Ready to run, and without results yet: {', '.join(waiting)}.", ""]
     lines += [
         "## Where the named method is not above both",
+        "",
+        *_reached(done),
         "",
         "Inductive transfer: the student holds what its teacher knows from its first step, so a loss can only keep it "
         "there. At five times the learning rate, where plain fine-tuning forgets, l2_sp and neuron transport are both "
@@ -221,7 +224,7 @@ def page() -> str:
         "Where its units mean something from the first step, in an order of their own: yes, by what transport alone "
         "reaches; a fixed plan makes them trade places first. Beside kd the plans are not told apart there. Every pair "
         "of rows above that differs in the plan alone, in points with plain 95 % intervals, not widened for their "
-        "number:",
+        "number; in bold where both are above zero:",
         "",
         *_plans(done),
         "",
@@ -236,14 +239,18 @@ def _section(name: str, setting: Setting) -> list[str]:
     methods, config = _methods(name), study["config"]
     named = _named(study["tuning"])
     trials = len(config["tune"]) * len(config["tune_seeds"])
+    ends = sum(found["chosen"] in (min(config["tune"]), max(config["tune"])) for found in study["tuning"].values())
     lines = [
         f"## {setting.title}",
         "",
         f"{setting.what} {trials} trials a method; seeds {config['seeds'][0]} to {config['seeds'][-1]}. "
-        f"Named on validation data: **{named}**.",
+        f"Named on validation data: **{named}**. {ends} of {len(study['tuning'])} methods were best at an end of the "
+        "range of factors tried.",
         "",
         "```sh",
+        *(f"kantor distill --config examples/evidence/{first}.yaml --out {RUNS / first}" for first in setting.first),
         *study["commands"],
+        *([f"kantor probe {RUNS / name}"] if setting.probed else []),
         "```",
         "",
         f"| method | accuracy | to the student alone | to {setting.plain} | to the identity plan | to a random plan "
@@ -268,7 +275,7 @@ def _section(name: str, setting: Setting) -> list[str]:
     return lines
 
 
-def _verdict(methods: dict, named: str, plain: str) -> str:
+def _said(methods: dict, named: str, plain: str) -> dict[str, list[str]]:
     """What the named method's plain intervals say of each comparison that the study was made for."""
     partners = {
         "the student alone": "none",
@@ -282,8 +289,23 @@ def _verdict(methods: dict, named: str, plain: str) -> str:
             _, interval = paired_difference(methods[named]["accuracy"], methods[partner]["accuracy"], LEVEL)
             assert interval is not None
             said["above" if interval[0] > 0 else "below" if interval[1] < 0 else "not told apart from"].append(what)
-    parts = [f"{how} {', '.join(which)}" for how, which in said.items() if which]
+    return said
+
+
+def _verdict(methods: dict, named: str, plain: str) -> str:
+    parts = [f"{how} {', '.join(which)}" for how, which in _said(methods, named, plain).items() if which]
     return f"{named}: {'; '.join(parts)}."
+
+
+def _reached(done: list[str]) -> list[str]:
+    """In which settings the named method is above the student alone and the plain baseline, and in which it is not."""
+    lines = []
+    for name in done:
+        plain = SETTINGS[name].plain
+        above = _said(_methods(name), _named(read(f"evidence-{name}")["tuning"]), plain)["above"]
+        missed = [what for what in ("the student alone", plain) if what not in above]
+        lines.append(f"- {SETTINGS[name].title}: {'not clear of ' + ' nor of '.join(missed) if missed else 'both'}.")
+    return ["Above the student alone and the plain baseline, both clear of zero:", "", *lines]
 
 
 def _plans(done: list[str]) -> list[str]:
@@ -297,7 +319,9 @@ def _plans(done: list[str]) -> list[str]:
                 found = [
                     paired_difference(row["accuracy"], methods[partner]["accuracy"], LEVEL) for partner in partners
                 ]
-                lines.append(f"| {SETTINGS[name].title} | {method} | {' | '.join(_text(*pair) for pair in found)} |")
+                mark = "**" if all(interval is not None and interval[0] > 0 for _, interval in found) else ""
+                shown = " | ".join(_text(*pair) for pair in found)
+                lines.append(f"| {SETTINGS[name].title} | {mark}{method}{mark} | {shown} |")
     return lines
 
 

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 import kantor
 from kantor.cli import main
 from kantor.study import Study
+from kantor.study.folder import begun
 from runs import assert_same_student, environment
 
 LOW, HIGH = "--classes=0,1,2,3,4", "--classes=5,6,7,8,9"
@@ -207,6 +208,7 @@ def test_direct_scratch_and_two_steps_are_paired_by_seed(source, tmp_path, capsy
         (["finetune", f"--teacher={TEACHER}", "--student=cnn@width=8"], "of another shape"),
         (["finetune", f"--teacher={TEACHER}", "--start=scratch", "--methods=l2_sp"], "starts from scratch"),
         (["finetune", "--methods=none"], "architecture of the one --teacher"),
+        (["finetune", "--teacher=cnn@width=8", "--methods=none"], "cnn@width=8 has no weights"),
         (["finetune", "--teacher=runs/nowhere/seed-0", "--methods=none"], "runs/nowhere/seed-0"),
         (["finetune", f"--teacher={TEACHER}", "--classes=5,66"], "no class '66'"),
         (["finetune", f"--teacher={TEACHER}", "--train-limit=50"], "give one"),
@@ -217,6 +219,7 @@ def test_bad_settings_are_refused_before_training(arguments, says, tmp_path, cap
     error = capsys.readouterr().err
     assert error.startswith("kantor: ") and says in error
     assert not list(tmp_path.glob("run/*/seed-*"))
+    assert not begun(tmp_path / "run"), "and the folder is free for the command put right"
 
 
 def permuted(model: kantor.models.Model, seed: int = 0) -> kantor.models.Model:

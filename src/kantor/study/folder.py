@@ -35,24 +35,28 @@ def claim(config: Study) -> Path:
         KantorError: it cannot be written.
     """
     folder = config.folder()
-    begun = folder.exists() and not {entry.name for entry in folder.iterdir()} <= BEFORE_WORK
     if (folder / "config.yaml").exists():
         held = Study.from_yaml(folder / "config.yaml")
         if held.digest() == config.digest():
             return folder
-        if begun:
+        if begun(folder):
             differing = [k for k, v in vars(config).items() if k not in WITHOUT_EFFECT and getattr(held, k) != v]
             raise ConfigError(
                 f"{folder} already holds another run (it differs in {', '.join(differing)}). "
                 "Give another --out; nothing was changed."
             )
-    elif begun:
+    elif begun(folder):
         raise ConfigError(f"{folder} holds files that are no run. Give another --out; nothing was changed.")
     with locked(folder, patience=0.0):
         (folder / TIMING).unlink(missing_ok=True)
         write_text(folder / "config.yaml", config.to_yaml())
         write_json(folder / "environment.json", environment())
     return folder
+
+
+def begun(folder: Path) -> bool:
+    """Whether a folder holds more than the settings of a run that never came to work."""
+    return folder.exists() and not {entry.name for entry in folder.iterdir()} <= BEFORE_WORK
 
 
 PROBE = "probe.json"

@@ -26,7 +26,7 @@ from kantor.study.label_costs import make_label_costs, write_costs
 from kantor.study.methods import Method
 from kantor.study.plan_probe import probe_part, write_probe
 from kantor.study.runs import Plan, data_for, make_objective, new_student, open_cache
-from kantor.study.start import Start, start_of
+from kantor.study.start import Start, check_start, start_of
 from kantor.study.teachers import accuracy, find_teachers, model_for, study_methods
 from kantor.training import Pair
 from kantor.training.batches import augmentation, training_batches
@@ -72,6 +72,7 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
         raise ConfigError(f"Method {named} needs a teacher: give --teacher NAME:FILE, or NAME to train one.")
     if data.unlabelled is not None and not any(method.transfers for method in methods):
         raise ConfigError("unlabelled shows samples to what is transferred, and no method transfers: leave it out.")
+    check_start(config, [method.start for method in methods])
     say(_data_line(data, augmentation(config, data)))
     if config.task == "none":
         say(WITHOUT_TASK)

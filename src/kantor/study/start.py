@@ -94,6 +94,28 @@ def start_of(config: Study, text: str | None, teacher: tuple[str, list[str] | No
     return Start(*teacher)
 
 
+def check_start(config: Study, texts: list[str | None]) -> None:
+    """Refuse a start from a teacher that has no weights yet, before it is trained.
+
+    It would be trained on all labels of this data's training part, and each student would begin with what they say,
+    however few labels it is given.
+
+    Args:
+        config: the study's settings.
+        texts: every method's own start.
+
+    Raises:
+        ConfigError: see above.
+    """
+    if TEACHER not in [config.start if text is None else text for text in texts] or not config.teacher:
+        return
+    if "," not in config.teacher and not has_weights(spec_of(config.teacher)):
+        raise ConfigError(
+            f"start teacher: {config.teacher} has no weights, and would be trained on this data's own labels, which "
+            "every student would then begin with. Give --teacher NAME:FILE or RUN/METHOD/seed-K, trained on other data."
+        )
+
+
 def with_student(config: Study) -> Study:
     """The settings with the teacher's architecture in the place of ``student: teacher``.
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from kantor.core.collectives import rank
 from kantor.core.errors import ConfigError
 from kantor.study.config import Study
-from kantor.study.folder import claim
+from kantor.study.folder import begun, claim
 from kantor.study.run import resolved, resume, run_study, terminal, unreported
 from kantor.study.teachers import open_study_data
 from kantor.training.processes import joined_processes
@@ -34,7 +34,11 @@ def run_sweep(config: Study, console: Console | None = None, report: Callable[[P
     config = resolved(config)
     folder = config.folder()
     if (folder / "config.yaml").exists():
-        raise ConfigError(f"{folder} holds a run, and several numbers of labels are a run each. Give another --out.")
+        if begun(folder):
+            raise ConfigError(
+                f"{folder} holds a run, and several numbers of labels are a run each. Give another --out."
+            )
+        (folder / "config.yaml").unlink()
     parts = [replace(config, labels_per_class=n, out=str(folder / f"labels-{n}")) for n in numbers]
     open_study_data(max(parts, key=lambda part: part.label_numbers()))
     return _each(parts, console, report)
