@@ -56,8 +56,10 @@ def step0(run: str | Path) -> dict:
 
 
 def test_every_method_of_the_command(tuned):
-    methods = json.loads((tuned / "summary.json").read_text())["methods"]
+    summary = json.loads((tuned / "summary.json").read_text())
+    methods = summary["methods"]
     assert list(methods) == ["none", "l2_sp", "delta", "neuron_transport:1", "neuron_transport@plan=identity:1"]
+    assert summary["teachers"][0]["saw"] == "digits, some of its classes alone, in the run runs/source"
     facts = step0(tuned)
     for name, known in facts.items():
         assert known["notes"][0] == f"Start: 18 tensors taken from {TEACHER}/student.safetensors; " + (

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from kantor.core import seeds
 from kantor.core.collectives import rank, wait_for_all
-from kantor.core.errors import ConfigError, suggest
+from kantor.core.errors import ConfigError, KantorError, suggest
 from kantor.core.files import write_json
 from kantor.data import DataSet, Part, open_data
 from kantor.faculty.label_cost import CostSource
@@ -170,12 +170,23 @@ def find_teachers(config: Study, data: DataSet, root: Path, report: Report) -> l
     """
     classes, views = given_classes(config), data.notes.get("views", {})
     found = [
-        Source(name, spec, "data that is not known, since its weights were given", classes.get(name))
+        Source(name, spec, _seen_elsewhere(spec), classes.get(name))
         if has_weights(spec)
         else _trained(name, spec, config, data, root, report)
         for name, spec in teacher_specs(config).items()
     ]
     return [replace(source, sees=views.get(data.role_of(source.name), "")) for source in found]
+
+
+def _seen_elsewhere(spec: str) -> str:
+    """What a model with weights was trained on: for a student of a run, what that run says."""
+    above = Path(spec).parents
+    if Path(spec).name == "student.safetensors" and len(above) > 2 and (above[2] / "config.yaml").is_file():
+        with suppress(KantorError):  # settings of another version, say
+            study = Study.from_yaml(above[2] / "config.yaml")
+            classes = "" if study.classes is None else ", some of its classes alone"
+            return f"{study.data}{classes}, in the run {above[2]}"
+    return "data that is not known, since its weights were given"
 
 
 def _trained(name: str, spec: str, config: Study, data: DataSet, root: Path, report: Report) -> Source:
