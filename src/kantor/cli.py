@@ -80,10 +80,12 @@ def analyse(options: jsonargparse.Namespace) -> None:
     from kantor.study.analyse import analyse_run
     from kantor.study.moved import table
 
-    run = Path(options.run)
-    terminal().print(table(analyse_run(run, top=options.top, say=lambda text: print(text, flush=True))))
-    page = write(run)
-    print(f"Wrote {run / 'analysis.json'}, {run / 'analysis.html'} and {page}")
+    def one(run: Path) -> None:
+        terminal().print(table(analyse_run(run, top=options.top, say=lambda text: print(text, flush=True))))
+        page = write(run)
+        print(f"Wrote {run / 'analysis.json'}, {run / 'analysis.html'} and {page}")
+
+    _in_turn(options.run, one)
 
 
 def compare(options: jsonargparse.Namespace) -> None:
@@ -133,13 +135,17 @@ def probe(options: jsonargparse.Namespace) -> None:
     from kantor.study import terminal
     from kantor.study.probe import probe_run, table
 
-    console, run = terminal(), Path(options.run)
-    found = probe_run(
-        run, options.data, options.label, lambda text: console.print(text, highlight=False, soft_wrap=True)
-    )
-    console.print(table(found))
-    console.print(f"It is kept in {run / 'probe.json'}", highlight=False, soft_wrap=True)
-    _page(run)
+    console = terminal()
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
+    def one(run: Path) -> None:
+        console.print(table(probe_run(run, options.data, options.label, say)))
+        say(f"It is kept in {run / 'probe.json'}")
+        _page(run)
+
+    _in_turn(options.run, one)
 
 
 def report(options: jsonargparse.Namespace) -> None:
@@ -181,6 +187,18 @@ def methods(options: jsonargparse.Namespace) -> None:  # noqa: ARG001
     for penalty in PENALTIES.values():
         table.add_row(penalty.name, "weights", "a start", f"{penalty.default_weight:g}", penalty.paper)
     terminal().print(table)
+
+
+def _in_turn(folder: str, command: Callable[[Path], None]) -> None:
+    """A command on the run in a folder, or on every run of a sweep."""
+    from kantor.study.sweep import runs_in
+
+    runs = runs_in(Path(folder))
+    for run in runs:
+        if run != Path(folder):
+            print(f"\n{run}", flush=True)
+        command(run)
+    _one_page(runs)
 
 
 def _page(run: Path) -> None:
@@ -235,7 +253,7 @@ def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], An
     commands.add_subcommand("evaluate", trained, help=_summary(evaluate))
 
     moved = _Parser(description=analyse.__doc__)
-    moved.add_argument("run", type=str, help="the run's folder")
+    moved.add_argument("run", type=str, help="the run's folder, or a sweep's")
     moved.add_argument("--top", type=int, default=5, help="samples kept of each neuron, those that excite it most")
     commands.add_subcommand("analyse", moved, help=_summary(analyse))
 
@@ -246,7 +264,7 @@ def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], An
     commands.add_subcommand("compare", two, help=_summary(compare))
 
     again = _Parser(description=resume.__doc__)
-    again.add_argument("run", type=str, help="the run's folder")
+    again.add_argument("run", type=str, help="the run's folder, or a sweep's")
     commands.add_subcommand("resume", again, help=_summary(resume))
 
     alone = _Parser(description=export.__doc__)
@@ -258,7 +276,7 @@ def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], An
     commands.add_subcommand("export", alone, help=_summary(export))
 
     probed = _Parser(description=probe.__doc__)
-    probed.add_argument("run", type=str, help="the run's folder")
+    probed.add_argument("run", type=str, help="the run's folder, or a sweep's")
     probed.add_argument("--data", type=str | None, help="labelled data; the run's own if left out")
     probed.add_argument("--label", type=str | None, help="its label column or array, where it is not the usual one")
     commands.add_subcommand("probe", probed, help=_summary(probe))

@@ -14,6 +14,7 @@ import kantor
 from kantor.cli import main
 from kantor.study import Study
 from kantor.study.folder import begun
+from kantor.study.sweep import runs_in
 from runs import assert_same_student, environment
 
 LOW, HIGH = "--classes=0,1,2,3,4", "--classes=5,6,7,8,9"
@@ -175,6 +176,31 @@ def test_a_sweep_is_a_run_for_each_number_and_one_table(source, capsys):
     assert main([*arguments, "--labels-per-class=4,900", "--out=runs/many"]) == 2
     assert "class '8' has" in capsys.readouterr().err
     assert not Path("runs/many").exists()
+
+
+def test_a_sweep_is_analysed_and_probed_run_by_run(source, capsys):
+    arguments = ["finetune", f"--teacher={TEACHER}", *SHORT, HIGH, "--seeds=1", "--record-plans=every=0"]
+    assert main([*arguments, "--methods=l2_sp", "--labels-per-class=12,4", "--out=runs/moved"]) == 0
+    runs = [Path("runs/moved/labels-4"), Path("runs/moved/labels-12")]
+    assert runs_in(Path("runs/moved")) == runs
+    assert [runs_in(folder) for folder in (runs[0], Path("runs"))] == [[runs[0]], [Path("runs")]]
+    (Path("runs/moved") / "labels-4-old").mkdir()
+    (Path("runs/moved") / "labels-4-old" / "config.yaml").write_text("")
+    assert runs_in(Path("runs/moved")) == runs
+    for command, options, file in (("analyse", ["--top=2"], "analysis.json"), ("probe", [], "probe.json")):
+        capsys.readouterr()
+        assert main([command, "runs/moved", *options]) == 0
+        said = capsys.readouterr().out
+        assert [line for line in said.splitlines() if line in map(str, runs)] == [str(run) for run in runs]
+        assert "All of them in one page: runs/moved/report.html" in said
+        assert all((run / file).is_file() for run in runs)
+    for run in runs:
+        with np.load(run / "analysis" / "l2_sp" / "seed-0.npz") as arrays:
+            assert arrays["top_a_0"].shape[1] == 2
+    (runs[1] / "plan.json").unlink()
+    for command in ("analyse", "probe"):
+        assert main([command, "runs/moved"]) == 2
+        assert "runs/moved/labels-12" in capsys.readouterr().err
 
 
 def test_direct_scratch_and_two_steps_are_paired_by_seed(source, tmp_path, capsys):

@@ -52,11 +52,22 @@ def resume_sweep(
     Raises:
         ConfigError: the folder holds neither.
     """
-    parts = [path.parent for path in folder.glob("labels-*/config.yaml")]
-    if (folder / "config.yaml").exists() or not parts:
+    parts = runs_in(folder)
+    if parts == [folder]:
         return [resume(folder, console, report)]
-    configs = [replace(Study.from_yaml(part / "config.yaml"), out=str(part)) for part in parts]
-    return _each(sorted(configs, key=lambda part: part.label_numbers()), console, report)
+    return _each([replace(Study.from_yaml(part / "config.yaml"), out=str(part)) for part in parts], console, report)
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """The runs of a sweep's folder in the order of their numbers; any other folder is all there is.
+
+    Whether that one holds a run is left to whoever reads it, and says what is missing.
+    """
+    numbers = {path.parent: path.parent.name.removeprefix("labels-") for path in folder.glob("labels-*/config.yaml")}
+    parts = [part for part, number in numbers.items() if number.isdecimal()]  # no copy called labels-5-old
+    if (folder / "config.yaml").exists() or not parts:
+        return [folder]
+    return sorted(parts, key=lambda part: int(numbers[part]))
 
 
 def sweep_table(runs: list[Path]) -> Table:
