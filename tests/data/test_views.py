@@ -1,5 +1,7 @@
 """Views: transforms of one image, columns, arrays, and what only the teacher sees."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
@@ -218,6 +220,60 @@ def test_instances_that_are_numbered_must_pair_up(tmp_path):
     np.savez(path, **arrays | {"b": RNG.random((19, 7))})
     with pytest.raises(DataError, match="'b' has 19 rows for train and the labels have 20"):
         open_data(path, views=views)
+
+
+class TestIds:
+    """Numbers of instances that cannot say which rows pair up."""
+
+    VIEWS: ClassVar = {"student": "a", "teacher": "b"}
+
+    @pytest.fixture
+    def save(self, tmp_path):
+        def write(**ids):
+            arrays = {"a": RNG.random((20, 4)), "b": RNG.random((20, 7)), "c": RNG.random((20, 2))}
+            np.savez(tmp_path / "set.npz", y=np.arange(20) % 2, **arrays, **ids)
+            return tmp_path / "set.npz"
+
+        return write
+
+    @pytest.mark.parametrize("kind", [np.int64, np.str_])
+    def test_one_that_is_there_twice(self, save, kind):
+        ids = np.arange(100, 120)
+        ids[7] = 103
+        path = save(a_ids=ids.astype(kind), b_ids=ids.astype(kind))
+        match = r"array 'a_ids' has instance 103 more than once, in rows 3 and 7 \(1 rows too many\). Keep one row"
+        with pytest.raises(DataError, match=match):
+            open_data(path, views=self.VIEWS)
+        with pytest.raises(DataError, match="array 'b_ids' has instance 103"):
+            open_data(path, views=self.VIEWS | {"student": "b"})
+
+    def test_for_one_view_alone(self, save):
+        ids = np.arange(20)
+        with pytest.raises(DataError, match=r"there is b_ids and no a_ids, .* Give ids for every view or for none"):
+            open_data(save(b_ids=ids), views=self.VIEWS)
+        with pytest.raises(DataError, match="there is a_ids and no b_ids or c_ids"):
+            open_data(save(a_ids=ids), views={"student": "a", "mri": "b", "ct": "c"})
+        # What nobody sees pairs up with nothing.
+        open_data(save(c_ids=ids), views=self.VIEWS)
+        open_data(save(a_ids=ids[:, None], b_ids=ids), views=self.VIEWS)
+        open_data(save(a_ids=ids), views={"student": "a", "teacher": "a"})
+        open_data(save(a_ids=RNG.random((20, 5))), views=self.VIEWS)  # vectors: a view, and no numbers
+
+    def test_fewer_than_rows(self, save):
+        ids = np.arange(19)
+        with pytest.raises(DataError, match=r"array 'a_ids' has 19 ids for 20 rows. Give every row one"):
+            open_data(save(a_ids=ids, b_ids=ids), views=self.VIEWS)
+
+    def test_in_a_part_that_only_the_student_has(self, tmp_path):
+        arrays = {"a_train": RNG.random((20, 4)), "b_train": RNG.random((20, 7)), "y_train": np.arange(20) % 2}
+        arrays |= {"a_test": RNG.random((8, 4)), "y_test": np.arange(8) % 2, "a_ids_test": np.arange(8)}
+        ids, path = {"a_ids_train": np.arange(20), "b_ids_train": np.arange(20)}, tmp_path / "set.npz"
+        np.savez(path, **arrays, **ids)
+        open_data(path, views=self.VIEWS)
+        del ids["b_ids_train"]
+        np.savez(path, **arrays, **ids)
+        with pytest.raises(DataError, match=r"train part: there is a_ids and no b_ids"):
+            open_data(path, views=self.VIEWS)
 
 
 class TestColumns:

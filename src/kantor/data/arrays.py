@@ -38,11 +38,13 @@ def read_arrays(
     ``[channels, height, width]``; floating-point ones must lie in [0, 1]. Parts are index arrays called ``train``,
     ``test``, ``validation`` (or ``train_index`` and so on), or arrays by part (``x_train``, ``y_train``, ``x_test``;
     or ``train_images``); without them opening cuts 40 % for the test. Class names are taken from ``class_names``.
-    What teachers alone see may be missing outside the training part. Two views whose instances are numbered, in
-    ``NAME_ids``, must have the same numbers row by row.
+    What teachers alone see may be missing outside the training part. Views may number their instances in ``NAME_ids``,
+    one number or text per row: no id may be there twice, and where one view has ids all that are seen have them, the
+    same row by row.
 
     Raises:
-        DataError: no labels, arrays that do not fit each other, values that are not finite, labels out of range.
+        DataError: no labels, arrays that do not fit each other, ids that do not say which rows pair up, values that are
+            not finite, labels out of range.
         ConfigError: several views and no choice among them, or a choice that does not exist.
     """
     arrays = _load(path)
@@ -59,7 +61,7 @@ def read_arrays(
     classes, numbers = class_numbers(labels, names, dict.fromkeys(labels, str(path)))
     sources = {}
     for part, held in parts.items():
-        _same_instances(held, roles, f"{path}, {part} part")
+        _same_instances(held, roles, len(labels[part]), f"{path}, {part} part")
         stores: dict[str, InMemory] = {}
         for role, view in roles.items():
             array = view.input
@@ -158,15 +160,20 @@ def _choose_views(
     return choose_views(views, {key: str(list(arrays[key].shape[1:])) for key in usable}, str(path)), ignored
 
 
-def _same_instances(arrays: Arrays, roles: Mapping[str, View], where: str) -> None:
-    """Views that number their instances pair up row by row."""
-    numbered = {view.input: arrays[view.input + _IDS] for view in roles.values() if view.input + _IDS in arrays}
-    (first, ours), *others = [*numbered.items()] or [("", np.empty(0))]
+def _same_instances(arrays: Arrays, roles: Mapping[str, View], samples: int, where: str) -> None:
+    """Views that number their instances do so without repeats, all of them, and pair up row by row."""
+    seen = [name for name in dict.fromkeys(view.input for view in roles.values()) if name in arrays]
+    numbered = {name: ids for name in seen if (ids := _ids(arrays, name, samples, where)) is not None}
+    if not numbered:
+        return
+    (first, ours), *others = numbered.items()
+    missing = [name + _IDS for name in seen if name not in numbered]
+    if missing:
+        raise DataError(
+            f"{where}: there is {first}{_IDS} and no {' or '.join(missing)}, so whether the rows of the views are the "
+            "same instances cannot be checked. Give ids for every view or for none."
+        )
     for second, theirs in others:
-        if ours.shape != theirs.shape:
-            raise DataError(
-                f"{where}: {first}{_IDS} has shape {list(ours.shape)}, {second}{_IDS} {list(theirs.shape)}."
-            )
         strange = np.flatnonzero(ours != theirs)
         if len(strange):
             row = strange[0]
@@ -174,6 +181,26 @@ def _same_instances(arrays: Arrays, roles: Mapping[str, View], where: str) -> No
                 f"{where}: the views do not pair up. Row {row} is instance {ours[row]} in {first!r} and {theirs[row]} "
                 f"in {second!r} ({len(strange)} such rows). Sort both alike and keep what both have."
             )
+
+
+def _ids(arrays: Arrays, name: str, samples: int, where: str) -> Shaped[np.ndarray, " n"] | None:
+    """The numbers of a view's instances; None where it has none, or an array of vectors by that name."""
+    ids = arrays.get(name + _IDS)
+    if ids is not None and ids.ndim == 2 and ids.shape[1] == 1:
+        ids = ids[:, 0]
+    if ids is None or ids.ndim != 1:
+        return None
+    if len(ids) != samples:
+        raise DataError(f"{where}: array {name + _IDS!r} has {len(ids)} ids for {samples} rows. Give every row one.")
+    known, which, times = np.unique(ids, return_inverse=True, return_counts=True)
+    if len(known) < samples:
+        rows = np.flatnonzero(times[which] > 1)
+        one, other, *_ = rows[which[rows] == which[rows[0]]]
+        raise DataError(
+            f"{where}: array {name + _IDS!r} has instance {ids[one]} more than once, in rows {one} and {other} "
+            f"({samples - len(known)} rows too many). Keep one row of each instance, or give every row its own id."
+        )
+    return ids
 
 
 def _same_rows(parts: Mapping[str, Arrays], labels: Mapping[str, Shaped[np.ndarray, " n"]], path: Path) -> None:
