@@ -377,6 +377,11 @@ def _p_value(ours: list[float], theirs: list[float]) -> float:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["run"]:
-        for chosen in [name for name in sys.argv[2:] if name != "--full"] or SETTINGS:
+        studies = [name for name in sys.argv[2:] if name != "--full"] or list(SETTINGS)
+        unknown = [name for name in studies if name not in SETTINGS]
+        if unknown:
+            print(f"There is no study {', '.join(unknown)}. There are: {', '.join(SETTINGS)}.", file=sys.stderr)
+            sys.exit(2)
+        for chosen in studies:
             run(chosen, full="--full" in sys.argv)
     (HERE / "evidence.md").write_text(page())

@@ -119,6 +119,13 @@ def test_loop_on_several_processes(processes, tmp_path):
     assert f"{processes} processes" in done.stdout
 
 
+def test_a_study_of_the_evidence_that_there_is_not():
+    command = [sys.executable, str(DOCS / "evidence.py"), "run", "inductive", "inductiv"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no study inductiv. There are: inductive, compression, " in done.stderr
+
+
 def test_links_lead_somewhere():
     """Sphinx checks links between pages; this checks those from the README."""
     readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
