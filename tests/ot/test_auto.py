@@ -8,7 +8,7 @@ import torch
 
 from kantor.ot import Auto, plan_of, solve
 from kantor.ot.batch import Batch
-from kantor.ot.kernel import Kernel, fill, there_and_back
+from kantor.ot.kernel import Kernel, fill, plan_error, plan_errors, there_and_back
 from kantor.ot.newton import gradients, gradients_one, newton_by_factor
 from kantor.ot.rates import factor_worth, newton_iterations, stages
 from kantor.ot.sinkhorn import log_domain
@@ -275,3 +275,29 @@ def test_what_rates_predict():
     assert newton_iterations(1e-2, 1.001e-2, 1e-3) > 10, "sweeps that stand still do"
     assert factor_worth(2048, 2048) > 100 > factor_worth(32, 32)
     assert math.isfinite(newton_iterations(0.5, 0.1, 1e-3))
+
+
+def test_what_may_hide_is_looked_at_for_all_problems_of_a_shared_cost_at_once():
+    torch.manual_seed(0)
+    matrix = torch.rand(7, 9).numpy()
+    a, b = (torch.randn(5, size).mul(3).softmax(-1).double().numpy() for size in (7, 9))
+    b[1, 3] = 0.0
+    f, g = (torch.randn(5, size).double().numpy() for size in (7, 9))
+    alone = [plan_error(matrix, *problem, 0.3) for problem in zip(a, b, f, g, strict=True)]
+    np.testing.assert_allclose(plan_errors(matrix, a, b, f, g, 0.3), alone, rtol=1e-9)
+    far = plan_errors(matrix, a, b, np.stack([f[0], *(f[1:] + 1e4)]), g, 0.3)
+    assert far[0] == pytest.approx(alone[0]) and not np.isfinite(far[1:]).any()
+
+
+def test_masses_over_many_scales_that_share_a_cost(monkeypatch):
+    """Each is looked at, and none is called converged that is not."""
+    torch.manual_seed(0)
+    matrix, a = torch.rand(20, 30), torch.randn(6, 20).mul(8).softmax(-1)
+    found = solve(matrix, a, epsilon=0.02, tol=1e-3)
+    for k in range(6):
+        masses = a[k].double().numpy(), np.full(30, 1 / 30)
+        assert found.converged[k]
+        assert plan_error(matrix.numpy(), *masses, *(x[k].numpy() for x in found.potentials), 0.02) < 1.1e-3
+    monkeypatch.setattr("kantor.ot.auto.plan_errors", lambda cost, a, *_: np.full(len(a), np.inf))
+    again = solve(matrix, a, epsilon=0.02, tol=1e-3)
+    assert torch.equal(again.potentials[0], found.potentials[0]), "then each is looked at alone"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kantor.ot.batch import Batch
-from kantor.ot.kernel import FLOAT32_NOISE, Array, may_hide, numba_on, plan_error, triton_on
+from kantor.ot.kernel import FLOAT32_NOISE, Array, may_hide, numba_on, plan_error, plan_errors, triton_on
 from kantor.ot.precision import no_autocast
 from kantor.ot.problem import Problem, check_positive
 from kantor.ot.single import Single
@@ -140,9 +140,7 @@ class _Job:
             batch.solve(self.epsilon, g)
             f, g_out, error, passes = batch.f, batch.g, batch.error, batch.passes
             if may_hide(a, b, self.tol):
-                for k in np.flatnonzero(error <= self.tol):
-                    one = cost[k if len(cost) > 1 else 0], a[k], b[k], f[k], g_out[k]
-                    error[k] = max(error[k], plan_error(*one, self.epsilon))
+                error = self._seen_whole(cost, a, b, f, g_out, error)
         else:
             f, g_out = np.empty_like(a), np.empty_like(b)
             error, passes = np.full(problems, np.inf), np.zeros(problems, np.int64)
@@ -155,6 +153,19 @@ class _Job:
             f[k], g_out[k], error[k], more = self._rescue(cost[k if len(cost) > 1 else 0], a[k], b[k], start, dtype)
             passes[k] += more
         return f, g_out, error, passes.astype(np.int64)
+
+    def _seen_whole(
+        self, cost: np.ndarray, a: np.ndarray, b: np.ndarray, f: np.ndarray, g: np.ndarray, error: np.ndarray
+    ) -> np.ndarray:
+        """The errors with what clamped entries may have hidden from them."""
+        seen = np.full_like(error, np.inf)
+        done = np.flatnonzero(error <= self.tol)
+        if len(cost) == 1 and len(done):
+            at = slice(None) if len(done) == len(a) else done
+            seen[at] = plan_errors(cost[0], a[at], b[at], f[at], g[at], self.epsilon)
+        for k in done[~(seen[done] <= self.tol)]:
+            seen[k] = plan_error(cost[k if len(cost) > 1 else 0], a[k], b[k], f[k], g[k], self.epsilon)
+        return np.where(error <= self.tol, np.maximum(error, seen), error)
 
     def solve_one(
         self, cost: np.ndarray, a: np.ndarray, b: np.ndarray, start: np.ndarray | None

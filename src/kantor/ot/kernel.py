@@ -133,6 +133,22 @@ def plan_error(
     return float(np.abs(plan.sum(1) - a).sum() + np.abs(plan.sum(0) - b).sum())
 
 
+def plan_errors(
+    cost: NDArray[Any], a: NDArray[Any], b: NDArray[Any], f: NDArray[Any], g: NDArray[Any], epsilon: float
+) -> NDArray[Any]:
+    """``plan_error`` of problems ``[problems, n]`` that share their cost: one exponential, and products of matrices.
+
+    Infinite or NaN where the potentials lie so far from the first problem's that float64 does not span them.
+    """
+    with np.errstate(all="ignore"), no_autocast(_CPU):
+        # By torch, whose threads are those that the user has set; OpenBLAS's own would fight with them.
+        matrix = torch.from_numpy(np.exp((f[0][:, None] + g[0] - cost) / epsilon))
+        u = torch.from_numpy(np.where(a > 0, a * np.exp((f - f[0]) / epsilon), 0.0))
+        v = torch.from_numpy(np.where(b > 0, b * np.exp((g - g[0]) / epsilon), 0.0))
+        rows, columns = torch.mm(v, matrix.T).mul_(u).numpy(), torch.mm(u, matrix).mul_(v).numpy()
+        return np.abs(rows - a).sum(1) + np.abs(columns - b).sum(1)
+
+
 def there_and_back(
     matrix: NDArray[Any],
     v: NDArray[Any],
