@@ -108,8 +108,9 @@ def bounds(rows: list[dict]) -> list[str]:
         "With the extra `fast`, which compiles transport for the CPU it runs on. POT is judged as the others are, by "
         "the plan of its potentials in float64; the one that it returns lacks what underflowed in its kernel, which "
         "marginals do not show. Peers take turns on each cell. The cells of 64 and 128 points were run again "
-        "(`--only 64x64,128x128 --more kantor,calls,pot,ott,geomloss`; near permutations of 64 three times more, by kantor, pot and ott): a "
-        "call is so short there that a busy moment doubles it. Of such times the lower stands, for every peer.",
+        "(`--only 64x64,128x128 --more kantor,calls,pot,ott,geomloss`; near permutations of 64 three times more, by "
+        "kantor, pot and ott): a call is so short there that a busy moment doubles it. Of such times the lower stands, "
+        "for every peer.",
         "",
         "What bounds it:",
         "",
