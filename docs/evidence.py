@@ -225,7 +225,9 @@ def page() -> str:
         "start a plan that stands still, one renewed each epoch, and masses by activation norm.",
         "",
         "Where its units mean something from the first step, in an order of their own: yes, by what transport alone "
-        "reaches; a fixed plan makes them trade places first. Beside kd the plans are not told apart there. Every pair "
+        "reaches; a fixed plan makes them trade places first. Beside kd the plans are not told apart there. How clear "
+        "it is moves with the search: on the new task at three stages, at a third of the learning rate and with three "
+        "factors, the same row was at +1.1 (+0.4 to +1.9) and +1.5 (+0.1 to +2.8). Every pair "
         "of rows above that differs in the plan alone, in points with plain 95 % intervals, not widened for their "
         "number; in bold where both are above zero:",
         "",
