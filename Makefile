@@ -83,6 +83,7 @@ bench-ot: .venv/.bench
 	$(BIN)/python -P benchmarks/ot.py --grid random
 	$(BIN)/python -P benchmarks/ot_shared.py
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -P benchmarks/ot_floor.py
+	$(BIN)/python -P benchmarks/ot_memory.py
 	$(BIN)/python -P benchmarks/ot_warm.py
 	$(BIN)/python -P docs/speed.py
 

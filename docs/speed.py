@@ -88,6 +88,9 @@ def targets() -> list[str]:
                 f"| a solve over its floor, n = {row['n']:,} | 1.5 | {row['ratio']:.2f} | "
                 f"{verdict(row['ratio'] <= 1.5)} |"
             ]
+    if (memory := read("ot-memory")) is not None:
+        most = max(row["matrices"] for row in memory["rows"])
+        lines += [f"| memory of value + gradient beside the cost, in costs | 2 | {most:.2f} | {verdict(most <= 2)} |"]
     for path in sorted(BENCHMARKS.glob("ot-warm-*.json")):
         shares = {row["way"]: row["warm"] / row["cold"] for row in json.loads(path.read_text())["rows"]}
         for way, most in (("momentum .9", 0.5), ("momentum .99", 0.2)):
@@ -146,6 +149,21 @@ def floors() -> list[str]:
     lines += [
         f"| {row['n']:,} | {row['sweeps']} | {row['solve']:.2f} | {row['sweep']:.3f} | {row['exponential']:.2f} | "
         f"{row['ratio']:.2f} |"
+        for row in content["rows"]
+    ]
+    return [*lines, ""]
+
+
+def peaks() -> list[str]:
+    content = read("ot-memory")
+    if content is None:
+        return []
+    lines = ["## Memory of value + gradient", ""]
+    lines += ["The peak of the process over what it held with the cost; float32. One cost is the gradient itself.", ""]
+    lines += ["| n | epsilon | cost, MiB | extra, MiB | in costs |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {row['n']:,} | {row['epsilon']:g} | {row['cost'] / 2**20:.0f} | {row['extra'] / 2**20:.1f} | "
+        f"{row['matrices']:.2f} |"
         for row in content["rows"]
     ]
     return [*lines, ""]
@@ -219,7 +237,7 @@ def warm() -> list[str]:
 
 
 if __name__ == "__main__":
-    found = [*targets(), *floors(), *grid("fixed"), *grid("random"), *shared(), *warm()]
+    found = [*targets(), *floors(), *peaks(), *grid("fixed"), *grid("random"), *shared(), *warm()]
     if found:
         head = [
             "# Speed of transport",
