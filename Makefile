@@ -85,7 +85,7 @@ bench-ot: .venv/.bench
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -P benchmarks/ot_floor.py
 	$(BIN)/python -P benchmarks/ot_memory.py
 	$(BIN)/python -P benchmarks/ot_warm.py
-	$(BIN)/python -P docs/speed.py
+	$(BIN)/python -P docs/speed.py runs/bench/ot
 
 clean:
 	rm -rf .venv

@@ -1,4 +1,4 @@
-"""Everything about transport that needs a GPU, in one command: ``python benchmarks/gpu.py [--out docs/benchmarks]``.
+"""Everything about transport that needs a GPU, in one command: ``python benchmarks/gpu.py [--out runs/bench/ot]``.
 
 First the kernels are checked against a float64 reference on the GPU; only then are they timed, beside POT's batch
 solver, geomloss and flash-sinkhorn 0.4.1 where those are installed, at equal accuracy (error in float64 from what was
@@ -155,7 +155,7 @@ def check() -> list[dict[str, Any]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "benchmarks")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "runs" / "bench" / "ot")
     options = parser.parse_args()
     if not torch.cuda.is_available():
         print("There is no GPU here: nothing was checked or timed.")

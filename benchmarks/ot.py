@@ -1,13 +1,13 @@
 """Speed of entropic transport against POT, ott-jax and geomloss, at equal accuracy.
 
-``python benchmarks/ot.py [--grid fixed|random] [--quick] [--out docs/benchmarks]`` runs each peer in a process of its
+``python benchmarks/ot.py [--grid fixed|random] [--quick] [--out runs/bench/ot]`` runs each peer in a process of its
 own with one thread, one peer after the other on each cell, takes of each its best variant that reaches the tolerance
 (error in float64 from what it returned), and writes a table, a plot and a JSON. Peers: ``pip install
 'kantor[bench]'``; a missing one is left out.
 
 The JSON is written after every cell, and cells that it holds are not run again: a run that was stopped goes on.
 ``--again kantor`` forgets what a peer has there; ``--more pot`` runs it once more, for what a busy machine has spoiled;
-``--only 64x64`` does so for some cells.
+``--only 64x64`` does so for some cells. ``python docs/speed.py runs/bench/ot`` makes the page of it.
 """
 
 from __future__ import annotations
@@ -169,6 +169,7 @@ def summarise(cells: list[dict[str, Any]], results: dict[str, list[dict[str, Any
                     "spread": [min(r["ms"] for r in runs), max(r["ms"] for r in runs)],
                     "error": max(r["error"] for r in runs),
                     "passes": statistics.median(r["passes"] for r in runs),
+                    "takes": max(r.get("takes", 1) for r in runs),
                 }
                 for name, runs in variants.items()
                 if all(r["error"] is not None and r["error"] <= REACHED * cell["tol"] for r in runs)
@@ -246,7 +247,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="cells whose names hold one of these; others stand")
     parser.add_argument("--again", default="", help="peers whose results are thrown away first")
     parser.add_argument("--more", default="", help="peers that are run once more; of two times the lower is kept")
-    parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "benchmarks")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "runs" / "bench" / "ot")
     options = parser.parse_args()
     seeds = 1 if options.quick else options.seeds
     cells = fixed_grid(seeds) if options.grid == "fixed" else random_grid(seeds)
@@ -266,7 +267,7 @@ def main() -> None:
         for peer, found in kept.items()
     }
     before = {
-        (peer, result["cell"], result["seed"], result["variant"]): result["ms"]
+        (peer, result["cell"], result["seed"], result["variant"]): result
         for peer in options.more.split(",")
         for result in kept.get(peer, [])
         if result.get("ms")
@@ -283,7 +284,8 @@ def main() -> None:
             and not any((cell["name"], seed) in held for seed in range(cell["seeds"]))
         ]
     minutes = sum(expected(peer, missing[peer]) for peer in peers) / 60
-    print(f"{sum(map(len, missing.values()))} cells to run, about {minutes:.0f} minutes on an idle core", flush=True)
+    count = sum(map(len, missing.values()))
+    print(f"{count} cells to run, about {minutes:.0f} minutes on an idle core; {path} holds the others", flush=True)
     about = f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, one thread"
     content = {"machine": about, "load": os.getloadavg(), "seeds": seeds, "rows": summarise(cells, runs), "runs": runs}
     started = time.monotonic()
@@ -297,9 +299,10 @@ def main() -> None:
                     print(f"{peer} has ended with {running.pop(peer).process.wait()} on {cell['name']}", flush=True)
                     continue
                 for result in found:
+                    earlier = before.get((peer, result["cell"], result["seed"], result["variant"]), {})
+                    result["takes"] = 1 + earlier.get("takes", 0)
                     if result["ms"]:
-                        key = peer, result["cell"], result["seed"], result["variant"]
-                        result["ms"] = min(result["ms"], before.get(key, math.inf))
+                        result["ms"] = min(result["ms"], earlier.get("ms", math.inf))
                 # Nothing where the peer has no way to do this.
                 runs[peer] += found or [{"cell": cell["name"], "seed": 0, "variant": "none", "error": None}]
                 content |= {"load": os.getloadavg(), "rows": summarise(cells, runs)}

@@ -1,6 +1,6 @@
 """How far a solve is from its floor: its sweeps at the price of a bare sweep, and one exponential of the cost.
 
-``python benchmarks/ot_floor.py [--out docs/benchmarks]``, one thread. Gaussian costs of 512 to 4,096 points, epsilon
+``python benchmarks/ot_floor.py [--out runs/bench/ot]``, one thread. Gaussian costs of 512 to 4,096 points, epsilon
 .05 of the mean cost, tolerance 1e-3. A sweep is ``K v`` and ``K^T u`` by NumPy in float32, each a pass over the kernel;
 the exponential is NumPy's of as many float32 entries, written to an array that is there. Wall time, least of many.
 """
@@ -58,7 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epsilon", type=float, default=0.05)
     parser.add_argument("--tol", type=float, default=1e-3)
-    parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "benchmarks")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "runs" / "bench" / "ot")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows = []

@@ -1,6 +1,6 @@
 """What value and gradient of a solve take beside the cost: the peak of the process's memory, in cost matrices.
 
-``python benchmarks/ot_memory.py [--out docs/benchmarks]``, Linux (``/proc``). Gaussian costs of 1,024 to 4,096 points,
+``python benchmarks/ot_memory.py [--out runs/bench/ot]``, Linux (``/proc``). Gaussian costs of 1,024 to 4,096 points,
 float32, tolerance 1e-4 as in the grid's cells of value + gradient. One matrix of the peak is the gradient itself. A
 process of its own for each size, after a small solve has loaded what is compiled.
 """
@@ -54,7 +54,7 @@ def measured(n: int, epsilon: float) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "benchmarks")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "runs" / "bench" / "ot")
     options = parser.parse_args()
     rows = []
     os.environ["MALLOC_MMAP_THRESHOLD_"] = "65536"  # what is freed goes back at once: no later array hides in it

@@ -1,6 +1,6 @@
 """One cost, many masses: value and gradient of 128 problems of 100 x 1,000 that share their cost.
 
-``python benchmarks/ot_shared.py [--threads 2] [--out docs/benchmarks]``; epsilon .05 of the mean cost, L1 error 1e-3 in
+``python benchmarks/ot_shared.py [--threads 2] [--out runs/bench/ot]``; epsilon .05 of the mean cost, L1 error 1e-3 in
 every problem, masses that are softmax of N(0, 1) and of 4 N(0, 1) logits. Wall time, least of many calls.
 """
 
@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--calls", type=int, default=50)
-    parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "benchmarks")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "runs" / "bench" / "ot")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)

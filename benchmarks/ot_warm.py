@@ -1,6 +1,6 @@
 """What a slow plan and a warm start save in a distillation run.
 
-``python benchmarks/ot_warm.py [--data DIR --teacher resnet56:FILE --student resnet8] [--out docs/benchmarks]`` trains,
+``python benchmarks/ot_warm.py [--data DIR --teacher resnet56:FILE --student resnet8] [--out runs/bench/ot]`` trains,
 for each way to estimate the cost between neurons, students that follow a teacher by neuron transport; it reports the
 median passes per step after step 20, from zero and from the last potentials, and the students' accuracy. Without data
 it trains its own teacher on digits (scikit-learn), some two minutes; with CIFAR-10 and a ResNet-8, about 25 minutes on
@@ -138,7 +138,7 @@ def folder(path: str, teacher: str, student: str, limit: int) -> tuple[Any, Tens
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "benchmarks")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "runs" / "bench" / "ot")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--data", help="a data set of images; without it, digits")
     parser.add_argument("--teacher", help="its teacher: NAME:FILE")
