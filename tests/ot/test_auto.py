@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from kantor.ot import Auto, plan_of, solve
+from kantor.ot.auto import _Job
 from kantor.ot.batch import Batch
 from kantor.ot.kernel import Kernel, fill, may_hide, plan_error, plan_errors, there_and_back
 from kantor.ot.newton import gradients, gradients_one, newton_by_factor
+from kantor.ot.problem import problem_of
 from kantor.ot.rates import factor_worth, newton_iterations, stages
 from kantor.ot.sinkhorn import log_domain
 
@@ -206,6 +208,35 @@ def test_the_accelerator_path_on_the_cpu(count):
             assert (plan - single.plan).abs().sum() < 20 * tol
 
 
+def test_a_batch_that_runs_out_of_passes_far_away_claims_nothing():
+    """Its kernel is clamped there, and what is clamped does not show in its marginals."""
+    given, epsilon, tol, start = odd_problem(48)
+    matrix, a, b = (x[None] for x in given)
+    bounds = (matrix.min().item(), matrix.max().item())
+    for budget in (20, 300):
+        shares = [(mass.double() / mass.double().sum()) for mass in (a, b)]
+        batch = Batch(torch, matrix, *shares, tol, budget, bounds, torch.float32)
+        batch.solve(epsilon, start[1][None])
+        true = plan_error(torch, matrix.double(), *shares, batch.f, batch.g, epsilon)
+        assert true > 1 and batch.error > 1
+
+
+def test_what_may_hide_is_looked_at_on_an_accelerator(monkeypatch):
+    """The same lines, in torch: what is off goes on to the slower ways, and the rest stays."""
+    torch.manual_seed(0)
+    matrix, a = torch.rand(4, 20, 30), torch.randn(4, 20).mul(20).softmax(-1).double()
+    b = torch.full((4, 30), 1 / 30, dtype=torch.float64)
+    assert may_hide(a, b, 1e-3)
+    job = _Job(Auto(0.02, 1e-3), problem_of(matrix, a, b))
+    found = job.solve_on_accelerator(matrix, a, b, None)
+    assert (plan_error(torch, matrix, a, b, *found[:2], 0.02) < 1.1e-3).all() and (found[2] < 1.1e-3).all()
+    off = torch.tensor([0.0, 1.0, 0.0, 0.0])
+    monkeypatch.setattr("kantor.ot.auto.plan_error", lambda xp, cost, a, *_: off if len(a) == 4 else 1.0)
+    again = job.solve_on_accelerator(matrix, a, b, None)
+    assert torch.equal(again[0][[0, 2, 3]], found[0][[0, 2, 3]])
+    assert again[3][1] > found[3][1] and (again[2] < 1.1e-3).all(), "the log domain has solved the second"
+
+
 def test_warm_starts_save_passes(check):
     rng = np.random.default_rng(7)
     matrix = torch.from_numpy(make_cost("gaussian", 64, 64, rng)).float()
@@ -283,7 +314,7 @@ def test_what_may_hide_is_looked_at_for_all_problems_of_a_shared_cost_at_once():
     a, b = (torch.randn(5, size).mul(3).softmax(-1).double().numpy() for size in (7, 9))
     b[1, 3] = 0.0
     f, g = (torch.randn(5, size).double().numpy() for size in (7, 9))
-    alone = [plan_error(matrix, *problem, 0.3) for problem in zip(a, b, f, g, strict=True)]
+    alone = [plan_error(np, matrix, *problem, 0.3) for problem in zip(a, b, f, g, strict=True)]
     np.testing.assert_allclose(plan_errors(matrix, a, b, f, g, 0.3), alone, rtol=1e-9)
     far = plan_errors(matrix, a, b, np.stack([f[0], *(f[1:] + 1e4)]), g, 0.3)
     assert far[0] == pytest.approx(alone[0]) and not np.isfinite(far[1:]).any()
@@ -298,7 +329,7 @@ def test_masses_over_many_scales_that_share_a_cost(monkeypatch):
     for k in range(6):
         masses = a[k].double().numpy(), np.full(30, 1 / 30)
         assert found.converged[k]
-        assert plan_error(matrix.numpy(), *masses, *(x[k].numpy() for x in found.potentials), 0.02) < 1.1e-3
+        assert plan_error(np, matrix.numpy(), *masses, *(x[k].numpy() for x in found.potentials), 0.02) < 1.1e-3
     monkeypatch.setattr("kantor.ot.auto.plan_errors", lambda cost, a, *_: np.full(len(a), np.inf))
     again = solve(matrix, a, epsilon=0.02, tol=1e-3)
     assert torch.equal(again.potentials[0], found.potentials[0]), "then each is looked at alone"

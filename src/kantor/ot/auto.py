@@ -8,7 +8,16 @@ import torch
 from torch import Tensor
 
 from kantor.ot.batch import Batch
-from kantor.ot.kernel import FLOAT32_NOISE, Array, may_hide, numba_on, plan_error, plan_errors, triton_on
+from kantor.ot.kernel import (
+    BLOCK_ACCELERATOR,
+    FLOAT32_NOISE,
+    Array,
+    may_hide,
+    numba_on,
+    plan_error,
+    plan_errors,
+    triton_on,
+)
 from kantor.ot.precision import no_autocast
 from kantor.ot.problem import Problem, check_positive
 from kantor.ot.single import Single
@@ -164,7 +173,7 @@ class _Job:
             at = slice(None) if len(done) == len(a) else done
             seen[at] = plan_errors(cost[0], a[at], b[at], f[at], g[at], self.epsilon)
         for k in done[~(seen[done] <= self.tol)]:
-            seen[k] = plan_error(cost[k if len(cost) > 1 else 0], a[k], b[k], f[k], g[k], self.epsilon)
+            seen[k] = plan_error(np, cost[k if len(cost) > 1 else 0], a[k], b[k], f[k], g[k], self.epsilon)
         return np.where(error <= self.tol, np.maximum(error, seen), error)
 
     def solve_one(
@@ -226,9 +235,9 @@ class _Job:
             from kantor.ot.gpu_small import solve_small
 
             f, g_out, error, passes = solve_small(cost, a, b, self.epsilon, self.tol, g)
+            error = self._seen_there(cost, a, b, f, g_out, error)
         else:
-            batch = self._batch(cost, a, b, g, dtype)
-            f, g_out, error, passes = batch.f, batch.g, batch.error, batch.passes.long()
+            f, g_out, error, passes = self._batch(cost, a, b, g, dtype)
             ways.remove("newton")
         for way in ways:
             failed = torch.nonzero(~(error <= self.tol))[:, 0]
@@ -237,8 +246,7 @@ class _Job:
             matrix = cost if len(cost) == len(a) == 1 else cost.expand(len(a), -1, -1)[failed]
             if way != "log domain":
                 slower = torch.float32 if way == "newton" else torch.float64
-                retry = self._batch(matrix, a[failed], b[failed], None, slower)
-                found = (retry.f, retry.g, retry.error, retry.passes.long())
+                found = self._batch(matrix, a[failed], b[failed], None, slower)
             else:
                 start = torch.where(g_out.isfinite(), g_out, 0.0)[failed]
                 found = self._log_domain(matrix, a[failed], b[failed], start)
@@ -246,7 +254,22 @@ class _Job:
             passes[failed] += found[3]
         return f, g_out, error, passes
 
-    def _batch(self, cost: Tensor, a: Tensor, b: Tensor, g: Tensor | None, dtype: Any) -> Batch:
+    def _batch(
+        self, cost: Tensor, a: Tensor, b: Tensor, g: Tensor | None, dtype: Any
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         batch = Batch(torch, cost, a, b, self.tol, self.budget, self.bounds, dtype)
         batch.solve(self.epsilon, g)
-        return batch
+        error = self._seen_there(cost, a, b, batch.f, batch.g, batch.error)
+        return batch.f, batch.g, error, batch.passes.long()
+
+    def _seen_there(self, cost: Tensor, a: Tensor, b: Tensor, f: Tensor, g: Tensor, error: Tensor) -> Tensor:
+        """``_seen_whole`` on an accelerator, so many problems at a time as their plans find room."""
+        if not may_hide(a, b, self.tol):
+            return error
+        step = max(1, BLOCK_ACCELERATOR // cost[0].numel())
+        seen = torch.empty_like(error)
+        for k in range(0, len(a), step):
+            part = slice(k, k + step)
+            matrix = cost if len(cost) == 1 else cost[part]
+            seen[part] = plan_error(torch, matrix, a[part], b[part], f[part], g[part], self.epsilon)
+        return torch.where(error <= self.tol, torch.maximum(error, seen), error)

@@ -135,9 +135,10 @@ class Batch:
             if spent >= next_look or ended >= _COMPACT * (len(done) - int(self.finished.sum())):
                 next_look = spent + 4
                 wandered = self._wandered() & ~self.finished
-                if bool(wandered.any()) and spent < self.budget:
-                    if self.shared:
-                        # One kernel cannot follow one problem; that one is left to be solved alone.
+                if bool(wandered.any()):
+                    if self.shared or spent >= self.budget:
+                        # One kernel cannot follow one problem, and where no pass is left to absorb, clamped entries may
+                        # hide: what is known of such a problem is nothing. It is left to be solved alone.
                         broken = broken | wandered
                         self.now = xp.where(broken, math.inf, self.now)
                         done = done & ~broken

@@ -44,7 +44,7 @@ _POWER, _UNIT = (np.exp2, math.log2(math.e)) if torch.backends.cpu.get_cpu_capab
 
 # Entries worked on at a time: a block stays in or near a core's cache, and its float64 temporaries stay small.
 _BLOCK = 2**17
-_BLOCK_ACCELERATOR = 2**26
+BLOCK_ACCELERATOR = 2**26
 _BLAS_BLOCK = 2**18
 
 
@@ -86,7 +86,7 @@ def fill(
     factor = -unit / epsilon
     f = None if f is None or f_low == f_high == 0 else cast(xp, f * -factor, working)
     g = None if g is None or g_low == g_high == 0 else cast(xp, g * -factor, working)
-    budget = _BLOCK if xp is np else _BLOCK_ACCELERATOR
+    budget = _BLOCK if xp is np else BLOCK_ACCELERATOR
     group = max(1, budget // (n * m))
     rows = n if group > 1 else max(1, budget // m)
     wide = out
@@ -117,7 +117,7 @@ def _extent(potentials: Array | None) -> tuple[float, float]:
     return (0.0, 0.0) if potentials is None else (float(potentials.min()), float(potentials.max()))
 
 
-def may_hide(a: NDArray[Any], b: NDArray[Any], tol: float) -> bool:
+def may_hide(a: Array, b: Array, tol: float) -> bool:
     """Whether an entry at the ceiling could weigh too little to show in the marginals, for shares of some total.
 
     Then potentials may be far too high there without anyone's noticing: ask ``plan_error``.
@@ -125,12 +125,11 @@ def may_hide(a: NDArray[Any], b: NDArray[Any], tol: float) -> bool:
     return float(a[a > 0].min()) * float(b[b > 0].min()) * HIDES < tol
 
 
-def plan_error(
-    cost: NDArray[Any], a: NDArray[Any], b: NDArray[Any], f: NDArray[Any], g: NDArray[Any], epsilon: float
-) -> float:
-    """The L1 marginal error of the plan of one problem's potentials, in float64, nothing clamped that matters."""
-    plan = a[:, None] * b * np.exp(np.minimum((f[:, None] + g - cost) / epsilon, 700.0))
-    return float(np.abs(plan.sum(1) - a).sum() + np.abs(plan.sum(0) - b).sum())
+def plan_error(xp: ModuleType, cost: Array, a: Array, b: Array, f: Array, g: Array, epsilon: float) -> Array:
+    """The L1 marginal error of the plan of potentials ``[..., n]``, ``[..., m]``, nothing clamped that matters."""
+    exponents = (f[..., :, None] + g[..., None, :] - cost) / epsilon
+    plan = a[..., :, None] * b[..., None, :] * xp.exp(exponents.clip(max=700.0))
+    return abs(plan.sum(-1) - a).sum(-1) + abs(plan.sum(-2) - b).sum(-1)
 
 
 def plan_errors(

@@ -82,7 +82,8 @@ class Single:
         if not math.isfinite(float(self.f.sum()) + float(self.g.sum())):  # masses so small that a scaling vanished
             self.error = math.inf
         elif self.error <= self.tol and may_hide(self.given, self.shares, self.tol):
-            self.error = max(self.error, plan_error(self.cost, self.given, self.shares, self.f, self.g, epsilon))
+            seen = plan_error(np, self.cost, self.given, self.shares, self.f, self.g, epsilon)
+            self.error = max(self.error, float(seen))
         return self.f, self.g
 
     def _nearest_is_near(self, epsilon: float) -> bool:
