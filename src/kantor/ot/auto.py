@@ -235,7 +235,7 @@ class _Job:
             from kantor.ot.gpu_small import solve_small
 
             f, g_out, error, passes = solve_small(cost, a, b, self.epsilon, self.tol, g)
-            error = self._seen_there(cost, a, b, f, g_out, error)
+            error = self._seen_on_accelerator(cost, a, b, f, g_out, error)
         else:
             f, g_out, error, passes = self._batch(cost, a, b, g, dtype)
             ways.remove("newton")
@@ -259,10 +259,10 @@ class _Job:
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         batch = Batch(torch, cost, a, b, self.tol, self.budget, self.bounds, dtype)
         batch.solve(self.epsilon, g)
-        error = self._seen_there(cost, a, b, batch.f, batch.g, batch.error)
+        error = self._seen_on_accelerator(cost, a, b, batch.f, batch.g, batch.error)
         return batch.f, batch.g, error, batch.passes.long()
 
-    def _seen_there(self, cost: Tensor, a: Tensor, b: Tensor, f: Tensor, g: Tensor, error: Tensor) -> Tensor:
+    def _seen_on_accelerator(self, cost: Tensor, a: Tensor, b: Tensor, f: Tensor, g: Tensor, error: Tensor) -> Tensor:
         """``_seen_whole`` on an accelerator, so many problems at a time as their plans find room."""
         if not may_hide(a, b, self.tol):
             return error
