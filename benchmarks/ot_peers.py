@@ -24,6 +24,8 @@ Variant = tuple[str, Solve, Callable[[Any], tuple[np.ndarray, float]]]
 REACHED = 1.1
 # Seconds of calls that a time is the median of, where calls are short.
 LEAST_SECONDS = 0.25
+# Up to this tolerance float32 may be what a peer fails by; then it is given the cost in float64 besides.
+WIDE_UP_TO = 1e-6
 # Seconds that one call may take, by a generous estimate of a sweep (nanoseconds an entry), and its most sweeps.
 CALL_LIMIT, SWEEP_LOG, SWEEP_KERNEL, MOST_SWEEPS = 20.0, 25.0, 2.0, 5000
 
@@ -98,6 +100,13 @@ def kantor(cell: dict[str, Any], cost: np.ndarray) -> Iterator[Variant]:
         yield "auto", lambda: ot.solve(given, epsilon=epsilon, tol=tol), finish
 
 
+def both(methods: tuple[str, ...], cost: np.ndarray, tol: float) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Methods, what their names end in, and the cost: in float32, and where that may not do in float64."""
+    yield from ((method, "", cost) for method in methods)
+    if tol <= WIDE_UP_TO:
+        yield from ((method, ", float64", cost.astype(np.float64)) for method in methods)
+
+
 def pot(cell: dict[str, Any], cost: np.ndarray) -> Iterator[Variant]:
     import ot
     import torch
@@ -120,22 +129,22 @@ def pot(cell: dict[str, Any], cost: np.ndarray) -> Iterator[Variant]:
     if "batch" in cell:
         import ot.batch
 
-        given = torch.from_numpy(cost)
-        for method in ("sinkhorn", "log_sinkhorn"):
+        for method, suffix, matrices in both(("sinkhorn", "log_sinkhorn"), cost, tol):
+            given = torch.from_numpy(matrices)
 
-            def batch(method: str = method) -> Any:
+            def batch(method: str = method, given: Any = given) -> Any:
                 most = sweeps(cell, SWEEP_LOG if method == "log_sinkhorn" else SWEEP_KERNEL)
                 return ot.batch.solve_batch(given, epsilon, method=method, tol=tol / 10, max_iter=most, grad="detach")
 
-            yield f"batch {method}", batch, lambda r: (r.plan.numpy(), float("nan"))
+            yield f"batch {method}{suffix}", batch, lambda r: (r.plan.numpy(), float("nan"))
         return
-    a, b = (np.full(k, 1 / k, np.float32) for k in cost.shape)
-    for method in ("sinkhorn", "sinkhorn_stabilized", "sinkhorn_log"):
+    for method, suffix, matrix in both(("sinkhorn", "sinkhorn_stabilized", "sinkhorn_log"), cost, tol):
         for stop in (tol, tol / 10):
 
-            def single(method: str = method, stop: float = stop) -> Any:
+            def single(method: str = method, matrix: Any = matrix, stop: float = stop) -> Any:
                 most = sweeps(cell, SWEEP_LOG if method == "sinkhorn_log" else SWEEP_KERNEL)
-                return ot.sinkhorn(a, b, cost, epsilon, method=method, stopThr=stop, numItermax=most, log=True)
+                a, b = (np.full(k, 1 / k, matrix.dtype) for k in matrix.shape)
+                return ot.sinkhorn(a, b, matrix, epsilon, method=method, stopThr=stop, numItermax=most, log=True)
 
             def finish(result: Any) -> tuple[np.ndarray, float]:
                 log = result[1]
@@ -147,7 +156,7 @@ def pot(cell: dict[str, Any], cost: np.ndarray) -> Iterator[Variant]:
                 f, g = (epsilon * (np.asarray(x, np.float64) + np.log(x.size)) for x in logs)
                 return plan_of(f, g, cost, epsilon), float(log.get("niter", float("nan")))
 
-            yield f"{method}, stop {stop:g}", single, finish
+            yield f"{method}{suffix}, stop {stop:g}", single, finish
 
 
 def ott(cell: dict[str, Any], cost: np.ndarray) -> Iterator[Variant]:
@@ -158,12 +167,14 @@ def ott(cell: dict[str, Any], cost: np.ndarray) -> Iterator[Variant]:
     from ott.solvers.linear import acceleration, sinkhorn
 
     epsilon, tol = cell["epsilon"], cell["tol"]
-    given = jnp.asarray(cost)
-    for name, options in (
-        ("kernel", {"lse_mode": False}),
-        ("log", {"lse_mode": True}),
-        ("log, Anderson", {"lse_mode": True, "anderson": acceleration.AndersonAcceleration(memory=5)}),
-    ):
+    ways: dict[str, dict[str, Any]] = {
+        "kernel": {"lse_mode": False},
+        "log": {"lse_mode": True},
+        "log, Anderson": {"lse_mode": True, "anderson": acceleration.AndersonAcceleration(memory=5)},
+    }
+    for way, suffix, matrices in both(tuple(ways), cost, tol):
+        jax.config.update("jax_enable_x64", matrices.dtype == np.float64)
+        name, options, given = way + suffix, ways[way], jnp.asarray(matrices)
         most = sweeps(cell, SWEEP_LOG if options["lse_mode"] else SWEEP_KERNEL)
         solver = sinkhorn.Sinkhorn(threshold=tol, max_iterations=most, **options)
 
@@ -183,7 +194,7 @@ def ott(cell: dict[str, Any], cost: np.ndarray) -> Iterator[Variant]:
                 return out.reg_ot_cost, (out.f, out.g)
 
             run = jax.jit(jax.value_and_grad(value, has_aux=True))
-            yield f"{name}, gradient", lambda run=run: jax.block_until_ready(run(given))[0][1], finish
+            yield f"{name}, gradient", lambda run=run, given=given: jax.block_until_ready(run(given))[0][1], finish
             continue
 
         def potentials(matrix: Any, solve: Any = solve) -> Any:
@@ -191,7 +202,7 @@ def ott(cell: dict[str, Any], cost: np.ndarray) -> Iterator[Variant]:
             return out.f, out.g
 
         run = jax.jit(jax.vmap(potentials) if "batch" in cell else potentials)
-        yield name, lambda run=run: jax.block_until_ready(run(given)), finish
+        yield name, lambda run=run, given=given: jax.block_until_ready(run(given)), finish
 
 
 def geomloss(cell: dict[str, Any], cost: np.ndarray) -> Iterator[Variant]:

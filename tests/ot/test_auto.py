@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from kantor.ot import Auto, plan_of, solve
+from kantor.ot import Auto, cost, plan_of, solve
 from kantor.ot.auto import _Job
 from kantor.ot.batch import Batch
 from kantor.ot.kernel import Kernel, fill, may_hide, plan_error, plan_errors, there_and_back
@@ -206,6 +206,42 @@ def test_the_accelerator_path_on_the_cpu(count):
             single = solve(*(torch.from_numpy(x[k]) for x in (matrix, a, b)), epsilon=epsilon, tol=tol / 10)
             plan = plan_of(*(torch.from_numpy(x[k]) for x in (matrix, a, b)), batch.f[k], batch.g[k], epsilon)
             assert (plan - single.plan).abs().sum() < 20 * tol
+
+
+def test_what_one_kernel_for_many_masses_clamps_does_not_hide():
+    """Scalings that go far in opposite directions lift an entry at the floor to where it matters."""
+    exponents = torch.tensor([[0.0, -40, -40], [-40, -120, 0], [-40, 0, -40]])
+    mass = torch.tensor([[0.6, 0.4, 0.0]])
+    alone = solve(-0.01 * exponents, mass[0], mass[0], epsilon=0.01, tol=1e-6)
+    for tol in (1e-3, 1e-9):
+        many = solve(-0.01 * exponents, mass.expand(2, 3), mass.expand(2, 3), epsilon=0.01, tol=tol)
+        assert torch.allclose(many.cost, alone.cost, atol=2 * tol + 1e-5)
+    for seed in range(6):
+        torch.manual_seed(seed)
+        matrix = cost(torch.randn(19, 3), torch.randn(6, 3), normalise="mean")
+        a, b = (torch.randn(16, size).mul(4).softmax(-1).double() for size in (19, 6))
+        found = solve(matrix, a, b, epsilon=0.003, tol=1e-3)
+        true = plan_error(torch, matrix.double(), a, b, *found.potentials, 0.003)
+        assert found.converged.all() and (true < 1.2e-3).all()
+
+
+def test_one_cost_for_many_masses_starts_from_where_it_was():
+    torch.manual_seed(0)
+    matrix = cost(torch.randn(50, 8), torch.randn(60, 8), normalise="mean")
+    a, b = (torch.randn(16, size).softmax(-1) for size in (50, 60))
+    cold = solve(matrix, a, b, epsilon=0.02, tol=1e-3)
+    warm = solve(matrix, a, b, epsilon=0.02, tol=1e-3, potentials=cold.potentials)
+    assert (cold.iterations > 10).all() and (warm.iterations == 1).all() and warm.converged.all()
+    wild = tuple(1e3 * torch.randn_like(x) for x in cold.potentials)
+    assert solve(matrix, a, b, epsilon=0.02, tol=1e-3, potentials=wild).converged.all()
+
+
+def test_the_error_of_what_is_given_up_is_that_of_its_plan():
+    for seed in range(50, 60):
+        torch.manual_seed(seed)
+        matrix = cost(torch.randn(36, 4), torch.randn(39, 4), normalise="mean")
+        transport = Auto(5e-4, 1e-6, max_iterations=3)(matrix)
+        assert transport.marginal_error.item() > 0.9 * true_error(transport), f"seed {seed}"
 
 
 def test_a_batch_that_runs_out_of_passes_far_away_claims_nothing():

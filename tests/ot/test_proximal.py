@@ -70,3 +70,11 @@ def test_gradient_is_the_plan_and_masses_have_none(matrix):
     a = torch.full((20,), 0.05, requires_grad=True)
     with pytest.raises(ConfigError, match="no gradient in the masses"):
         _ = solve(matrix, a, method="proximal").value
+
+
+def test_converged_is_judged_by_the_tol_that_was_asked_for():
+    torch.manual_seed(0)
+    matrix = torch.rand(30, 30)
+    found = [solve(matrix, method="proximal", tol=tol) for tol in (1e-2, 1e-8)]
+    assert found[0].converged and not found[1].converged
+    assert 1e-8 < found[1].marginal_error < 1e-2

@@ -148,7 +148,7 @@ class _Job:
             batch = Batch(np, cost, a, b, self.tol, self.budget, self.bounds, dtype)
             batch.solve(self.epsilon, g)
             f, g_out, error, passes = batch.f, batch.g, batch.error, batch.passes
-            if may_hide(a, b, self.tol):
+            if batch.may_hide or may_hide(a, b, self.tol):
                 error = self._seen_whole(cost, a, b, f, g_out, error)
         else:
             f, g_out = np.empty_like(a), np.empty_like(b)
@@ -235,7 +235,8 @@ class _Job:
             from kantor.ot.gpu_small import solve_small
 
             f, g_out, error, passes = solve_small(cost, a, b, self.epsilon, self.tol, g)
-            error = self._seen_on_accelerator(cost, a, b, f, g_out, error)
+            if may_hide(a, b, self.tol):
+                error = self._seen_on_accelerator(cost, a, b, f, g_out, error)
         else:
             f, g_out, error, passes = self._batch(cost, a, b, g, dtype)
             ways.remove("newton")
@@ -259,13 +260,13 @@ class _Job:
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         batch = Batch(torch, cost, a, b, self.tol, self.budget, self.bounds, dtype)
         batch.solve(self.epsilon, g)
-        error = self._seen_on_accelerator(cost, a, b, batch.f, batch.g, batch.error)
+        error = batch.error
+        if batch.may_hide or may_hide(a, b, self.tol):
+            error = self._seen_on_accelerator(cost, a, b, batch.f, batch.g, error)
         return batch.f, batch.g, error, batch.passes.long()
 
     def _seen_on_accelerator(self, cost: Tensor, a: Tensor, b: Tensor, f: Tensor, g: Tensor, error: Tensor) -> Tensor:
         """``_seen_whole`` on an accelerator, so many problems at a time as their plans find room."""
-        if not may_hide(a, b, self.tol):
-            return error
         step = max(1, BLOCK_ACCELERATOR // cost[0].numel())
         seen = torch.empty_like(error)
         for k in range(0, len(a), step):

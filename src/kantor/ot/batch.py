@@ -35,6 +35,8 @@ _QUORUM = 0.25
 _JOIN = 10.0
 # How far scalings may go where a kernel serves many problems and cannot be absorbed for one.
 _SHARED_GROWTH = 1e18
+# And, as a logarithm, from where one begins there.
+_START_REACH = 35.0
 
 
 class Batch:
@@ -80,12 +82,20 @@ class Batch:
                 tol = self.tol if last else stage_tol(schedule, self.tol)
                 self.kernel = Kernel(self.xp, self.cost, self.dtype, tol, self.bounds)
                 self.kernel.absorb(f, g, stage)
-                self._begin()
+                self._begin(start if self.shared else None)
                 self._stage(tol)
                 f, g = self.f, self.g
                 if not last and not bool(self.xp.isfinite(f).all() & self.xp.isfinite(g).all()):
                     self.error[:] = math.inf
                     return
+
+    @property
+    def may_hide(self) -> bool:
+        """Whether what is clamped may matter in the plan and not show in the marginals: ask ``plan_errors``.
+
+        Scalings over a kernel that many problems share go further than one that is absorbed lets them.
+        """
+        return self.shared and self.kernel.clamped
 
     def _first_potentials(self, epsilon: float, start: Array | None) -> tuple[Array, Array]:
         xp, cost = self.xp, self.cost
@@ -102,7 +112,7 @@ class Batch:
             g = cast(xp, xp.amin(cost - cast(xp, f, cost.dtype)[:, :, None], -2), xp.float64)
         return f, g
 
-    def _begin(self) -> None:
+    def _begin(self, start: Array | None) -> None:
         self.index = self.everyone
         self.a, self.b, self.shares = self.masses
         self.finished = self.index < 0
@@ -111,8 +121,16 @@ class Batch:
         self.mixer: Anderson | None = None
         # Logarithms of the column scalings, where the last sweep was mixed.
         self.logs: Array | None = None
-        self._set(self.b)
+        self._set(self.b if start is None else self._from(start))
         self.passes += 1
+
+    def _from(self, start: Array) -> Array:
+        """The column scalings (over masses) of potentials to start from, where one kernel serves all problems."""
+        xp = self.xp
+        logs = (start - self.kernel.g) / self.kernel.epsilon
+        logs = logs - logs.mean(-1)[:, None]
+        near = xp.amax(abs(logs), -1)[:, None] < _START_REACH
+        return self.b * cast(xp, xp.exp(xp.where(near, logs, 0.0)), self.dtype)
 
     def _set(self, wb: Array) -> None:
         """Take column scalings (over masses) ``wb``; make the rows exact and measure the columns."""

@@ -36,7 +36,8 @@ def solve(
         b: masses of the columns, with the same total.
         epsilon: the regularisation, in the units of the cost (``kantor.ot.cost(..., normalise="mean")`` makes .05 a
             moderate choice). ``proximal`` takes it as its step beta; ``exact`` does not read it.
-        tol: L1 marginal error, over the total mass, at which a problem is done.
+        tol: L1 marginal error, over the total mass, at which a problem is done. ``proximal`` takes all its steps and
+            is judged by it; ``exact`` does not read it.
         method: ``auto`` chooses how to solve the regularised problem; ``sinkhorn`` is the plain log-domain iteration
             in float64; ``exact`` is unregularised; ``proximal`` (IPOT) nearly so.
         potentials: ``(f, g)`` to start from, as an earlier transport returned them. They are not changed.
@@ -56,7 +57,7 @@ def solver_for(method: Method = "auto", epsilon: float = 0.05, tol: float = 1e-3
     """The frozen solver behind ``solve``, for settings that are made once and used at every step.
 
     Raises:
-        ConfigError: the method is unknown, or epsilon or tol is not positive.
+        ConfigError: the method is unknown, or epsilon or tol is not positive where the method reads it.
     """
     if method == "auto":
         return Auto(epsilon, tol)
@@ -65,5 +66,5 @@ def solver_for(method: Method = "auto", epsilon: float = 0.05, tol: float = 1e-3
     if method == "exact":
         return Exact()
     if method == "proximal":
-        return Proximal(beta=epsilon)
+        return Proximal(beta=epsilon, tol=tol)
     raise ConfigError(f"Unknown transport method {method!r}. {suggest(str(method), get_args(Method))}")

@@ -37,6 +37,9 @@ HIDES = 1e24
 FLOAT32_NOISE = 5e-7
 """What float32 kernels and scalings may add to an L1 marginal error without being seen in it."""
 
+# How far scalings in float64 may raise an entry that has underflowed.
+_SPANNED = 650.0
+
 _CPU = torch.device("cpu")
 
 # NumPy has powers of two at half the price of those of e, and more exact, where its vector library runs: with AVX-512.
@@ -80,8 +83,7 @@ def fill(
     rounding = (max(map(abs, bounds)) + moved) / epsilon * 2.0**-23
     exact = rounding > 0.05 * tol or out.dtype == xp.float64
     working = xp.float64 if exact else xp.float32
-    clamp = (f_low + g_low - bounds[1]) / epsilon < FLOOR
-    clamp |= (f_high + g_high - bounds[0]) / epsilon > CEILING
+    clamp = _clamps((f_low + g_low, f_high + g_high), epsilon, bounds)
     power, unit = (_POWER, _UNIT) if xp is np else (xp.exp, 1.0)
     factor = -unit / epsilon
     f = None if f is None or f_low == f_high == 0 else cast(xp, f * -factor, working)
@@ -113,6 +115,11 @@ def fill(
     return FLOAT32_NOISE + (0.0 if exact else rounding)
 
 
+def _clamps(moved: tuple[float, float], epsilon: float, bounds: tuple[float, float]) -> bool:
+    """Whether an exponent may be out of bounds, for potentials whose sums lie between these two."""
+    return (moved[0] - bounds[1]) / epsilon < FLOOR or (moved[1] - bounds[0]) / epsilon > CEILING
+
+
 def _extent(potentials: Array | None) -> tuple[float, float]:
     return (0.0, 0.0) if potentials is None else (float(potentials.min()), float(potentials.max()))
 
@@ -140,12 +147,15 @@ def plan_errors(
     Infinite or NaN where the potentials lie so far from the first problem's that float64 does not span them.
     """
     with np.errstate(all="ignore"), no_autocast(_CPU):
+        f_moved, g_moved = (f - f[0]) / epsilon, (g - g[0]) / epsilon
         # By torch, whose threads are those that the user has set; OpenBLAS's own would fight with them.
         matrix = torch.from_numpy(np.exp((f[0][:, None] + g[0] - cost) / epsilon))
-        u = torch.from_numpy(np.where(a > 0, a * np.exp((f - f[0]) / epsilon), 0.0))
-        v = torch.from_numpy(np.where(b > 0, b * np.exp((g - g[0]) / epsilon), 0.0))
+        u = torch.from_numpy(np.where(a > 0, a * np.exp(f_moved), 0.0))
+        v = torch.from_numpy(np.where(b > 0, b * np.exp(g_moved), 0.0))
         rows, columns = torch.mm(v, matrix.T).mul_(u).numpy(), torch.mm(u, matrix).mul_(v).numpy()
-        return np.abs(rows - a).sum(1) + np.abs(columns - b).sum(1)
+        off = np.abs(rows - a).sum(1) + np.abs(columns - b).sum(1)
+        # An entry that underflowed, below e^-745, must not matter after it is scaled either.
+        return np.where(f_moved.max(1) + g_moved.max(1) < _SPANNED, off, np.inf)
 
 
 def there_and_back(
@@ -194,6 +204,7 @@ class Kernel:
     def absorb(self, f: Array, g: Array, epsilon: float) -> None:
         """Form the kernels anew at float64 potentials."""
         self.f, self.g, self.epsilon = f, g, epsilon
+        self.clamped = _clamps((float(f.min() + g.min()), float(f.max() + g.max())), epsilon, self.bounds)
         self.noise = fill(self.xp, self.matrix, self.cost, f, g, epsilon, self.tol, self.bounds)
 
     def rows(self, v: Array) -> Array:

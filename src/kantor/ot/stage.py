@@ -201,14 +201,14 @@ def solve_at(cost, a, b, f, g, matrix, epsilon, tol, most, last, warm, highest, 
         mixing, far, count, look = False, False, np.int64(0), spent
         while True:
             over = spent >= most or not error < np.inf
-            if error <= tol or spent >= look:
+            if mixing and last and _left(error, errors[0], tol, float(WINDOW)) > _LONGEST:
+                over = True
+            if over or error <= tol or spent >= look:
                 far = _far(kv, wb, b, columns)
                 if far:
                     break
                 over |= error <= tol
                 look = spent + _LOOK
-            if mixing and last and _left(error, errors[0], tol, float(WINDOW)) > _LONGEST:
-                over = True
             if over:
                 break
             if not mixing and _left(error, errors[WINDOW - 1], tol, 1.0) > mix_from:
