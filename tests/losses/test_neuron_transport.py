@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from kantor.core.errors import ConfigError, ShapeError
+from kantor.core.errors import ConfigError, NonFiniteError, ShapeError
 from kantor.losses import NeuronTransport, neuron_transport
 from kantor.losses.neuron_transport import identity_plan
 from kantor.losses.slow_plan import SolveSettings
@@ -245,3 +245,12 @@ def test_a_running_average_starts_where_it_was_heading():
 
     assert passes(True, plan_momentum=0.99) < 0.8 * passes(False, plan_momentum=0.99)
     assert passes(True, plan_momentum=0.0) == passes(False, plan_momentum=0.0)
+
+
+@pytest.mark.parametrize("cost", COSTS)
+@pytest.mark.parametrize("masses", ["uniform", "activation"])
+def test_an_activation_that_is_not_finite_is_refused_as_such(cost, masses):
+    student, teacher = features(), features(seed=1)
+    student[3, 5] = float("nan")
+    with pytest.raises(NonFiniteError, match=r"cost is nan at index \(0, 5\)"):
+        neuron_transport(student, teacher, cost=cost, masses=masses)

@@ -3,7 +3,7 @@ import torch
 from scipy.spatial.distance import cdist
 from torch.autograd import gradcheck, gradgradcheck
 
-from kantor.core.errors import ConfigError, ShapeError
+from kantor.core.errors import ConfigError, NonFiniteError, ShapeError
 from kantor.ot import cost, normalised, solve
 
 KINDS = {
@@ -117,3 +117,14 @@ def test_refusals():
         cost(torch.zeros(3, 4), torch.zeros(3, 4), "sqeuclid")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="normaliser 'median'"):
         cost(torch.zeros(3, 4), torch.zeros(3, 4), normalise="median")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_feature_that_is_not_finite_is_not_hidden(kind, bad):
+    x, y = torch.randn(5, 4), torch.randn(3, 4)
+    x[2, 1] = bad
+    with pytest.raises(NonFiniteError, match=r"cost is (nan|inf) at index \(2, 0\)"):
+        solve(cost(x, y, kind))
+    with pytest.raises(NonFiniteError, match="cost is"):
+        solve(cost(y, x, kind))

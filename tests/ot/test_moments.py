@@ -89,3 +89,14 @@ def test_refusals():
         cost_from(moments(torch.randn(4, 3), torch.randn(4, 3), "cosine"), "l1")
     with pytest.raises(ShapeError, match="add up"):
         _ = moments(torch.randn(4, 3), torch.randn(4, 3)) + moments(torch.randn(4, 2), torch.randn(4, 3))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("y", [torch.randn(20, 3), torch.randn(20, 3).abs(), torch.zeros(20, 3)])
+def test_an_activation_that_is_not_finite_is_not_hidden(kind, bad, y):
+    x = torch.randn(20, 5)
+    x[7, 2] = bad
+    for matrix in (cost_from(moments(x, y, kind), kind), cost_from(moments(y, x, kind), kind).mT):
+        assert not matrix[2].isfinite().any()
+        assert matrix[[0, 1, 3, 4]].isfinite().all()

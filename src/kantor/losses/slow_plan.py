@@ -5,6 +5,7 @@ the next, and a plan that moves with every batch is a moving target. So the plan
 over many samples, from the last potentials; the gradient flows through the current batch's cost alone.
 """
 
+import math
 from dataclasses import dataclass, fields
 
 import torch
@@ -185,8 +186,9 @@ class SolveSettings:
         if self.method == "exact":
             return ot.solve(cost, a, b, method="exact")
         share = self.epsilon or (0.5 if self.method == "proximal" else 0.02)
-        # A cost of zeros (both sides equal) has no scale of its own.
-        epsilon = share * max(cost.detach().abs().mean().item(), 1e-12)
+        mean = cost.detach().abs().mean().item()
+        # A cost of zeros (both sides equal) has no scale of its own; solve refuses one that is not finite.
+        epsilon = share * (max(mean, 1e-12) if math.isfinite(mean) else 1.0)
         if self.method == "proximal":
             return ot.solve(cost, a, b, epsilon=epsilon, tol=self.tol, method="proximal")
         return ot.solve(cost, a, b, epsilon=epsilon, tol=self.tol, potentials=potentials)

@@ -84,9 +84,9 @@ def check_kind(kind: str) -> None:
 
 
 def safe_sqrt(squares: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """The root of ``max(squares, 0)``, with gradient 0 instead of infinity where it is 0."""
-    positive = squares > 0
-    return torch.where(positive, torch.where(positive, squares, torch.ones_like(squares)).sqrt(), 0.0)
+    """The root of ``max(squares, 0)``, with gradient 0 instead of infinity where it is 0. A NaN stays NaN."""
+    zero = squares <= 0
+    return torch.where(zero, 0.0, torch.where(zero, torch.ones_like(squares), squares).sqrt())
 
 
 def _unit(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -103,12 +103,12 @@ def _unit(x: Tensor) -> tuple[Tensor, Tensor]:
 def _centred(x: Tensor) -> Tensor:
     mean = x.mean(dim=-1, keepdim=True)
     centred = x - mean
-    # A constant row leaves rounding noise, whose direction would mean nothing.
+    # A constant row leaves rounding noise, whose direction would mean nothing. A NaN is not noise and stays.
     noise = 8 * torch.finfo(x.dtype).eps * x.detach().abs().amax(dim=-1, keepdim=True)
     return torch.where(
-        centred.detach().abs().amax(dim=-1, keepdim=True) > noise,
-        centred,
+        centred.detach().abs().amax(dim=-1, keepdim=True) <= noise,
         torch.zeros_like(x),
+        centred,
     )
 
 

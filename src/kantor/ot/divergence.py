@@ -25,7 +25,7 @@ def divergence(
     Args:
         x: points, one per row.
         y: points of the other measure.
-        a: masses of ``x``; uniform where left out.
+        a: masses of ``x``; uniform where left out, with the total of ``b``.
         b: masses of ``y``, with the same total.
         epsilon: the regularisation, in the units of the cost.
         kind: the ground cost.
@@ -36,7 +36,10 @@ def divergence(
         NonFiniteError: a cost is not finite; the message holds the index.
         ConfigError: the kind is unknown, epsilon or tol is not positive, or the masses' totals differ.
     """
-    between = solve(ground_cost(x, y, kind), a, b, epsilon, tol).value
+    between = solve(ground_cost(x, y, kind), a, b, epsilon, tol)
+    if a is not None or b is not None:
+        # A mass left out has the other's total, among its own points too.
+        a, b = (between.problem.a if a is None else a), (between.problem.b if b is None else b)
     within_x = solve(ground_cost(x, x, kind), a, a, epsilon, tol).value
     within_y = solve(ground_cost(y, y, kind), b, b, epsilon, tol).value
-    return between - 0.5 * within_x - 0.5 * within_y
+    return between.value - 0.5 * within_x - 0.5 * within_y

@@ -178,9 +178,10 @@ def cost_from(stats: Moments, kind: CostKind = "correlation") -> Float[Tensor, "
         return stats.absolute / stats.count
     if kind in ("sqeuclidean", "euclidean"):
         squares = (stats.x_square[:, None] + stats.y_square[None, :] - 2.0 * stats.cross) / stats.count
-        # What is left of a difference that cancels completely is rounding, and a root would magnify it.
+        # What is left of a difference that cancels completely is rounding, and a root would magnify it. NaN and
+        # infinity are not below the noise, and stay.
         noise = 8 * torch.finfo(squares.dtype).eps * (stats.x_square[:, None] + stats.y_square[None, :]) / stats.count
-        squares = torch.where(squares > noise, squares, 0.0)
+        squares = torch.where(squares < noise, 0.0, squares)
         return squares if kind == "sqeuclidean" else safe_sqrt(squares)
     x_var, y_var, cross = stats.x_square, stats.y_square, stats.cross
     if kind == "correlation":
