@@ -3,7 +3,7 @@ import torch
 from scipy.linalg import sqrtm
 from torch.autograd import gradcheck
 
-from kantor.core.errors import NonFiniteError, ShapeError
+from kantor.core.errors import ConfigError, NonFiniteError, ShapeError
 from kantor.ot import gaussian, gaussian_diagonal
 
 
@@ -62,3 +62,24 @@ def test_refusals():
         gaussian(zero, torch.eye(3) * float("nan"), zero, torch.eye(3))
     with pytest.raises(ShapeError, match="differ in dimension"):
         gaussian_diagonal(zero, zero, torch.zeros(2), zero)
+    with pytest.raises(ShapeError, match=r"mean_x is \[3\] and mean_y \[1\]"):
+        gaussian(zero, torch.eye(3), torch.zeros(1), torch.eye(3))
+    with pytest.raises(NonFiniteError, match=r"mean_y is nan at index \(1,\)"):
+        gaussian(zero, torch.eye(3), torch.tensor([0, float("nan"), 0]), torch.eye(3))
+    with pytest.raises(ConfigError, match=r"covariance_x is no covariance: its lowest eigenvalue is -1 "):
+        gaussian(zero, -torch.eye(3), zero, torch.eye(3))
+    with pytest.raises(ConfigError, match=r"covariance_y in problem \(1,\) is no covariance"):
+        gaussian(zero, torch.eye(3), zero, torch.stack([torch.eye(3), torch.diag(torch.tensor([1.0, -0.1, 1.0]))]))
+    with pytest.raises(NonFiniteError, match=r"variance_x is nan at index \(2,\)"):
+        gaussian_diagonal(zero, torch.tensor([1, 1, float("nan")]), zero, torch.ones(3))
+    with pytest.raises(ConfigError, match=r"variance_y is -4.0 at index \(1, 0\)"):
+        gaussian_diagonal(zero, torch.ones(3), zero, torch.tensor([[1.0, 1, 1], [-4, 1, 1]]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_rounding_below_zero_is_no_negative_eigenvalue(dtype):
+    rows = torch.randn(4, 64, dtype=dtype)
+    singular = rows.mT @ rows
+    zero = torch.zeros(64, dtype=dtype)
+    assert gaussian(zero, singular, zero, singular).abs() < 1e-2 * singular.trace()
+    assert gaussian(zero, 0 * singular, zero, 0 * singular) == 0

@@ -77,3 +77,48 @@ def test_masses_left_out_are_uniform_with_the_other_total():
     assert problem.a.shape == (5, 3)
     assert torch.equal(problem.b, torch.full((5, 2), 3.0))
     assert torch.equal(problem_of(torch.rand(3, 2)).b, torch.tensor([0.5, 0.5]))
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.float32, torch.float64])
+def test_only_half_precision_explains_one_in_a_hundred(dtype):
+    a, b = torch.tensor([25] * 4), torch.tensor([20] * 4 + [21])
+    with pytest.raises(ConfigError, match=r"sum\(a\) is 100 and sum\(b\) 101"):
+        solve(torch.rand(4, 5), a.to(dtype), b.to(dtype))
+    assert solve(torch.rand(4, 5), a.half(), b.half()).converged
+    with pytest.raises(ConfigError, match=r"sum\(a\) is 4 and sum\(b\) 5"):
+        solve(torch.rand(4, 5), torch.ones(4, dtype=torch.bool), torch.ones(5, dtype=torch.bool))
+
+
+def test_what_is_no_real_tensor():
+    cost = torch.rand(2, 2)
+    with pytest.raises(ConfigError, match=r"cost must hold real numbers; it is torch.complex64"):
+        solve(cost.to(torch.complex64))
+    with pytest.raises(ConfigError, match=r"b must hold real numbers; it is torch.complex128"):
+        solve(cost, b=torch.ones(2, dtype=torch.complex128))
+    with pytest.raises(ConfigError, match=r"cost must be a torch tensor; it is a numpy.ndarray. torch.as_tensor makes"):
+        solve(cost.numpy())  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"a must be a torch tensor; it is a list. torch.as_tensor makes"):
+        solve(cost, [0.5, 0.5])  # type: ignore[arg-type]
+
+
+def test_potentials_that_are_none():
+    cost, f, g = torch.rand(3, 4, 5), torch.zeros(4), torch.zeros(5)
+    for given, what in ((f, "Tensor of length 4"), ((f,), "tuple of length 1"), ((f, g, g), "tuple of length 3")):
+        with pytest.raises(ConfigError, match=rf"potentials must be the pair \(f, g\).* a {what}"):
+            solve(cost, potentials=given)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="potentials: g must be a torch tensor; it is a NoneType"):
+        solve(cost, potentials=(f, None))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"potentials: f must be a torch tensor; it is a numpy.ndarray"):
+        solve(cost, potentials=(f.numpy(), g.numpy()))  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match=r"potentials: f is \[2, 4\], which does not expand to the problems' \[3, 4\]"):
+        solve(cost, potentials=(f.expand(2, 4), g.expand(2, 5)))
+    g = g.expand(3, 5).clone()
+    g[2, 1] = float("nan")
+    with pytest.raises(NonFiniteError, match=r"potentials: g is nan at index \(2, 1\)"):
+        solve(cost, potentials=(f, g))
+
+
+@pytest.mark.parametrize("epsilon", ["0.05", "small", torch.tensor([0.05, 0.1]), [0.05], None])
+def test_epsilon_must_be_a_number(epsilon):
+    with pytest.raises(ConfigError, match="epsilon must be a positive number; it is"):
+        solve(torch.rand(3, 4), epsilon=epsilon)

@@ -3,7 +3,7 @@ import torch
 from scipy.stats import wasserstein_distance
 from torch.autograd import gradcheck
 
-from kantor.core.errors import ConfigError, ShapeError
+from kantor.core.errors import ConfigError, NonFiniteError, ShapeError
 from kantor.ot import one_dimensional, sliced, solve
 
 
@@ -62,3 +62,24 @@ def test_refusals():
         sliced(torch.rand(3, 2), torch.rand(3, 4))
     with pytest.raises(ConfigError, match="same total mass"):
         one_dimensional(torch.rand(3), torch.rand(2), torch.ones(3), torch.ones(2))
+    with pytest.raises(ShapeError, match=r"x holds no points: it is \[0\]"):
+        one_dimensional(torch.rand(0), torch.rand(0))
+    with pytest.raises(ShapeError, match=r"y holds no points: it is \[0, 2\]"):
+        sliced(torch.rand(3, 2), torch.rand(0, 2))
+    with pytest.raises(ConfigError, match="projections must be at least 1; it is 0"):
+        sliced(torch.rand(3, 2), torch.rand(3, 2), projections=0)
+    with pytest.raises(NonFiniteError, match=r"y is nan at index \(1,\)"):
+        one_dimensional(torch.rand(2), torch.tensor([0.0, float("nan")]))
+    with pytest.raises(NonFiniteError, match=r"x is inf at index \(1, 0\)"):
+        sliced(torch.tensor([[0.0, 1.0], [float("inf"), 0.0]]), torch.rand(2, 2))
+    with pytest.raises(ConfigError, match="a must be a torch tensor; it is a list"):
+        sliced(torch.rand(2, 2), torch.rand(2, 2), [0.5, 0.5])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("leading", [(), (1,)])
+def test_masses_lead_no_further_than_the_points(leading):
+    message = r"a is \[2, 3\]: its leading dimensions must expand to the points' \[1?\]"
+    with pytest.raises(ShapeError, match=message):
+        one_dimensional(torch.rand(*leading, 3), torch.rand(*leading, 4), torch.full((2, 3), 1 / 3))
+    with pytest.raises(ShapeError, match=message):
+        sliced(torch.rand(*leading, 3, 2), torch.rand(*leading, 4, 2), torch.full((2, 3), 1 / 3))

@@ -83,3 +83,5 @@ def test_refusals(problem):
         unbalanced(*problem, rho=0.0)
     with pytest.raises(ConfigError, match="use solve"):
         unbalanced(*problem, rho=math.inf)
+    with pytest.raises(ConfigError, match="max_iterations must be a positive number; it is -5"):
+        unbalanced(*problem, max_iterations=-5)

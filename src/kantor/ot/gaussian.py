@@ -5,9 +5,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from kantor.core.errors import NonFiniteError, ShapeError
+from kantor.core.errors import ConfigError, NonFiniteError, ShapeError
 from kantor.ot.cost import safe_sqrt
 from kantor.ot.precision import no_autocast, upcast
+from kantor.ot.problem import first_entry
 
 
 def gaussian(
@@ -23,14 +24,18 @@ def gaussian(
 
     Raises:
         ShapeError: the shapes do not fit.
-        NonFiniteError: a covariance is not finite.
+        NonFiniteError: a mean or a covariance is not finite.
+        ConfigError: a covariance has an eigenvalue below 0, by more than rounding.
     """
+    if mean_x.ndim < 1 or mean_x.shape[-1:] != mean_y.shape[-1:]:
+        raise ShapeError(f"mean_x is {list(mean_x.shape)} and mean_y {list(mean_y.shape)}: both must be [..., d].")
     dimension = mean_x.shape[-1]
     for name, matrix in (("covariance_x", covariance_x), ("covariance_y", covariance_y)):
         if matrix.shape[-2:] != (dimension, dimension):
             raise ShapeError(f"{name} must be [..., {dimension}, {dimension}]; it is {list(matrix.shape)}.")
-        if not bool(matrix.detach().isfinite().all()):
-            raise NonFiniteError(f"{name} holds an entry that is not finite.")
+    _check_finite(mean_x=mean_x, covariance_x=covariance_x, mean_y=mean_y, covariance_y=covariance_y)
+    _check_semidefinite("covariance_x", covariance_x)
+    _check_semidefinite("covariance_y", covariance_y)
     with no_autocast(mean_x.device):
         means = (upcast(mean_x) - upcast(mean_y)).square().sum(-1)
         traces = sum(upcast(s).diagonal(dim1=-2, dim2=-1).sum(-1) for s in (covariance_x, covariance_y))
@@ -51,12 +56,42 @@ def gaussian_diagonal(
 
     Raises:
         ShapeError: the last dimensions differ.
+        NonFiniteError: a mean or a variance is not finite.
+        ConfigError: a variance is negative.
     """
     tensors = (mean_x, variance_x, mean_y, variance_y)
     if len({tensor.shape[-1] for tensor in tensors}) > 1:
         raise ShapeError(f"Means and variances differ in dimension: {[list(tensor.shape) for tensor in tensors]}.")
+    _check_finite(mean_x=mean_x, variance_x=variance_x, mean_y=mean_y, variance_y=variance_y)
+    for name, variance in (("variance_x", variance_x), ("variance_y", variance_y)):
+        if bool((below := variance.detach() < 0).any()):
+            raise ConfigError(f"{name} is {first_entry(variance, below)}: a variance must be zero or more.")
     m_x, v_x, m_y, v_y = map(upcast, tensors)
     return (m_x - m_y).square().sum(-1) + (safe_sqrt(v_x) - safe_sqrt(v_y)).square().sum(-1)
+
+
+def _check_finite(**tensors: Tensor) -> None:
+    for name, tensor in tensors.items():
+        if bool((bad := ~tensor.detach().isfinite()).any()):
+            raise NonFiniteError(f"{name} is {first_entry(tensor, bad)}. Look for what made it so.")
+
+
+def _check_semidefinite(name: str, matrix: Tensor) -> None:
+    """Refuse an eigenvalue below 0 that the rounding of sums in the matrix's precision (or TF32) cannot explain."""
+    wide = matrix.detach().double()
+    size = wide.diagonal(dim1=-2, dim2=-1).abs().sum(-1)
+    precision = torch.finfo(matrix.dtype if matrix.is_floating_point() else torch.float32).eps
+    slack = (precision**0.5 * size).clamp_min(torch.finfo(wide.dtype).tiny)
+    # A factorisation takes a small part of an eigenvalue problem's time.
+    lifted = (wide + wide.mT) / 2 + torch.diag_embed(slack.unsqueeze(-1).expand(wide.shape[:-1]))
+    failed = torch.linalg.cholesky_ex(lifted).info > 0
+    if bool(failed.any()):
+        index = tuple(torch.nonzero(failed)[0].tolist())
+        lowest = torch.linalg.eigvalsh(lifted[index]).min().item() - slack[index].item()
+        raise ConfigError(
+            f"{name}{f' in problem {index}' if index else ''} is no covariance: its lowest eigenvalue is {lowest:.4g} "
+            "and must be zero or more."
+        )
 
 
 class _Fidelity(torch.autograd.Function):

@@ -11,8 +11,9 @@ from torch import Tensor
 from kantor.core.errors import ConfigError, NonFiniteError, ShapeError
 from kantor.ot.precision import upcast
 
-# How far apart the two totals may be before it is a mistake and not rounding, per dtype of the given masses.
-_MASS_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4}
+# How far apart the two totals may be before it is a mistake and not rounding, per dtype of the given masses; 1e-6 for
+# the others, whose sums are exact (integers, booleans) or nearly so.
+_MASS_TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 2e-2}
 
 
 @dataclass(frozen=True)
@@ -54,30 +55,32 @@ def problem_of(
     """Check cost and masses and bring them to one dtype, float32 or float64.
 
     Masses left out are uniform, with the total of the other side (1 where both are left out). Zero masses are legal.
-    Totals that differ by rounding (1e-4 of the total in float32, 1e-6 in float64, 2e-2 in half precision) are made
+    Totals that differ by rounding (1e-4 of the total in float32, 2e-2 in half precision, 1e-6 in all else) are made
     equal by rescaling ``b``. With ``balanced=False`` the totals may differ.
 
     Raises:
         ShapeError: the shapes do not fit, or the problem is empty. The message names the argument.
         NonFiniteError: an entry of cost or masses is not finite. The message names its index.
-        ConfigError: a mass is negative, a total is zero, or the totals differ.
+        ConfigError: a mass is negative, a total is zero, the totals differ, or cost or masses are no real tensor.
     """
+    check_real("cost", cost)
     if cost.ndim < 2 or cost.numel() == 0:
         raise ShapeError(f"cost must be [..., n, m] with at least one row, column and problem; it is {_shape(cost)}.")
     n, m = cost.shape[-2:]
     cost = upcast(cost)
-    if cost.is_complex():
-        raise ShapeError(f"cost must hold real numbers; it is {cost.dtype}.")
     lowest, highest = (bound.item() for bound in torch.aminmax(cost.detach()))
     if not math.isfinite(lowest) or not math.isfinite(highest):
-        raise NonFiniteError(f"cost is {_first(cost, ~torch.isfinite(cost))}. Look for what made it so.")
+        raise NonFiniteError(f"cost is {first_entry(cost, ~torch.isfinite(cost))}. Look for what made it so.")
     for name, mass, length in (("a", a, n), ("b", b, m)):
-        if mass is not None and (mass.ndim < 1 or mass.shape[-1] != length):
+        if mass is None:
+            continue
+        check_real(name, mass)
+        if mass.ndim < 1 or mass.shape[-1] != length:
             raise ShapeError(
                 f"{name} must hold one mass per {'row' if name == 'a' else 'column'} of the cost: its last dimension "
                 f"must be {length}; cost is {_shape(cost)}, {name} is {_shape(mass)}."
             )
-        if mass is not None and mass.device != cost.device:
+        if mass.device != cost.device:
             raise ShapeError(f"{name} is on {mass.device} and cost on {cost.device}: move one to the other.")
     batch = _batch_of(cost, a, b)
     a_total = None if a is None else _checked_total("a", a)
@@ -95,19 +98,38 @@ def check_positive(name: str, value: float) -> float:
     Raises:
         ConfigError: it is not a positive finite number.
     """
-    value = float(value)
-    if not (math.isfinite(value) and value > 0):
-        raise ConfigError(f"{name} must be a positive number; it is {value}.")
-    return value
+    try:
+        number = math.nan if isinstance(value, str) else float(value)
+    except (TypeError, ValueError, RuntimeError):  # what a list, an array and a tensor of several numbers raise
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise ConfigError(f"{name} must be a positive number; it is {value!r}.")
+    return number
+
+
+def check_real(name: str, value: object) -> None:
+    """Refuse what is no tensor of real numbers.
+
+    Raises:
+        ConfigError: with the remedy.
+    """
+    if not isinstance(value, Tensor):
+        kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+        raise ConfigError(f"{name} must be a torch tensor; it is a {kind}. torch.as_tensor makes it one.")
+    if value.is_complex():
+        raise ConfigError(
+            f"{name} must hold real numbers; it is {value.dtype}. Give its real part or its absolute value."
+        )
+
+
+def first_entry(x: Tensor, where: Tensor) -> str:
+    """The first entry of ``x`` at which ``where`` is True, and its index, for a message."""
+    index = tuple(torch.nonzero(where)[0].tolist())
+    return f"{x[index].item()} at index {index}"
 
 
 def _shape(x: Tensor) -> str:
     return str(list(x.shape))
-
-
-def _first(x: Tensor, where: Tensor) -> str:
-    index = tuple(torch.nonzero(where)[0].tolist())
-    return f"{x[index].item()} at index {index}"
 
 
 def _batch_of(cost: Tensor, a: Tensor | None, b: Tensor | None) -> torch.Size:
@@ -130,10 +152,10 @@ def _checked_total(name: str, mass: Tensor) -> Tensor:
     held = mass.detach().double()
     total = held.sum(-1, keepdim=True)
     if held.min().item() < 0:  # a NaN is not below 0, and shows in the total
-        raise ConfigError(f"{name} holds a negative mass: {_first(held, held < 0)}. Masses must be zero or more.")
+        raise ConfigError(f"{name} holds a negative mass: {first_entry(held, held < 0)}. Masses must be zero or more.")
     least, most = (bound.item() for bound in torch.aminmax(total))
     if not math.isfinite(least) or not math.isfinite(most):
-        raise NonFiniteError(f"{name} is {_first(held, ~torch.isfinite(held))}. Masses must be finite.")
+        raise NonFiniteError(f"{name} is {first_entry(held, ~torch.isfinite(held))}. Masses must be finite.")
     if least <= 0:
         where = tuple(torch.nonzero(total[..., 0] <= 0)[0].tolist())
         raise ConfigError(
@@ -143,7 +165,7 @@ def _checked_total(name: str, mass: Tensor) -> Tensor:
 
 
 def _tolerance(*masses: Tensor | None) -> float:
-    return max(_MASS_TOLERANCE.get(mass.dtype, 2e-2) for mass in masses if mass is not None)
+    return max(_MASS_TOLERANCE.get(mass.dtype, 1e-6) for mass in masses if mass is not None)
 
 
 def _balanced(a_total: Tensor, b_total: Tensor, b: Tensor, tolerance: float) -> Tensor:

@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kantor.core.errors import ConfigError, ShapeError
+from kantor.core.errors import ConfigError, NonFiniteError, ShapeError
 from kantor.ot.precision import no_autocast, upcast
-from kantor.ot.problem import problem_of
+from kantor.ot.problem import check_real, first_entry, problem_of
 
 
 def one_dimensional(
@@ -27,12 +27,14 @@ def one_dimensional(
 
     Raises:
         ConfigError: ``p`` is below 1, or the masses are no masses.
-        ShapeError: the shapes do not fit.
+        ShapeError: the shapes do not fit, or there are no points.
+        NonFiniteError: a point or a mass is not finite; the message holds the index.
     """
     if not p >= 1:
         raise ConfigError(f"p must be at least 1; it is {p}.")
     if x.ndim < 1 or y.ndim < 1 or x.shape[:-1] != y.shape[:-1]:
         raise ShapeError(f"x and y must share their leading dimensions; they are {list(x.shape)} and {list(y.shape)}.")
+    _check(x, y, a, b, x.shape[:-1])
     x, y = upcast(x), upcast(y)
     with no_autocast(x.device):
         x, x_order = x.sort(-1)
@@ -77,11 +79,15 @@ def sliced(
         generator: of the directions, on the CPU; torch's own where left out.
 
     Raises:
-        ShapeError: the rows have different lengths.
-        ConfigError: as ``one_dimensional``.
+        ShapeError: the rows have different lengths, or there are none.
+        ConfigError: ``projections`` is below 1, or as ``one_dimensional``.
+        NonFiniteError: as ``one_dimensional``.
     """
+    if not projections >= 1:
+        raise ConfigError(f"projections must be at least 1; it is {projections}.")
     if x.ndim < 2 or y.ndim < 2 or x.shape[-1] != y.shape[-1] or x.shape[:-2] != y.shape[:-2]:
         raise ShapeError(f"x and y must be [..., n, d] and [..., m, d]; they are {list(x.shape)} and {list(y.shape)}.")
+    _check(x, y, a, b, x.shape[:-2])
     x, y = upcast(x), upcast(y)
     directions = torch.randn(x.shape[-1], projections, generator=generator, dtype=torch.float64)
     directions = (directions / directions.norm(dim=0)).to(x)
@@ -89,6 +95,25 @@ def sliced(
         lines = [(points @ directions.to(points.dtype)).mT for points in (x, y)]
     masses = [None if mass is None else mass.unsqueeze(-2) for mass in (a, b)]
     return one_dimensional(lines[0], lines[1], masses[0], masses[1], p).mean(-1)
+
+
+def _check(x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None, batch: torch.Size) -> None:
+    """What the sorted quantiles would not show, of points whose leading dimensions are ``batch``."""
+    for name, points in (("x", x), ("y", y)):
+        if points.numel() == 0:
+            raise ShapeError(f"{name} holds no points: it is {list(points.shape)}.")
+        if bool((bad := ~points.detach().isfinite()).any()):
+            raise NonFiniteError(f"{name} is {first_entry(points, bad)}. Look for what made it so.")
+    for name, mass in (("a", a), ("b", b)):
+        if mass is None:
+            continue
+        check_real(name, mass)
+        leading = mass.shape[:-1]
+        if len(leading) > len(batch) or any(k not in (1, d) for k, d in zip(leading[::-1], batch[::-1], strict=False)):
+            raise ShapeError(
+                f"{name} is {list(mass.shape)}: its leading dimensions must expand to the points' {list(batch)}. "
+                "To give several masses to the same points, expand the points."
+            )
 
 
 def _power(difference: Tensor, p: float) -> Tensor:

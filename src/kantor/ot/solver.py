@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kantor.core.errors import NonFiniteError, ShapeError
-from kantor.ot.problem import Problem, problem_of
+from kantor.core.errors import ConfigError, NonFiniteError, ShapeError
+from kantor.ot.problem import Problem, check_real, first_entry, problem_of
 from kantor.ot.transport import Potentials, Transport
 
 
@@ -50,12 +50,23 @@ _outside_the_graph: Any = torch.compiler.disable(_eager)
 
 
 def _checked(potentials: Potentials, problem: Problem) -> Potentials:
-    checked = []
+    if not isinstance(potentials, tuple | list) or len(potentials) != 2:
+        given = f"{type(potentials).__name__} of length {len(potentials)}"
+        raise ConfigError(f"potentials must be the pair (f, g) of an earlier transport; they are a {given}.")
+    batch, checked = problem.batch, []
     for name, potential, length in zip("fg", potentials, problem.size, strict=True):
+        check_real(f"potentials: {name}", potential)
         if potential.ndim < 1 or potential.shape[-1] != length:
             raise ShapeError(f"potentials: {name} must be [..., {length}]; it is {list(potential.shape)}.")
         potential = potential.detach().to(problem.cost.device, torch.float64)
-        if not math.isfinite(potential.sum().item()):
-            raise NonFiniteError(f"potentials: {name} holds an entry that is not finite; start from None instead.")
-        checked.append(potential.expand(*problem.batch, length))
+        # The sum takes one pass; that of large but finite entries may overflow.
+        if not math.isfinite(potential.sum().item()) and (bad := ~potential.isfinite()).any():
+            raise NonFiniteError(f"potentials: {name} is {first_entry(potential, bad)}; start from None instead.")
+        try:
+            checked.append(potential.expand(*batch, length))
+        except RuntimeError as error:
+            raise ShapeError(
+                f"potentials: {name} is {list(potential.shape)}, which does not expand to the problems' "
+                f"{[*batch, length]}."
+            ) from error
     return checked[0], checked[1]

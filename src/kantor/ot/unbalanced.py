@@ -79,6 +79,7 @@ def unbalanced(
     """
     check_positive("epsilon", epsilon)
     check_positive("tol", tol)
+    check_positive("max_iterations", max_iterations)
     rho_a, rho_b = rho if isinstance(rho, tuple) else (rho, rho)
     if not (rho_a > 0 and rho_b > 0):
         raise ConfigError(f"rho must be positive on both sides; it is {rho}.")
