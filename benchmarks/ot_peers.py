@@ -26,6 +26,8 @@ REACHED = 1.1
 LEAST_SECONDS = 0.25
 # Up to this tolerance float32 may be what a peer fails by; then it is given the cost in float64 besides.
 WIDE_UP_TO = 1e-6
+# Entries of the largest cost of which it is given so to each of its methods; of larger ones to its first, the fastest.
+WIDE_ENTRIES = 2**18
 # Seconds that one call may take, by a generous estimate of a sweep (nanoseconds an entry), and its most sweeps.
 CALL_LIMIT, SWEEP_LOG, SWEEP_KERNEL, MOST_SWEEPS = 20.0, 25.0, 2.0, 5000
 
@@ -104,7 +106,8 @@ def both(methods: tuple[str, ...], cost: np.ndarray, tol: float) -> Iterator[tup
     """Methods, what their names end in, and the cost: in float32, and where that may not do in float64."""
     yield from ((method, "", cost) for method in methods)
     if tol <= WIDE_UP_TO:
-        yield from ((method, ", float64", cost.astype(np.float64)) for method in methods)
+        wide = methods if cost.size <= WIDE_ENTRIES else methods[:1]
+        yield from ((method, ", float64", cost.astype(np.float64)) for method in wide)
 
 
 def pot(cell: dict[str, Any], cost: np.ndarray) -> Iterator[Variant]:
