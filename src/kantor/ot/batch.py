@@ -156,7 +156,7 @@ class Batch:
                 if bool(wandered.any()):
                     if self.shared or spent >= self.budget:
                         # One kernel cannot follow one problem, and where no pass is left to absorb, clamped entries may
-                        # hide: what is known of such a problem is nothing. It is left to be solved alone.
+                        # hide and its error says nothing: that problem is left to be solved alone.
                         broken = broken | wandered
                         self.now = xp.where(broken, math.inf, self.now)
                         done = done & ~broken

@@ -204,8 +204,13 @@ class Kernel:
     def absorb(self, f: Array, g: Array, epsilon: float) -> None:
         """Form the kernels anew at float64 potentials."""
         self.f, self.g, self.epsilon = f, g, epsilon
-        self.clamped = _clamps((float(f.min() + g.min()), float(f.max() + g.max())), epsilon, self.bounds)
         self.noise = fill(self.xp, self.matrix, self.cost, f, g, epsilon, self.tol, self.bounds)
+
+    @property
+    def clamped(self) -> bool:
+        """Whether an entry may have been out of bounds when the kernels were formed."""
+        (f_low, f_high), (g_low, g_high) = _extent(self.f), _extent(self.g)
+        return _clamps((f_low + g_low, f_high + g_high), self.epsilon, self.bounds)
 
     def rows(self, v: Array) -> Array:
         """``K v`` for every problem: ``[problems, n]``."""

@@ -30,12 +30,15 @@ def one_dimensional(
         ShapeError: the shapes do not fit, or there are no points.
         NonFiniteError: a point or a mass is not finite; the message holds the index.
     """
-    if not p >= 1:
-        raise ConfigError(f"p must be at least 1; it is {p}.")
     if x.ndim < 1 or y.ndim < 1 or x.shape[:-1] != y.shape[:-1]:
         raise ShapeError(f"x and y must share their leading dimensions; they are {list(x.shape)} and {list(y.shape)}.")
-    _check(x, y, a, b, x.shape[:-1])
-    x, y = upcast(x), upcast(y)
+    _check(x, y, a, b, x.shape[:-1], p)
+    return _between_lines(upcast(x), upcast(y), a, b, p)
+
+
+def _between_lines(
+    x: Float[Tensor, "... n"], y: Float[Tensor, "... m"], a: Tensor | None, b: Tensor | None, p: float
+) -> Float[Tensor, "..."]:
     with no_autocast(x.device):
         x, x_order = x.sort(-1)
         y, y_order = y.sort(-1)
@@ -87,18 +90,20 @@ def sliced(
         raise ConfigError(f"projections must be at least 1; it is {projections}.")
     if x.ndim < 2 or y.ndim < 2 or x.shape[-1] != y.shape[-1] or x.shape[:-2] != y.shape[:-2]:
         raise ShapeError(f"x and y must be [..., n, d] and [..., m, d]; they are {list(x.shape)} and {list(y.shape)}.")
-    _check(x, y, a, b, x.shape[:-2])
+    _check(x, y, a, b, x.shape[:-2], p)
     x, y = upcast(x), upcast(y)
     directions = torch.randn(x.shape[-1], projections, generator=generator, dtype=torch.float64)
     directions = (directions / directions.norm(dim=0)).to(x)
     with no_autocast(x.device):
         lines = [(points @ directions.to(points.dtype)).mT for points in (x, y)]
     masses = [None if mass is None else mass.unsqueeze(-2) for mass in (a, b)]
-    return one_dimensional(lines[0], lines[1], masses[0], masses[1], p).mean(-1)
+    return _between_lines(lines[0], lines[1], masses[0], masses[1], p).mean(-1)
 
 
-def _check(x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None, batch: torch.Size) -> None:
+def _check(x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None, batch: torch.Size, p: float) -> None:
     """What the sorted quantiles would not show, of points whose leading dimensions are ``batch``."""
+    if not p >= 1:
+        raise ConfigError(f"p must be at least 1; it is {p}.")
     for name, points in (("x", x), ("y", y)):
         if points.numel() == 0:
             raise ShapeError(f"{name} holds no points: it is {list(points.shape)}.")
