@@ -54,6 +54,14 @@ SETTINGS = {
         command="finetune",
         full="--labels-per-class 20 --epochs 100",
     ),
+    "inductive-views": Setting(
+        "Inductive transfer to smaller images",
+        "The same network and labels, but the student has the new task's images at 16 pixels, after training too. In "
+        "training its teacher sees them at 32, and 2,000 images without labels at both sizes, which transfer sees.",
+        plain="l2_sp:0.1",
+        command="finetune",
+        full="--labels-per-class 20 --epochs 100 --unlabelled all",
+    ),
     "compression": Setting(
         "Compression with unequal widths",
         "ResNet-56 to a ResNet-8 of half the width, CIFAR-10, the same classes. `-stages`: three layers at once, every "
@@ -143,6 +151,13 @@ SETTINGS = {
         "The same, and the remaining training instances without their labels, which transfer sees. The teacher was "
         "trained on all of them, with labels.",
         plain="kd",
+    ),
+    "privileged-images": Setting(
+        "Privileged information, images at full size",
+        "The teacher, a ResNet-56, sees CIFAR-10's images at 32 pixels, which exist only in training; a ResNet-8 of "
+        "half the width has them at 16. `-stages`: three layers at once, every position of a map a sample.",
+        plain="kd",
+        full="--train-limit 50000 --validation 0.1 --epochs 240",
     ),
 }
 

@@ -123,7 +123,7 @@ def test_a_study_of_the_evidence_that_there_is_not():
     command = [sys.executable, str(DOCS / "evidence.py"), "run", "inductive", "inductiv"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "no study inductiv. There are: inductive, compression, " in done.stderr
+    assert "no study inductiv. There are: inductive, inductive-views, compression, " in done.stderr
 
 
 def test_links_lead_somewhere():
