@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import cdist
@@ -117,6 +118,8 @@ def test_refusals():
         cost(torch.zeros(3, 4), torch.zeros(3, 4), "sqeuclid")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="normaliser 'median'"):
         cost(torch.zeros(3, 4), torch.zeros(3, 4), normalise="median")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"y must be a torch tensor; it is a numpy.ndarray"):
+        cost(torch.zeros(3, 4), np.zeros((3, 4)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", KINDS)

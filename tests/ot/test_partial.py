@@ -38,7 +38,17 @@ def test_all_of_the_mass_and_gradient():
     assert torch.allclose(cost.grad, found.plan)
 
 
-@pytest.mark.parametrize("mass", [0.0, -1.0, 1.5, float("nan")])
-def test_refuses_a_mass_that_is_not_there(mass):
-    with pytest.raises(ConfigError, match="mass must be positive and at most the smaller total, 1"):
+@pytest.mark.parametrize("mass", [0.0, -1.0, float("nan"), "0.5"])
+def test_refuses_what_is_no_mass(mass):
+    with pytest.raises(ConfigError, match="mass must be a positive number"):
         partial(torch.rand(3, 3), mass=mass)
+
+
+def test_refuses_a_mass_that_is_not_there():
+    with pytest.raises(ConfigError, match=r"mass must be at most the smaller total, 1; it is 1.5"):
+        partial(torch.rand(3, 3), mass=1.5)
+
+
+def test_refuses_an_epsilon_from_a_text():
+    with pytest.raises(ConfigError, match=r"epsilon must be a positive number; it is '0.05'"):
+        partial(torch.rand(3, 3), epsilon="0.05")  # type: ignore[arg-type]

@@ -103,7 +103,8 @@ def test_what_is_no_real_tensor():
 
 def test_potentials_that_are_none():
     cost, f, g = torch.rand(3, 4, 5), torch.zeros(4), torch.zeros(5)
-    for given, what in ((f, "Tensor of length 4"), ((f,), "tuple of length 1"), ((f, g, g), "tuple of length 3")):
+    wrong = (f, "Tensor of length 4"), ((f,), "tuple of length 1"), ((f, g, g), "tuple of length 3"), (3, "int")
+    for given, what in wrong:
         with pytest.raises(ConfigError, match=rf"potentials must be the pair \(f, g\).* a {what}"):
             solve(cost, potentials=given)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="potentials: g must be a torch tensor; it is a NoneType"):

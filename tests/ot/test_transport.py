@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from kantor.ot import cost, solve
+from kantor.ot import cost, partial, solve, unbalanced
 
 TOL = 1e-10
 
@@ -104,3 +104,18 @@ def test_memory_of_the_graph_does_not_grow_with_sweeps():
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             _ = solve(matrix, epsilon=epsilon).value
         assert sum(saved) <= 900 + 4 * 30
+
+
+@pytest.mark.parametrize("solved", [solve, unbalanced, partial])
+@pytest.mark.parametrize("name", ["value", "cost"])
+def test_read_once_without_a_graph_and_then_with_one(solved, name):
+    if solved is partial and name == "value":
+        pytest.skip("partial transport has no value")
+    matrix = torch.rand(5, 6, requires_grad=True)
+    transport = solved(matrix, epsilon=0.1)
+    with torch.no_grad():
+        printed = getattr(transport, name)
+    getattr(transport, name).backward()
+    assert not printed.requires_grad
+    assert matrix.grad is not None
+    assert matrix.grad.sum() > 0

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kantor.core.errors import ConfigError, ShapeError, suggest
 from kantor.ot.precision import no_autocast, upcast
+from kantor.ot.problem import check_real
 
 CostKind = Literal["sqeuclidean", "euclidean", "cosine", "correlation", "l1"]
 Normaliser = Literal["mean", "max"]
@@ -34,9 +35,11 @@ def cost(
 
     Raises:
         ShapeError: the rows of ``x`` and ``y`` have different lengths, or one is not a matrix.
-        ConfigError: the kind or the normaliser is unknown.
+        ConfigError: the kind or the normaliser is unknown, or ``x`` or ``y`` is no real tensor.
     """
     check_kind(kind)
+    check_real("x", x)
+    check_real("y", y)
     if x.ndim < 2 or y.ndim < 2 or x.shape[-1] != y.shape[-1]:
         raise ShapeError(
             f"A cost compares rows of one length: x is {tuple(x.shape)}, y is {tuple(y.shape)}; "

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from kantor.core.errors import ConfigError
 from kantor.ot.door import Method, solve
-from kantor.ot.problem import problem_of
-from kantor.ot.transport import Transport
+from kantor.ot.problem import check_positive, problem_of
+from kantor.ot.transport import Transport, cached_with_graph
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class Partial:
         """The plan, detached. Its entries sum to the mass that was asked for."""
         return self.transport.plan[..., :-1, :-1]
 
-    @cached_property
+    @cached_with_graph
     def cost(self) -> Float[Tensor, "*batch"]:
         """``<P, C>``, differentiable in the cost with the plan held fixed."""
         return (self.plan * self.given_cost).sum(dim=(-2, -1))
@@ -57,14 +57,16 @@ def partial(
         method: as for ``solve``; ``"exact"`` needs POT.
 
     Raises:
-        ConfigError: ``mass`` is not positive, or more than there is.
+        ConfigError: ``mass`` or ``epsilon`` is not positive, or there is less mass.
         ShapeError, NonFiniteError: as for ``solve``.
     """
+    check_positive("mass", mass)
+    check_positive("epsilon", epsilon)
     problem = problem_of(cost, a, b, balanced=False)
     totals = problem.a.sum(-1, keepdim=True), problem.b.sum(-1, keepdim=True)
     most = min(float(total.detach().min()) for total in totals)
-    if not 0 < mass <= most * (1 + 1e-6):
-        raise ConfigError(f"mass must be positive and at most the smaller total, {most:.6g}; it is {mass}.")
+    if mass > most * (1 + 1e-6):
+        raise ConfigError(f"mass must be at most the smaller total, {most:.6g}; it is {mass}.")
     stay_a, stay_b = ((total - mass).clamp_min(0.0) for total in totals)
     matrix = problem.cost
     # Any cost that is dear enough to keep the two absorbers apart, whatever the regularisation.

@@ -1,6 +1,7 @@
 """The contract of a solver: frozen settings, callable on a cost and masses, returns a transport."""
 
 import math
+from collections.abc import Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,8 +52,10 @@ _outside_the_graph: Any = torch.compiler.disable(_eager)
 
 def _checked(potentials: Potentials, problem: Problem) -> Potentials:
     if not isinstance(potentials, tuple | list) or len(potentials) != 2:
-        given = f"{type(potentials).__name__} of length {len(potentials)}"
-        raise ConfigError(f"potentials must be the pair (f, g) of an earlier transport; they are a {given}.")
+        raise ConfigError(
+            f"potentials must be the pair (f, g) of an earlier transport; they are a {type(potentials).__name__}"
+            f"{f' of length {len(potentials)}' if isinstance(potentials, Sized) else ''}."
+        )
     batch, checked = problem.batch, []
     for name, potential, length in zip("fg", potentials, problem.size, strict=True):
         check_real(f"potentials: {name}", potential)

@@ -17,6 +17,15 @@ from kantor.ot.problem import Problem
 Potentials = tuple[Float[Tensor, "*batch n"], Float[Tensor, "*batch m"]]
 
 
+class cached_with_graph(cached_property[Tensor]):  # noqa: N801 (lower case as the class it extends)
+    """A cached property for what carries a gradient: read under ``no_grad`` it has none, and is not kept."""
+
+    def __get__(self, instance: object, owner: type | None = None) -> Tensor:  # type: ignore[override]
+        if instance is None or torch.is_grad_enabled():
+            return super().__get__(instance, owner)  # type: ignore[return-value] (the property itself, of the class)
+        return self.func(instance)
+
+
 @dataclass(frozen=True, eq=False)
 class Transport:
     """The result of a solver. ``[*batch]`` are the problem's leading dimensions, none for a single one.
@@ -41,7 +50,10 @@ class Transport:
 
     @cached_property
     def plan(self) -> Float[Tensor, "*batch n m"]:
-        """The plan, detached, in the cost's dtype. Its entries sum to the total mass."""
+        """The plan, detached, in the cost's dtype. Its entries sum to the total mass.
+
+        Formed when first asked for, from the tensors that were given: ask before you change them in place.
+        """
         if self.given_plan is not None:
             return self.given_plan
         assert self.potentials is not None
@@ -49,7 +61,7 @@ class Transport:
         problem = self.problem
         return plan_of(problem.cost, problem.a, problem.b, *self.potentials, self.epsilon)
 
-    @cached_property
+    @cached_with_graph
     def cost(self) -> Float[Tensor, "*batch"]:
         """``<P, C>``, differentiable in the cost with the plan held fixed.
 
@@ -59,7 +71,7 @@ class Transport:
         with no_autocast(self.problem.cost.device):
             return (self.plan * self.problem.cost).sum(dim=(-2, -1))
 
-    @cached_property
+    @cached_with_graph
     def value(self) -> Float[Tensor, "*batch"]:
         """The minimum of the objective, differentiable (once) in cost and masses by the envelope theorem.
 

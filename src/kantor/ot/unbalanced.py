@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from kantor.core.errors import ConfigError
 from kantor.ot.precision import no_autocast
 from kantor.ot.problem import Problem, check_positive, problem_of
-from kantor.ot.transport import Potentials, plan_of, weighted_plan
+from kantor.ot.transport import Potentials, cached_with_graph, plan_of, weighted_plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +33,13 @@ class Unbalanced:
         """The plan, detached. Its mass is what the optimum moves, not the masses' total."""
         return plan_of(self.problem.cost, self.problem.a, self.problem.b, *self.potentials, self.epsilon)
 
-    @cached_property
+    @cached_with_graph
     def cost(self) -> Float[Tensor, "*batch"]:
         """``<P, C>``, differentiable in the cost with the plan held fixed."""
         with no_autocast(self.problem.cost.device):
             return (self.plan * self.problem.cost).sum(dim=(-2, -1))
 
-    @cached_property
+    @cached_with_graph
     def value(self) -> Float[Tensor, "*batch"]:
         """The minimum of the objective, differentiable (once) in cost and masses by the envelope theorem."""
         p = self.problem
