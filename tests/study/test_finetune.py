@@ -21,6 +21,7 @@ LOW, HIGH = "--classes=0,1,2,3,4", "--classes=5,6,7,8,9"
 SHORT = ["--data=digits", "--batch-size=25", "--epochs=2", "--jobs=1"]
 NEW = [*SHORT, HIGH, "--labels-per-class=10"]
 TEACHER = "runs/source/none/seed-0"
+SMALLER = "--views=teacher=image,student=small@side=4"
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +236,7 @@ def test_direct_scratch_and_two_steps_are_paired_by_seed(source, tmp_path, capsy
         (["finetune", f"--teacher={TEACHER}", '--lr-factors={"layer": 2}'], "no layer 'layer'. Close to it: layer"),
         (["finetune", f"--teacher={TEACHER}", "--student=cnn@width=8"], "of another shape"),
         (["finetune", f"--teacher={TEACHER}", "--start=scratch", "--methods=l2_sp"], "starts from scratch"),
+        (["finetune", f"--teacher={TEACHER}", SMALLER, "--methods=delta"], "They must be the same layer"),
         (["finetune", "--methods=none"], "architecture of the one --teacher"),
         (["finetune", "--teacher=cnn@width=8", "--methods=none"], "cnn@width=8 has no weights"),
         (["finetune", "--teacher=runs/nowhere/seed-0", "--methods=none"], "runs/nowhere/seed-0"),
@@ -260,6 +262,17 @@ def permuted(model: kantor.models.Model, seed: int = 0) -> kantor.models.Model:
             x.copy_(x[order].clone())
         linear.weight.copy_(linear.weight[:, order].clone())
     return model
+
+
+def test_a_student_of_smaller_images_catches_up_with_what_its_teacher_sees(source):
+    more = [SMALLER, "--unlabelled=40", "--unlabelled-batch=20", "--epochs=8", "--methods=none,neuron_transport:30"]
+    assert main(["finetune", f"--teacher={TEACHER}", *NEW, *more, "--seeds=1", "--out=runs/views"]) == 0
+    assert step0("runs/views")["neuron_transport:30"]["notes"][0].startswith(f"Start: 18 tensors taken from {TEACHER}")
+    lines = Path("runs/views/neuron_transport=30/seed-0/metrics.jsonl").read_text().splitlines()
+    apart = [json.loads(line).get("train/neuron_transport") for line in lines]
+    assert apart[-1] < 0.7 * next(value for value in apart if value is not None)
+    student = kantor.load("runs/views/neuron_transport=30/seed-0/student.safetensors")
+    assert student.network(torch.rand(2, 1, 4, 4)).shape == (2, 5)
 
 
 def test_planted_the_optimal_plan_finds_permuted_units_again(source, tmp_path):
