@@ -49,7 +49,8 @@ class Setting:
 SETTINGS = {
     "inductive": Setting(
         "Inductive transfer",
-        "A ResNet-20 trained on CIFAR-10, fine-tuned on the twenty classes of Tiny-ImageNet-20 with 5 labels each.",
+        "A ResNet-20 trained on CIFAR-10, fine-tuned on the twenty classes of Tiny-ImageNet-20 with 5 labels each. "
+        "Factor and epoch are chosen by 1,000 images, ten times those with labels.",
         plain="l2_sp:0.1",
         command="finetune",
         full="--labels-per-class 20 --epochs 100",
@@ -58,11 +59,18 @@ SETTINGS = {
         "Inductive transfer to smaller images",
         "The same network and labels, but the student has the new task's images at 16 pixels, after training too. In "
         "training its teacher sees them at 32, and transfer sees 2,000 images without labels at both sizes, which "
-        "plain fine-tuning and l2_sp cannot use. Factor and epoch are chosen by 1,000 images, ten times those "
-        "with labels.",
+        "plain fine-tuning and l2_sp cannot use. Factor and epoch are chosen by 1,000 images again.",
         plain="l2_sp:0.1",
         command="finetune",
         full="--labels-per-class 20 --epochs 100 --unlabelled all",
+    ),
+    "inductive-views-labelled": Setting(
+        "Inductive transfer to smaller images, the labelled ones alone",
+        "The same, without the images without labels: every method has the same hundred images, and the teacher sees "
+        "them at 32 pixels.",
+        plain="l2_sp:0.1",
+        command="finetune",
+        full="--labels-per-class 20 --epochs 100",
     ),
     "compression": Setting(
         "Compression with unequal widths",
