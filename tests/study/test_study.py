@@ -263,6 +263,38 @@ def test_other_optimisers_precision_and_clipping_reach_training(study, monkeypat
         assert "needs a GPU" in capsys.readouterr().err
 
 
+def test_bfloat16_without_its_instructions_is_said(study, monkeypatch, capsys):
+    monkeypatch.chdir(study.parents[1])
+    arguments = ["distill", *TINY, "--methods=none", "--seeds=1", "--epochs=1", "--device=cpu"]
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"architecture": "x86_64"}, raising=False)
+    assert main([*arguments, "--precision=bf16", "--out=runs/emulated"]) == 0
+    assert "float32 (precision no) is faster here" in capsys.readouterr().out
+    assert main([*arguments, "--out=runs/float32"]) == 0
+    assert "precision" not in capsys.readouterr().out
+    known = {"architecture": "x86_64", "avx512_bf16": True}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
+    assert main([*arguments, "--precision=bf16", "--out=runs/native"]) == 0
+    assert "precision" not in capsys.readouterr().out
+
+
+def test_validation_now_and_then_changes_nothing_but_the_choice(study, monkeypatch):
+    monkeypatch.chdir(study.parents[1])
+    arguments = ["distill", *TINY, "--methods=none", "--seeds=1", "--epochs=5"]
+    lines, kept = {}, {}
+    for every in (1, 2, 9):
+        assert main([*arguments, f"--validate-every={every}", f"--out=runs/every-{every}"]) == 0
+        folder = Path(f"runs/every-{every}/none/seed-0")
+        lines[every] = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        kept[every] = json.loads((folder / "result.json").read_text())["epoch"]
+    for every, epochs in {2: [0, 2, 4, 5], 9: [0, 5]}.items():
+        seen = [line for line in lines[every] if "validation/accuracy" in line]
+        assert [line["epoch"] for line in seen] == epochs
+        assert seen == [lines[1][epoch] for epoch in epochs]
+        assert [line["train/loss"] for line in lines[every][1:]] == [line["train/loss"] for line in lines[1][1:]]
+        assert lines[1][kept[every]]["validation/accuracy"] == max(line["validation/accuracy"] for line in seen[1:])
+    assert kept[9] == 5
+
+
 def test_a_loss_that_is_not_finite_is_named_and_the_checkpoint_stays(study, monkeypatch, capsys):
     monkeypatch.chdir(study.parents[1])
     arguments = ["distill", *TINY, "--methods=none", "--seeds=1", "--lr=1e20", "--schedule=constant", "--epochs=5"]
@@ -287,6 +319,7 @@ def test_a_loss_that_is_not_finite_is_named_and_the_checkpoint_stays(study, monk
         (["--student=resnet9"], "resnet8"),
         (["--data=digitz"], "digits"),
         (["--batch-size=0"], "batch_size is at least 1"),
+        (["--validate-every=0"], "validate_every is at least 1"),
         (["--cache=on", "--augment=crop+mirror"], "crop"),
         (["--record-plans=often"], "every=N"),
         (["--validation=1.5"], "1.5"),

@@ -155,10 +155,10 @@ def _student(folder: Path, method: str, seed: int, epochs: int, now: float) -> S
     if not lines:
         return Student(method, seed, "waiting", 0, epochs, None, None, seconds)
     last = lines[-1]
+    validated = [line["validation/accuracy"] for line in lines if "validation/accuracy" in line]
     state = "training" if now - metrics.stat().st_mtime < SILENCE else "silent"
-    return Student(
-        method, seed, state, last["epoch"], epochs, last.get("train/loss"), last.get("validation/accuracy"), seconds
-    )
+    accuracy = validated[-1] if validated else None
+    return Student(method, seed, state, last["epoch"], epochs, last.get("train/loss"), accuracy, seconds)
 
 
 def _line(seen: Look) -> str:

@@ -30,6 +30,7 @@ from kantor.study.start import Start, check_start, start_of
 from kantor.study.teachers import accuracy, find_teachers, model_for, study_methods
 from kantor.training import Pair
 from kantor.training.batches import augmentation, training_batches
+from kantor.training.device import emulates_bfloat16
 from kantor.training.groups import learning_rate_factors
 from kantor.training.loop import Report
 
@@ -140,6 +141,8 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
     elif models:
         say("\nTeacher outputs are not cached: the teacher runs on every batch.")
     say(f"Each student trains on {threads} thread{'s' if threads > 1 else ''}.")
+    if config.precision == "bf16" and emulates_bfloat16(device_of(config)):
+        say("Precision bf16 is emulated on this processor: float32 (precision no) is faster here.")
     if rank() == 0:
         if pairs and not (run / "probe.npz").exists():
             write_probe(run / "probe.npz", probe_part(data))

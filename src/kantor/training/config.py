@@ -33,6 +33,8 @@ class Training:
         augment: none, mirror (teacher outputs stay cacheable) or crop+mirror; auto mirrors colour images.
         select: student kept at the end, that of the best validation epoch or the last; auto is best if there is
             a validation part.
+        validate_every: epochs between looks at the validation part, and always after the last one; the best is chosen
+            among these. A large one is most of the time of a training with few labels.
         checkpoint_every: steps between checkpoints; 0 for one per epoch.
         record_plans: epochs between records of the transport plan, as every=N, and always the last one's;
             every=0 for none.
@@ -57,6 +59,7 @@ class Training:
     precision: Literal["no", "bf16", "fp16"] = "no"
     augment: Literal["auto", "none", "mirror", "crop+mirror"] = "auto"
     select: Literal["auto", "best", "last"] = "auto"
+    validate_every: int = 1
     checkpoint_every: int = 0
     record_plans: str = "every=1"
     log_every: int = 0
@@ -69,7 +72,7 @@ class Training:
         Raises:
             ConfigError: names the setting and what it takes.
         """
-        for name in ("epochs", "batch_size"):
+        for name in ("epochs", "batch_size", "validate_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is at least 1, not {getattr(self, name)}.")
         if self.unlabelled_batch is not None and self.unlabelled_batch < 1:

@@ -146,7 +146,7 @@ def train(
             watch.lap(position.step)
 
     def end_of_epoch(gradient_shares: dict[str, float]) -> None:
-        """Evaluate, keep the best student, record plans. Epoch 0 is the untrained student."""
+        """Validate, keep the best student, record plans, each where it is due. Epoch 0 is the untrained student."""
         epoch = position.epoch
         _same_statistics(objective.student)
         if log is None:
@@ -156,7 +156,7 @@ def train(
         line |= {f"train/{name}": total / count for name, total in position.sums.items()}
         position.sums = {}
         line |= {f"gradient_share/{name}": share for name, share in gradient_shares.items()}
-        if validation is not None:
+        if validation is not None and (epoch % config.validate_every == 0 or epoch == config.epochs):
             scores = evaluate(objective.student, validation, device=device)
             line |= {"validation/accuracy": scores.accuracy, "validation/loss": scores.loss}
             if epoch > 0 and scores.accuracy > position.best_accuracy:
