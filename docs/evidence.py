@@ -249,9 +249,9 @@ def page() -> str:
         "A smaller student on a new task: searched with three factors at a third of the learning rate, on the same "
         "confirming seeds, neuron transport beside two steps was not told apart from two steps alone, whose best was "
         "three times that rate, an end of the range. At that rate for all, with four factors, it is clearly above. "
-        "But by 300 validation images the trials now took a lower rate for two steps. With the higher one, in the study "
-        f"of three stages, they reach {_mean('new-task-stages', 'two_step')}, and less than half of the difference is "
-        "left.",
+        "But by 300 validation images the trials now took a lower rate for two steps. With the higher one, in the "
+        f"study of three stages, they reach {_mean('new-task-stages', 'two_step')}, and less than half of the "
+        "difference is left.",
         "",
         "Privileged information: kd and neuron transport, alone or together, bring the student of 76 numbers to about "
         "the same accuracy, in every one of the searches made so far; with instances without labels the two together "
