@@ -94,8 +94,10 @@ def compare(options: jsonargparse.Namespace) -> None:
     from kantor.analysis.show import sentence, tables
     from kantor.report import write
     from kantor.study import terminal
+    from kantor.study.trained import check_views
 
     config = Compare(**_fields(options, Compare))
+    check_views((config.model_a, config.model_b), config.views)
     content = compare_models(config)
     terminal().print(*tables(content), sep="\n")
     print(f"{sentence(content)}\nWrote {config.folder() / 'compare.json'} and {write(config.folder())}")

@@ -92,7 +92,7 @@ def test_other_classes_and_other_inputs(tmp_path):
     assert found["data"]["samples"] == 50
     # Same weights but at twice the resolution: near, not the same.
     assert 0.0 < found["pairs"][-1]["distance"] < 0.9
-    assert len(set(found["samples"]["ids"])) <= 50
+    assert len(set(found["samples"]["a"]["ids"])) <= 50
 
 
 def test_images_are_brought_to_the_size_the_model_was_built_for():
@@ -111,6 +111,64 @@ def test_an_untrained_model_is_a_control(tmp_path):
     found = compare(tmp_path, "cnn@width=8", saved(cnn(), tmp_path / "a.safetensors"), "--split=train", "--samples=100")
     assert found["predictions"]["accuracy"][0] < 0.5
     assert found["a"]["name"] == "cnn"
+
+
+@pytest.fixture
+def two_views(tmp_path):
+    draw = np.random.default_rng(0)
+    y = np.arange(240) % 3
+    a = (np.eye(3)[y] + 0.3 * draw.normal(size=(240, 3))).astype(np.float32)
+    b = (a @ draw.normal(size=(3, 5))).astype(np.float32)
+    path = tmp_path / "two.npz"
+    np.savez(path, a_train=a, b_train=b, y_train=y, b_test=b[:60], y_test=y[:60])
+    return path
+
+
+def test_each_model_sees_its_own_view(tmp_path, two_views):
+    torch.manual_seed(0)
+    wide = saved(kantor.load("mlp@normalise=none", classes=3, input_shape=(3,)), tmp_path / "wide.safetensors")
+    other = kantor.load("mlp@normalise=none", classes=3, input_shape=(5,))
+    narrow = saved(other, tmp_path / "narrow.safetensors")
+    options = [f"--data={two_views}", "--split=train", "--views=model_a=a,model_b=b"]
+    found = compare(tmp_path, wide, narrow, *options)
+    assert found["views"] == {"model_a": "a", "model_b": "b"}
+    assert "wide a; narrow b" in (tmp_path / "out" / "report.html").read_text()
+    part = kantor.open_data(two_views, views={"teacher": "a", "student": "b"}, validation=0).train
+    sides = ((wide, "teacher"), (narrow, "student"))
+    want = [activations(kantor.load(model), part, ["layers.0"], role=role)["layers.0"] for model, role in sides]
+    assert found["matrices"]["distance"][0][0] == pytest.approx(kantor.analysis.neuron_distance(*want), abs=1e-5)
+
+
+def test_pictures_are_of_what_each_model_sees(tmp_path):
+    a, b = saved(cnn(), tmp_path / "a.safetensors"), saved(cnn(shape=(1, 4, 4)), tmp_path / "b.safetensors")
+    found = compare(tmp_path, a, b, "--views=model_a=image,model_b=small@side=4")
+    assert [found["samples"][side]["file"] for side in "ab"] == ["samples-a.jpg", "samples-b.jpg"]
+    assert all((tmp_path / "out" / f"samples-{side}.jpg").is_file() for side in "ab")
+
+
+def test_what_a_student_learnt_from_is_not_forgotten(tmp_path, two_views, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = [f"--data={two_views}", "--views=teacher=a,student=b", "--student=mlp", "--methods=none", "--seeds=2"]
+    assert main(["distill", *arguments, "--epochs=1", "--jobs=1", "--batch-size=32", "--out=runs/v"]) == 0
+    students = [f"runs/v/none/seed-{seed}" for seed in (0, 1)]
+    assert main(["compare", *students, f"--data={two_views}"]) == 2
+    assert "seed-0 was trained on the view b: say what both models see" in capsys.readouterr().err
+    assert main(["compare", *students, f"--data={two_views}", "--views=model_a=b,model_b=b"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("views", "says"),
+    [
+        (None, "--views model_a=b,model_b=a"),
+        ("teacher=a,student=b", "model_a=NAME,model_b=NAME"),
+        ("model_a=c,model_b=b", "no view 'c', asked for model_a"),
+        ("model_a=a,model_b=b", "The test part of two.npz lacks what model_a sees"),
+    ],
+)
+def test_views_that_cannot_be_compared(views, says, tmp_path, two_views, capsys):
+    given = [] if views is None else [f"--views={views}"]
+    assert main(["compare", "mlp", "mlp", f"--data={two_views}", *given, f"--out={tmp_path / 'out'}"]) == 2
+    assert says in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

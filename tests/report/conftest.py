@@ -283,7 +283,8 @@ def compared() -> Callable[..., dict[str, Any]]:
             "matched": found.partners(),
             "predictions": predictions,
             "neurons": "neurons.npz",
-            "samples": TILES,
+            "views": None,
+            "samples": {"a": TILES, "b": TILES},
             "seconds": {"forward passes": 1.0},
             **changes,
         }

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,10 +19,11 @@ from kantor.analysis.predictions import compare_predictions
 from kantor.analysis.samples import all_rows, sheet
 from kantor.capture import LOGITS, Layer, pair, stages
 from kantor.core import seeds
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, DataError
 from kantor.core.files import refuse_shared, write_bytes, write_json
 from kantor.data import DataSet, Part, open_data
 from kantor.data.part import Progress, sample
+from kantor.data.views import COMPARED, ROLES, written_views
 from kantor.faculty.roster import has_weights, spec_of, teacher_names
 from kantor.models import Model, known_input, load
 from kantor.ot.cost import CostKind
@@ -44,6 +46,8 @@ class Compare:
         cost: between two neurons' activations.
         top: samples kept of each neuron, those that excite it most.
         image_size: side in pixels that the data's images are resized to; models then resize to their own.
+        views: what each model sees, as model_a=NAME,model_b=NAME: arrays of an npz, columns of parquet files, or
+            transforms of the image, as in `kantor distill`; the data's only input if left out.
         label: name of the label column or array, where it is not the usual one.
         batch_size: samples in each forward pass.
         device: auto takes a GPU if there is one.
@@ -58,6 +62,7 @@ class Compare:
     cost: CostKind = "correlation"
     top: int = 5
     image_size: int | None = None
+    views: str | None = None
     label: str | None = None
     batch_size: int = 256
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -74,7 +79,21 @@ class Compare:
         for name in ("top", "batch_size"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is at least 1, not {getattr(self, name)}.")
+        self.view_map()
         refuse_shared(self.folder(), "compare.json")
+
+    def view_map(self) -> dict[str, str] | None:
+        """What each model sees, as a mapping.
+
+        Raises:
+            ConfigError: it does not say it of both, or of others.
+        """
+        if self.views is None:
+            return None
+        views = written_views(self.views)
+        if set(views) != set(COMPARED):
+            raise ConfigError(f"views of two models are written model_a=NAME,model_b=NAME, not {self.views!r}.")
+        return views
 
     def names(self) -> tuple[str, str]:
         """What the models are called."""
@@ -90,7 +109,8 @@ class Compare:
 
 
 def compare_models(config: Compare, progress: Progress | None = None) -> dict[str, Any]:
-    """Compare two models and write ``compare.json``, ``neurons.npz`` and, for images, ``samples.jpg``.
+    """Compare two models and write ``compare.json``, ``neurons.npz`` and, for images, ``samples.jpg``
+    (``samples-a.jpg`` and ``samples-b.jpg`` where the models see different things).
 
     Args:
         config: what to compare on what.
@@ -106,11 +126,16 @@ def compare_models(config: Compare, progress: Progress | None = None) -> dict[st
     names, folder = config.names(), config.folder()
     data = _open(config, progress)
     part = sample(data.part(config.split), config.samples)
+    roles = ROLES if config.views is None else COMPARED
+    for role in roles:
+        if role not in part.stores:
+            raise DataError(f"The {config.split} part of {data.name} lacks what {role} sees. Give another --split.")
     if len(part) < 4:
         raise ConfigError(f"{data.name} has {len(part)} {config.split} samples; a comparison needs at least 4.")
     device = chosen_device(config.device)
     start = time.perf_counter()
-    a, b = (_seen(spec_of(spec), data, part, config, device) for spec in (config.model_a, config.model_b))
+    sides = zip((config.model_a, config.model_b), roles, strict=True)
+    a, b = (_seen(spec_of(spec), data, role, part, config, device) for spec, role in sides)
     passes, start = time.perf_counter() - start, time.perf_counter()
     pairs = [(p.student, p.teacher, p.reason) for p in pair(a.stages, b.stages)]
     found = look_at_pairs(a.layers, b.layers, [p[:2] for p in pairs], cost=config.cost, top=config.top)
@@ -119,6 +144,7 @@ def compare_models(config: Compare, progress: Progress | None = None) -> dict[st
         "a": a.facts(names[0], config.model_a),
         "b": b.facts(names[1], config.model_b),
         "data": {"name": data.name, "part": config.split, "samples": len(part)},
+        "views": data.notes.get("views"),
         "cost": config.cost,
         "cka": "linear, debiased",
         "matrices": asdict(matrices),
@@ -128,7 +154,7 @@ def compare_models(config: Compare, progress: Progress | None = None) -> dict[st
         "matched": found[-1].partners(),
         "predictions": _predictions(a, b, data, part),
         "neurons": "neurons.npz",
-        "samples": _thumbnails(folder, part, found, data.classes),
+        "samples": _thumbnails(folder, part, roles, found, data.classes),
         "seconds": {"forward passes": passes, "transport and CKA": time.perf_counter() - start},
     }
     write_neurons(folder / "neurons.npz", {names[0]: found}, part.ids)
@@ -162,24 +188,26 @@ def _open(config: Compare, progress: Progress | None) -> DataSet:
         # Only a validation part is cut from all of the training samples; else most of them need not be decoded.
         train_limit=None if config.split == "validation" else max(config.samples, _ENOUGH),
         validation=0.1 if config.split == "validation" else 0,
+        views=config.view_map(),
         label=config.label,
         progress=progress,
     )
 
 
-def _seen(spec: str, data: DataSet, part: Part, config: Compare, device: torch.device) -> _Seen:
-    shape = data.train.input_shapes["student"]
+def _seen(spec: str, data: DataSet, role: str, part: Part, config: Compare, device: torch.device) -> _Seen:
+    shape = data.train.input_shapes[role]
     if has_weights(spec):
         model = load(spec, input_shape=known_input(spec) or shape)
     else:  # an untrained network is the control that tells what architecture alone does
         seeds.seed_all(0, seeds.INIT)
         model = load(spec, classes=data.classes, input_shape=shape)
     if model.needs_fit:
-        model.fit_normaliser(data.train.read(np.arange(len(data.train)))["student"])
+        model.fit_normaliser(data.train.read(np.arange(len(data.train)))[role])
     model = model.to(device)
-    example = fitted(model, part.read(np.arange(1))["student"].to(device))
+    example = fitted(model, part.read(np.arange(1))[role].to(device))
     found = stages(model, example)
-    layers = activations(model, part, [s.path for s in found], batch_size=config.batch_size, device=device)
+    paths = [s.path for s in found]
+    layers = activations(model, part, paths, role=role, batch_size=config.batch_size, device=device)
     return _Seen(model, found, layers, layers.pop(LOGITS))
 
 
@@ -193,9 +221,17 @@ def _predictions(a: _Seen, b: _Seen, data: DataSet, part: Part) -> dict[str, Any
     return asdict(compare_predictions(a.logits, b.logits, torch.from_numpy(part.targets) if same_as_data else None))
 
 
-def _thumbnails(folder: Path, part: Part, found: list[PairFound], classes: list[str]) -> dict[str, Any] | None:
-    made = sheet(part, all_rows([top for pair_found in found for top in pair_found.tops]), "student")
-    if made is None:
-        return None
-    write_bytes(folder / "samples.jpg", made.image)
-    return made.facts(part, "samples.jpg", classes)
+def _thumbnails(
+    folder: Path, part: Part, roles: Sequence[str], found: list[PairFound], classes: list[str]
+) -> dict[str, dict[str, Any]] | None:
+    """What each model sees of the samples that excite a neuron of either; one sheet where both see the same."""
+    rows = all_rows([top for pair_found in found for top in pair_found.tops])
+    alike = part.stores[roles[0]] is part.stores[roles[1]]
+    shown: dict[str, dict[str, Any]] = {}
+    for side, role in zip("ab", roles, strict=True):
+        file = "samples.jpg" if alike else f"samples-{side}.jpg"
+        made = sheet(part, rows, role)
+        if made is not None:
+            write_bytes(folder / file, made.image)
+            shown[side] = made.facts(part, file, classes)
+    return shown or None

@@ -14,6 +14,8 @@ from kantor.data.transforms import TRANSFORMS, Transform, transform, written
 
 ROLES = ("student", "teacher")
 """Who sees something. Where teachers see different things, each is a role by its name in the place of ``teacher``."""
+COMPARED = ("model_a", "model_b")
+"""Roles of two models that are compared on views of their own."""
 
 
 def role_of(teacher: str, roles: Container[str]) -> str:
@@ -37,6 +39,21 @@ class View:
 
     def __str__(self) -> str:
         return self.input if self.transform is None else f"{written(self.transform)} of {self.input}"
+
+
+def written_views(given: str | Mapping[str, str]) -> dict[str, str]:
+    """``teacher=NAME,student=NAME`` as a mapping.
+
+    Raises:
+        ConfigError: it is not of that form, or says twice what one sees.
+    """
+    items = [pair.partition("=")[::2] for pair in given.split(",")] if isinstance(given, str) else [*given.items()]
+    chosen = {role.strip(): name.strip() for role, name in items}
+    if len(chosen) < len(items) or not all(chosen) or not all(chosen.values()):
+        raise ConfigError(
+            f"views is written teacher=NAME,student=NAME, or with other names of who sees them, not {given!r}."
+        )
+    return chosen
 
 
 class Seen:
@@ -69,7 +86,8 @@ def same_view(inputs: Mapping[str, str], where: str) -> dict[str, View]:
         first, second, *_ = inputs
         raise ConfigError(
             f"{where} has several views: {', '.join(f'{name} {shape}' for name, shape in inputs.items())}. "
-            f"Say which one each role sees, as --views teacher={second},student={first}."
+            f"Say who sees which, as --views teacher={second},student={first}; for two models that are compared, "
+            f"--views model_a={second},model_b={first}."
         )
     return dict.fromkeys(ROLES, View(next(iter(inputs))))
 
@@ -105,8 +123,8 @@ def choose_views(views: Mapping[str, str] | None, inputs: Mapping[str, str], whe
 
 
 def in_words(role: str) -> str:
-    """A role in a sentence: ``the student``, ``teacher mri``."""
-    return f"the {role}" if role in ROLES else f"teacher {role}"
+    """A role in a sentence: ``the student``, ``teacher mri``, ``model_a``."""
+    return f"the {role}" if role in ROLES else role if role in COMPARED else f"teacher {role}"
 
 
 def _view(role: str, text: str, inputs: Mapping[str, str], where: str) -> View:

@@ -29,6 +29,7 @@ def write_comparison(folder: Path, output: Path | None = None) -> Path:
         "notes": [f"{content['cost']} cost, positions averaged; 0 is the same neurons in any order."],
         "facts": [
             *((side["name"], _model(side)) for side in (a, b)),
+            *_views(content),
             ("measured on", f"{data['samples']:,} {data['part']} samples of {data['name']}"),
             ("seconds", "; ".join(f"{name} {seconds:.1f}" for name, seconds in content["seconds"].items())),
         ],
@@ -41,8 +42,8 @@ def write_comparison(folder: Path, output: Path | None = None) -> Path:
     }
     files = [("", "", folder / content["neurons"])]
     names = (a["name"], b["name"])
-    samples: dict[str, Any] | None = content["samples"]
-    sheets = {} if samples is None else {"teacher": samples, "student": samples}
+    samples: dict[str, Any] = content["samples"] or {}
+    sheets = {role: samples[side] for role, side in (("teacher", "a"), ("student", "b")) if side in samples}
     output = output or folder / "report.html"
     write_text(output, render(view, folder, files, sheets, names, "", [], content["cost"]))
     return output
@@ -62,6 +63,13 @@ def _compared(content: dict[str, Any]) -> Markup:
 def _model(side: dict[str, Any]) -> str:
     stages = ", ".join(f"{stage['path']} ({stage['width']})" for stage in side["stages"])
     return f"{side['parameters']:,} parameters, {side['classes']} classes; stages {stages}"
+
+
+def _views(content: dict[str, Any]) -> list[tuple[str, str]]:
+    views = content["views"]
+    if views is None:
+        return []
+    return [("they see", "; ".join(f"{content[s]['name']} {views[f'model_{s}']}" for s in ("a", "b")))]
 
 
 def _pair_table(content: dict[str, Any]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import torch
 import yaml
 
 from kantor.core.errors import ConfigError, suggest
+from kantor.data.views import written_views
 from kantor.training import Training
 from kantor.training.device import chosen_device
 
@@ -158,16 +159,7 @@ class Study(Training):
         Raises:
             ConfigError: it is not of that form, or says twice what one sees.
         """
-        if self.views is None:
-            return None
-        given = self.views
-        items = [pair.partition("=")[::2] for pair in given.split(",")] if isinstance(given, str) else [*given.items()]
-        chosen = {role.strip(): name.strip() for role, name in items}
-        if len(chosen) < len(items) or not all(chosen) or not all(chosen.values()):
-            raise ConfigError(
-                f"views is written teacher=NAME,student=NAME, or with teachers' names for teacher, not {given!r}."
-            )
-        return chosen
+        return None if self.views is None else written_views(self.views)
 
     def digest(self) -> str:
         """What results depend on, as a hex digest: not where they are put, nor how many run at once."""

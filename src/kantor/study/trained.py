@@ -1,5 +1,6 @@
 """What one does with a trained student: evaluate it, take it out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -46,6 +47,26 @@ def student_views(config: Study) -> dict[str, str] | None:
     """What a run's student sees, for data that need not have what its teacher saw."""
     views = config.view_map()
     return views and dict.fromkeys(ROLES, views["student"])
+
+
+def check_views(models: Sequence[str], views: str | None) -> None:
+    """Refuse to compare students that learnt from a view of their data without a word on what they are to see.
+
+    Args:
+        models: names of models, or folders of trained students, RUN/METHOD/seed-K.
+        views: what each is to see, where that is said.
+
+    Raises:
+        ConfigError: a student was trained on a view, and nothing says what it is to see.
+    """
+    for model in models if views is None else ():
+        config = Path(model).resolve().parents[1] / "config.yaml"
+        seen = student_views(Study.from_yaml(config)) if Path(model).is_dir() and config.exists() else None
+        if seen is not None:
+            raise ConfigError(
+                f"{model} was trained on the view {seen['student']}: say what both models see, as "
+                "--views model_a=NAME,model_b=NAME."
+            )
 
 
 def evaluate_model(
