@@ -90,6 +90,20 @@ def test_parts_by_named_arrays(save, name):
     assert data.train.samples == 30
 
 
+@pytest.mark.parametrize("name", ["{}_ids_train", "{}_train_ids", "train_{}_ids"])
+def test_ids_of_arrays_by_part(save, name):
+    ids = np.arange(50)
+    given = {"x_train": vectors(), "z_train": vectors(), "y_train": LABELS, "stray": LABELS}
+    views = {"teacher": "x", "student": "z"}
+    paired = {name.format("x"): ids, name.format("z"): ids}
+    data = open_data(save(**given, **paired), views=views)
+    assert data.facts()["ignored_arrays"] == ["stray"]
+    with pytest.raises(DataError, match=r"train part: the views do not pair up. Row 0 .*50 such rows"):
+        open_data(save(**given, **paired | {name.format("z"): np.roll(ids, 1)}), views=views)
+    with pytest.raises(DataError, match="x_ids and z_ids are text and numbers"):
+        open_data(save(**given, **paired | {name.format("x"): ids.astype(str)}), views=views)
+
+
 def test_class_names_and_text_labels(save):
     named = open_data(save(x=vectors(), label=LABELS, class_names=np.array(list("abcde"))))
     assert named.classes == list("abcde")
@@ -113,6 +127,11 @@ def test_class_names_and_text_labels(save):
         ({"label": LABELS, "n": LABELS}, "no array of 50 rows that could be a view"),
         ({"x_test": vectors(), "label_test": LABELS}, "none for train"),
         ({"x": np.array([object()] * 50), "label": LABELS}, "pickled objects"),
+        ({"x_train": vectors(0), "label_train": LABELS[:0]}, "the train part has no rows"),
+        (
+            {"x_train": vectors(), "label_train": LABELS, "x_ids": LABELS},
+            "'x_ids' does not say of which.* x_ids_train",
+        ),
     ],
 )
 def test_bad_arrays(save, arrays, message):

@@ -23,7 +23,7 @@ Arrays = dict[str, Shaped[np.ndarray, "..."]]
 
 _SPLIT = "|".join(PARTS)
 _INDEX = re.compile(rf"^({_SPLIT})(?:_(?:index|indices|idx|ids|rows))?$")
-_BY_PART = re.compile(rf"^(?:(?P<after>.+)_(?P<last>{_SPLIT})|(?P<first>{_SPLIT})_(?P<before>.+))$")
+_BY_PART = re.compile(rf"^(?:(?P<after>.+)_(?P<last>{_SPLIT})(?P<ids>_ids)?|(?P<first>{_SPLIT})_(?P<before>.+))$")
 _CLASS_NAMES = ("classes", "class_names", "label_names")
 _IDS = "_ids"
 
@@ -49,12 +49,15 @@ def read_arrays(
     """
     arrays = _load(path)
     names = next((arrays.pop(key).tolist() for key in _CLASS_NAMES if key in arrays and arrays[key].ndim == 1), None)
-    parts = _by_part(arrays, path)
+    parts, strays = _by_part(arrays, path)
     found = {part: _take_label(held, label, path, part, need_labels) for part, held in parts.items()}
     labels = {part: values for part, values in found.items() if values is not None}
     labelled = len(labels) == len(parts)
     if not labelled:
         names, labels = [UNLABELLED], {part: np.zeros(_rows(held), np.int64) for part, held in parts.items()}
+    for part, values in labels.items():
+        if not len(values):
+            raise DataError(f"{path}: the {part} part has no rows. Leave its arrays out, or fill them.")
     _same_rows(parts, labels, path)
     roles, ignored = _choose_views(parts["train"], views, path, len(labels["train"]))
     cuts = _take_cuts(parts["train"], len(labels["train"]), path) if len(parts) == 1 else {}
@@ -72,6 +75,7 @@ def read_arrays(
                     f"{path}: view {array!r}, which {in_words(role)} sees, has no array for the {part} part."
                 )
         sources[part] = Source(numbers[part], stores)
+    ignored += strays
     notes: dict[str, Any] = {"ignored_arrays": ignored} if ignored else {}
     return Found(classes, sources, roles, cuts, test_share=0.4, labelled=labelled, notes=notes)
 
@@ -93,19 +97,28 @@ def _load(path: Path) -> Arrays:
         raise DataError(f"{path} cannot be read as an npz: {error}.") from error
 
 
-def _by_part(arrays: Arrays, path: Path) -> dict[str, Arrays]:
-    """``x_train`` under ``train`` as ``x``; a file without such names is one part, ``train``."""
+def _by_part(arrays: Arrays, path: Path) -> tuple[dict[str, Arrays], list[str]]:
+    """``x_train`` under ``train`` as ``x``, and what is of no part; a file without such names is one, ``train``."""
     parts: dict[str, Arrays] = {}
+    strays: list[str] = []
     for key, array in arrays.items():
         match = None if _INDEX.match(key) else _BY_PART.match(key)
-        if match is not None:
-            part = PARTS[match["last"] or match["first"]]
-            parts.setdefault(part, {})[match["after"] or match["before"]] = array
+        if match is None:
+            strays.append(key)
+            continue
+        part = PARTS[match["last"] or match["first"]]
+        parts.setdefault(part, {})[match["after"] + (match["ids"] or "") if match["after"] else match["before"]] = array
     if not parts:
-        return {"train": dict(arrays)}
+        return {"train": dict(arrays)}, []
     if "train" not in parts:
         raise DataError(f"{path} has arrays for {', '.join(parts)} and none for train.")
-    return parts
+    for key in strays:
+        if key.removesuffix(_IDS) in parts["train"] and key.endswith(_IDS):
+            raise DataError(
+                f"{path}: the arrays are by part, and {key!r} does not say of which. Call it {key}_train, "
+                f"and {key}_test for the test part."
+            )
+    return parts, sorted(strays)
 
 
 def _take_label(
@@ -174,6 +187,8 @@ def _same_instances(arrays: Arrays, roles: Mapping[str, View], samples: int, whe
             "same instances cannot be checked. Give ids for every view or for none."
         )
     for second, theirs in others:
+        if (ours.dtype.kind in "US") != (theirs.dtype.kind in "US"):
+            raise DataError(f"{where}: {first}{_IDS} and {second}{_IDS} are text and numbers. Write both alike.")
         strange = np.flatnonzero(ours != theirs)
         if len(strange):
             row = strange[0]
