@@ -423,12 +423,28 @@ def _differences(methods: dict, named: str, partner) -> dict[str, str]:
         m: (row["accuracy"], methods[partner(m)]["accuracy"]) for m, row in methods.items() if partner(m) in methods
     }
     pairs = {m: pair for m, pair in pairs.items() if partner(m) != m}
-    others = sorted((m for m in pairs if m != named), key=lambda m: _p_value(*pairs[m]))
-    levels = {m: 1 - (1 - LEVEL) / (len(others) - place) for place, m in enumerate(others)}
+    others = [m for m in pairs if m != named]
+    levels = _holm({m: _p_value(*pairs[m]) for m in others})
     shown = {}
     for method, (ours, theirs) in pairs.items():
         shown[method] = _text(*paired_difference(ours, theirs, levels.get(method, LEVEL)))
     return shown
+
+
+def _holm(p_values: dict[str, float]) -> dict[str, float]:
+    """The level of each method's interval, which is clear of zero just where Holm's procedure rejects.
+
+    It goes from the smallest p value to the largest, at levels that become milder, up to the first that it does not
+    reject; from there on the level stays.
+    """
+    levels: dict[str, float] = {}
+    level, rejecting = LEVEL, True
+    for place, method in enumerate(sorted(p_values, key=lambda m: p_values[m])):
+        if rejecting:
+            level = 1 - (1 - LEVEL) / (len(p_values) - place)
+            rejecting = p_values[method] < 1 - level
+        levels[method] = level
+    return levels
 
 
 def _p_value(ours: list[float], theirs: list[float]) -> float:

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -123,7 +124,16 @@ def test_a_study_of_the_evidence_that_there_is_not():
     command = [sys.executable, str(DOCS / "evidence.py"), "run", "inductive", "inductiv"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "no study inductiv. There are: inductive, inductive-views, compression, " in done.stderr
+    assert "no study inductiv. There are: inductive, inductive-views, inductive-views-labelled, " in done.stderr
+
+
+def test_intervals_of_the_evidence_are_clear_of_zero_where_holm_rejects(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    levels = import_module("evidence")._holm({"a": 0.009, "b": 0.0001, "c": 0.02, "d": 0.021})
+    assert levels == pytest.approx({"b": 1 - 0.05 / 4, "a": 1 - 0.05 / 3, "c": 1 - 0.05 / 2, "d": 0.95})
+    # The third is not rejected, so the last is not, though alone it would be.
+    levels = import_module("evidence")._holm({"a": 0.009, "b": 0.0001, "c": 0.03, "d": 0.031})
+    assert levels == pytest.approx({"b": 1 - 0.05 / 4, "a": 1 - 0.05 / 3, "c": 1 - 0.05 / 2, "d": 1 - 0.05 / 2})
 
 
 def test_links_lead_somewhere():
