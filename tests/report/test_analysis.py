@@ -8,7 +8,7 @@ import pytest
 
 from kantor.analysis import look_at_pair
 from kantor.analysis.pairs import write_neurons
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, DataError
 from kantor.report import neurons as module
 from kantor.report import write_analysis
 from kantor.report.neurons import pack_neurons
@@ -59,5 +59,5 @@ def test_nothing_to_show(tmp_path):
     with pytest.raises(ConfigError, match="kantor analyse"):
         write_analysis(tmp_path)
     (tmp_path / "bad.npz").write_bytes(b"no zip")
-    with pytest.raises(ConfigError, match=r"bad\.npz"):
+    with pytest.raises(DataError, match=r"bad\.npz cannot be read: .*Analyse or compare again"):
         pack_neurons([("m", "0", tmp_path / "bad.npz")], "correlation")

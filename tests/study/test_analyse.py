@@ -122,6 +122,15 @@ def test_bad_input(study, tmp_path, capsys):
     assert "holds no run" in capsys.readouterr().err
     assert main(["analyse", str(study), "--top=0"]) == 2
     assert "top is at least 1" in capsys.readouterr().err
+    damaged = tmp_path / "damaged"
+    shutil.copytree(study, damaged)
+    record = damaged / "neuron_transport" / "seed-0" / "plans" / "epoch-001.npz"
+    record.write_bytes(record.read_bytes()[: record.stat().st_size // 2])
+    for command in ("analyse", "report"):
+        assert main([command, str(damaged)]) == 2
+        assert "epoch-001.npz cannot be read" in capsys.readouterr().err
+    record.unlink()
+    assert main(["analyse", str(damaged)]) == 0
     begun = tmp_path / "begun"
     shutil.copytree(study, begun, ignore=shutil.ignore_patterns("result.json"))
     assert main(["analyse", str(begun)]) == 2

@@ -320,6 +320,7 @@ def test_a_loss_that_is_not_finite_is_named_and_the_checkpoint_stays(study, monk
         (["--data=digitz"], "digits"),
         (["--batch-size=0"], "batch_size is at least 1"),
         (["--validate-every=0"], "validate_every is at least 1"),
+        (["--methods=none,"], "has an empty name"),
         (["--cache=on", "--augment=crop+mirror"], "crop"),
         (["--record-plans=often"], "every=N"),
         (["--validation=1.5"], "1.5"),
@@ -333,6 +334,23 @@ def test_bad_settings_are_refused_with_a_remedy(arguments, says, tmp_path, monke
     assert error.startswith("kantor: ")
     assert says in error
     assert "Traceback" not in error
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path, capsys):
+    place = tmp_path / "taken"
+    place.write_text("mine")
+    assert main(["distill", *TINY, "--methods=none", f"--out={place}"]) == 2
+    assert f"{place} is a file" in capsys.readouterr().err
+    assert main(["compare", "cnn", "cnn", "--data=digits", f"--out={place}"]) == 2
+    assert f"{place} is a file" in capsys.readouterr().err
+    assert place.read_text() == "mine"
+
+
+def test_one_class_is_refused_before_training(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.savez("one.npz", x=np.random.default_rng(0).normal(size=(40, 3)), label=np.zeros(40, int))
+    assert main(["distill", "--data=one.npz", "--student=mlp", "--methods=none", "--seeds=1"]) == 2
+    assert "one.npz has one class, 0" in capsys.readouterr().err
 
 
 def test_an_unknown_key_is_refused(capsys, tmp_path):

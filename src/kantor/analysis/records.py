@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from kantor.analysis.reallocation import reallocation
-from kantor.core.errors import DataError
+from kantor.core.files import read_npz
+from kantor.training.plans import DAMAGED
 
 MEASURES = ("distance", "identity", "gap", "diagonal", "changed_since_first", "changed_since_previous", "entropy")
 
@@ -42,11 +43,7 @@ def read_trajectories(folder: Path) -> list[Trajectory]:
     """
     records: dict[int, dict[str, np.ndarray]] = {}
     for path in sorted((folder / "plans").glob("epoch-*.npz")):
-        try:
-            with np.load(path) as arrays:
-                records[int(path.stem.partition("-")[2])] = {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path} cannot be read: {error}. Delete it and `kantor resume` the run.") from None
+        records[int(path.stem.partition("-")[2])] = read_npz(path, DAMAGED)
     if not records:
         return []
     epochs, first = list(records), next(iter(records.values()))

@@ -4,15 +4,30 @@ import contextlib
 import json
 import os
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from kantor.core.errors import ConfigError, KantorError
+import numpy as np
+from numpy.typing import NDArray
+
+from kantor.core.errors import ConfigError, DataError, KantorError
 
 _PARTIAL = ".partial"
 HOLDS = {"config.yaml": "run", "ranking.json": "ranking", "compare.json": "comparison"}
 """What a folder with a report holds, by the file that says so."""
+
+
+def refuse_file(folder: Path) -> None:
+    """Refuse a file where a folder is to be.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file, and a folder is needed. Name another by --out; nothing was changed.")
 
 
 def refuse_shared(folder: Path, own: str) -> None:
@@ -23,8 +38,9 @@ def refuse_shared(folder: Path, own: str) -> None:
         own: the file, of :data:`HOLDS`, that says what it is.
 
     Raises:
-        ConfigError: there is something of another kind.
+        ConfigError: there is something of another kind, or a file of that name.
     """
+    refuse_file(folder)
     for name, kind in HOLDS.items():
         if name != own and (folder / name).exists():
             raise ConfigError(f"{folder} holds a {kind}, whose report would be lost. Name another folder by --out.")
@@ -97,3 +113,20 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def read_npz(path: Path, remedy: str) -> dict[str, NDArray]:
+    """The arrays of an npz that kantor wrote.
+
+    Args:
+        path: of the file.
+        remedy: what to do where it was damaged since, a sentence.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {error}. {remedy}") from None

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from kantor.analysis import partners
-from kantor.core.errors import ConfigError
+from kantor.core.files import read_npz
 from kantor.ot.ordering import structured
 from kantor.training.plans import quantised
 
@@ -51,11 +51,7 @@ def data_uri(image: Path) -> str:
 
 
 def _read(path: Path, kind: str) -> list[dict[str, Any]]:
-    try:
-        with np.load(path) as arrays:
-            content = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read ({error}). Analyse or compare again.") from None
+    content = read_npz(path, "Analyse or compare again.")
     found = [_pack(content, k, kind) for k in range(sum(name.startswith("plan_") for name in content))]
     if len({one["of"] for one in found}) > 1:  # layers of several teachers may have the same paths
         for one in found:

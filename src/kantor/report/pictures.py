@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from kantor.core.files import read_npz
 from kantor.report.run import Run
 
 COLUMNS = 32
@@ -44,8 +45,7 @@ def _pictures(run: Run) -> Pictures | None:
     path = run.folder / "probe.npz"
     if not path.exists():
         return None
-    with np.load(path) as arrays:
-        content = {name: arrays[name] for name in arrays.files}
+    content = read_npz(path, "Delete it: plans are shown without the samples that excite a unit then.")
     classes = run.class_names
     targets = [classes[t] if t < len(classes) else f"class {t}" for t in content["targets"].tolist()]
     names = [[int(sample), target] for sample, target in zip(content["ids"], targets, strict=True)]

@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from kantor.core.files import read_npz
 from kantor.ot.ordering import structured
 from kantor.report.run import Run, Student
-from kantor.training.plans import quantised
+from kantor.training.plans import DAMAGED, quantised
 
 PARTNERS = 3
 """Strongest partners kept of each unit where the drawn plan is binned."""
@@ -163,10 +164,7 @@ def _files(student: Student) -> list[Path]:
 
 
 def _read(files: Sequence[Path]) -> list[_Recorded]:
-    content: list[dict[str, NDArray]] = []
-    for path in files:
-        with np.load(path) as arrays:
-            content.append({name: arrays[name] for name in arrays.files})
+    content = [read_npz(path, DAMAGED) for path in files]
     epochs = [int(path.stem.partition("-")[2]) for path in files]
     return [_recorded(content, k, epochs) for k in range(sum(name.startswith("plan_") for name in content[0]))]
 

@@ -19,7 +19,7 @@ import torch
 
 from kantor.core.collectives import rank
 from kantor.core.errors import ConfigError, KantorError
-from kantor.core.files import write_json, write_text
+from kantor.core.files import refuse_file, write_json, write_text
 from kantor.study.config import WITHOUT_EFFECT, Study
 from kantor.study.methods import Method
 
@@ -35,6 +35,7 @@ def claim(config: Study) -> Path:
         KantorError: it cannot be written.
     """
     folder = config.folder()
+    refuse_file(folder)
     if (folder / "config.yaml").exists():
         held = Study.from_yaml(folder / "config.yaml")
         if held.digest() == config.digest():

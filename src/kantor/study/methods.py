@@ -118,6 +118,8 @@ def parse_methods(given: str | list[str | dict[str, Any]], task_weight: float = 
         ConfigError: an unknown loss or setting, a weight that is no number, or a method named twice.
     """
     items: list[str | dict[str, Any]] = list(given.split(",")) if isinstance(given, str) else given
+    if "" in (item.strip() for item in items if isinstance(item, str)):
+        raise ConfigError(f"methods {given!r} has an empty name. For example: none,kd,neuron_transport.")
     methods = [
         _from_text(item.strip(), task_weight) if isinstance(item, str) else _from_mapping(item, task_weight)
         for item in items

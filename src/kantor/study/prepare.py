@@ -11,7 +11,7 @@ import torch
 
 from kantor.capture import pair, stages
 from kantor.core.collectives import rank, wait_for_all
-from kantor.core.errors import ConfigError, ShapeError
+from kantor.core.errors import ConfigError, DataError, ShapeError
 from kantor.core.files import write_json
 from kantor.data import Augment, Batch, DataSet
 from kantor.losses import LabelCost
@@ -66,6 +66,8 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
     methods = study_methods(config)
     if config.task == "labels" and data.test is None:
         raise ConfigError(f"{data.name} has no test part to judge by.")
+    if config.task == "labels" and len(data.classes) < 2:
+        raise DataError(f"{data.name} has one class, {data.classes[0]}: there is nothing to learn from its labels.")
     if not data.train.labelled:
         _need_no_labels(config, data, methods)
     if any(method.transfers for method in methods) and not config.teacher:

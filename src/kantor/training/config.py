@@ -99,7 +99,7 @@ class Training:
     def frozen(self) -> list[str]:
         """Paths of the modules that are frozen."""
         given = self.freeze.split(",") if isinstance(self.freeze, str) else self.freeze or []
-        return [path.strip() for path in given]
+        return [path.strip() for path in given if path.strip()]
 
     def plans_every(self) -> int:
         """Epochs between records of the plan; 0 for none.

@@ -23,6 +23,8 @@ from kantor.ot.ordering import structured
 
 LARGEST = 512
 """Of wider layers, plan and cost are binned to at most this many rows and columns; masses are kept whole in steps."""
+DAMAGED = "Delete it: the other epochs are shown without it."
+"""What to do with a record that cannot be read."""
 EXCITING = 6
 """Samples that are kept of each unit."""
 
