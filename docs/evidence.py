@@ -238,15 +238,15 @@ def page() -> str:
         "it, and above l2_sp. This is the third search, on the same confirming seeds. The first had factors up to 10, "
         "and both losses went on rising on validation images; the second went up to where all fall, with 300 "
         "validation images, and named neuron transport alone, which was above l2_sp then and less above the student "
-        "alone than the seeds vary. This one chooses by 1,000, and has the two together as a method, since a look at "
-        "validation images with other seeds had found them no worse. Tried besides, without gain: three layers at "
+        "alone than the seeds vary. This one chooses by 1,000, and has the two together as a method, since looks at "
+        "validation images with other seeds had found them above l2_sp. Tried besides, without gain: three layers at "
         "once; 2,000 images without labels, for neuron transport and for label transport through word vectors, which "
         "is below the student alone; a closer source, a ResNet-8 of six classes of CIFAR-10 taken to the other four. "
         "Looks on validation images with one or two other seeds, which no command here repeats.",
         "",
         "To smaller images neuron transport is above both, and it takes the images without labels for that: with the "
         "labelled ones alone nothing is told apart, though the teacher sees them at full size. Both studies were made "
-        "after the first had missed. How well they are searched decides: with 300 validation images the factor 10 was "
+        "after the one above had missed. How well they are searched decides: with 300 validation images the factor 10 was "
         "taken, whose best epochs were several points better on them than on the test part, and the method was not "
         "told apart from the student alone, on the same confirming seeds; 1,000 images chose better. For the student "
         "alone they took a lower rate in the one study than in the other, "
