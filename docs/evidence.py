@@ -246,8 +246,8 @@ def page() -> str:
         "",
         "To smaller images neuron transport is above both, and it takes the images without labels for that: with the "
         "labelled ones alone nothing is told apart, though the teacher sees them at full size. Both studies were made "
-        "after the one above had missed. How well they are searched decides: with 300 validation images the factor 10 was "
-        "taken, whose best epochs were several points better on them than on the test part, and the method was not "
+        "after the one above had missed. How well they are searched decides: with 300 validation images the factor 10 "
+        "was taken, whose best epochs were several points better on them than on the test part, and the method was not "
         "told apart from the student alone, on the same confirming seeds; 1,000 images chose better. For the student "
         "alone they took a lower rate in the one study than in the other, "
         f"{_mean('inductive-views', 'none')} and {_mean('inductive-views-labelled', 'none')}, though it trains on the "
