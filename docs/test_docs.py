@@ -124,7 +124,7 @@ def test_a_study_of_the_evidence_that_there_is_not():
     command = [sys.executable, str(DOCS / "evidence.py"), "run", "inductive", "inductiv"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "no study inductiv. There are: inductive, inductive-plans, inductive-views, " in done.stderr
+    assert "no study inductiv. There are: inductive, inductive-again, inductive-views, " in done.stderr
 
 
 def test_intervals_of_the_evidence_are_clear_of_zero_where_holm_rejects(monkeypatch):
