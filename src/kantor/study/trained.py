@@ -59,9 +59,10 @@ def check_views(models: Sequence[str], views: str | None) -> None:
     Raises:
         ConfigError: a student was trained on a view, and nothing says what it is to see.
     """
-    for model in models if views is None else ():
-        config = Path(model).resolve().parents[1] / "config.yaml"
-        seen = student_views(Study.from_yaml(config)) if Path(model).is_dir() and config.exists() else None
+    students = [model for model in models if views is None and (Path(model) / "student.safetensors").is_file()]
+    for model in students:
+        config = Path(model).resolve().parent.parent / "config.yaml"  # a folder that was taken out of its run has none
+        seen = student_views(Study.from_yaml(config)) if config.exists() else None
         if seen is not None:
             raise ConfigError(
                 f"{model} was trained on the view {seen['student']}: say what both models see, as "
