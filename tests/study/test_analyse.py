@@ -117,7 +117,8 @@ def test_analysing_changes_no_student_and_can_be_repeated(study, content):
     assert torch.is_grad_enabled()
 
 
-def test_bad_input(study, tmp_path, capsys):
+def test_bad_input(study, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(study.parents[1])
     assert main(["analyse", str(tmp_path)]) == 2
     assert "holds no run" in capsys.readouterr().err
     assert main(["analyse", str(study), "--top=0"]) == 2

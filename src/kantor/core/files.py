@@ -126,7 +126,8 @@ def read_npz(path: Path, remedy: str) -> dict[str, NDArray]:
         DataError: it cannot be read.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Opened here, since numpy leaves the file open when it turns out to be no zip.
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}. {remedy}") from None

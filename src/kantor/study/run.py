@@ -75,7 +75,7 @@ def run_study(config: Study, console: Console | None = None, report: Callable[[P
             console.print()
             console.print(table(summary))
             if config.task == "none":
-                console.print("Students without labels have no accuracy of their own: kantor probe judges features.")
+                console.print("Without labels students have no accuracy: kantor probe judges the features.")
             for teacher in summary.get("teachers", []):
                 console.print(f"The teacher ({teacher['name']}) saw {teacher['saw']}.", highlight=False)
             console.print(f"The run is in {run}", highlight=False, soft_wrap=True)
