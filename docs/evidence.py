@@ -5,12 +5,14 @@ python docs/evidence.py run STUDY --full   the same at the papers' size, for a G
 python docs/evidence.py                    the page, from docs/results/evidence-*.json
 """
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+import yaml
 from results import HERE, keep, read
 from scipy import stats
 
@@ -26,6 +28,7 @@ FULL_FIRST = {
     "new-task-compressed": "--train-limit 50000 --epochs 240",
     "new-task-compressed-stages": "--train-limit 50000 --epochs 240",
     "compression-alone": "--train-limit 50000 --validation 0.1 --epochs 240",
+    "other-family-alone": "--train-limit 50000 --validation 0.1 --epochs 240",
 }
 
 
@@ -44,140 +47,11 @@ class Setting:
     """Options that make it the papers' size, for a GPU."""
     probed: bool = False
     """Judged by linear probes after the last stage, since its students learn without labels."""
+    remark: str = ""
+    """What its table does not say. `{STUDY/METHOD}` stands for a mean accuracy."""
 
 
-SETTINGS = {
-    "inductive": Setting(
-        "Inductive transfer",
-        "A ResNet-20 trained on CIFAR-10, fine-tuned on the twenty classes of Tiny-ImageNet-20 with 5 labels each. "
-        "Factor and epoch are chosen by 1,000 images, ten times those with labels.",
-        plain="l2_sp:0.1",
-        command="finetune",
-        full="--labels-per-class 20 --epochs 100",
-    ),
-    "inductive-again": Setting(
-        "Inductive transfer, on seeds not read before",
-        "The same network, images and trials; the method that was named, beside its own controls.",
-        plain="l2_sp:0.1",
-        command="finetune",
-        full="--labels-per-class 20 --epochs 100",
-    ),
-    "inductive-views": Setting(
-        "Inductive transfer to smaller images",
-        "The same network and labels, but the student has the new task's images at 16 pixels, after training too. In "
-        "training its teacher sees them at 32, and transfer sees 2,000 images without labels at both sizes, which "
-        "plain fine-tuning and l2_sp cannot use. Factor and epoch are chosen by 1,000 images again.",
-        plain="l2_sp:0.1",
-        command="finetune",
-        full="--labels-per-class 20 --epochs 100 --unlabelled all",
-    ),
-    "inductive-views-labelled": Setting(
-        "Inductive transfer to smaller images, the labelled ones alone",
-        "The same, without the images without labels: every method has the same hundred images, and the teacher sees "
-        "them at 32 pixels.",
-        plain="l2_sp:0.1",
-        command="finetune",
-        full="--labels-per-class 20 --epochs 100",
-    ),
-    "compression": Setting(
-        "Compression with unequal widths",
-        "ResNet-56 to a ResNet-8 of half the width, CIFAR-10, the same classes. `-stages`: three layers at once, every "
-        "position of a map a sample.",
-        plain="kd",
-        full="--train-limit 50000 --validation 0.1 --epochs 240",
-    ),
-    "compression-start": Setting(
-        "Compression of a trained student, with unequal widths",
-        "The same networks and labels. Every student starts from one that was trained on the labelled images alone, so "
-        "its units mean something from the first step; `none` is that student trained on.",
-        plain="kd",
-        first=("compression-alone",),
-        full="--train-limit 50000 --validation 0.1 --epochs 240",
-    ),
-    "narrow": Setting(
-        "Compression, eight units to one",
-        "A small CNN of 128 channels to one of 16, Fashion-MNIST with 20 labels a class; the teacher saw 6,000.",
-        plain="kd",
-        first=("narrow-teacher",),
-        full="--labels-per-class 500 --epochs 100",
-    ),
-    "new-task": Setting(
-        "A smaller student on a new task",
-        "A ResNet-56 trained on CIFAR-10 teaches a ResNet-8 of half the width Tiny-ImageNet-20 from 20 labels a class. "
-        "`two_step` compresses on CIFAR-10 first, then fine-tunes.",
-        plain="two_step",
-        first=("new-task-compressed",),
-        full="--labels-per-class 400 --epochs 200",
-    ),
-    "new-task-two-step": Setting(
-        "A smaller student on a new task, compressed by neuron transport first",
-        "The same teacher, student and labels. `two_step` compresses on CIFAR-10 with kd, then fine-tunes; "
-        "`neuron_transport-two_step` compresses on the same images held to the teacher at three stages, with the plan "
-        "named, then fine-tunes in the same way; `-held` holds it to the teacher in the second step too.",
-        plain="two_step",
-        first=("new-task-compressed", "new-task-compressed-stages"),
-        full="--labels-per-class 400 --epochs 200",
-    ),
-    "narrow-start": Setting(
-        "Compression of a student that has been trained, with images without labels",
-        "The same networks and labels, and 2,000 images without labels, which transfer sees. Every student starts from "
-        "one that was trained on the labelled images alone, so its units mean something from the first step; `none` is "
-        "that student trained on, `scratch` one that starts anew.",
-        plain="kd",
-        first=("narrow-teacher", "narrow-alone"),
-        full="--labels-per-class 500 --epochs 100 --unlabelled all",
-    ),
-    "narrow-start-stages": Setting(
-        "Compression of a student that has been trained, held at three stages",
-        "The same networks, labels, images without labels and start. `-stages`: three layers at once, every position "
-        "of a map a sample.",
-        plain="kd",
-        first=("narrow-teacher", "narrow-alone"),
-        full="--labels-per-class 500 --epochs 100 --unlabelled all",
-    ),
-    "new-task-stages": Setting(
-        "A smaller student on a new task, held at three stages",
-        "The same teacher, student and labels. `-stages`: three layers at once, every position of a map a sample.",
-        plain="two_step",
-        first=("new-task-compressed",),
-        full="--labels-per-class 400 --epochs 200",
-    ),
-    "new-task-unlabelled": Setting(
-        "A smaller student on a new task, with images without labels",
-        "The same teacher, student and labels, and 2,000 images of the new task without labels, which transfer sees "
-        "(`none` and `two_step` cannot). The optimal plan is the softer one, epsilon .02.",
-        plain="two_step",
-        first=("new-task-compressed",),
-        full="--labels-per-class 100 --epochs 200 --unlabelled all",
-    ),
-    "cross-modal": Setting(
-        "Another view, without labels",
-        "The teacher, a ResNet-56, sees CIFAR-10's images, the student those images at 16 pixels and no labels; judged "
-        "by a linear probe after its last stage. `none` is the untrained student, `task:1` learns from labels. "
-        "`-stages`: three layers at once, every position of a map a sample.",
-        plain="kd",
-        full="--train-limit 50000 --validation 0.1 --epochs 240",
-        probed=True,
-    ),
-    "privileged": Setting(
-        "Privileged information",
-        "Handwritten digits, 200 labels. In training the teacher sees 240 pixel averages; the student 76 numbers.",
-        plain="kd",
-    ),
-    "privileged-unlabelled": Setting(
-        "Privileged information, with instances without labels",
-        "The same, and the remaining training instances without their labels, which transfer sees. The teacher was "
-        "trained on all of them, with labels.",
-        plain="kd",
-    ),
-    "privileged-images": Setting(
-        "Privileged information, images at full size",
-        "The teacher, a ResNet-56, sees CIFAR-10's images at 32 pixels, which exist only in training; a ResNet-8 of "
-        "half the width has them at 16. `-stages`: three layers at once, every position of a map a sample.",
-        plain="kd",
-        full="--train-limit 50000 --validation 0.1 --epochs 240",
-    ),
-}
+SETTINGS = {name: Setting(**said) for name, said in yaml.safe_load((HERE / "studies.yaml").read_text("utf-8")).items()}
 
 
 def run(name: str, *, full: bool = False) -> None:
@@ -223,57 +97,13 @@ def page() -> str:
         "learning rate for a method that has none (`none`, `scratch`, `two_step`).",
         "",
     ]
-    for name in done:
-        lines += _section(name, SETTINGS[name])
+    lines += ["## In short", "", *_short(done), ""]
     waiting = [setting.title.lower() for name, setting in SETTINGS.items() if name not in done]
     if waiting:
         lines += [f"Ready to run, and without results yet: {', '.join(waiting)}.", ""]
+    for name in done:
+        lines += _section(name, SETTINGS[name])
     lines += [
-        "## Where the named method is above both",
-        "",
-        *_reached(done),
-        "",
-        "Inductive transfer: the student holds what its teacher knows from its first step, so a loss can only keep it "
-        "there, and neuron transport or l2_sp alone is not told apart from plain fine-tuning. Both together are above "
-        "it, and above l2_sp. This is the third search, on the same confirming seeds. The first had factors up to 10, "
-        "and both losses went on rising on validation images; the second went up to where all fall, with 300 "
-        "validation images, and named neuron transport alone, which was above l2_sp then and less above the student "
-        "alone than the seeds vary. This one chooses by 1,000, and has the two together as a method, since looks at "
-        "validation images with other seeds had found them above l2_sp. Tried besides, without gain: three layers at "
-        "once; 2,000 images without labels, for neuron transport and for label transport through word vectors, which "
-        "is below the student alone; a closer source, a ResNet-8 of six classes of CIFAR-10 taken to the other four. "
-        "Looks on validation images with one or two other seeds, which no command here repeats.",
-        "",
-        "To smaller images neuron transport is above both, and it takes the images without labels for that: with the "
-        "labelled ones alone nothing is told apart, though the teacher sees them at full size. Both studies were made "
-        "after the one above had missed. How well they are searched decides: with 300 validation images the factor 10 "
-        "was taken, whose best epochs were several points better on them than on the test part, and the method was not "
-        "told apart from the student alone, on the same confirming seeds; 1,000 images chose better. For the student "
-        "alone they took a lower rate in the one study than in the other, "
-        f"{_mean('inductive-views', 'none')} and {_mean('inductive-views-labelled', 'none')}, though it trains on the "
-        "same images in both: so much of its difference is the rate's.",
-        "",
-        "A smaller student on a new task: searched with three factors at a third of the learning rate, on the same "
-        "confirming seeds, neuron transport beside two steps was not told apart from two steps alone, whose best was "
-        "three times that rate, an end of the range. At that rate for all, with four factors, it is clearly above. "
-        "But by 300 validation images the trials now took a lower rate for two steps. With the higher one, in the "
-        f"study of three stages, they reach {_mean('new-task-stages', 'two_step')}, and less than half of the "
-        "difference is left.",
-        "",
-        "Privileged information: kd and neuron transport, alone or together, bring the student of 76 numbers to about "
-        "the same accuracy, in every one of the searches made so far; with instances without labels the two together "
-        "are some tenths above kd, by less than the seeds vary. A wider range of factors (six in the place of three) "
-        "changed which method was best on validation instances by a point or two, and nothing on the test part, whose "
-        "seeds are the same as before. Where kd cannot be used, with a teacher of half of the digits, fitnet was above "
-        "neuron transport. With images, a study made after the digits had missed, kd brings nothing that the seeds "
-        "show, and neuron transport at three stages is clearly above both.",
-        "",
-        "Another view: by the last stage alone neuron transport and kd differ by no more than the seeds vary. With "
-        "factors up to 3 and an earlier version of the solver, whose plans were as good and not the same to the last "
-        "digit, each student came out up to a point higher or lower, and the interval just clear of zero: it meant "
-        "little. The rows held at three stages were added after that was seen, on confirming seeds that had been read "
-        "for the others; they are far above kd.",
-        "",
         "## Does the optimal plan matter?",
         "",
         "Where the student starts from nothing: less than the transport. It can take any order of units, so a plan "
@@ -337,6 +167,8 @@ def _section(name: str, setting: Setting) -> list[str]:
         chosen = study["tuning"][method]["chosen"]
         lines.append(f"| {label} | {100 * row['mean']:.1f} | {' | '.join(cells)} | {chosen:g} | {row['seconds']:.0f} |")
     lines += ["", _verdict(methods, named, setting.plain), ""]
+    if setting.remark:
+        lines += [re.sub(r"\{([\w-]+)/([^}]+)\}", lambda found: _mean(*found.groups()), setting.remark), ""]
     return lines
 
 
@@ -362,15 +194,33 @@ def _verdict(methods: dict, named: str, plain: str) -> str:
     return f"{named}: {'; '.join(parts)}."
 
 
-def _reached(done: list[str]) -> list[str]:
-    """In which settings the named method is above the student alone and the plain baseline, and in which it is not."""
-    lines = []
+def _short(done: list[str]) -> list[str]:
+    """The method named in each study, beside what it is to beat."""
+    lines = [
+        "The method named in each study, in points above the student alone, above the plain baseline, and above itself "
+        "with a plan that never looks at what neurons do; **bold** where the interval is clear of zero.",
+        "",
+        "| study | named method | accuracy | to the student alone | to the plain baseline | to the identity plan "
+        "| to a random plan |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for name in done:
-        plain = SETTINGS[name].plain
-        above = _said(_methods(name), _named(read(f"evidence-{name}")["tuning"]), plain)["above"]
-        missed = [what for what in ("the student alone", plain) if what not in above]
-        lines.append(f"- {SETTINGS[name].title}: {'not clear of ' + ' nor of '.join(missed) if missed else 'both'}.")
-    return ["Above the student alone and the plain baseline, both clear of zero:", "", *lines]
+        setting, methods = SETTINGS[name], _methods(name)
+        named = _named(read(f"evidence-{name}")["tuning"])
+        cells = []
+        for partner in ("none", setting.plain, _control(named, "identity"), _control(named, "random")):
+            if partner in methods:
+                mean, interval = paired_difference(methods[named]["accuracy"], methods[partner]["accuracy"], LEVEL)
+                mark = "**" if interval is not None and interval[0] > 0 else ""
+                cells.append(f"{mark}{_text(mean, interval)}{mark}")
+            else:
+                cells.append("")
+        cells[1] += f", {setting.plain.partition(':')[0]}"
+        anchor = re.sub(r"[^\w -]", "", setting.title.lower()).replace(" ", "-")
+        lines.append(
+            f"| [{setting.title}](#{anchor}) | {named} | {100 * methods[named]['mean']:.1f} | {' | '.join(cells)} |"
+        )
+    return lines
 
 
 def _plans(done: list[str]) -> list[str]:
