@@ -16,7 +16,7 @@ from kantor.core.errors import KantorError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``kantor COMMAND ...``; its exit status is 0 done, 2 bad input, 130 interrupted, 143 asked to stop."""
+    """Run ``kantor COMMAND ...``; its exit status is 0 done, 2 bad input, 143 stopped and kept, 130 interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser, commands = _parser()
     chosen = parser.parse_args([_underscored(argument) for argument in given])
@@ -91,7 +91,7 @@ def analyse(options: jsonargparse.Namespace) -> None:
 def compare(options: jsonargparse.Namespace) -> None:
     """Compare any two models, layer by layer: transport distance, CKA, matched neurons, predictions."""
     from kantor.analysis import Compare, compare_models
-    from kantor.analysis.show import sentence, tables
+    from kantor.analysis.show import sentence, tables, untrained
     from kantor.report import write
     from kantor.study import terminal
     from kantor.study.trained import check_views
@@ -100,6 +100,8 @@ def compare(options: jsonargparse.Namespace) -> None:
     check_views((config.model_a, config.model_b), config.views)
     content = compare_models(config)
     terminal().print(*tables(content), sep="\n")
+    if said := untrained(content):
+        print(said)
     print(f"{sentence(content)}\nWrote {config.folder() / 'compare.json'} and {write(config.folder())}")
 
 
@@ -153,8 +155,10 @@ def probe(options: jsonargparse.Namespace) -> None:
 def report(options: jsonargparse.Namespace) -> None:
     """Write the page of a run, a ranking or a comparison from its files, or one page of several runs side by side."""
     from kantor.report import write
+    from kantor.study.sweep import runs_in
 
-    print(f"Wrote {write([Path(run) for run in options.runs], options.output and Path(options.output))}")
+    runs = [run for folder in options.runs for run in runs_in(Path(folder))]
+    print(f"Wrote {write(runs, options.output and Path(options.output))}")
 
 
 def watch(options: jsonargparse.Namespace) -> None:
@@ -285,7 +289,7 @@ def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], An
 
     page = _Parser(description=report.__doc__)
     page.add_argument(
-        "runs", nargs="+", type=str, help="the folder of a run, a ranking or a comparison, or of several runs"
+        "runs", nargs="+", type=str, help="the folder of a run, a sweep, a ranking or a comparison, or of several runs"
     )
     page.add_argument("--output", type=str | None, help="the page; report.html in the folder if left out")
     commands.add_subcommand("report", page, help=_summary(report))

@@ -107,10 +107,12 @@ def test_images_are_brought_to_the_size_the_model_was_built_for():
     assert not torch.allclose(activations(model, part, [])["logits"], want, atol=1e-2)
 
 
-def test_an_untrained_model_is_a_control(tmp_path):
+def test_an_untrained_model_is_a_control(tmp_path, capsys):
     found = compare(tmp_path, "cnn@width=8", saved(cnn(), tmp_path / "a.safetensors"), "--split=train", "--samples=100")
     assert found["predictions"]["accuracy"][0] < 0.5
     assert found["a"]["name"] == "cnn"
+    assert (found["a"]["trained"], found["b"]["trained"]) == (False, True)
+    assert "cnn has no weights and is as it was drawn" in capsys.readouterr().out
 
 
 @pytest.fixture

@@ -26,6 +26,14 @@ def test_a_plan_that_moved_everyone():
     )
 
 
+def test_neurons_in_their_place_leave_nothing_to_save():
+    """Of a student that starts as its teacher, what an entropic plan costs over nothing is no share of it."""
+    cost = 1 - 6 * EYE + 1e-9
+    found = reallocation(0.999 * EYE + 0.001 * UNIFORM, cost)
+    assert found.identity == pytest.approx(0, abs=1e-6)
+    assert found.gap == 0.0
+
+
 def test_half_and_half():
     cost = torch.ones(6, 6)
     cost[SHIFT > 0] = 0.2

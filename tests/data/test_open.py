@@ -91,6 +91,13 @@ def test_settings_that_cannot_be_used(settings, message):
         open_data("digits", **settings)
 
 
+def test_a_label_column_of_what_has_none(tmp_path):
+    for name in "ab":
+        (tmp_path / "photos" / name).mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"label names a column of parquet .*photos has its own labels"):
+        open_data(tmp_path / "photos", label="y")
+
+
 def test_extras_are_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(ConfigError, match=r"kantor\[digits\]"):

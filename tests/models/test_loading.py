@@ -160,3 +160,13 @@ def test_a_pretrained_cifar_network_knows_its_images(shared_data):
 def test_a_missing_file():
     with pytest.raises(DataError, match=r"no weights file nowhere\.safetensors"):
         load("resnet8:nowhere.safetensors")
+
+
+def test_names_for_another_number_of_classes(tmp_path):
+    save_file(
+        load("cnn@width=4", classes=10, input_shape=(1, 8, 8)).network.state_dict(), tmp_path / "bare.safetensors"
+    )
+    with pytest.raises(
+        ConfigError, match=r"bare\.safetensors holds a model for 10 classes, and 3 are named \(a, b, c\)"
+    ):
+        load(f"cnn@width=4:{tmp_path / 'bare.safetensors'}", classes=["a", "b", "c"], input_shape=(1, 8, 8))

@@ -40,3 +40,18 @@ def test_parts_of_a_name(text, expected):
 def test_what_is_no_name(text, message):
     with pytest.raises(ConfigError, match=message):
         parse(text)
+
+
+def test_a_path_where_no_model_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "source" / "none" / "seed-0").mkdir(parents=True)
+    for text, message in (
+        ("runs/sorce/none/seed-0", "no file or folder runs/sorce/none/seed-0: runs has no sorce. Close to it: source"),
+        ("runs/source/none/seed-9", "none has no seed-9. Close to it: seed-0"),
+        ("w.safetensors", "no file or folder w.safetensors: .* has no w.safetensors"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            parse(text)
+    (tmp_path / "w.pt").touch()
+    with pytest.raises(ConfigError, match=r"w\.pt does not say what network it is for: write NAME:w\.pt"):
+        parse("w.pt")

@@ -44,6 +44,23 @@ def test_the_loss_is_the_weighted_sum_and_check_leaves_the_student_as_found():
     assert sum(term.gradient_share for term in facts.terms) == pytest.approx(1)
 
 
+def test_a_teacher_that_does_not_name_its_classes_is_said_to_be_taken_at_its_word():
+    class Named(nn.Module):
+        def __init__(self, names: list[str] | None) -> None:
+            super().__init__()
+            self.inner, self.class_names, self.num_classes = network(4), names, 4
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.inner(x)
+
+    names = ["cat", "dog", "ship", "bird"]
+    terms = [Term(KD(), student="logits", teacher="big:logits", weight=0.9)]
+    for theirs, said in ((None, True), (names, False)):
+        facts = Objective(Named(names), {"big": Named(theirs)}, terms).check(a_batch(), quiet=True)
+        assert ("big does not name its 4 classes: they are taken for the student's" in str(facts)) is said
+        assert facts.record()["teachers"][0]["unnamed"] == (4 if said else 0)
+
+
 def test_gradient_shares_are_shares_of_norms():
     student, batch = network(4).eval(), a_batch()
     student[5].p = 0.0

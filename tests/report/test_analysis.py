@@ -21,8 +21,8 @@ def page_data(page) -> dict:
 def test_an_analysis(tmp_path, analysed):
     analysed(tmp_path)
     page = write_analysis(tmp_path).read_text()
-    assert "<em>kd</em> ends closest to the teacher: transport distance <strong>0.30</strong> at layer3" in page
-    assert "<strong>−0.20</strong> to the student alone, 95 % interval −0.30 to −0.10" in page
+    assert "<em>kd</em> ends closest to the teacher: transport distance <strong>0.300</strong> at layer3" in page
+    assert "<strong>−0.200</strong> to the student alone, 95 % interval −0.300 to −0.100" in page
     data = page_data(page)
     assert data["charts"]["a0-0-distance"]["names"] == ["none", "kd"]
     assert data["charts"]["a0-0-distance"]["values"][1] == [0.8, 0.5, 0.3]

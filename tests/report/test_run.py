@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, DataError
 from kantor.report.run import read_lines, read_run
 
 
@@ -31,7 +31,7 @@ def test_no_run(tmp_path):
 def test_broken_file_is_named(made):
     run = made()
     (run / "step0.json").write_text("{")
-    with pytest.raises(ConfigError, match=r"step0\.json is not valid JSON"):
+    with pytest.raises(DataError, match=r"step0\.json is not valid JSON"):
         read_run(run)
 
 

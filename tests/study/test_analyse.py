@@ -132,18 +132,54 @@ def test_bad_input(study, tmp_path, monkeypatch, capsys):
         assert "epoch-001.npz cannot be read" in capsys.readouterr().err
     record.unlink()
     assert main(["analyse", str(damaged)]) == 0
+    (damaged / "plan.json").write_text("{")
+    assert main(["analyse", str(damaged)]) == 2
+    assert "plan.json is not valid JSON" in capsys.readouterr().err
     begun = tmp_path / "begun"
     shutil.copytree(study, begun, ignore=shutil.ignore_patterns("result.json"))
     assert main(["analyse", str(begun)]) == 2
     assert "no finished student" in capsys.readouterr().err
 
 
-def test_without_records_and_with_unequal_widths(tmp_path, monkeypatch):
+def test_students_that_were_finished_later_are_said(study, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(study.parents[1])
+    run = tmp_path / "later"
+    shutil.copytree(study, run)
+    result = run / "neuron_transport" / "seed-1" / "result.json"
+    held = result.read_bytes()
+    result.unlink()
+    assert main(["analyse", str(run)]) == 0
+    assert "3 of 4 students are finished" in capsys.readouterr().out
+    assert "3 of 4 students were finished when this was made" in (run / "report.html").read_text()
+    result.write_bytes(held)
+    assert main(["report", str(run)]) == 0
+    assert "1 of 4 students were finished after this was made" in (run / "report.html").read_text()
+    assert main(["analyse", str(run)]) == 0
+    assert "when this was made" not in (run / "report.html").read_text()
+
+
+def test_data_that_changed_are_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(0)
+    y = np.arange(240) % 3
+    x = (np.eye(3)[y] + 0.3 * draw.normal(size=(240, 3))).astype(np.float32)
+    np.savez("d.npz", x=x, y=y)
+    fast = ["--teacher-epochs=1", "--epochs=1", "--seeds=1", "--jobs=1", "--batch-size=32", "--out=runs/d"]
+    arguments = ["--data=d.npz", "--label=y", "--teacher=mlp", "--student=mlp", "--methods=neuron_transport"]
+    assert main(["distill", *arguments, *fast]) == 0
+    np.savez("d.npz", x=x[:150], y=y[:150])
+    assert main(["analyse", "runs/d"]) == 2
+    assert "the data changed since" in capsys.readouterr().err
+
+
+def test_without_records_and_with_unequal_widths(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     arguments = [*TINY, "--student=cnn@width=8", "--methods=kd", "--record-plans=every=0", "--seeds=1"]
     arguments += ["--epochs=1", "--out=runs/a"]
     assert main(["distill", *arguments]) == 0
+    capsys.readouterr()
     assert main(["analyse", "runs/a"]) == 0
+    assert "No plans were recorded" in capsys.readouterr().out
     found = json.loads(Path("runs/a/analysis.json").read_text())["methods"]["kd"]
     assert found["recorded"] == []
     pairs = found["final"]["teacher"]["pairs"]

@@ -156,6 +156,14 @@ def test_exact_resume_with_frozen_stages_and_rates_of_their_own(source, monkeypa
     assert_same_student(whole, half)
 
 
+def test_what_is_frozen_as_it_was_drawn_is_said(source):
+    arguments = ["finetune", f"--teacher={TEACHER}", *NEW, "--seeds=1", "--epochs=1", "--methods=none"]
+    assert main([*arguments, "--freeze=layer1,linear", "--out=runs/drawn"]) == 0
+    notes = step0("runs/drawn")["none"]["notes"]
+    assert "Frozen at random: linear starts from no weights, and stays as it was drawn." in notes
+    assert not any(note.startswith("Learning rate") for note in notes)  # of a classifier that does not learn
+
+
 def test_a_sweep_is_a_run_for_each_number_and_one_table(source, capsys):
     arguments = ["finetune", f"--teacher={TEACHER}", *SHORT, HIGH, "--seeds=1", "--record-plans=every=0"]
     sweep = [*arguments, "--methods=none,l2_sp", "--labels-per-class=4,12", "--out=runs/sweep"]
@@ -198,6 +206,8 @@ def test_a_sweep_is_analysed_and_probed_run_by_run(source, capsys):
     for run in runs:
         with np.load(run / "analysis" / "l2_sp" / "seed-0.npz") as arrays:
             assert arrays["top_a_0"].shape[1] == 2
+    assert main(["report", "runs/moved", "--output=both.html"]) == 0
+    assert all(run.name in Path("both.html").read_text() for run in runs)
     (runs[1] / "plan.json").unlink()
     for command in ("analyse", "probe"):
         assert main([command, "runs/moved"]) == 2
@@ -234,7 +244,10 @@ def test_direct_scratch_and_two_steps_are_paired_by_seed(source, tmp_path, capsy
         (["distill", f"--teacher={TEACHER}", "--student=cnn@width=8", "--methods=kd"], "label_transport, or a loss on"),
         (["finetune", f"--teacher={TEACHER}", "--freeze=layre1"], "no layer 'layre1'. Close to it: layer1"),
         (["finetune", f"--teacher={TEACHER}", '--lr-factors={"layer": 2}'], "no layer 'layer'. Close to it: layer"),
+        (["finetune", f"--teacher={TEACHER}", "--freeze=logits"], "no layer 'logits'. There are: layer1"),
         (["finetune", f"--teacher={TEACHER}", "--student=cnn@width=8"], "of another shape"),
+        (["finetune", f"--teacher={TEACHER}", "--student=cnn@width=8"], "starts from weights of its own network"),
+        (["finetune", f"--teacher={TEACHER}", "--methods=none,l2_sp:-1"], "Method l2_sp:-1: every loss is minimised"),
         (["finetune", f"--teacher={TEACHER}", "--start=scratch", "--methods=l2_sp"], "starts from scratch"),
         (["finetune", f"--teacher={TEACHER}", SMALLER, "--methods=delta"], "They must be the same layer"),
         (["finetune", "--methods=none"], "architecture of the one --teacher"),

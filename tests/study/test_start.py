@@ -112,6 +112,11 @@ def test_numbers_of_labels_that_cannot_be_meant(given):
         Study(data="digits", student="cnn", labels_per_class=given).check()
 
 
+def test_a_number_of_labels_twice():
+    with pytest.raises(ConfigError, match="labels_per_class holds a number twice: '5,5'"):
+        Study(data="digits", student="cnn", labels_per_class="5,5").check()
+
+
 def test_numbers_of_labels():
     numbers = [Study(data="d", student="cnn", labels_per_class=n).label_numbers() for n in (None, 5, "5,20", [5, 20])]
     assert numbers == [[], [5], [5, 20], [5, 20]]

@@ -175,6 +175,7 @@ class _Seen:
         return {
             "name": name,
             "given": given,
+            "trained": has_weights(spec_of(given)),
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "classes": self.model.num_classes,
             "stages": [{"path": s.path, "shape": list(s.shape), "width": s.width} for s in self.stages],

@@ -9,6 +9,10 @@ from torch import Tensor
 from kantor.core.errors import ShapeError
 from kantor.losses.neuron_transport import identity_plan
 
+IN_PLACE = 1e-3
+"""Of what neurons matched at random cost. Where those of the same number cost less, they are in their place already,
+and what a plan saves over that would be a ratio of the solver's own tolerances."""
+
 
 @dataclass(frozen=True)
 class Reallocation:
@@ -28,7 +32,8 @@ class Reallocation:
     identity: float | None
     """What the identity plan costs (blocks where widths differ)."""
     gap: float | None
-    """``(identity - distance) / identity``: what the plan saves over leaving neurons in their order."""
+    """``(identity - distance) / identity``: what the plan saves over leaving neurons in their order; 0 where they are
+    in their place already, below :data:`IN_PLACE`. An entropic plan may cost a little more than the identity plan."""
 
 
 def reallocation(
@@ -67,7 +72,8 @@ def reallocation(
         distance = (share * cost).sum().item()
         identity = (straight * cost).sum().item() / straight.sum().item() if straight.sum() > 0 else None
         if identity is not None:
-            gap = (identity - distance) / identity if identity > 0 else 0.0
+            at_random = (rows @ cost.to(share) @ columns).item()
+            gap = (identity - distance) / identity if identity > IN_PLACE * at_random else 0.0
     return Reallocation(
         entropy=entropy,
         diagonal=share.diagonal().sum().item() if share.shape[0] == share.shape[1] else None,

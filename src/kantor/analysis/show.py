@@ -31,6 +31,16 @@ def tables(content: dict[str, Any]) -> list[Table]:
     return [pairs, every]
 
 
+def untrained(content: dict[str, Any]) -> str:
+    """A sentence for each model that has no weights; empty where both have."""
+    bare = [content[side]["name"] for side in ("a", "b") if not content[side].get("trained", True)]
+    return " ".join(
+        f"{name} has no weights and is as it was drawn: the control that tells what architecture alone does. With "
+        "weights it is NAME:FILE."
+        for name in bare
+    )
+
+
 def sentence(content: dict[str, Any]) -> str:
     """What the two models predict, in one sentence."""
     known = content["predictions"]

@@ -1,6 +1,6 @@
 """Read layers of a network while it runs, and leave nothing behind."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -77,7 +77,8 @@ def capture(
     """
     paths, layouts = tuple(dict.fromkeys(paths)), dict(layouts or {})
     root = path_root(network)
-    modules = {path: find(root, path) for path in paths if path not in (LOGITS, PENULTIMATE)}
+    outputs = (LOGITS, PENULTIMATE)
+    modules = {path: find(root, path, others=outputs) for path in paths if path not in outputs}
     for path in layouts:
         if path not in modules:
             raise ConfigError(f"A layout is given for '{path}', which is not captured. {suggest(path, modules)}")
@@ -119,8 +120,13 @@ def capture(
         yield captured
 
 
-def find(root: nn.Module, path: str) -> nn.Module:
+def find(root: nn.Module, path: str, *, others: Sequence[str] = ()) -> nn.Module:
     """The module at ``path``.
+
+    Args:
+        root: the network.
+        path: of the module.
+        others: what may be written in a module's place, for the message.
 
     Raises:
         ConfigError: there is none; says which are close.
@@ -128,7 +134,7 @@ def find(root: nn.Module, path: str) -> nn.Module:
     try:
         return root.get_submodule(path or "?")
     except AttributeError:
-        names = [LOGITS, PENULTIMATE, *(name for name, _ in root.named_modules() if name)]
+        names = [*others, *(name for name, _ in root.named_modules() if name)]
         raise ConfigError(f"The network has no layer '{path}'. {suggest(path, names)}") from None
 
 

@@ -29,7 +29,7 @@ class NonFiniteError(KantorError):
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """A sentence that names what is close to ``name`` among ``known``, or all of it if nothing is."""
-    known = list(known)
+    known = list(dict.fromkeys(known))
     close = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
     if close:
         return "Close to it: " + ", ".join(close) + "."

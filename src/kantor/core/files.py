@@ -99,6 +99,24 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
+def read_json(path: Path, remedy: str = "Delete it and `kantor resume` the run.") -> dict[str, Any]:
+    """What a JSON file of a run's says; empty if it is not there.
+
+    Args:
+        path: of the file.
+        remedy: what to do where it was damaged since, a sentence.
+
+    Raises:
+        DataError: it is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise DataError(f"{path} is not valid JSON ({error}). {remedy}") from None
+
+
 def write_with(path: Path, save: Callable[[BinaryIO], Any]) -> None:
     """Let ``save`` write to a binary file that becomes ``path`` atomically (``torch.save``, ``np.savez``)."""
     with atomic(path) as file:

@@ -169,8 +169,9 @@ def _read(
 ) -> Found:
     place = Path(path)
     kind = place.suffix.lower()
-    if label is not None and (str(path) == "digits" or kind == ".zip"):
-        raise ConfigError(f"A label name is for parquet and npz; {path} has its own labels.")
+    folders = kind == ".zip" or (place.is_dir() and not find_parquet(place))
+    if label is not None and (str(path) == "digits" or folders):
+        raise ConfigError(f"label names a column of parquet files or an array of an npz; {path} has its own labels.")
     if str(path) == "digits":
         return read_digits(image_size, views)
     if not place.exists():

@@ -97,7 +97,7 @@ def read_classes(given: str | list[Any], folder: Path = Path()) -> list[str]:
     elif "," in given:
         names = [name.strip() for name in given.split(",")]
     else:
-        raise DataError(f"{given!r} is neither a file of class names, one a line, nor names as A,B,C.")
+        raise DataError(f"{given!r} is neither a file of class names, one a line, nor two names or more as A,B,C.")
     if not names:
         raise DataError(f"{path} names no class.")
     return names

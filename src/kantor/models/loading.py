@@ -1,9 +1,11 @@
 """A model from its name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from kantor.core.errors import ConfigError, DataError
 from kantor.models import families
@@ -55,6 +57,7 @@ def load(spec: str, *, classes: int | Sequence[str] | None = None, input_shape: 
         wanted = replace(wanted, number=tensors[f"{path}.weight"].shape[0])
     built = factory(wanted.number, shape, options)
     if tensors is not None:
+        _check_outputs(built, tensors, parsed, wanted)
         fit_weights(built.network, tensors, f"{parsed.architecture} ({parsed.weights})")
     return Model(
         built.network,
@@ -66,6 +69,18 @@ def load(spec: str, *, classes: int | Sequence[str] | None = None, input_shape: 
         normalise=_normalise(parsed, known, built, shape),
         size=_size(parsed, known, built),
     )
+
+
+def _check_outputs(built: Built, tensors: Mapping[str, Tensor], spec: Spec, wanted: "_Wanted") -> None:
+    """Say it by its name where the weights are of another number of classes, as class names given for them tell."""
+    path = classifier_path(built.network)
+    bias = None if path is None else tensors.get(f"{path}.bias")
+    if bias is not None and wanted.number is not None and bias.shape != (wanted.number,):
+        raise ConfigError(
+            f"{spec.weights} holds a model for {len(bias)} classes, and {wanted.number} are named "
+            f"({', '.join((wanted.names or ['without names'])[:4])}). Name all of its own (teacher_classes), in its "
+            "order, or none."
+        )
 
 
 def known_input(spec: str) -> tuple[int, ...] | None:

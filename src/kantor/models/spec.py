@@ -42,7 +42,8 @@ def parse(text: str) -> Spec:
     ``transformers:NAME``, ``package.module:factory@depth=3:FILE``.
 
     Raises:
-        ConfigError: an unknown name (says which are close) or an option that is not ``@key=value``.
+        ConfigError: an unknown name or a path where nothing is (says what is close), or an option that is not
+            ``@key=value``.
     """
     head, _, rest = text.partition(":")
     name, options = _options(head, text)
@@ -57,10 +58,23 @@ def parse(text: str) -> Spec:
         if name in FAMILIES:
             return Spec(name, inner, options, file)  # type: ignore[arg-type]
         return Spec("python", f"{head}:{inner}", options, file)
+    if "/" in name or Path(name).suffix in (".safetensors", ".pt", ".pth"):
+        raise ConfigError(_no_model_at(text))
     raise ConfigError(
         f"There is no model '{name}'. {suggest(name, [*BUILTIN, *(f'{family}:NAME' for family in FAMILIES)])} "
         "A model of your own is written package.module:factory."
     )
+
+
+def _no_model_at(text: str) -> str:
+    """Why a path is no model: nothing is there, or nothing says what network it is for."""
+    path = Path(text)
+    if path.exists():
+        return f"{text} does not say what network it is for: write NAME:{text}, as in resnet20:{text}."
+    there = next((parent for parent in path.parents if parent.is_dir()), Path())
+    missing = path.relative_to(there).parts[0]
+    near = sorted(entry.name for entry in there.iterdir() if not entry.name.startswith("."))
+    return f"There is no file or folder {text}: {there.resolve().name} has no {missing}. {suggest(missing, near)}"
 
 
 def _is_python_path(module: str, rest: str) -> bool:

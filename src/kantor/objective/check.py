@@ -57,6 +57,9 @@ class TeacherFacts:
     """Run on every batch, or cached and keyed by what."""
     accuracy: float | None
     """On this one batch, in [0, 1]; None without labels, or where its classes are not the student's."""
+    unnamed: int = 0
+    """How many classes it has, where their number is all that is known and the student's classes have names: class i
+    of the one is taken for class i of the other."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,11 @@ class StepZero:
             size = f"{t.parameters:,} parameters ({t.ratio:.1f} x the student's)"
             sees = f"sees {t.sees}, " if t.sees else ""
             lines.append(f"Teacher {t.name}: {size}, {sees}{t.mode}, {seen}; {t.source}.")
+            if t.unnamed:
+                lines.append(
+                    f"Teacher {t.name} does not name its {t.unnamed} classes: they are taken for the student's, in the "
+                    "same order. If they are others, say so (teacher_classes)."
+                )
         for t in self.terms:
             compared = t.reason if t.name != "task" else "logits <- labels"
             pairs = ", ".join(f"{s} <- {u}" for s, u in zip(t.student, t.teacher, strict=True)) or compared
@@ -199,6 +207,7 @@ def look(objective: Objective, batch: Batch) -> StepZero:
                 sees=_sees(name, batch),
                 source=teacher.facts["source"],
                 accuracy=_accuracy(objective, name, batch),
+                unnamed=_unnamed(class_names(objective.student), teacher.facts.get("classes")),
             )
             for name, teacher in objective.teachers.items()
         ],
@@ -253,6 +262,11 @@ def _same_classes(mine: Any, theirs: Any) -> bool:
     if isinstance(mine, int) or isinstance(theirs, int):
         return _count(mine) == _count(theirs)
     return list(mine) == list(theirs)
+
+
+def _unnamed(mine: Any, theirs: Any) -> int:
+    taken = isinstance(theirs, int) and mine is not None and not isinstance(mine, int) and _same_classes(mine, theirs)
+    return theirs if taken else 0
 
 
 def _count(classes: Any) -> int:

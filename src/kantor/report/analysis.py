@@ -8,10 +8,10 @@ from typing import Any
 from markupsafe import Markup
 
 from kantor.core.errors import ConfigError
-from kantor.core.files import write_text
+from kantor.core.files import read_json, write_text
 from kantor.report import svg
 from kantor.report.figures import Figure
-from kantor.report.run import ALONE, Run, read_json
+from kantor.report.run import ALONE, Run
 from kantor.report.two import MATRIX_WORDS, matrices, render
 
 MEASURES = (
@@ -47,7 +47,14 @@ def write_analysis(run: Path) -> Path:
     view = {
         "title": f"analysis of {content['run']}",
         "headline": _headline(methods, best),
-        "notes": ["Shares and distances are means over seeds; differences are paired by seed with the student alone."],
+        "notes": [
+            note
+            for note in (
+                "Shares and distances are means over seeds; differences are paired by seed with the student alone.",
+                _unfinished(content),
+            )
+            if note
+        ],
         "facts": [
             ("measured on", f"{probe['samples']:,} {probe['part']} samples, the same for every student"),
             ("cost", f"{content['cost']}, positions averaged"),
@@ -91,10 +98,31 @@ def section(run: Run, number: dict[str, int], prefix: str) -> dict[str, Any] | N
     number = {name: number.get(name, svg.style(k)) for k, name in enumerate(methods)}
     return {
         "headline": _headline(methods, _closest(methods)),
+        "behind": _behind(run, methods) or _unfinished(content),
         "tables": _final_tables(methods),
         "curves": [(title, figures[:1]) for title, figures in _curves(methods, number, f"{prefix}-moved")],
         "legend": [(number[name], name) for name in methods],
     }
+
+
+def _unfinished(content: dict[str, Any]) -> str:
+    """A sentence where students were not finished when the analysis was made; empty else."""
+    known = content.get("students")  # which analyses by an earlier kantor lack
+    if known is None or known["analysed"] == known["asked"]:
+        return ""
+    return f"{known['analysed']} of {known['asked']} students were finished when this was made, and are in it."
+
+
+def _behind(run: Run, methods: dict[str, Any]) -> str:
+    """A sentence where students were finished after the analysis; empty else."""
+    finished = [student for student in run.students if student.result is not None]
+    new = [s for s in finished if s.seed not in methods.get(s.method, {"seeds": []})["seeds"]]
+    if not new:
+        return ""
+    return (
+        f"{len(new)} of {len(finished)} students were finished after this was made and are not in it: `kantor analyse` "
+        "the run again."
+    )
 
 
 def _last_pair(found: dict[str, Any]) -> dict[str, Any]:
@@ -109,23 +137,32 @@ def _closest(methods: dict[str, Any]) -> str:
 def _headline(methods: dict[str, Any], best: str) -> Markup:
     pair = _last_pair(methods[best])
     distance = pair["measures"]["distance"]
-    seeds = len(methods[best]["seeds"])
-    said = Markup("<em>{}</em> ends closest to the teacher: transport distance <strong>{:.2f}</strong> at {}").format(
-        best, distance["mean"], pair["student"]
+    digits, seeds = _digits([distance["mean"]]), len(methods[best]["seeds"])
+    said = Markup("<em>{}</em> ends closest to the teacher: transport distance <strong>{:.{}f}</strong> at {}").format(
+        best, distance["mean"], digits, pair["student"]
     )
     difference = distance["difference"]
     if difference is not None:
-        said += Markup(", <strong>{}</strong> to the student alone").format(_signed(difference["mean"]))
+        said += Markup(", <strong>{}</strong> to the student alone").format(_signed(difference["mean"], digits))
         if difference["interval"] is not None:
-            said += f", 95 % interval {' to '.join(map(_signed, difference['interval']))}"
+            low, high = difference["interval"]
+            said += f", 95 % interval {_signed(low, digits)} to {_signed(high, digits)}"
+            said += ", so not told apart from it" if low <= 0 <= high else ""
     return said + f" ({seeds} {'seed' if seeds == 1 else 'seeds'})"
+
+
+def _digits(distances: Sequence[float]) -> int:
+    """Decimals that tell distances apart: those of a student that starts as its teacher are small."""
+    return 3 if max(distances) >= 0.1 else 5
 
 
 def _final_tables(methods: dict[str, Any]) -> list[dict[str, Any]]:
     tables = []
     for teacher, final in next(iter(methods.values()))["final"].items():
         for k, pair in enumerate(final["pairs"]):
-            rows = [_final_row(name, found["final"][teacher]["pairs"][k]) for name, found in methods.items()]
+            of_methods = {name: found["final"][teacher]["pairs"][k] for name, found in methods.items()}
+            digits = _digits([found["measures"]["distance"]["mean"] for found in of_methods.values()])
+            rows = [_final_row(name, found, digits) for name, found in of_methods.items()]
             square = pair["widths"][0] == pair["widths"][1]
             heading = ["method", "distance", "95 % interval", "to alone", "95 % interval", "identity plan", "gap, %"]
             words = (
@@ -145,16 +182,16 @@ def _final_tables(methods: dict[str, Any]) -> list[dict[str, Any]]:
     return tables
 
 
-def _final_row(name: str, pair: dict[str, Any]) -> list[str]:
+def _final_row(name: str, pair: dict[str, Any], digits: int) -> list[str]:
     measures = pair["measures"]
     distance, difference = measures["distance"], measures["distance"]["difference"]
     return [
         name,
-        f"{distance['mean']:.3f}",
-        _interval(distance["interval"], lambda v: f"{v:.3f}"),
-        "–" if difference is None else _signed(difference["mean"], 3),
-        "" if difference is None else _interval(difference["interval"], lambda v: _signed(v, 3)),
-        f"{measures['identity']['mean']:.3f}",
+        f"{distance['mean']:.{digits}f}",
+        _interval(distance["interval"], lambda v: f"{v:.{digits}f}"),
+        "–" if difference is None else _signed(difference["mean"], digits),
+        "" if difference is None else _interval(difference["interval"], lambda v: _signed(v, digits)),
+        f"{measures['identity']['mean']:.{digits}f}",
         f"{100 * measures['gap']['mean']:.1f}",
         "–" if measures["diagonal"]["mean"] is None else f"{100 * measures['diagonal']['mean']:.1f}",
         f"{measures['cka']['mean']:.3f}",
@@ -218,7 +255,7 @@ def _curve(
     )
 
 
-def _signed(value: float, digits: int = 2) -> str:
+def _signed(value: float, digits: int) -> str:
     return f"{value:+.{digits}f}".replace("-", "−")
 
 

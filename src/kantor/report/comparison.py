@@ -6,8 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from kantor.core.errors import ConfigError
-from kantor.core.files import write_text
-from kantor.report.run import read_json
+from kantor.core.files import read_json, write_text
 from kantor.report.two import MATRIX_WORDS, matrices, render
 
 
@@ -62,7 +61,8 @@ def _compared(content: dict[str, Any]) -> Markup:
 
 def _model(side: dict[str, Any]) -> str:
     stages = ", ".join(f"{stage['path']} ({stage['width']})" for stage in side["stages"])
-    return f"{side['parameters']:,} parameters, {side['classes']} classes; stages {stages}"
+    bare = "" if side.get("trained", True) else "untrained, "
+    return f"{bare}{side['parameters']:,} parameters, {side['classes']} classes; stages {stages}"
 
 
 def _views(content: dict[str, Any]) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from kantor.core.errors import ConfigError
+from kantor.core.files import read_json
 from kantor.study.statistics import paired_difference, t_interval
 
 ALONE = "none"
@@ -119,20 +120,6 @@ def read_run(folder: Path) -> Run:
         students=students,
         probes=read_json(folder / "probe.json"),
     )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file; empty if it is not there.
-
-    Raises:
-        ConfigError: it is not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise ConfigError(f"{path} is not valid JSON ({error}). Delete it and `kantor resume` the run.") from error
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -12,8 +12,9 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from kantor.core.files import read_json
 from kantor.report.answer import answer
-from kantor.report.run import folder_name, read_json, read_lines, read_run
+from kantor.report.run import folder_name, read_lines, read_run
 from kantor.study.config import Study
 from kantor.study.methods import parse_methods
 

@@ -13,8 +13,8 @@ from kantor.analysis.activations import fitted
 from kantor.analysis.pairs import look_at_pairs, write_neurons
 from kantor.analysis.samples import Sheet, all_rows, sheet
 from kantor.capture import Layer, pair, stages
-from kantor.core.errors import ConfigError
-from kantor.core.files import write_bytes, write_json
+from kantor.core.errors import ConfigError, DataError
+from kantor.core.files import read_npz, write_bytes, write_json
 from kantor.data import DataSet, Part
 from kantor.models import Model, load
 from kantor.study.folder import Task, read_result
@@ -46,19 +46,26 @@ def analyse_run(run: Path, *, top: int = 5, say: Callable[[str], None] = print) 
 
     Raises:
         ConfigError: there is no run, no finished student, or no teacher to compare it with.
+        DataError: the data are not those of the run any more.
         KantorError: data, a teacher or a student can no longer be loaded.
     """
     if not (run / "plan.json").exists():
-        raise ConfigError(f"{run} holds no run that could be analysed: there is no plan.json in it.")
+        raise ConfigError(
+            f"{run} holds no run that could be analysed: there is no plan.json in it. `kantor resume {run}` finishes a "
+            "run that was stopped before its first student."
+        )
     if top < 1:
         raise ConfigError(f"top is at least 1, not {top}.")
     bench = Workbench(run)
-    tasks = [Task(method, seed) for method in bench.methods.values() for seed in bench.config.seed_list()]
-    tasks = [task for task in tasks if read_result(task.folder(run)) is not None]
+    asked = [Task(method, seed) for method in bench.methods.values() for seed in bench.config.seed_list()]
+    tasks = [task for task in asked if read_result(task.folder(run)) is not None]
     if not tasks:
         raise ConfigError(f"{run} has no finished student. `kantor resume {run}`, then analyse it.")
     if not bench.plan.teachers:
         raise ConfigError(f"{run} has no teacher to compare its students with. `kantor compare` takes any two models.")
+    if len(tasks) < len(asked):
+        say(f"{len(tasks)} of {len(asked)} students are finished. `kantor resume {run}`, then analyse it again.")
+    _same_samples(run, probe_part(bench.data))
     look = _Look(bench)
     students = []
     for done, task in enumerate(tasks, 1):
@@ -66,6 +73,7 @@ def analyse_run(run: Path, *, top: int = 5, say: Callable[[str], None] = print) 
         students.append(look.student(task, top))
     content = {
         "run": run.resolve().name,
+        "students": {"analysed": len(tasks), "asked": len(asked)},
         "probe": {"part": look.part.name, "samples": len(look.part)},
         "cost": "correlation",
         "cka": "linear, debiased",
@@ -74,6 +82,22 @@ def analyse_run(run: Path, *, top: int = 5, say: Callable[[str], None] = print) 
     }
     write_json(run / "analysis.json", content)
     return content
+
+
+def _same_samples(run: Path, part: Part) -> None:
+    """Refuse data that changed since the run: final students would be seen on other samples than recorded plans were.
+
+    Raises:
+        DataError: see above.
+    """
+    if not (run / "probe.npz").exists():  # of a run in which no layers were paired
+        return
+    known = read_npz(run / "probe.npz", f"Delete it and `kantor resume {run}`.")
+    if not (np.array_equal(known["ids"], part.ids) and np.array_equal(known["targets"], part.targets)):
+        raise DataError(
+            f"{part.name} samples of the data are not those that {run} was trained with: the data changed since. Bring "
+            "back what was there."
+        )
 
 
 class _Look:

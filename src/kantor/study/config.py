@@ -149,8 +149,10 @@ class Study(Training):
             numbers = [int(item) for item in items]
         except (TypeError, ValueError):
             numbers = [0]
-        if min(numbers, default=1) < 1 or len(set(numbers)) < len(numbers):
+        if min(numbers, default=1) < 1:
             raise ConfigError(f"labels_per_class is a number of samples, or several as 5,20,100, not {given!r}.")
+        if len(set(numbers)) < len(numbers):
+            raise ConfigError(f"labels_per_class holds a number twice: {given!r}.")
         return numbers
 
     def view_map(self) -> dict[str, str] | None:

@@ -19,7 +19,7 @@ import torch
 
 from kantor.core.collectives import rank
 from kantor.core.errors import ConfigError, KantorError
-from kantor.core.files import refuse_file, write_json, write_text
+from kantor.core.files import read_json, refuse_file, write_json, write_text
 from kantor.study.config import WITHOUT_EFFECT, Study
 from kantor.study.methods import Method
 
@@ -93,8 +93,7 @@ class Task:
 
 def read_result(folder: Path) -> dict[str, Any] | None:
     """The outcome of a finished seed, None if it is not finished."""
-    path = folder / "result.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return read_json(folder / "result.json") or None
 
 
 @contextlib.contextmanager
@@ -121,15 +120,10 @@ def stage_seconds(run: Path) -> dict[str, float]:
     return total
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file of the run's; empty if it is not there."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
 def tuned_factor(run: Path, method: Method) -> float:
     """The factor the weight search chose for a method; 1 where nothing was tuned."""
-    path = run / TUNING
-    return json.loads(path.read_text(encoding="utf-8"))[method.name]["chosen"] if path.exists() else 1.0
+    chosen = read_json(run / TUNING)
+    return chosen[method.name]["chosen"] if chosen else 1.0
 
 
 @contextlib.contextmanager

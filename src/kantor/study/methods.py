@@ -7,6 +7,7 @@ weight, ``none`` is the task alone. The task weighs 1 and ``kd`` weighs 1 beside
 """
 
 import contextlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -130,6 +131,11 @@ def parse_methods(given: str | list[str | dict[str, Any]], task_weight: float = 
         if [m.folder for m in methods].count(method.folder) > 1:
             raise ConfigError(f"Method {method.name} is given twice.")
         for term in method.terms:
+            if isinstance(term.weight, int | float) and not (math.isfinite(term.weight) and term.weight >= 0):
+                raise ConfigError(
+                    f"Method {method.name}: every loss is minimised, so the weight of {term.loss} is zero or positive, "
+                    f"not {term.weight:g}."
+                )
             term.term()  # a typo is an error now and not hours in
     return methods
 

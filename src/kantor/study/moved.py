@@ -118,19 +118,28 @@ def _last(
 
 def table(content: dict[str, Any]) -> Table:
     """What ``analysis.json`` holds of the last pair of layers, for a terminal."""
-    out = Table(header_style="bold")
+    recorded = any(found["recorded"] for found in content["methods"].values())
+    out = Table(
+        header_style="bold",
+        caption=None if recorded else "No plans were recorded, so who changed partner is not known (record_plans).",
+    )
     headings = ("method", "distance", "to alone", "95 % interval", "gap, %", "CKA", "changed partner, %", "seeds")
     for k, heading in enumerate(headings):
         out.add_column(heading, justify="right" if k else "left", no_wrap=True)
+    of_methods = {
+        name: next(iter(found["final"].values()))["pairs"][-1]["measures"] for name, found in content["methods"].items()
+    }
+    # A student that starts as its teacher stays close to it.
+    digits = 3 if max(measures["distance"]["mean"] for measures in of_methods.values()) >= 0.1 else 5
     for name, found in content["methods"].items():
-        measures = next(iter(found["final"].values()))["pairs"][-1]["measures"]
+        measures = of_methods[name]
         difference = measures["distance"]["difference"]
         changed = found["recorded"][-1]["measures"]["changed_since_first"]["mean"] if found["recorded"] else None
         out.add_row(
             name,
-            f"{measures['distance']['mean']:.3f}",
-            "" if difference is None else f"{difference['mean']:+.3f}",
-            _interval(difference),
+            f"{measures['distance']['mean']:.{digits}f}",
+            "" if difference is None else f"{difference['mean']:+.{digits}f}",
+            _interval(difference, digits),
             f"{100 * measures['gap']['mean']:.1f}",
             f"{measures['cka']['mean']:.3f}",
             "" if changed is None else f"{100 * changed:.1f}",
@@ -139,6 +148,6 @@ def table(content: dict[str, Any]) -> Table:
     return out
 
 
-def _interval(difference: dict[str, Any] | None) -> str:
+def _interval(difference: dict[str, Any] | None, digits: int) -> str:
     interval = None if difference is None else difference["interval"]
-    return "" if interval is None else f"{interval[0]:+.3f} to {interval[1]:+.3f}"
+    return "" if interval is None else f"{interval[0]:+.{digits}f} to {interval[1]:+.{digits}f}"

@@ -14,6 +14,7 @@ from kantor.core.collectives import rank, wait_for_all
 from kantor.core.errors import ConfigError, DataError, ShapeError
 from kantor.core.files import write_json
 from kantor.data import Augment, Batch, DataSet
+from kantor.faculty.roster import has_weights, spec_of
 from kantor.losses import LabelCost
 from kantor.losses.penalty import WeightPenalty
 from kantor.models import Model
@@ -26,7 +27,7 @@ from kantor.study.label_costs import make_label_costs, write_costs
 from kantor.study.methods import Method
 from kantor.study.plan_probe import probe_part, write_probe
 from kantor.study.runs import Plan, data_for, make_objective, new_student, open_cache
-from kantor.study.start import Start, check_start, start_of
+from kantor.study.start import Given, Start, check_start, inside, start_of
 from kantor.study.teachers import accuracy, find_teachers, model_for, study_methods
 from kantor.training import Pair
 from kantor.training.batches import augmentation, training_batches
@@ -186,7 +187,7 @@ def _check_methods(
             left_out[method.name] = str(error)
             continue
         measure_worth(objective, models, data, worth, device_of(config))
-        notes = [*([str(given)] if given else []), *_how_it_learns(config, objective)]
+        notes = [*([str(given)] if given else []), *_how_it_learns(config, objective, given)]
         say("\n".join([f"\n{method.name}", *notes, str(facts)]))
         step0[method.name] = facts.record() | {"notes": notes}
         bound[method.name] = [
@@ -214,12 +215,21 @@ def _one_or_many(layers: Sequence[str], many: bool) -> str | list[str] | None:
     return list(layers) if many else next(iter(layers), None)
 
 
-def _how_it_learns(config: Study, objective: Objective) -> Iterator[str]:
+def _how_it_learns(config: Study, objective: Objective, given: Given | None) -> Iterator[str]:
     """What differs between parts of the student: what is frozen, who learns how fast, who is not decayed."""
-    if config.frozen():
+    frozen = config.frozen()
+    if frozen:
         held = sum(p.numel() for p in objective.student.parameters() if not p.requires_grad)
-        yield f"Frozen, running statistics too: {', '.join(config.frozen())} ({held:,} parameters)."
-    factors = learning_rate_factors(objective.student, config)
+        yield f"Frozen, running statistics too: {', '.join(frozen)} ({held:,} parameters)."
+    if given is not None or not has_weights(spec_of(config.student)):
+        drawn = [path for path in frozen if given is None or any(inside(key, path) for key in given.new)]
+        if drawn:
+            yield f"Frozen at random: {', '.join(drawn)} starts from no weights, and stays as it was drawn."
+    factors = {
+        path: factor
+        for path, factor in learning_rate_factors(objective.student, config).items()
+        if not any(path == held or inside(path, held) for held in frozen)
+    }
     if factors:
         yield f"Learning rate x {', x '.join(f'{factor:g} for {path}' for path, factor in factors.items())}."
     for loss in objective.losses:

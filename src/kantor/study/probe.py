@@ -10,12 +10,12 @@ from typing import Any
 from rich.table import Table
 
 from kantor.core.errors import ConfigError
-from kantor.core.files import write_json
+from kantor.core.files import read_json, write_json
 from kantor.data import DataSet, open_data
 from kantor.models import Model, load
 from kantor.models.spec import parse
 from kantor.study.config import Study, device_of
-from kantor.study.folder import PROBE, Task, locked, read_json, read_result
+from kantor.study.folder import PROBE, Task, locked, read_result
 from kantor.study.methods import Method
 from kantor.study.prepare import Say
 from kantor.study.runs import Plan, new_student, use_threads

@@ -1,6 +1,5 @@
 """One student of a study: made from the run's folder alone, so that any process can train it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -14,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from kantor.core import seeds
 from kantor.core.collectives import rank
 from kantor.core.errors import NonFiniteError
-from kantor.core.files import remove_partial, write_json
+from kantor.core.files import read_json, remove_partial, write_json
 from kantor.data import Augment, DataSet, LayerSpec, Part, TeacherCache
 from kantor.losses import LabelCost
 from kantor.models import Model
@@ -61,7 +60,7 @@ class Plan:
     @classmethod
     def read(cls, run: Path) -> "Plan":
         """As it was decided."""
-        content = json.loads((run / "plan.json").read_text(encoding="utf-8"))
+        content = read_json(run / "plan.json")
         starts = {name: start and Start(**start) for name, start in content["starts"].items()}
         return cls(**{**content, "pairs": [Pair(**pair) for pair in content["pairs"]], "starts": starts})
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, DataError
 from kantor.faculty.roster import has_weights, spec_of
 from kantor.models import Model, load
 from kantor.models.loading import architecture
@@ -54,9 +54,15 @@ class Start:
         tensors = source.network.state_dict()
         head = classifier_path(student.network)
         own = student.network.state_dict()
-        new = [] if source.class_names == student.class_names else [key for key in own if _inside(key, head)]
-        taken = {key: x for key, x in tensors.items() if not (new and _inside(key, classifier_path(source.network)))}
-        fit_weights(student.network, {**taken, **{key: own[key] for key in new}}, f"{student.spec} (start {spec})")
+        new = [] if source.class_names == student.class_names else [key for key in own if inside(key, head)]
+        taken = {key: x for key, x in tensors.items() if not (new and inside(key, classifier_path(source.network)))}
+        try:
+            fit_weights(student.network, {**taken, **{key: own[key] for key in new}}, f"{student.spec} (start {spec})")
+        except DataError as error:
+            raise DataError(
+                f"{error} A student starts from weights of its own network: that of the teacher is `student: teacher`; "
+                "another begins at `start: scratch`, and kantor distill holds it to the teacher."
+            ) from None
         student.normalise, student.size = source.normalise, source.size
         return Given(spec, taken, {key: list(own[key].shape) for key in new})
 
@@ -129,5 +135,6 @@ def with_student(config: Study) -> Study:
     return dataclasses.replace(config, student=architecture(spec_of(config.teacher)))
 
 
-def _inside(key: str, path: str | None) -> bool:
+def inside(key: str, path: str | None) -> bool:
+    """Whether a tensor's or module's name lies below a module's path."""
     return path is not None and key.startswith(f"{path}.")

@@ -1,13 +1,12 @@
 """summary.json and the table: what each method reached, and how far it is from the student alone."""
 
-import json
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from rich.table import Table
 
-from kantor.core.files import write_json
+from kantor.core.files import read_json, write_json
 from kantor.study.config import Study
 from kantor.study.folder import Task, read_result, stage_seconds
 from kantor.study.methods import Method
@@ -33,7 +32,7 @@ def summarise(run: Path, config: Study, methods: list[Method], extra: dict[str, 
         "task": config.task,
         "methods": {},
         "complete": True,
-        "started": json.loads((run / "environment.json").read_text(encoding="utf-8")).get("started"),
+        "started": read_json(run / "environment.json").get("started"),
         "seconds": stage_seconds(run),
         **extra,
     }

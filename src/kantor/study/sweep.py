@@ -1,6 +1,5 @@
 """A study at several numbers of labels: a run for each, in one folder, and one table."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from rich.table import Table
 
 from kantor.core.collectives import rank
 from kantor.core.errors import ConfigError
+from kantor.core.files import read_json
 from kantor.study.config import Study
 from kantor.study.folder import begun, claim
 from kantor.study.run import resolved, resume, run_study, terminal, unreported
@@ -73,7 +73,7 @@ def runs_in(folder: Path) -> list[Path]:
 def sweep_table(runs: list[Path]) -> Table:
     """Test accuracy in % of every method at every number, and the paired difference to the student alone in points."""
     out = Table(header_style="bold", title="labels per class", title_justify="left")
-    summaries = [json.loads((run / "summary.json").read_text(encoding="utf-8"))["methods"] for run in runs]
+    summaries = [read_json(run / "summary.json").get("methods", {}) for run in runs]
     out.add_column("method", no_wrap=True)
     for run in runs:
         out.add_column(run.name.removeprefix("labels-"), justify="right", no_wrap=True)

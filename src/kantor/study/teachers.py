@@ -12,7 +12,7 @@ import numpy as np
 from kantor.core import seeds
 from kantor.core.collectives import rank, wait_for_all
 from kantor.core.errors import ConfigError, KantorError, suggest
-from kantor.core.files import write_json
+from kantor.core.files import read_json, write_json
 from kantor.data import DataSet, Part, open_data
 from kantor.faculty.label_cost import CostSource
 from kantor.faculty.roster import has_weights, read_classes, spec_of, teacher_names
@@ -262,7 +262,7 @@ def accuracy(name: str, model: Model, data: DataSet, root: Path, config: Study) 
         model.cpu()
         write_json(path, {"accuracy": scores.accuracy, "samples": scores.samples})
     wait_for_all()
-    return json.loads(path.read_text(encoding="utf-8"))["accuracy"]
+    return read_json(path)["accuracy"]
 
 
 def _without(everything: Part, data: DataSet) -> Part:
