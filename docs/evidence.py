@@ -134,13 +134,13 @@ def _section(name: str, setting: Setting) -> list[str]:
     methods, config = _methods(name), study["config"]
     named = _named(study["tuning"])
     trials = len(config["tune"]) * len(config["tune_seeds"])
-    ends = sum(found["chosen"] in (min(config["tune"]), max(config["tune"])) for found in study["tuning"].values())
+    ends = [method for method, found in study["tuning"].items() if _at_an_end(found)]
     lines = [
         f"## {setting.title}",
         "",
         f"{setting.what} {trials} trials a method; seeds {config['seeds'][0]} to {config['seeds'][-1]}. "
-        f"Named on validation data: **{named}**. {ends} of {len(study['tuning'])} methods had their best at an end of "
-        "the range of factors tried.",
+        f"Named on validation data: **{named}**. At an end of the range of factors tried were "
+        f"{len(ends)} of {len(study['tuning'])} methods{': ' + ', '.join(ends) if ends else ''}.",
         "",
         "```sh",
         *(f"kantor distill --config examples/evidence/{first}.yaml --out {RUNS / first}" for first in setting.first),
@@ -170,6 +170,11 @@ def _section(name: str, setting: Setting) -> list[str]:
     if setting.remark:
         lines += [re.sub(r"\{([\w-]+)/([^}]+)\}", lambda found: _mean(*found.groups()), setting.remark), ""]
     return lines
+
+
+def _at_an_end(found: dict) -> bool:
+    tried = [trial["factor"] for trial in found["trials"]]
+    return found["chosen"] in (min(tried), max(tried))
 
 
 def _said(methods: dict, named: str, plain: str) -> dict[str, list[str]]:

@@ -46,6 +46,8 @@ class Study(Training):
             refuse stops before anything is trained, skip leaves it out and says why.
         tune: factors to try on every method's weights (none's learning rate) before the comparison; the one with the
             best validation accuracy is taken. Every method gets as many trials.
+        tune_lr: factors to try on the learning rate of methods without transfer, as many as tune has; those of tune if
+            left out.
         tune_seeds: seeds of these trials; used for nothing else.
         seeds: how many seeds, 0 to N-1; or a list of seeds.
         classes: classes of the data to keep, in this order, as A,B,C (in YAML also a list); all if left out.
@@ -85,6 +87,7 @@ class Study(Training):
     methods: str | list[str | dict[str, Any]] = "none,kd,neuron_transport"
     unfit: Literal["refuse", "skip"] = "refuse"
     tune: list[float] = field(default_factory=list)
+    tune_lr: list[float] = field(default_factory=list)
     tune_seeds: list[int] = field(default_factory=lambda: [1000])
     seeds: int | list[int] = 5
     classes: str | list[Any] | None = None
@@ -119,6 +122,11 @@ class Study(Training):
             raise ConfigError(f"seeds holds one twice: {self.seeds}.")
         if self.tune and (min(self.tune) <= 0 or not self.tune_seeds):
             raise ConfigError("tune is a list of positive factors, and tune_seeds of at least one seed.")
+        if self.tune_lr and (len(self.tune_lr) != len(self.tune) or min(self.tune_lr) <= 0):
+            raise ConfigError(
+                f"tune_lr is as many positive factors as tune has ({len(self.tune)}), so that every method has as many "
+                f"trials; got {self.tune_lr}."
+            )
         if self.tune and set(self.tune_seeds) & set(self.seed_list()):
             raise ConfigError(f"tune_seeds {self.tune_seeds} are also seeds of the comparison; take others.")
         if self.tune and self.validation == 0:
@@ -165,7 +173,7 @@ class Study(Training):
 
     def digest(self) -> str:
         """What results depend on, as a hex digest: not where they are put, nor how many run at once."""
-        content = {k: v for k, v in dataclasses.asdict(self).items() if k not in WITHOUT_EFFECT}
+        content = {k: v for k, v in self.telling().items() if k not in WITHOUT_EFFECT}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def folder(self) -> Path:

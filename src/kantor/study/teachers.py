@@ -206,7 +206,7 @@ def _trained(name: str, spec: str, config: Study, data: DataSet, root: Path, rep
         record_plans="every=0",
         select="last",
     )
-    facts = {"teacher": spec, "training": asdict(settings), "data": part.fingerprint}
+    facts = {"teacher": spec, "training": settings.telling(), "data": part.fingerprint}
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     folder = root / key
     weights = folder / "teacher.safetensors"

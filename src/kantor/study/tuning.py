@@ -19,8 +19,9 @@ def tune(
 ) -> dict[str, Any]:
     """Try every factor on every method with the tuning seeds; keep trials and choices in ``tuning.json``.
 
-    A factor multiplies all of a method's transfer weights; where there are none, the learning rate, so that the
-    student alone has as many trials. Of equal validation accuracies the factor nearest to 1 is taken.
+    A factor multiplies all of a method's transfer weights; where there are none, the learning rate (by ``tune_lr`` if
+    that is given), so that the student alone has as many trials. Of equal validation accuracies the factor nearest to 1
+    is taken.
 
     A trial whose loss is not finite is kept as diverged and counts as no accuracy at all.
 
@@ -31,7 +32,9 @@ def tune(
         Interrupted, KantorError: see :func:`kantor.study.execute.execute`.
     """
     display.say(f"\nTuning: {len(config.tune)} trials a method, seeds {config.tune_seeds}, on validation data.")
-    tasks = [Task(m, seed, factor) for seed in config.tune_seeds for factor in config.tune for m in methods]
+    rounds = zip(*(_factors(config, method) for method in methods), strict=True)
+    trials = [pair for factors in rounds for pair in zip(methods, factors, strict=True)]
+    tasks = [Task(method, seed, factor) for seed in config.tune_seeds for method, factor in trials]
     train_all(run, tasks, config, display, bench)
     found = {method.name: _chosen(run, config, method) for method in methods}
     if rank() == 0:
@@ -43,6 +46,11 @@ def tune(
     return found
 
 
+def _factors(config: Study, method: Method) -> list[float]:
+    """What is tried on a method."""
+    return config.tune if method.terms or not config.tune_lr else config.tune_lr
+
+
 def _said(trial: dict[str, Any]) -> str:
     """One trial, for people."""
     lost = f" ({trial['diverged']} diverged)" if "diverged" in trial else ""
@@ -51,7 +59,7 @@ def _said(trial: dict[str, Any]) -> str:
 
 def _chosen(run: Path, config: Study, method: Method) -> dict[str, Any]:
     trials = []
-    for factor in config.tune:
+    for factor in _factors(config, method):
         results = [read_result(Task(method, seed, factor).folder(run)) for seed in config.tune_seeds]
         found = [result for result in results if result is not None]
         accuracy = fmean(result["validation_accuracy"] for result in found)

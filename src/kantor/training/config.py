@@ -1,13 +1,16 @@
 """The settings of one training run, as the command line and YAML have them."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import torch
 
 from kantor.core.errors import ConfigError
 from kantor.training.schedule import Schedule
 from kantor.training.trackers import tracker_names
+
+LATER = {"validate_every": 1, "tune_lr": []}
+"""Settings that came when there were runs already, each with the value that leaves a run as it was without it."""
 
 
 @dataclass(kw_only=True)
@@ -65,6 +68,11 @@ class Training:
     log_every: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     trackers: str | None = None
+
+    def telling(self) -> dict[str, Any]:
+        """The settings by which runs are told apart; one of :data:`LATER` only where it changes something, so that what
+        was begun before it came can be resumed, and trained teachers are found again."""
+        return {key: value for key, value in asdict(self).items() if key not in LATER or value != LATER[key]}
 
     def check(self) -> None:
         """Refuse values that cannot be meant.
