@@ -162,6 +162,19 @@ def test_a_missing_file():
         load("resnet8:nowhere.safetensors")
 
 
+def test_a_last_linear_that_is_no_classifier_is_left_alone(tmp_path, monkeypatch):
+    (tmp_path / "aux_models.py").write_text(
+        "from torch import nn\n\nclass Net(nn.Module):\n"
+        "    def __init__(self, num_classes):\n        super().__init__()\n"
+        "        self.head, self.aux = nn.Linear(6, num_classes), nn.Linear(6, 7)\n\n    def forward(self, x):\n"
+        "        return self.head(x.flatten(1))\n\ndef make(num_classes=3):\n    return Net(num_classes)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "own.safetensors"
+    load("aux_models:make", classes=["a", "b", "c"], input_shape=(6,)).save(file)
+    assert load(f"aux_models:make:{file}", classes=["a", "b", "c"], input_shape=(6,)).class_names == ["a", "b", "c"]
+
+
 def test_names_for_another_number_of_classes(tmp_path):
     save_file(
         load("cnn@width=4", classes=10, input_shape=(1, 8, 8)).network.state_dict(), tmp_path / "bare.safetensors"

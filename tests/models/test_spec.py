@@ -46,12 +46,20 @@ def test_a_path_where_no_model_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "source" / "none" / "seed-0").mkdir(parents=True)
     for text, message in (
-        ("runs/sorce/none/seed-0", "no file or folder runs/sorce/none/seed-0: runs has no sorce. Close to it: source"),
-        ("runs/source/none/seed-9", "none has no seed-9. Close to it: seed-0"),
-        ("w.safetensors", "no file or folder w.safetensors: .* has no w.safetensors"),
+        ("runs/sorce/none", "no file or folder runs/sorce/none: in runs is no sorce. Close to it: source"),
+        ("runs/source/none/seed-9", "in runs/source/none is no seed-9. Close to it: seed-0"),
+        ("w.safetensors", "no file or folder w.safetensors: here is no w.safetensors"),
     ):
         with pytest.raises(ConfigError, match=message):
             parse(text)
     (tmp_path / "w.pt").touch()
+    for text, message in (
+        ("/nowhere/x.pt", "no file or folder /nowhere/x.pt: in / is no nowhere"),
+        ("w.pt/x.pt", "nothing at w.pt/x.pt: w.pt is a file"),
+        ("runs/source", "runs/source is a folder, and no trained student's"),
+        ("facebook/dinov2-small", "no model 'facebook/dinov2-small'.*transformers:NAME"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            parse(text)
     with pytest.raises(ConfigError, match=r"w\.pt does not say what network it is for: write NAME:w\.pt"):
         parse("w.pt")

@@ -156,6 +156,20 @@ def test_exact_resume_with_frozen_stages_and_rates_of_their_own(source, monkeypa
     assert_same_student(whole, half)
 
 
+def test_methods_without_transfer_have_learning_rates_of_their_own_to_try(source, capsys):
+    arguments = ["finetune", f"--teacher={TEACHER}", *NEW, "--seeds=1", "--epochs=1", "--methods=none,l2_sp"]
+    arguments += ["--tune=[1,100]", "--tune-seeds=[7]", "--validation=0.3", "--record-plans=every=0"]
+    assert main([*arguments, "--tune-lr=[0.5,2]", "--out=runs/rates"]) == 0
+    tuned = json.loads(Path("runs/rates/tuning.json").read_text())
+    assert {name: [trial["factor"] for trial in row["trials"]] for name, row in tuned.items()} == {
+        "none": [0.5, 2],
+        "l2_sp": [1, 100],
+    }
+    capsys.readouterr()
+    assert main([*arguments, "--tune-lr=[0.5,1,2]", "--out=runs/more"]) == 2
+    assert "tune_lr is as many positive factors as tune has (2)" in capsys.readouterr().err
+
+
 def test_what_is_frozen_as_it_was_drawn_is_said(source):
     arguments = ["finetune", f"--teacher={TEACHER}", *NEW, "--seeds=1", "--epochs=1", "--methods=none"]
     assert main([*arguments, "--freeze=layer1,linear", "--out=runs/drawn"]) == 0

@@ -429,6 +429,9 @@ def test_a_method_that_cannot_be_used_is_left_out_where_that_is_asked_for(tmp_pa
     assert json.loads((run / "step0.json").read_text())["left_out"] == {"fsp@epochs=1": reason}
     assert reason in html.unescape((run / "report.html").read_text())
     assert main(["resume", str(run)]) == 0
+    capsys.readouterr()
+    assert main(["analyse", str(run)]) == 0
+    assert "students are finished" not in capsys.readouterr().out  # what was left out is not waited for
 
 
 def test_a_study_without_a_method_that_can_be_used_trains_nothing(tmp_path, monkeypatch, capsys):

@@ -27,6 +27,14 @@ def test_results_do_not_depend_on_it():
     assert Study(**study).digest() == Study(**study, trackers="tensorboard").digest()
 
 
+def test_settings_that_came_later_part_no_runs_that_were_begun_before():
+    """The digest is the one of a kantor without them, and another where they change something."""
+    study = Study(data="digits", student="cnn")
+    assert not {"validate_every", "tune_lr"} & set(study.telling())
+    changed = [Study(data="digits", student="cnn", validate_every=3), Study(data="digits", student="cnn", tune_lr=[1])]
+    assert len({one.digest() for one in (study, *changed)}) == 3
+
+
 class Recorder(GeneralTracker):
     """Keeps what it is told."""
 

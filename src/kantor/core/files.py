@@ -26,8 +26,9 @@ def refuse_file(folder: Path) -> None:
     Raises:
         ConfigError: there is one.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder} is a file, and a folder is needed. Name another by --out; nothing was changed.")
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise ConfigError(f"{place} is a file, and a folder is needed. Name another by --out; nothing was changed.")
 
 
 def refuse_shared(folder: Path, own: str) -> None:
@@ -99,7 +100,11 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: Path, remedy: str = "Delete it and `kantor resume` the run.") -> dict[str, Any]:
+RESUME = "Delete it and `kantor resume` the run."
+"""What to do about a damaged file that training writes again."""
+
+
+def read_json(path: Path, remedy: str = RESUME) -> dict[str, Any]:
     """What a JSON file of a run's says; empty if it is not there.
 
     Args:

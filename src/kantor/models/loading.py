@@ -72,14 +72,14 @@ def load(spec: str, *, classes: int | Sequence[str] | None = None, input_shape: 
 
 
 def _check_outputs(built: Built, tensors: Mapping[str, Tensor], spec: Spec, wanted: "_Wanted") -> None:
-    """Say it by its name where the weights are of another number of classes, as class names given for them tell."""
-    path = classifier_path(built.network)
-    bias = None if path is None else tensors.get(f"{path}.bias")
-    if bias is not None and wanted.number is not None and bias.shape != (wanted.number,):
+    """Say it by its name where the weights are of another number of classes than the names given for them."""
+    bias = f"{classifier_path(built.network)}.bias"
+    own, its = built.network.state_dict().get(bias), tensors.get(bias)
+    # A last nn.Linear that does not follow the number of classes is no classifier, whatever its size.
+    if wanted.names and own is not None and its is not None and own.shape == (len(wanted.names),) != its.shape:
         raise ConfigError(
-            f"{spec.weights} holds a model for {len(bias)} classes, and {wanted.number} are named "
-            f"({', '.join((wanted.names or ['without names'])[:4])}). Name all of its own (teacher_classes), in its "
-            "order, or none."
+            f"{spec.weights} holds a model for {len(its)} classes, and {len(wanted.names)} are named "
+            f"({', '.join(wanted.names[:4])}). Name all of its own, in its order, or none."
         )
 
 

@@ -58,7 +58,8 @@ def parse(text: str) -> Spec:
         if name in FAMILIES:
             return Spec(name, inner, options, file)  # type: ignore[arg-type]
         return Spec("python", f"{head}:{inner}", options, file)
-    if "/" in name or Path(name).suffix in (".safetensors", ".pt", ".pth"):
+    # A name with a slash is a path where that begins with something that is there; else it may be a package's model.
+    if Path(name).suffix in (".safetensors", ".pt", ".pth") or ("/" in name and Path(Path(name).parts[0]).exists()):
         raise ConfigError(_no_model_at(text))
     raise ConfigError(
         f"There is no model '{name}'. {suggest(name, [*BUILTIN, *(f'{family}:NAME' for family in FAMILIES)])} "
@@ -69,12 +70,22 @@ def parse(text: str) -> Spec:
 def _no_model_at(text: str) -> str:
     """Why a path is no model: nothing is there, or nothing says what network it is for."""
     path = Path(text)
-    if path.exists():
-        return f"{text} does not say what network it is for: write NAME:{text}, as in resnet20:{text}."
-    there = next((parent for parent in path.parents if parent.is_dir()), Path())
-    missing = path.relative_to(there).parts[0]
-    near = sorted(entry.name for entry in there.iterdir() if not entry.name.startswith("."))
-    return f"There is no file or folder {text}: {there.resolve().name} has no {missing}. {suggest(missing, near)}"
+    try:
+        if path.is_dir():
+            return f"{text} is a folder, and no trained student's: give RUN/METHOD/seed-K, or NAME:FILE."
+        if path.exists():
+            return f"{text} does not say what network it is for: write NAME:{text}, as in resnet20:{text}."
+        there = next((parent for parent in path.parents if parent.is_dir()), Path())
+        missing = path.relative_to(there).parts[0]
+        if (there / missing).exists():
+            return f"There is nothing at {text}: {there / missing} is a file."
+        near = sorted(entry.name for entry in there.iterdir())
+    except OSError as error:
+        return f"{text} cannot be looked at: {error.strerror}."
+    where = "here" if there == Path() else f"in {there}"
+    close = [name for name in near if not name.startswith(".")][:1000]
+    said = f"There is no file or folder {text}: {where} is no {missing}."
+    return f"{said} {suggest(missing, close)}" if close else said
 
 
 def _is_python_path(module: str, rest: str) -> bool:

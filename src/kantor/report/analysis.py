@@ -13,6 +13,7 @@ from kantor.report import svg
 from kantor.report.figures import Figure
 from kantor.report.run import ALONE, Run
 from kantor.report.two import MATRIX_WORDS, matrices, render
+from kantor.study.moved import decimals
 
 MEASURES = (
     ("distance", "Transport distance to the teacher", False),
@@ -23,6 +24,7 @@ MEASURES = (
     ("entropy", "Entropy of the plan", True),
 )
 """Measure, title, and whether it is a share."""
+AGAIN = "Delete it and `kantor analyse` the run again."
 
 
 def write_analysis(run: Path) -> Path:
@@ -31,7 +33,7 @@ def write_analysis(run: Path) -> Path:
     Raises:
         ConfigError: the run was not analysed.
     """
-    content = read_json(run / "analysis.json")
+    content = read_json(run / "analysis.json", AGAIN)
     if not content:
         raise ConfigError(f"{run} has no analysis.json: `kantor analyse {run}` first.")
     methods: dict[str, Any] = content["methods"]
@@ -91,7 +93,7 @@ def section(run: Run, number: dict[str, int], prefix: str) -> dict[str, Any] | N
     Returns:
         None where the run was not analysed.
     """
-    content = read_json(run.folder / "analysis.json")
+    content = read_json(run.folder / "analysis.json", AGAIN)
     if not content:
         return None
     methods: dict[str, Any] = content["methods"]
@@ -137,7 +139,8 @@ def _closest(methods: dict[str, Any]) -> str:
 def _headline(methods: dict[str, Any], best: str) -> Markup:
     pair = _last_pair(methods[best])
     distance = pair["measures"]["distance"]
-    digits, seeds = _digits([distance["mean"]]), len(methods[best]["seeds"])
+    digits = decimals(_last_pair(found)["measures"]["distance"]["mean"] for found in methods.values())
+    seeds = len(methods[best]["seeds"])
     said = Markup("<em>{}</em> ends closest to the teacher: transport distance <strong>{:.{}f}</strong> at {}").format(
         best, distance["mean"], digits, pair["student"]
     )
@@ -151,17 +154,12 @@ def _headline(methods: dict[str, Any], best: str) -> Markup:
     return said + f" ({seeds} {'seed' if seeds == 1 else 'seeds'})"
 
 
-def _digits(distances: Sequence[float]) -> int:
-    """Decimals that tell distances apart: those of a student that starts as its teacher are small."""
-    return 3 if max(distances) >= 0.1 else 5
-
-
 def _final_tables(methods: dict[str, Any]) -> list[dict[str, Any]]:
     tables = []
     for teacher, final in next(iter(methods.values()))["final"].items():
         for k, pair in enumerate(final["pairs"]):
             of_methods = {name: found["final"][teacher]["pairs"][k] for name, found in methods.items()}
-            digits = _digits([found["measures"]["distance"]["mean"] for found in of_methods.values()])
+            digits = decimals([found["measures"]["distance"]["mean"] for found in of_methods.values()])
             rows = [_final_row(name, found, digits) for name, found in of_methods.items()]
             square = pair["widths"][0] == pair["widths"][1]
             heading = ["method", "distance", "95 % interval", "to alone", "95 % interval", "identity plan", "gap, %"]

@@ -16,7 +16,7 @@ def write_comparison(folder: Path, output: Path | None = None) -> Path:
     Raises:
         ConfigError: there is no comparison in the folder.
     """
-    content = read_json(folder / "compare.json")
+    content = read_json(folder / "compare.json", "Compare the models again.")
     if not content:
         raise ConfigError(f"{folder} has no compare.json: `kantor compare` writes it.")
     a, b, data = content["a"], content["b"], content["data"]
@@ -66,7 +66,7 @@ def _model(side: dict[str, Any]) -> str:
 
 
 def _views(content: dict[str, Any]) -> list[tuple[str, str]]:
-    views = content["views"]
+    views = content.get("views")  # which comparisons by an earlier kantor lack
     if views is None:
         return []
     return [("they see", "; ".join(f"{content[s]['name']} {views[f'model_{s}']}" for s in ("a", "b")))]

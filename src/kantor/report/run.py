@@ -118,7 +118,7 @@ def read_run(folder: Path) -> Run:
         plan=read_json(folder / "plan.json"),
         summary=summary,
         students=students,
-        probes=read_json(folder / "probe.json"),
+        probes=read_json(folder / "probe.json", "Delete it and `kantor probe` the run again."),
     )
 
 

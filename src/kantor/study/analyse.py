@@ -57,7 +57,9 @@ def analyse_run(run: Path, *, top: int = 5, say: Callable[[str], None] = print) 
     if top < 1:
         raise ConfigError(f"top is at least 1, not {top}.")
     bench = Workbench(run)
-    asked = [Task(method, seed) for method in bench.methods.values() for seed in bench.config.seed_list()]
+    # Without those that were left out at step 0 (unfit: skip).
+    methods = [method for name, method in bench.methods.items() if name in bench.plan.bound]
+    asked = [Task(method, seed) for method in methods for seed in bench.config.seed_list()]
     tasks = [task for task in asked if read_result(task.folder(run)) is not None]
     if not tasks:
         raise ConfigError(f"{run} has no finished student. `kantor resume {run}`, then analyse it.")
@@ -93,7 +95,8 @@ def _same_samples(run: Path, part: Part) -> None:
     if not (run / "probe.npz").exists():  # of a run in which no layers were paired
         return
     known = read_npz(run / "probe.npz", f"Delete it and `kantor resume {run}`.")
-    if not (np.array_equal(known["ids"], part.ids) and np.array_equal(known["targets"], part.targets)):
+    same = np.array_equal(known["ids"], part.ids) and np.array_equal(known["targets"], part.targets)
+    if not same or known.get("fingerprint", part.fingerprint) != part.fingerprint:  # which earlier runs lack
         raise DataError(
             f"{part.name} samples of the data are not those that {run} was trained with: the data changed since. Bring "
             "back what was there."

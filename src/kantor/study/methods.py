@@ -128,6 +128,10 @@ def parse_methods(given: str | list[str | dict[str, Any]], task_weight: float = 
     if not methods:
         raise ConfigError("No methods are given. For example: none,kd,neuron_transport.")
     for method in methods:
+        if not method.name.strip():
+            raise ConfigError("A method in YAML has an empty name.")
+        if not (math.isfinite(method.task) and method.task >= 0):
+            raise ConfigError(f"Method {method.name}: the task's weight is zero or positive, not {method.task:g}.")
         if [m.folder for m in methods].count(method.folder) > 1:
             raise ConfigError(f"Method {method.name} is given twice.")
         for term in method.terms:

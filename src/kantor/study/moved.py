@@ -1,6 +1,6 @@
 """Measures of a run's students, as means over seeds with intervals, and paired differences to the student alone."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
@@ -116,6 +116,11 @@ def _last(
     }
 
 
+def decimals(distances: Iterable[float]) -> int:
+    """Decimals that tell distances apart: a student that starts as its teacher stays close to it."""
+    return 3 if max(distances) >= 0.1 else 5
+
+
 def table(content: dict[str, Any]) -> Table:
     """What ``analysis.json`` holds of the last pair of layers, for a terminal."""
     recorded = any(found["recorded"] for found in content["methods"].values())
@@ -129,8 +134,7 @@ def table(content: dict[str, Any]) -> Table:
     of_methods = {
         name: next(iter(found["final"].values()))["pairs"][-1]["measures"] for name, found in content["methods"].items()
     }
-    # A student that starts as its teacher stays close to it.
-    digits = 3 if max(measures["distance"]["mean"] for measures in of_methods.values()) >= 0.1 else 5
+    digits = decimals([measures["distance"]["mean"] for measures in of_methods.values()])
     for name, found in content["methods"].items():
         measures = of_methods[name]
         difference = measures["distance"]["difference"]

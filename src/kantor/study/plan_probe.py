@@ -25,12 +25,13 @@ def probe_part(data: DataSet, largest: int = SAMPLES) -> Part:
 
 
 def write_probe(path: Path, part: Part) -> None:
-    """Write who the probe's samples are, as npz: ``ids`` and ``targets``, and thumbnails where they are images.
+    """Write who the probe's samples are, as npz: ``ids``, ``targets`` and the part's ``fingerprint``, and thumbnails
+    where they are images.
 
     Thumbnails are by role, ``student`` and, where it sees something else, ``teacher``, or ``teacher/NAME`` of
     teachers that see different things: ``[samples, height, width, channels]`` with one channel (grey) or three.
     """
-    arrays = {"ids": part.ids, "targets": part.targets}
+    arrays = {"ids": part.ids, "targets": part.targets, "fingerprint": np.array(part.fingerprint)}
     seen = part.read(np.arange(len(part)))
     for role, images in seen.items():
         shown = role == "student" or images is not seen["student"]

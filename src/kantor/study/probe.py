@@ -59,7 +59,7 @@ def probe_run(run: Path, data: str | None, label: str | None, say: Say) -> dict[
     use_threads(Plan.read(run).threads)
     methods = study_methods(config)
     with locked(run):
-        everything = read_json(run / PROBE)
+        everything = read_json(run / PROBE, "Delete it and probe the run again.")
         known = everything.get(opened.name, {})
         parts = [part for part in (opened.train, opened.validation, opened.test) if part is not None]
         fingerprint = " ".join(part.seen_by("student").fingerprint[:16] for part in parts)

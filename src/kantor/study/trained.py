@@ -1,15 +1,17 @@
 """What one does with a trained student: evaluate it, take it out."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, KantorError
 from kantor.core.files import write_with
 from kantor.data import open_data
 from kantor.data.views import ROLES
+from kantor.faculty.roster import spec_of
 from kantor.models import Model, load
 from kantor.study.config import Study
 from kantor.study.teachers import open_study_data, study_methods
@@ -53,16 +55,20 @@ def check_views(models: Sequence[str], views: str | None) -> None:
     """Refuse to compare students that learnt from a view of their data without a word on what they are to see.
 
     Args:
-        models: names of models, or folders of trained students, RUN/METHOD/seed-K.
+        models: names of models, or trained students: RUN/METHOD/seed-K, or the file in it.
         views: what each is to see, where that is said.
 
     Raises:
         ConfigError: a student was trained on a view, and nothing says what it is to see.
     """
-    students = [model for model in models if views is None and (Path(model) / "student.safetensors").is_file()]
-    for model in students:
-        config = Path(model).resolve().parent.parent / "config.yaml"  # a folder that was taken out of its run has none
-        seen = student_views(Study.from_yaml(config)) if config.exists() else None
+    for model in models if views is None else ():
+        weights = Path(spec_of(model).rpartition(":")[2])
+        config = weights.resolve().parent.parent.parent / "config.yaml"  # one that was taken out of its run has none
+        if weights.name != "student.safetensors" or not config.exists():
+            continue
+        seen = None
+        with contextlib.suppress(KantorError):  # settings of another version, say
+            seen = student_views(Study.from_yaml(config))
         if seen is not None:
             raise ConfigError(
                 f"{model} was trained on the view {seen['student']}: say what both models see, as "
