@@ -126,11 +126,11 @@ def page() -> str:
         "activation norm.",
         "",
         "Where its units mean something from the first step, in an order of their own, and transport alone compresses "
-        "it: yes, in three of four studies, for a fixed plan makes units trade places first. Not told apart: with a "
-        "vision transformer, whose gain over both is about a point; beside kd; and on a new task after two steps. In "
-        "fine-tuning a student starts as its teacher, so that the identity plan is the optimal one. How clear a "
-        "difference is moves with the search. Every pair of rows above that differs in the plan alone, in points with "
-        "plain 95 % intervals, not widened for their number; in bold where both are above zero:",
+        "it: yes, for a fixed plan makes units trade places first. Not told apart: with a vision transformer, beside "
+        "kd, and on a new task after two steps. In fine-tuning a student starts as its teacher, so that the identity "
+        "plan is the optimal one. How clear a difference is moves with the search. Every pair of rows above that "
+        "differs in the plan alone, in points with plain 95 % intervals, not widened for their number; in bold where "
+        "both are above zero:",
         "",
         *_plans(done),
         "",
@@ -236,9 +236,8 @@ def _short(done: list[str]) -> list[str]:
         reached = f"{100 * methods[named]['mean']:.1f}"
         table.append(f"| [{setting.title}](#{anchor}){mark} | {named} | {reached} | {' | '.join(cells)} |")
     return [
-        f"In {above} of {len(done)} studies the named method is above both the student alone and the plain baseline; "
-        "those of the handwritten digits are not among them. Whether the plan has to be the optimal one is a question "
-        "of its own: [below](#does-the-optimal-plan-matter).",
+        f"In {above} of {len(done)} studies the named method is above both the student alone and the plain baseline. "
+        "Whether the plan has to be the optimal one is a question of its own: [below](#does-the-optimal-plan-matter).",
         "",
         "The method named in each study, in points above the student alone, above the plain baseline, and above itself "
         "with a plan that never looks at what neurons do; **bold** where the whole interval is above zero. Plain 95 % "

@@ -89,3 +89,5 @@ def test_a_folder_of_another_kind_is_refused(tmp_path):
     refuse_shared(tmp_path, "ranking.json")
     with pytest.raises(ConfigError, match="holds a ranking"):
         refuse_shared(tmp_path, "compare.json")
+    with pytest.raises(ConfigError, match=r"ranking\.json is a file, and a folder is needed"):
+        refuse_shared(tmp_path / "ranking.json" / "below", "compare.json")

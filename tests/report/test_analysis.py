@@ -35,6 +35,21 @@ def test_an_analysis(tmp_path, analysed):
     ]  # fmt: skip
 
 
+def test_what_is_not_told_apart_is_not_called_closer(tmp_path, analysed):
+    analysed(tmp_path)
+    content = json.loads((tmp_path / "analysis.json").read_text())
+    distance = content["methods"]["kd"]["final"]["teacher"]["pairs"][0]["measures"]["distance"]
+    distance["difference"]["interval"] = [-0.5, 0.1]
+    (tmp_path / "analysis.json").write_text(json.dumps(content))
+    assert "95 % interval −0.500 to +0.100, so not told apart from it" in write_analysis(tmp_path).read_text()
+
+
+def test_a_damaged_analysis_is_to_be_made_again(tmp_path):
+    (tmp_path / "analysis.json").write_text("{")
+    with pytest.raises(DataError, match=r"analysis\.json is not valid JSON.*`kantor analyse` the run again"):
+        write_analysis(tmp_path)
+
+
 def test_large_runs_are_cut(tmp_path, analysed, monkeypatch):
     analysed(tmp_path)
     monkeypatch.setattr(module, "LARGEST", 10)

@@ -99,6 +99,19 @@ def test_a_pretrained_models_architecture_has_no_weights():
     assert architecture("timm:resnet18@pretrained=true@size=64") == "timm:resnet18@size=64"
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("task:-1+rkd", "Method task:-1\\+rkd: the task's weight is zero or positive, not -1"),
+        ([{"name": " ", "terms": [{"loss": "rkd"}]}], "A method in YAML has an empty name"),
+        ([{"name": "x", "terms": [{"loss": "rkd", "weight": -2}]}], "weight of rkd is zero or positive, not -2"),
+    ],
+)
+def test_methods_that_cannot_be_meant(given, says):
+    with pytest.raises(ConfigError, match=says):
+        parse_methods(given)
+
+
 def test_penalties_are_not_shared_out_over_teachers():
     (method,) = parse_methods("l2_sp:3+rkd")
     found = method.over({"a": 0.5, "b": 0.5})

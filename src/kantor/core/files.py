@@ -100,16 +100,12 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
-RESUME = "Delete it and `kantor resume` the run."
-"""What to do about a damaged file that training writes again."""
-
-
-def read_json(path: Path, remedy: str = RESUME) -> dict[str, Any]:
+def read_json(path: Path, remedy: str = "Delete it and `kantor resume` the run.") -> dict[str, Any]:
     """What a JSON file of a run's says; empty if it is not there.
 
     Args:
         path: of the file.
-        remedy: what to do where it was damaged since, a sentence.
+        remedy: what to do where it was damaged since, a sentence; by default for what training writes again.
 
     Raises:
         DataError: it is not JSON.

@@ -169,8 +169,7 @@ def _read(
 ) -> Found:
     place = Path(path)
     kind = place.suffix.lower()
-    folders = kind == ".zip" or (place.is_dir() and not find_parquet(place))
-    if label is not None and (str(path) == "digits" or folders):
+    if label is not None and (str(path) == "digits" or kind == ".zip" or (place.is_dir() and not find_parquet(place))):
         raise ConfigError(f"label names a column of parquet files or an array of an npz; {path} has its own labels.")
     if str(path) == "digits":
         return read_digits(image_size, views)

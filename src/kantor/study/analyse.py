@@ -67,7 +67,6 @@ def analyse_run(run: Path, *, top: int = 5, say: Callable[[str], None] = print) 
         raise ConfigError(f"{run} has no teacher to compare its students with. `kantor compare` takes any two models.")
     if len(tasks) < len(asked):
         say(f"{len(tasks)} of {len(asked)} students are finished. `kantor resume {run}`, then analyse it again.")
-    _same_samples(run, probe_part(bench.data))
     look = _Look(bench)
     students = []
     for done, task in enumerate(tasks, 1):
@@ -109,6 +108,7 @@ class _Look:
     def __init__(self, bench: Workbench) -> None:
         self.bench = bench
         self.part = probe_part(bench.data)
+        _same_samples(bench.run, self.part)
         self.device = chosen_device(bench.config.device)
         self.teachers: dict[str, tuple[list[Layer], Layers]] = {}
         for name, known in bench.plan.teachers.items():
