@@ -122,7 +122,7 @@ def test_loop_on_several_processes(processes, tmp_path):
 
 def test_a_study_of_the_evidence_that_there_is_not():
     command = [sys.executable, str(DOCS / "evidence.py"), "run", "inductive", "inductiv"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "no study inductiv. There are: inductive, inductive-again, inductive-views, " in done.stderr
 

@@ -132,11 +132,20 @@ def test_class_names_and_text_labels(save):
             {"x_train": vectors(), "label_train": LABELS, "x_ids": LABELS},
             "'x_ids' does not say of which.* x_ids_train",
         ),
+        (
+            {"x_train": vectors(), "label_train": LABELS, "x_ids_train": LABELS, "x_train_ids": LABELS},
+            "'x_ids' of the train part twice, once as 'x_train_ids'",
+        ),
     ],
 )
 def test_bad_arrays(save, arrays, message):
     with pytest.raises(DataError, match=message):
         open_data(save(**arrays))
+
+
+def test_a_row_has_two_dimensions(save):
+    with pytest.raises(DataError, match="no array of the train part has rows: x.* two dimensions"):
+        open_data(save(x=vectors()[:, 0]), need_labels=False)
 
 
 def test_bad_files(tmp_path, save):

@@ -272,7 +272,7 @@ def test_two_processes_that_fill_one_key_do_not_harm_each_other(tmp_path):
     workers = [context.Process(target=_fill_slowly, args=(tmp_path, ready, results)) for _ in range(2)]
     for worker in workers:
         worker.start()
-    found = [results.get(timeout=60) for _ in workers]
+    found = [results.get(timeout=300) for _ in workers]
     for worker in workers:
         worker.join()
     assert [worker.exitcode for worker in workers] == [0, 0]

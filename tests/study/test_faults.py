@@ -49,7 +49,7 @@ def test_a_disk_that_fills_up(small_disk):
     while not (small_disk / "full" / SEED / "checkpoints" / "last.pt").exists() and study.poll() is None:
         time.sleep(0.001)
     filler = fill(small_disk)
-    _, said = study.communicate(timeout=120)
+    _, said = study.communicate(timeout=300)
     assert study.returncode == 2, said
     assert "No space left" in said
     assert "kantor resume" in said
@@ -86,7 +86,7 @@ def test_a_killed_worker_is_reported_and_the_others_finish(small_disk):
     ).stdout.split()
     assert len(found) == 2
     os.kill(max(map(int, found)), 9)
-    _, said = study.communicate(timeout=240)
+    _, said = study.communicate(timeout=300)
     assert study.returncode == 2
     assert "kd, seed 0: its process ended with SIGKILL" in said
     assert (small_disk / "run" / "none" / "seed-0" / "result.json").exists()

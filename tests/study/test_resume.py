@@ -25,14 +25,28 @@ def uninterrupted(tmp_path_factory) -> Path:
 
 
 def kill_and_resume(runs: Path, name: str, draw: random.Random) -> int:
-    """SIGKILL the study once training passed a random step; resume it; return the step it had a checkpoint of."""
+    """SIGKILL the study once training passed a random step; resume it; return the step it had a checkpoint of.
+
+    On a busy machine a kill may come after the end: that study is left, and another one killed.
+    """
+    for attempt in "abcde":
+        reached = killed(runs, name + attempt, draw)
+        if not (runs / (name + attempt) / "summary.json").exists():
+            resumed = kantor("resume", name + attempt, cwd=runs)
+            assert resumed.returncode == 0, resumed.stderr
+            assert_same_student(runs / "whole" / SEED, runs / (name + attempt) / SEED)
+            return reached
+    pytest.fail("every kill came after the end")
+
+
+def killed(runs: Path, name: str, draw: random.Random) -> int:
     steps = json.loads((runs / "whole" / SEED / "result.json").read_text())["steps"]
     until = draw.randrange(steps - 6)  # on a fast machine the last steps would be over before the signal comes
     study = subprocess.Popen(
         command(*distill(name)), cwd=runs, env=environment(), stdout=subprocess.DEVNULL, start_new_session=True
     )
     timing = runs / name / SEED / "timing.jsonl"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     # The timing file grows at every checkpoint: every third step, so the kill lands within the next three.
     while time.monotonic() < deadline:
         lines = timing.read_text().splitlines() if timing.exists() else []
@@ -42,12 +56,7 @@ def kill_and_resume(runs: Path, name: str, draw: random.Random) -> int:
     time.sleep(draw.random() * 0.03)
     os.killpg(study.pid, signal.SIGKILL)
     study.wait()
-    assert not (runs / name / "summary.json").exists(), "the kill came after the end"
-    reached = json.loads(timing.read_text().splitlines()[-1])["step"]
-    resumed = kantor("resume", name, cwd=runs)
-    assert resumed.returncode == 0, resumed.stderr
-    assert_same_student(runs / "whole" / SEED, runs / name / SEED)
-    return reached
+    return json.loads(timing.read_text().splitlines()[-1])["step"]
 
 
 def test_two_kills(uninterrupted):
@@ -76,7 +85,7 @@ def test_sigterm_saves_and_says_how_to_go_on(uninterrupted):
     while not timing.exists() and study.poll() is None:
         time.sleep(0.001)
     study.send_signal(signal.SIGTERM)
-    _, said = study.communicate(timeout=60)
+    _, said = study.communicate(timeout=300)
     assert study.returncode == 143, said
     assert "kantor resume" in said
     assert (uninterrupted / "stopped" / "report.html").exists()

@@ -56,6 +56,11 @@ def read_arrays(
     if not labelled:
         names, labels = [UNLABELLED], {part: np.zeros(_rows(held), np.int64) for part, held in parts.items()}
     for part, values in labels.items():
+        if not labelled and all(array.ndim < 2 for array in parts[part].values()):
+            raise DataError(
+                f"{path}: no array of the {part} part has rows: {', '.join(parts[part])}. Give it at least two "
+                "dimensions, the first of them the instances."
+            )
         if not len(values):
             raise DataError(f"{path}: the {part} part has no rows. Leave its arrays out, or fill them.")
     _same_rows(parts, labels, path)
@@ -107,7 +112,10 @@ def _by_part(arrays: Arrays, path: Path) -> tuple[dict[str, Arrays], list[str]]:
             strays.append(key)
             continue
         part = PARTS[match["last"] or match["first"]]
-        parts.setdefault(part, {})[match["after"] + (match["ids"] or "") if match["after"] else match["before"]] = array
+        name = match["after"] + (match["ids"] or "") if match["after"] else match["before"]
+        if name in parts.setdefault(part, {}):
+            raise DataError(f"{path} has {name!r} of the {part} part twice, once as {key!r}. Keep one of them.")
+        parts[part][name] = array
     if not parts:
         return {"train": dict(arrays)}, []
     if "train" not in parts:
