@@ -144,7 +144,7 @@ def test_bad_arrays(save, arrays, message):
 
 
 def test_a_row_has_two_dimensions(save):
-    with pytest.raises(DataError, match="no array of the train part has rows: x.* two dimensions"):
+    with pytest.raises(DataError, match=r"no array of the train part has rows: x.* two dimensions"):
         open_data(save(x=vectors()[:, 0]), need_labels=False)
 
 
