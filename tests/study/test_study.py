@@ -434,7 +434,40 @@ def test_a_method_that_cannot_be_used_is_left_out_where_that_is_asked_for(tmp_pa
     assert "students are finished" not in capsys.readouterr().out  # what was left out is not waited for
 
 
-def test_a_study_without_a_method_that_can_be_used_trains_nothing(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--methods=none,fsp"], "fsp needs"),
+        (["--methods=fsp", "--unfit=skip"], "None of the methods can be used here; the last: fsp needs"),
+        (["--student=cnn@width=.5"], "cnn@width=.5: the value must be int"),
+        (["--student=cnnn@width=8"], "cnnn"),
+        (["--methods=kd", "--start=runs/earlier/kd/seed-{seed}"], "there are no weights"),
+        (["--methods=kd", "--augment=crop+mirror", "--cache=on"], "cache is on"),
+        (["--methods=label_transport"], "label cost"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_the_teacher_is_trained(tmp_path, monkeypatch, capsys, given, message):
     monkeypatch.chdir(tmp_path)
-    assert main(["distill", *TINY, "--methods=fsp", "--unfit=skip", "--out=runs/none"]) == 2
-    assert "None of the methods can be used here" in capsys.readouterr().err
+    assert main(["distill", *TINY, *given, "--out=runs/refused"]) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("runs/teachers").exists()
+
+
+def test_an_option_that_is_unknown_is_named_beside_those_close_to_it(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["distill", *TINY, "--methods=none", "--trian-limit=10"])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert "--trian-limit" in said
+    assert "Close to it: --train-limit" in said
+    assert len(said.splitlines()) < 4
+
+
+@pytest.mark.parametrize("written", [["--tune=0.5,2"], ["--tune", "0.5,2"], ["--tune", "[0.5, 2]"]])
+def test_lists_of_numbers_are_written_with_commas(tmp_path, monkeypatch, written):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--data=digits", "--student=cnn@width=8", "--train-limit=50", "--epochs=1", "--methods=none"]
+    arguments += [*written, "--tune-seeds", "7", "--seeds", "3,4", "--jobs=1", "--out=mine"]
+    assert main(["distill", *arguments]) == 0
+    config = yaml.safe_load(Path("mine/config.yaml").read_text())
+    assert (config["tune"], config["tune_seeds"], config["seeds"]) == ([0.5, 2], [7], [3, 4])

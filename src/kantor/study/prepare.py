@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +10,25 @@ import torch
 
 from kantor.capture import pair, stages
 from kantor.core.collectives import rank, wait_for_all
-from kantor.core.errors import ConfigError, DataError, ShapeError
+from kantor.core.errors import ConfigError, DataError, KantorError, NonFiniteError, ShapeError
 from kantor.core.files import write_json
 from kantor.data import Augment, Batch, DataSet
 from kantor.faculty.roster import has_weights, spec_of
-from kantor.losses import LabelCost
+from kantor.losses import LOSSES, LabelCost
 from kantor.losses.penalty import WeightPenalty
 from kantor.models import Model
-from kantor.objective import LiveTeacher, Objective, Read
+from kantor.objective import LiveTeacher, Objective, Read, StepZero
 from kantor.objective.teachers import KEYED_BY, inner
+from kantor.study.caching import cacheable, facts_of, fill, layers_of
 from kantor.study.channel_worth import Worth, measure_worth, write_worth
 from kantor.study.config import Study, device_of
 from kantor.study.folder import timed
 from kantor.study.label_costs import make_label_costs, write_costs
 from kantor.study.methods import Method
 from kantor.study.plan_probe import probe_part, write_probe
-from kantor.study.runs import Plan, data_for, make_objective, new_student, open_cache
+from kantor.study.runs import Plan, data_for, make_objective, new_student
 from kantor.study.start import Given, Start, check_start, inside, start_of
-from kantor.study.teachers import accuracy, find_teachers, model_for, study_methods
+from kantor.study.teachers import accuracy, find_teachers, given_classes, model_for, study_methods, teacher_specs
 from kantor.training import Pair
 from kantor.training.batches import augmentation, training_batches
 from kantor.training.device import emulates_bfloat16
@@ -77,9 +77,22 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
     if data.unlabelled is not None and not any(method.transfers for method in methods):
         raise ConfigError("unlabelled shows samples to what is transferred, and no method transfers: leave it out.")
     check_start(config, [method.start for method in methods])
+    specs, named = teacher_specs(config), given_classes(config)
+    only = next(((spec, named.get(name)) for name, spec in specs.items()), None) if len(specs) == 1 else None
+    starts = {method.name: start_of(config, method.start, only) for method in methods}
+    for seed in [*config.seed_list(), *(config.tune_seeds if config.tune else [])]:
+        for start in filter(None, starts.values()):
+            start.of(seed)
+    cached = any(method.transfers for method in methods) and cacheable(config, data)
+    example = next(training_batches(data, config, 0, transfers=True).epoch(0))
+    threads = config.threads or (
+        1 if _multiply_adds(new_student(config, data, 0)[0], example) < SMALL else os.cpu_count() or 1
+    )
+
     say(_data_line(data, augmentation(config, data)))
     if config.task == "none":
         say(WITHOUT_TASK)
+    _check_untrained(config, data, methods, starts, example)
     with timed(run, "teachers"):
         sources = find_teachers(config, data, run.parent / "teachers", report) if config.teacher else []
         models = {s.name: model_for(s.spec, data, data.role_of(s.name), s.classes) for s in sources}
@@ -90,12 +103,6 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
         sees = f"sees {source.sees}, " if source.sees else ""
         say(f"Teacher {source.name}: {models[source.name].spec}, {sees}trained on {source.saw}{scored}.")
 
-    only = (sources[0].spec, sources[0].classes) if len(sources) == 1 else None
-    starts = {method.name: start_of(config, method.start, only) for method in methods}
-    for seed in [*config.seed_list(), *(config.tune_seeds if config.tune else [])]:
-        for start in filter(None, starts.values()):
-            start.of(seed)
-
     costs: dict[str, LabelCost] = {}
     if config.label_cost is not None and models:
         costs = make_label_costs(config, data, models, run.parent / "cache", report)
@@ -103,8 +110,6 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
             write_costs(run, costs)
         say(f"Label cost {config.label_cost}, on one scale:" + "".join(_nearest(models, data, costs)))
 
-    example = next(training_batches(data, config, 0, transfers=True).epoch(0))
-    cached = any(method.transfers for method in methods) and _cacheable(config, data)
     worth: Worth = {}
     bound, reads, step0, left_out = _check_methods(
         config, data, methods, starts, models, costs, worth, example, cached, say
@@ -117,9 +122,6 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
     pairs = _recorded(config, data, methods, models, bound, example)
     for known in pairs:
         reads[known.source].add(Read(known.teacher, pooled=True))
-    threads = config.threads or (
-        1 if _multiply_adds(new_student(config, data, 0)[0], example) < SMALL else os.cpu_count() or 1
-    )
     plan = Plan(
         teachers={
             source.name: {
@@ -127,8 +129,8 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
                 "classes": source.classes,
                 "saw": source.saw,
                 "digest": models[source.name].weights_digest(),
-                "facts": _facts(models[source.name]),
-                "layers": _layers(source.name, models[source.name], reads[source.name], example),
+                "facts": facts_of(models[source.name]),
+                "layers": layers_of(source.name, models[source.name], reads[source.name], example),
             }
             for source in sources
         },
@@ -140,7 +142,7 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
     )
     if cached:
         with timed(run, "caches"):
-            _fill(config, run, data, models, plan, reads, say, report)
+            fill(config, run, data, models, plan, reads, say, report)
     elif models:
         say("\nTeacher outputs are not cached: the teacher runs on every batch.")
     say(f"Each student trains on {threads} thread{'s' if threads > 1 else ''}.")
@@ -154,6 +156,54 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
     wait_for_all()
     teachers = [asdict(source) | {"accuracy": reached[source.name]} for source in sources]
     return methods, {"data": data.facts(), "teachers": teachers}
+
+
+def _check_untrained(
+    config: Study, data: DataSet, methods: list[Method], starts: dict[str, Start | None], example: Batch
+) -> None:
+    """Refuse what teachers that must be trained first cannot be used for, while no time has been spent on them.
+
+    Label costs may be made of what a trained teacher says, so that methods that need one are checked after it alone.
+    """
+    specs, named = teacher_specs(config), given_classes(config)
+    if all(has_weights(spec) for spec in specs.values()):
+        return
+    models = {name: model_for(spec, data, data.role_of(name), named.get(name)) for name, spec in specs.items()}
+    later = {loss.name for loss in LOSSES.values() if loss.needs_label_cost} if config.label_cost else set()
+    refused: list[KantorError] = []
+    for method in methods:
+        if any(term.loss in later for term in method.terms):
+            continue
+        try:
+            _check_method(config, data, method, starts[method.name], models, {}, example, cached=False)
+        except NonFiniteError:
+            pass  # an untrained network may say anything
+        except (ConfigError, ShapeError) as error:
+            if config.unfit == "refuse":
+                raise
+            refused.append(error)
+    if len(refused) == len(methods):
+        raise ConfigError(f"None of the methods can be used here; the last: {refused[-1]}")
+
+
+def _check_method(
+    config: Study,
+    data: DataSet,
+    method: Method,
+    start: Start | None,
+    models: dict[str, Model],
+    costs: dict[str, LabelCost],
+    example: Batch,
+    cached: bool,
+) -> tuple[Objective, StepZero, Given | None]:
+    """One method on one batch: its objective with the losses built, what there is to say of it, and its start."""
+    source = KEYED_BY if cached else "run on every batch"
+    teachers = {name: LiveTeacher(model, source, name) for name, model in models.items()}
+    student, given = new_student(config, data, config.seed_list()[0], start)
+    seen = data_for(method, config, data)
+    objective = make_objective(student, teachers, method, config, seen, 0, costs, given=given)
+    facts = objective.check(example if seen.train.labelled else replace(example, targets=None), quiet=True)
+    return objective, facts, given
 
 
 def _check_methods(
@@ -173,13 +223,10 @@ def _check_methods(
     step0: dict[str, Any] = {}
     left_out: dict[str, str] = {}
     for method in methods:
-        source = KEYED_BY if cached else "run on every batch"
-        teachers = {name: LiveTeacher(model, source, name) for name, model in models.items()}
-        student, given = new_student(config, data, config.seed_list()[0], starts[method.name])
-        seen = data_for(method, config, data)
         try:
-            objective = make_objective(student, teachers, method, config, seen, 0, costs, given=given)
-            facts = objective.check(example if seen.train.labelled else replace(example, targets=None), quiet=True)
+            objective, facts, given = _check_method(
+                config, data, method, starts[method.name], models, costs, example, cached
+            )
         except (ConfigError, ShapeError) as error:
             if config.unfit == "refuse":
                 raise
@@ -270,79 +317,6 @@ def _recorded(
         for name, model in models.items()
         for last in pair(student, stages(inner(model), example.inputs[data.role_of(name)][:2]))[-1:]
     ]
-
-
-def _cacheable(config: Study, data: DataSet) -> bool:
-    augment = augmentation(config, data)
-    if config.cache == "off":
-        return False
-    if augment.views is None:
-        if config.cache == "on":
-            raise ConfigError(
-                f"cache is on, but {augment.name} shows the teacher a new image every time. "
-                "Use --augment mirror or none, or --cache off."
-            )
-        return False
-    return config.cache == "on" or augment.views <= config.epochs
-
-
-def _fill(
-    config: Study,
-    run: Path,
-    data: DataSet,
-    models: dict[str, Model],
-    plan: Plan,
-    reads: dict[str, set[Read]],
-    say: Say,
-    report: Report,
-) -> None:
-    """Compute what the caches lack, on all cores or the GPU; the main process alone writes."""
-    device = device_of(config)
-    parts = [(data.shown, augmentation(config, data))]
-    if plan.pairs:
-        parts.append((probe_part(data), Augment.named("none")))
-    for name, model in models.items():
-        outputs = _outputs(model.to(device), reads[name], device)
-        for part, augment in parts:
-            digest, seen = plan.teachers[name]["digest"], part.seen_by(data.role_of(name))
-            cache = open_cache(run.parent / "cache", seen, augment, digest, plan.layers(name), config.cache_limit)
-            if part is data.shown:
-                size = f"{len(part):,} samples x {augment.views} view{'s' if augment.views != 1 else ''}"
-                why = "; ".join(dict.fromkeys(cache.missing.values()))
-                doing = f"Caching {name}'s outputs on {size} ({cache.bytes / 1e6:.0f} MB; {why})"
-                say(f"\n{doing if cache.missing else f'Outputs of {name} on {size} found'} in {cache.folder}.")
-            if rank() == 0:
-                cache.fill(outputs, config.batch_size, partial(_filling, report, name))
-        model.cpu()
-    wait_for_all()
-
-
-def _outputs(model: Model, reads: set[Read], device: torch.device) -> Callable[[Batch], dict[str, torch.Tensor]]:
-    teacher = LiveTeacher(model)
-    wanted = sorted(reads, key=lambda read: read.key)
-
-    def outputs(batch: Batch) -> dict[str, torch.Tensor]:
-        return {read.key: x.cpu() for read, x in teacher.outputs(batch.to(device), wanted).items()}
-
-    return outputs
-
-
-def _filling(report: Report, name: str, done: int, total: int) -> None:
-    report({"stage": f"outputs of {name}", "step": done, "steps": total})
-
-
-def _facts(model: Model) -> dict[str, Any]:
-    return {
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "classes": model.class_names or model.num_classes,
-        "mode": "frozen, eval",
-    }
-
-
-def _layers(name: str, model: Model, reads: set[Read], example: Batch) -> dict[str, tuple[list[int], bool]]:
-    few = Batch({role: x[:2] for role, x in example.inputs.items()})
-    outputs = LiveTeacher(model, name=name).outputs(few, sorted(reads, key=lambda read: read.key))
-    return {read.key: (list(x.shape[1:]), read.pooled) for read, x in outputs.items()}
 
 
 def _multiply_adds(model: Model, example: Batch) -> float:
