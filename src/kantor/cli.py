@@ -7,19 +7,19 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import jsonargparse
 from rich.table import Table
 
-from kantor.core.errors import KantorError
+from kantor.core.errors import KantorError, suggest
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``kantor COMMAND ...``; its exit status is 0 done, 2 bad input, 143 stopped and kept, 130 interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser, commands = _parser()
-    chosen = parser.parse_args([_underscored(argument) for argument in given])
+    chosen = parser.parse_args(_bracketed([_underscored(argument) for argument in given]))
     try:
         return commands[chosen.command](chosen[chosen.command]) or 0
     except KantorError as error:
@@ -220,14 +220,24 @@ def _one_page(runs: list[Path]) -> None:
         print(f"All of them in one page: {write(runs)}")
 
 
+_LISTS = ("--tune", "--tune_lr", "--tune_seeds", "--teacher_weights", "--seeds")
+"""Options that take numbers separated by commas."""
+
+
 class _Parser(jsonargparse.ArgumentParser):
     """Shows ``--train-limit`` where the setting is ``train_limit``."""
 
     def format_help(self, *args: Any, **kwargs: Any) -> str:
         return _dashed(super().format_help(*args, **kwargs))
 
-    def format_usage(self, *args: Any, **kwargs: Any) -> str:
-        return _dashed(super().format_usage(*args, **kwargs))
+    def format_usage(self, *args: Any, **kwargs: Any) -> str:  # noqa: ARG002
+        return ""  # printed with every error, which fifty options would push off the screen
+
+    def error(self, message: str, *args: Any, **kwargs: Any) -> NoReturn:
+        if unknown := re.match(r"unrecognized arguments: (--\w+)", message):
+            known = [name for action in self._actions for name in action.option_strings if not name.endswith("+")]
+            message += f". {suggest(unknown[1], known)}"
+        super().error(_dashed(message), *args, **kwargs)
 
 
 def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], Any]]]:
@@ -319,6 +329,17 @@ def _summary(function: Callable[..., Any]) -> str:
 def _underscored(argument: str) -> str:
     name, equals, value = argument.partition("=")
     return name[:2] + name[2:].replace("-", "_") + equals + value if name.startswith("--") else argument
+
+
+def _bracketed(arguments: list[str]) -> list[str]:
+    """``--tune 1,3`` as ``--tune [1,3]``, which is how the parser reads a list. ``--seeds 5`` stays a number."""
+    found: list[str] = []
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        name, equals, value = argument.partition("=") if argument.startswith("--") else (before, "", argument)
+        if name in _LISTS and re.fullmatch(r"[\d.e+-]+(,[\d.e+-]*)*", value) and ("," in value or name != "--seeds"):
+            argument = f"{name}=[{value}]" if equals else f"[{value}]"
+        found.append(argument)
+    return found
 
 
 def _dashed(text: str) -> str:

@@ -44,12 +44,12 @@ class Study(Training):
             and a method that says task:WEIGHT uses labels all the same (task:1 alone is supervised).
         unfit: what becomes of a method that cannot be used here (other classes, no ids, layers that it cannot take):
             refuse stops before anything is trained, skip leaves it out and says why.
-        tune: factors to try on every method's weights (none's learning rate) before the comparison; the one with the
-            best validation accuracy is taken. Every method gets as many trials.
+        tune: factors to try, as 0.5,1,2, on every method's weights (none's learning rate) before the comparison; the
+            one with the best validation accuracy is taken. Every method gets as many trials.
         tune_lr: factors to try on the learning rate of methods without transfer, as many as tune has; those of tune if
             left out.
         tune_seeds: seeds of these trials; used for nothing else.
-        seeds: how many seeds, 0 to N-1; or a list of seeds.
+        seeds: how many seeds, 0 to N-1; or a list of seeds, as 100,101 (100, is the list of one).
         classes: classes of the data to keep, in this order, as A,B,C (in YAML also a list); all if left out.
         labels_per_class: training samples of every class that the student may see; fewer are a part of more. Several
             numbers, as 5,20,100, are a run each. Validation is cut before, and is the same for all.
