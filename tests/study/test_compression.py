@@ -35,5 +35,5 @@ def test_the_example_runs(shared_data, tmp_path, monkeypatch):
     asked = yaml.safe_load(EXAMPLE.read_text())["methods"]
     assert list(methods) == [method if isinstance(method, str) else method["name"] for method in asked]
     terms = json.loads(Path("a/step0.json").read_text())["methods"]["neuron_transport-stages"]["terms"]
-    assert [term["name"] for term in terms] == ["task", "stage 1", "stage 2", "stage 3"]
+    assert [term["name"] for term in terms] == ["task", *(f"neuron_transport.layer{stage}" for stage in (1, 2, 3))]
     assert main([*common, "--start=a/none/seed-{seed}", "--methods=none,neuron_transport", "--out=b"]) == 0

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
-from kantor.capture import pair, stages
+from kantor.capture import Pair, pair, stages
 from kantor.core.errors import ConfigError
 from kantor.data import Batch
 from kantor.losses.penalty import WeightPenalty
@@ -27,6 +27,15 @@ def bind(terms: Sequence[Term], student: nn.Module, teachers: Mapping[str, Teach
         if names.count(name) > 1 or name == "task":
             raise ConfigError(f"Two terms are called {name!r}; give one of them another `name`.")
     return bound
+
+
+def paired_stages(student: nn.Module, teacher: LiveTeacher, batch: Batch) -> list[Pair]:
+    """The stages of both networks, paired by depth and resolution, shallow to deep."""
+    with torch.no_grad():
+        return pair(
+            stages(inner(student), batch.inputs["student"][:2]),
+            stages(inner(teacher.network), teacher.sees(batch)[:2]),
+        )
 
 
 def _bind(term: Term, student: nn.Module, teachers: Mapping[str, Teacher], batch: Batch) -> Bound:
@@ -83,11 +92,7 @@ def _propose(
         return (layer,), (layer,), f"{term.loss.name} reads {layer}"
     if not isinstance(source, LiveTeacher):
         raise ConfigError(f"{_label(term)}: name its layers; a cached teacher ({name}) has no network to propose from.")
-    with torch.no_grad():
-        pairs = pair(
-            stages(inner(student), batch.inputs["student"][:2]),
-            stages(inner(source.network), source.sees(batch)[:2]),
-        )
+    pairs = paired_stages(student, source, batch)
     if term.loss.reads == "feature":
         pairs = pairs[-1:]
     return (

@@ -40,8 +40,9 @@ class Study(Training):
             matrix:FILE, centres:NAME:FILE (class centres in a model's features), or learned (from training labels).
         task: labels (cross-entropy on them), or none: transfer without labels, judged by `kantor probe`.
         methods: what to compare, separated by commas; none is the student alone, terms are joined by +, and
-            NAME:WEIGHT sets a weight. `kantor methods` lists the losses. With task none, none is the untrained student
-            and a method that says task:WEIGHT uses labels all the same (task:1 alone is supervised).
+            NAME:WEIGHT sets a weight, and NAME@SETTING=VALUE a setting; neuron_transport@stages=3 is a term at each of
+            the last three stages. `kantor methods` lists the losses. With task none, none is the untrained student and
+            a method that says task:WEIGHT uses labels all the same (task:1 alone is supervised).
         unfit: what becomes of a method that cannot be used here (other classes, no ids, layers that it cannot take):
             refuse stops before anything is trained, skip leaves it out and says why.
         tune: factors to try, as 0.5,1,2, on every method's weights (none's learning rate) before the comparison; the

@@ -1,16 +1,16 @@
 """Methods: what a student is trained with, from a string or from YAML.
 
-A string is terms joined by ``+``. Each is ``NAME[@setting=value]...[:WEIGHT]``, the weight a
-number, ``auto`` or ``auto=SHARE``; ``task:WEIGHT`` sets the task's
-weight, ``none`` is the task alone. The task weighs 1 and ``kd`` weighs 1 beside other terms; ``kd`` alone means task
-.1 and kd .9, the public benchmarks' settings.
+A string is terms joined by ``+``. Each is ``NAME[@setting=value]...[:WEIGHT]``, the weight a number, ``auto`` or
+``auto=SHARE``; ``@stages=3`` makes a term for each of the last three paired stages; ``task:WEIGHT`` sets the task's
+weight, ``none`` is the task alone. The task weighs 1 and ``kd`` weighs 1 beside other terms; ``kd`` alone means task .1
+and kd .9, the public benchmarks' settings.
 """
 
 import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -33,6 +33,8 @@ class TermConfig:
         student: layer path, or several; None lets the loss choose.
         teacher: the same, as NAME:PATH where there are several teachers.
         name: how logs call it; the loss's name if left out.
+        stages: in the place of layers: one term for each of the last so many paired stages, or of all, each with this
+            weight (:func:`kantor.study.stages.spread`).
     """
 
     loss: str
@@ -41,13 +43,17 @@ class TermConfig:
     student: str | list[str] | None = None
     teacher: str | list[str] | None = None
     name: str | None = None
+    stages: int | Literal["all"] | None = None
 
     def term(self) -> Term:
         """A fresh term, with a loss of its own.
 
         Raises:
-            ConfigError: an unknown loss, setting or weight.
+            ConfigError: an unknown loss, setting or weight; stages of a loss that does not compare one layer with one.
         """
+        loss = losses.named(self.loss, **self.settings)
+        if self.stages is not None:
+            self._check_stages()
         weight = self.weight
         if isinstance(weight, dict):
             try:
@@ -58,7 +64,20 @@ class TermConfig:
                 ) from error
         if isinstance(weight, str):
             weight = _balanced(weight, self.loss)
-        return Term(losses.named(self.loss, **self.settings), self.student, self.teacher, weight, self.name)
+        return Term(loss, self.student, self.teacher, weight, self.name)
+
+    def _check_stages(self) -> None:
+        if self.stages != "all" and not (type(self.stages) is int and self.stages > 0):
+            raise ConfigError(f"{self.loss}: stages is how many of the last ones, or all, not {self.stages!r}.")
+        if self.student is not None or not (self.teacher is None or str(self.teacher).endswith(":")):
+            raise ConfigError(f"{self.loss}: stages and layers both say where it compares. Give one of them.")
+        reads = "the student's weights" if self.loss in losses.PENALTIES else losses.LOSSES[self.loss].reads
+        if reads != "feature":
+            able = ", ".join(name for name, loss in losses.LOSSES.items() if loss.reads == "feature")
+            raise ConfigError(
+                f"{self.loss} reads {'every paired stage as it is' if reads == 'stages' else reads}: leave stages out. "
+                f"Those that take it: {able}."
+            )
 
 
 @dataclass(frozen=True)
@@ -160,7 +179,9 @@ def _from_text(text: str, task_weight: float) -> Method:
         elif name == "none":
             raise ConfigError(f"{text!r}: none stands alone; it is the student without transfer.")
         else:
-            terms.append(TermConfig(name, dict(_setting(setting, piece) for setting in settings), number))
+            given = dict(_setting(setting, piece) for setting in settings)
+            stages = given.pop("stages", None)
+            terms.append(TermConfig(name, given, number, stages=stages))
     return _with_defaults(text, task, terms, task_weight)
 
 
@@ -172,7 +193,7 @@ def _from_mapping(item: dict[str, Any], task_weight: float) -> Method:
         terms = [TermConfig(**term) for term in item.get("terms", [])]
     except TypeError as error:
         raise ConfigError(
-            f"Method {item['name']}: a term has loss, settings, weight, student, teacher and name ({error})."
+            f"Method {item['name']}: a term has loss, settings, weight, student, teacher, stages and name ({error})."
         ) from error
     task = item.get("task")
     given = None if task is None else _number(str(task), "task")
@@ -182,12 +203,7 @@ def _from_mapping(item: dict[str, Any], task_weight: float) -> Method:
 def _with_defaults(name: str, task: float | None, terms: list[TermConfig], task_weight: float) -> Method:
     alone = len(terms) == 1 and terms[0].loss == "kd" and terms[0].weight is None and task is None
     if alone:
-        kd = terms[0]
-        return Method(
-            name,
-            task_weight * _KD_ALONE[0],
-            (TermConfig("kd", kd.settings, _KD_ALONE[1], kd.student, kd.teacher, kd.name),),
-        )
+        return Method(name, task_weight * _KD_ALONE[0], (replace(terms[0], weight=_KD_ALONE[1]),))
     return Method(name, task_weight if task is None else task, tuple(terms))
 
 

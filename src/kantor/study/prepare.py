@@ -27,6 +27,7 @@ from kantor.study.label_costs import make_label_costs, write_costs
 from kantor.study.methods import Method
 from kantor.study.plan_probe import probe_part, write_probe
 from kantor.study.runs import Plan, data_for, make_objective, new_student
+from kantor.study.stages import spread
 from kantor.study.start import Given, Start, check_start, inside, start_of
 from kantor.study.teachers import accuracy, find_teachers, given_classes, model_for, study_methods, teacher_specs
 from kantor.training import Pair
@@ -195,15 +196,21 @@ def _check_method(
     costs: dict[str, LabelCost],
     example: Batch,
     cached: bool,
-) -> tuple[Objective, StepZero, Given | None]:
-    """One method on one batch: its objective with the losses built, what there is to say of it, and its start."""
+) -> tuple[Objective, list[int], StepZero, Given | None]:
+    """One method on one batch.
+
+    Returns:
+        Its objective with the losses built; for each of its terms the place of the method's that it is of; what there
+        is to say of it; what its student starts with.
+    """
     source = KEYED_BY if cached else "run on every batch"
     teachers = {name: LiveTeacher(model, source, name) for name, model in models.items()}
     student, given = new_student(config, data, config.seed_list()[0], start)
     seen = data_for(method, config, data)
+    method, places = spread(method, student, teachers, example)
     objective = make_objective(student, teachers, method, config, seen, 0, costs, given=given)
     facts = objective.check(example if seen.train.labelled else replace(example, targets=None), quiet=True)
-    return objective, facts, given
+    return objective, places, facts, given
 
 
 def _check_methods(
@@ -224,7 +231,7 @@ def _check_methods(
     left_out: dict[str, str] = {}
     for method in methods:
         try:
-            objective, facts, given = _check_method(
+            objective, places, facts, given = _check_method(
                 config, data, method, starts[method.name], models, costs, example, cached
             )
         except (ConfigError, ShapeError) as error:
@@ -239,11 +246,13 @@ def _check_methods(
         step0[method.name] = facts.record() | {"notes": notes}
         bound[method.name] = [
             {
+                "term": place,
+                "name": b.name,
                 "student": _one_or_many(b.student_layers, b.many),
                 "teacher": _one_or_many([f"{b.teacher}:{t}" for t in b.teacher_layers], b.many),
                 "weight": asdict(b.weight),
             }
-            for b in objective.bound
+            for place, b in zip(places, objective.bound, strict=True)
         ]
         for name in models:
             reads[name] |= set(objective.reads(name))
@@ -306,8 +315,8 @@ def _recorded(
     named = [
         Pair(layers["student"], layers["teacher"].partition(":")[2], layers["teacher"].partition(":")[0])
         for method in methods
-        for term, layers in zip(method.terms, bound[method.name], strict=True)
-        if term.loss == "neuron_transport"
+        for layers in bound[method.name]
+        if method.terms[layers["term"]].loss == "neuron_transport"
     ]
     if named:
         return list(dict.fromkeys(named))

@@ -24,6 +24,7 @@ from kantor.study.folder import Task, locked, read_result, tuned_factor
 from kantor.study.label_costs import hand_over, read_costs
 from kantor.study.methods import Method
 from kantor.study.plan_probe import probe_part
+from kantor.study.stages import as_bound
 from kantor.study.start import Given, Start
 from kantor.study.teachers import model_for, open_study_data, study_methods
 from kantor.training import Pair, Probe, train
@@ -40,7 +41,8 @@ class Plan:
     """By name: ``spec`` (with weights), ``classes`` (where the user gave them), ``digest``, ``facts``, and ``layers``:
     what is cached of it, by key."""
     bound: dict[str, list[dict[str, Any]]]
-    """By method: student and teacher layers of each term."""
+    """By method: of each term its name, its layers, its weight, and the place among the method's of the ``term`` it is
+    of, which is one for several where that names stages."""
     pairs: list[Pair]
     """Layers whose transport plans are recorded."""
     cached: bool
@@ -137,8 +139,9 @@ class Workbench:
             config = replace(config, epochs=0)  # nothing to learn from: the untrained student
         student, given = new_student(self.config, self.data, seed, self.plan.starts[method.name])
         bound = [known | {"weight": _times(known["weight"], factor)} for known in self.plan.bound[method.name]]
+        placed = as_bound(method, bound)
         objective = make_objective(
-            student, self.teachers, method, self.config, data, seed, self.label_costs, bound, given
+            student, self.teachers, placed, self.config, data, seed, self.label_costs, bound, given
         )
         loader = training_batches(data, self.config, seed, transfers=bool(method.transfers))
         objective.check(next(loader.epoch(0)), quiet=True)
