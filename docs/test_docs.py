@@ -68,7 +68,7 @@ def placed(word: str, page: Path, folder: Path) -> str:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=name)
 def test_commands_parse(page, tmp_path, monkeypatch):
-    from kantor.cli import _parser, _underscored
+    from kantor.cli import _parser
     from kantor.study.methods import parse_methods
 
     monkeypatch.chdir(tmp_path)
@@ -78,7 +78,7 @@ def test_commands_parse(page, tmp_path, monkeypatch):
         words = [placed(word, page, tmp_path).replace("$epochs", "1") for word in command]
         if words == ["--version"]:
             continue
-        options = _parser()[0].parse_args([_underscored(word) for word in words])
+        options = _parser()[0].parse_args(words)
         if words[0] in ("distill", "finetune") and "--config" not in words:
             parse_methods(options[words[0]]["methods"])
 

@@ -19,14 +19,14 @@ def test_python(number, capsys):
 
 
 def test_commands_parse():
-    from kantor.cli import _parser, _underscored
+    from kantor.cli import _parser
 
     lines = "\n".join(blocks("sh")).replace("\\\n", " ").splitlines()
     commands = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("kantor ")]
     assert len(commands) >= 4
     parser, _ = _parser()
     for command in commands:
-        parser.parse_args([_underscored(argument) for argument in command])
+        parser.parse_args(command)
 
 
 def test_links_lead_somewhere():

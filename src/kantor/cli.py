@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``kantor COMMAND ...``; its exit status is 0 done, 2 bad input, 143 stopped and kept, 130 interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser, commands = _parser()
-    chosen = parser.parse_args(_bracketed([_underscored(argument) for argument in given]))
+    chosen = parser.parse_args(given)
     try:
         return commands[chosen.command](chosen[chosen.command]) or 0
     except KantorError as error:
@@ -225,7 +225,10 @@ _LISTS = ("--tune", "--tune_lr", "--tune_seeds", "--teacher_weights", "--seeds")
 
 
 class _Parser(jsonargparse.ArgumentParser):
-    """Shows ``--train-limit`` where the setting is ``train_limit``."""
+    """Takes and shows ``--train-limit`` where the setting is ``train_limit``, and ``1,3`` for a list of numbers."""
+
+    def parse_args(self, args: Sequence[str], **kwargs: Any) -> Any:  # type: ignore[override]
+        return super().parse_args(_bracketed([_underscored(argument) for argument in args]), **kwargs)
 
     def format_help(self, *args: Any, **kwargs: Any) -> str:
         return _dashed(super().format_help(*args, **kwargs))
