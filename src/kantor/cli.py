@@ -108,22 +108,28 @@ def compare(options: jsonargparse.Namespace) -> None:
 def resume(options: jsonargparse.Namespace) -> None:
     """Finish whatever is unfinished in a run's folder."""
     from kantor.study import resume_sweep
+    from kantor.study.folder import paths_begin
+    from kantor.study.sweep import runs_in
 
-    _one_page(resume_sweep(Path(options.run), report=_page))
+    with paths_begin(runs_in(Path(options.run))[0]):
+        _one_page(resume_sweep(Path(options.run), report=_page))
 
 
 def evaluate(options: jsonargparse.Namespace) -> None:
     """Accuracy of a trained student, or of any model with its weights, on a part of the data."""
-    from kantor.study.trained import evaluate_model, evaluate_run
+    from kantor.study.folder import paths_begin
+    from kantor.study.trained import Reading, evaluate_model, evaluate_run
 
     if (options.run is None) == (options.model is None):
         raise KantorError("Give either RUN/METHOD/seed-K or --model NAME:FILE.")
+    reading = Reading(options.image_size, options.view, options.label, options.classes)
     if options.run is not None:
-        scores = evaluate_run(Path(options.run), options.data, options.split)
+        with paths_begin(Path(options.run).parent.parent):
+            scores = evaluate_run(Path(options.run), options.data, options.split, reading)
     elif options.data is None:
         raise KantorError("--model needs --data: a folder, zip, parquet folder, npz, or digits.")
     else:
-        scores = evaluate_model(options.model, options.data, options.split, options.image_size)
+        scores = evaluate_model(options.model, options.data, options.split, reading)
     print(f"{100 * scores.accuracy:.2f} % of {scores.samples:,} {options.split} samples right, loss {scores.loss:.4f}")
 
 
@@ -166,9 +172,14 @@ def watch(options: jsonargparse.Namespace) -> None:
     from rich.console import Console
 
     from kantor.report import watch as watch_run
+    from kantor.study.sweep import runs_in
 
+    console = Console()
     with contextlib.suppress(KeyboardInterrupt):
-        watch_run(Path(options.run), Console(), options.every, options.once)
+        for run in runs_in(Path(options.run)):  # of a sweep one after the other, as they are trained
+            if run != Path(options.run):
+                console.print(f"\n{run}", highlight=False, soft_wrap=True)
+            watch_run(run, console, options.every, options.once)
 
 
 def methods(options: jsonargparse.Namespace) -> None:  # noqa: ARG001
@@ -197,13 +208,15 @@ def methods(options: jsonargparse.Namespace) -> None:  # noqa: ARG001
 
 def _in_turn(folder: str, command: Callable[[Path], None]) -> None:
     """A command on the run in a folder, or on every run of a sweep."""
+    from kantor.study.folder import paths_begin
     from kantor.study.sweep import runs_in
 
     runs = runs_in(Path(folder))
     for run in runs:
         if run != Path(folder):
             print(f"\n{run}", flush=True)
-        command(run)
+        with paths_begin(run):
+            command(run)
     _one_page(runs)
 
 
@@ -221,14 +234,15 @@ def _one_page(runs: list[Path]) -> None:
 
 
 _LISTS = ("--tune", "--tune_lr", "--tune_seeds", "--teacher_weights", "--seeds")
-"""Options that take numbers separated by commas."""
+"""Options of a study that take numbers separated by commas."""
 
 
 class _Parser(jsonargparse.ArgumentParser):
     """Takes and shows ``--train-limit`` where the setting is ``train_limit``, and ``1,3`` for a list of numbers."""
 
     def parse_args(self, args: Sequence[str], **kwargs: Any) -> Any:  # type: ignore[override]
-        return super().parse_args(_bracketed([_underscored(argument) for argument in args]), **kwargs)
+        given = [_underscored(argument) for argument in args]
+        return super().parse_args(_bracketed(given) if given[:1] in (["distill"], ["finetune"]) else given, **kwargs)
 
     def format_help(self, *args: Any, **kwargs: Any) -> str:
         return _dashed(super().format_help(*args, **kwargs))
@@ -237,10 +251,10 @@ class _Parser(jsonargparse.ArgumentParser):
         return ""  # printed with every error, which fifty options would push off the screen
 
     def error(self, message: str, *args: Any, **kwargs: Any) -> NoReturn:
-        if unknown := re.match(r"unrecognized arguments: (--\w+)", message):
-            known = [name for action in self._actions for name in action.option_strings if not name.endswith("+")]
-            message += f". {suggest(unknown[1], known)}"
-        super().error(_dashed(message), *args, **kwargs)
+        known = [name for action in self._actions for name in action.option_strings if not name.endswith("+")]
+        if message.startswith("unrecognized arguments") and (unknown := re.search(r" (--\w+)", message)):
+            message = f"{_dashed(message)}. {_dashed(suggest(unknown[1], known))}"
+        super().error(message, *args, **kwargs)
 
 
 def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], Any]]]:
@@ -265,10 +279,13 @@ def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], An
 
     trained = _Parser(description=evaluate.__doc__)
     trained.add_argument("run", nargs="?", type=str, help="RUN/METHOD/seed-K")
-    trained.add_argument("--model", type=str | None, help="bare weights, as NAME:FILE")
+    trained.add_argument("--model", type=str | None, help="in its place bare weights, as NAME:FILE")
     trained.add_argument("--data", type=str | None, help="the data; a run's own if left out")
     trained.add_argument("--split", type=Literal["test", "validation", "train"], default="test", help="which part")
-    trained.add_argument("--image_size", type=int | None, help="side in pixels that images are resized to")
+    trained.add_argument("--image_size", type=int | None, help="side in pixels that images of --data are resized to")
+    trained.add_argument("--view", type=str | None, help="what the model sees of --data: an array, column or transform")
+    trained.add_argument("--label", type=str | None, help="label column or array of --data, if not the usual one")
+    trained.add_argument("--classes", type=str | None, help="classes of --data to keep, as A,B,C")
     commands.add_subcommand("evaluate", trained, help=_summary(evaluate))
 
     moved = _Parser(description=analyse.__doc__)
@@ -308,7 +325,7 @@ def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], An
     commands.add_subcommand("report", page, help=_summary(report))
 
     live = _Parser(description=watch.__doc__)
-    live.add_argument("run", type=str, help="the run's folder")
+    live.add_argument("run", type=str, help="the run's folder, or a sweep's")
     live.add_argument("--every", type=float, default=2.0, help="seconds between looks")
     live.add_argument("--once", action="store_true", help="look once, and end")
     commands.add_subcommand("watch", live, help=_summary(watch))
@@ -339,7 +356,7 @@ def _bracketed(arguments: list[str]) -> list[str]:
     found: list[str] = []
     for before, argument in zip(["", *arguments], arguments, strict=False):
         name, equals, value = argument.partition("=") if argument.startswith("--") else (before, "", argument)
-        if name in _LISTS and re.fullmatch(r"[\d.e+-]+(,[\d.e+-]*)*", value) and ("," in value or name != "--seeds"):
+        if name in _LISTS and re.fullmatch(r"[\d.e+-]+(, *[\d.e+-]*)*", value) and ("," in value or name != "--seeds"):
             argument = f"{name}=[{value}]" if equals else f"[{value}]"
         found.append(argument)
     return found

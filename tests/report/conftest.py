@@ -211,7 +211,8 @@ def _settings(folder: Path, methods: list[str], seeds: int, epochs: int) -> None
         "parts": {"train": {"samples": 800, "of": 1200}, "test": {"samples": 400, "of": 1200}},
     }
     (folder / "step0.json").write_text(json.dumps({"data": data, "methods": checked}))
-    (folder / "plan.json").write_text(json.dumps({"teachers": {"teacher": {"facts": {"classes": CLASSES}}}}))
+    plan = {"teachers": {"teacher": {"facts": {"classes": CLASSES}}}, "bound": {method: [] for method in checked}}
+    (folder / "plan.json").write_text(json.dumps(plan))
 
 
 def _summary(folder: Path, accuracy: Mapping[str, Sequence[float]], seconds: Mapping[str, float] | None) -> None:

@@ -3,11 +3,13 @@
 import io
 import json
 import os
+import shutil
 import time
 
 import pytest
 from rich.console import Console
 
+from kantor.cli import main
 from kantor.core.errors import ConfigError
 from kantor.report import watch
 from kantor.report.watch import SILENCE, look
@@ -67,6 +69,25 @@ def test_step_0_comes_first(made):
     run = made({"none": [0.8], "kd": [0.9]})
     (run / "plan.json").unlink()
     assert "step 0" in printed(run, once=True)
+
+
+def test_methods_that_were_left_out_are_not_waited_for(made):
+    run = made({"none": [0.8, 0.8], "kd": [0.9, 0.9]})
+    shutil.rmtree(run / "kd")
+    plan = json.loads((run / "plan.json").read_text())
+    del plan["bound"]["kd"]
+    (run / "plan.json").write_text(json.dumps(plan))
+    assert look(run).complete
+    assert "2 of 2 students finished" in printed(run)
+
+
+def test_a_sweep_is_followed_run_after_run(made, tmp_path, capsys):
+    for number in (5, 20):
+        (tmp_path / "sweep").mkdir(exist_ok=True)
+        made({"none": [0.8, 0.8]}).rename(tmp_path / "sweep" / f"labels-{number}")
+    assert main(["watch", str(tmp_path / "sweep")]) == 0
+    said = capsys.readouterr().out
+    assert said.index("labels-5: 2 of 2") < said.index("labels-20: 2 of 2")
 
 
 def test_a_line_for_each_change_until_the_end(made):

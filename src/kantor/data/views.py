@@ -86,8 +86,8 @@ def same_view(inputs: Mapping[str, str], where: str) -> dict[str, View]:
         first, second, *_ = inputs
         raise ConfigError(
             f"{where} has several views: {', '.join(f'{name} {shape}' for name, shape in inputs.items())}. "
-            f"Say who sees which, as --views teacher={second},student={first}; for two models that are compared, "
-            f"--views model_a={second},model_b={first}."
+            f"Say which is seen: --view {first} where all models see one; --views teacher={second},student={first} in "
+            f"kantor distill and finetune, --views model_a={second},model_b={first} in kantor compare."
         )
     return dict.fromkeys(ROLES, View(next(iter(inputs))))
 

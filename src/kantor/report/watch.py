@@ -84,12 +84,17 @@ def look(run: Path, now: float | None = None) -> Look:
     """
     config = Study.from_yaml(run / "config.yaml")
     now = time.time() if now is None else now
+    prepared = (run / "plan.json").exists()
+    names = [method.name for method in parse_methods(config.methods)]
+    if prepared:  # without those that were left out at step 0 (unfit: skip)
+        kept = read_json(run / "plan.json")["bound"]
+        names = [name for name in names if name in kept]
     students = [
-        _student(run / folder_name(method.name) / f"seed-{seed}", method.name, seed, config.epochs, now)
-        for method in parse_methods(config.methods)
+        _student(run / folder_name(name) / f"seed-{seed}", name, seed, config.epochs, now)
+        for name in names
         for seed in config.seed_list()
     ]
-    return Look(run, (run / "plan.json").exists(), students)
+    return Look(run, prepared, students)
 
 
 def watch(

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from kantor.core.collectives import rank
-from kantor.core.errors import ConfigError, KantorError
+from kantor.core.errors import ConfigError, DataError, KantorError
 from kantor.core.files import read_json, refuse_file, write_json, write_text
 from kantor.study.config import WITHOUT_EFFECT, Study
 from kantor.study.methods import Method
@@ -167,8 +167,22 @@ def environment() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "command": shlex.join(["kantor", *sys.argv[1:]]),
+        "directory": str(Path.cwd()),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+@contextlib.contextmanager
+def paths_begin(run: Path) -> Iterator[None]:
+    """Add to what goes wrong with a run, away from where it was started, that the paths in its settings begin there."""
+    try:
+        yield
+    except (ConfigError, DataError) as error:
+        facts = run / "environment.json"
+        started = read_json(facts).get("directory") if facts.is_file() else None
+        if started in (None, str(Path.cwd())):
+            raise
+        raise type(error)(f"{error} (Paths in the run's settings begin in {started}, where it was started.)") from error
 
 
 def _version(name: str) -> str:

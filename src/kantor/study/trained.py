@@ -1,36 +1,78 @@
 """What one does with a trained student: evaluate it, take it out."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 
-from kantor.core.errors import ConfigError, KantorError
+from kantor.core.errors import ConfigError, DataError, KantorError
 from kantor.core.files import write_with
-from kantor.data import open_data
+from kantor.data import DataSet, Part, open_data
 from kantor.data.views import ROLES
-from kantor.faculty.roster import spec_of
+from kantor.faculty.roster import read_classes, spec_of
 from kantor.models import Model, load
 from kantor.study.config import Study
 from kantor.study.teachers import open_study_data, study_methods
 from kantor.training import Scores
 from kantor.training import evaluate as score
 
-Part = Literal["train", "validation", "test"]
+Split = Literal["train", "validation", "test"]
 
 
-def evaluate_run(folder: Path, data: str | None, part: str) -> Scores:
+@dataclass(frozen=True)
+class Reading:
+    """How data are read for a model that is evaluated; what is None is as the run has it, or the data's only one."""
+
+    image_size: int | None = None
+    """Side in pixels that images are resized to."""
+    view: str | None = None
+    """What the model sees, where the data has more than one input or it goes through a transform."""
+    label: str | None = None
+    """Name of the label column or array."""
+    classes: str | list[str] | None = None
+    """Classes to keep: a file with one a line, or A,B,C."""
+    skip_corrupt: bool = False
+    """Leave out images that cannot be decoded."""
+
+    def open(self, data: str) -> DataSet:
+        """The data, read so.
+
+        Raises:
+            KantorError: see :func:`kantor.data.open_data`.
+        """
+        return open_data(
+            data,
+            image_size=self.image_size,
+            views=None if self.view is None else dict.fromkeys(ROLES, self.view),
+            label=self.label,
+            classes=None if self.classes is None else read_classes(self.classes),
+            skip_corrupt=self.skip_corrupt,
+        )
+
+
+AS_IS = Reading()
+
+
+def evaluate_run(
+    folder: Path, data: str | None, part: Split, reading: Reading = AS_IS, say: Callable[[str], None] = print
+) -> Scores:
     """Accuracy of the student in ``RUN/METHOD/seed-K``.
 
     Args:
         folder: the student's folder.
-        data: other data to evaluate it on; None for the run's own.
+        data: other data to evaluate it on, read as the run reads its own but for what ``reading`` says; None for the
+            run's own.
         part: train, validation or test.
+        reading: how the other data are read.
+        say: told how classes were matched, where that is not by their names.
 
     Raises:
-        ConfigError: there is no finished student in the folder.
+        ConfigError: there is no finished student in the folder; a reading of the run's own data.
+        KantorError: see :func:`evaluate_model`.
     """
     weights = _weights(folder)
     config = Study.from_yaml(folder.parents[1] / "config.yaml")
@@ -39,10 +81,21 @@ def evaluate_run(folder: Path, data: str | None, part: str) -> Scores:
             f"{folder} was trained without labels, so its classifier says nothing. Judge its features: "
             f"kantor probe {folder.parents[1]}."
         )
-    if data is not None:
-        return evaluate_model(str(weights), data, part, config.image_size, student_views(config))
-    opened = open_study_data(config)
-    return score(load(str(weights)), opened.part(part))
+    if data is None:
+        if reading != AS_IS:
+            raise ConfigError(
+                "A run's own data are read as the run reads them: image_size, view, label and classes go with --data."
+            )
+        return score(load(str(weights)), open_study_data(config).part(part))
+    seen = student_views(config)
+    as_the_run = Reading(
+        reading.image_size or config.image_size,
+        reading.view or (None if seen is None else seen["student"]),
+        reading.label or config.label,
+        reading.classes,
+        config.skip_corrupt,
+    )
+    return evaluate_model(str(weights), data, part, as_the_run, say)
 
 
 def student_views(config: Study) -> dict[str, str] | None:
@@ -77,22 +130,45 @@ def check_views(models: Sequence[str], views: str | None) -> None:
 
 
 def evaluate_model(
-    spec: str, data: str, part: str, image_size: int | None = None, views: dict[str, str] | None = None
+    spec: str, data: str, part: Split, reading: Reading = AS_IS, say: Callable[[str], None] = print
 ) -> Scores:
-    """Accuracy of any model with its weights.
+    """Accuracy of any model with its weights; its classes and the data's are matched by name.
 
     Args:
-        spec: NAME:FILE.
+        spec: NAME:FILE, a file that kantor wrote, or RUN/METHOD/seed-K.
         data: as for ``kantor distill --data``.
         part: train, validation or test.
-        image_size: side in pixels that images are resized to.
-        views: what each role sees, where the data has more than one input or it goes through a transform.
+        reading: how they are read.
+        say: told how classes were matched, where that is not by their names.
 
     Raises:
+        DataError: the data has a class that the model does not know.
         KantorError: the model or the data cannot be loaded.
     """
-    opened = open_data(data, image_size=image_size, views=views)
-    return score(load(spec), opened.part(part))
+    model, opened = load(spec_of(spec)), reading.open(data)
+    return score(model, _numbered_as(model.class_names, opened, opened.part(part), say))
+
+
+def _numbered_as(known: list[str] | None, data: DataSet, part: Part, say: Callable[[str], None]) -> Part:
+    """The part with its classes numbered as the model numbers them."""
+    if known is None or known == data.classes:
+        return part
+    if _mere_numbers(known) != _mere_numbers(data.classes):
+        without, named = ("the model", data.classes) if _mere_numbers(known) else (data.name, known)
+        say(f"The classes of {without} have numbers for names: class 0 is taken for {named[0]}, and so on.")
+        return part
+    strange = [name for name in data.classes if name not in known]
+    if strange:
+        raise DataError(
+            f"{data.name} has classes that the model does not know: {', '.join(strange[:10])}. It knows "
+            f"{', '.join(known[:10])}{', ...' if len(known) > 10 else ''}. Keep those that both have with --classes."
+        )
+    place = np.array([known.index(name) for name in data.classes])
+    return replace(part, targets=place[part.targets])
+
+
+def _mere_numbers(classes: list[str]) -> bool:
+    return classes == [str(number) for number in range(len(classes))]
 
 
 def export_student(folder: Path, form: Literal["safetensors", "torch.export"], output: Path | None) -> Path:
