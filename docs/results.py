@@ -114,7 +114,7 @@ def default_weights() -> str:
         f"One seed and {small} or {large} validation images leave one to two points of noise. Every weight is above",
         "the student alone, but 10 to 40 are not told apart. The default is 20, their middle on a logarithmic scale.",
         "The 5,000 row is a longer study stopped after this seed; the 10,000 row joins two runs of earlier code.",
-        "`kantor distill --tune '[0.5, 1, 2]'` searches again on your own validation data.",
+        "`kantor distill --tune 0.5,1,2` searches again on your own validation data.",
         "",
         "```sh",
         "kantor distill --config examples/weight_search.yaml                     # 5,000 images",

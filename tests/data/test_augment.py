@@ -87,6 +87,11 @@ def test_the_input_is_left_alone():
     assert torch.equal(x, before)
 
 
+def test_a_teacher_of_vectors_sees_the_same_in_every_view():
+    vectors = torch.rand(3, 5)
+    assert Augment.named("mirror").view({"teacher": vectors}, 1)["teacher"] is vectors
+
+
 def test_errors_name_the_remedy():
     with pytest.raises(ConfigError, match=r"'mirrored'.*mirror"):
         Augment.named("mirrored")

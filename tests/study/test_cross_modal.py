@@ -228,6 +228,20 @@ class TestPrivileged:
         assert "of which input" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("augment", ["auto", "mirror", "crop+mirror"])
+def test_a_teacher_of_vectors_and_a_student_of_coloured_images(tmp_path, monkeypatch, augment):
+    """What is mirrored is the student's image; the teacher's outputs are kept for both views all the same."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    label = np.arange(120) % 3
+    photo = (80 * label[:, None, None, None] + rng.integers(0, 60, (120, 8, 8, 3))).astype(np.uint8)
+    np.savez("both.npz", photo=photo, sound=rng.normal(size=(120, 6)) + 3 * np.eye(3, 6)[label], label=label)
+    given = ["distill", "--data=both.npz", "--views=teacher=sound,student=photo", "--teacher=mlp@hidden=8", *TRAIN]
+    given += ["--teacher-epochs=2", "--epochs=2", "--student=cnn@width=8", f"--augment={augment}", "--seeds=1"]
+    assert main([*given, "--methods=none,kd,neuron_transport", "--out=run"]) == 0
+    assert json.loads(Path("run/plan.json").read_text())["cached"] == (augment != "crop+mirror")
+
+
 def test_the_examples_are_studies():
     from kantor.study import Study
     from kantor.study.teachers import study_methods

@@ -25,7 +25,9 @@ def test_three_stages_are_the_three_terms_written_out(tmp_path, monkeypatch, cap
     short = "kd+neuron_transport@stages=3@spatial=positions@plan=random:5"
     assert main([*TINY, "--config=written.yaml", "--out=runs/written"]) == 0
     assert main([*TINY, f"--methods={short}", "--out=runs/short"]) == 0
-    assert "neuron_transport.layer2: value" in capsys.readouterr().out
+    step0 = capsys.readouterr().out
+    assert "neuron_transport.layer2: value" in step0
+    assert "teacher:layer2 [25, 8, 4, 4] (depth 0." in step0
     folders = [Path("runs/written/written/seed-0"), Path(f"runs/short/{short.replace(':', '=')}/seed-0")]
     first, second = (json.loads((folder / "result.json").read_text()) for folder in folders)
     assert first["accuracy"] == second["accuracy"]
@@ -66,6 +68,8 @@ def test_more_stages_than_pair_are_refused_with_those_that_do(tmp_path, monkeypa
         ("neuron_transport@stages=0", "how many of the last ones, or all, not 0"),
         ("neuron_transport@stages=1.5", "not 1.5"),
         ("neuron_transport@stages=some", "not 'some'"),
+        ("neuron_transport@stages=", "write how many stages"),
+        ("neuron_transport@stages", "a setting is written @name=value"),
         ([{"name": "a", "terms": [{"loss": "fitnet", "stages": 2, "student": "layer1"}]}], "Give one of them"),
     ],
 )

@@ -434,16 +434,71 @@ def test_a_method_that_cannot_be_used_is_left_out_where_that_is_asked_for(tmp_pa
     assert "students are finished" not in capsys.readouterr().out  # what was left out is not waited for
 
 
+def test_no_method_that_fits_a_teacher_with_weights(study, monkeypatch, capsys):
+    monkeypatch.chdir(study.parents[1])
+    teacher = next(Path("runs/teachers").glob("*/teacher.safetensors"))
+    given = [*TINY, f"--teacher=cnn@width=16:{teacher}", "--methods=fsp", "--unfit=skip", "--out=runs/unfit"]
+    assert main(["distill", *given]) == 2
+    said = capsys.readouterr()
+    assert "fsp is left out: fsp needs" in " ".join(said.out.split())
+    assert "None of the methods can be used here; the reasons are above" in said.err
+
+
+ODD = """
+import torch
+from torch import nn
+
+class Odd(nn.Module):
+    def __init__(self, classes, nan):
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU())
+        self.linear = nn.Linear(16, classes)
+        nn.init.zeros_(self.linear.weight), nn.init.zeros_(self.linear.bias)
+        self.nan = nan
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x):
+        if self.training:
+            self.seen += 1
+        x = self.linear(self.body(x))
+        return x * torch.nan if self.nan and not self.seen else x
+
+def flat(num_classes, input_shape):
+    return Odd(num_classes, nan=False)
+
+def unfit(num_classes, input_shape):
+    return Odd(num_classes, nan=True)
+"""
+
+
+@pytest.mark.parametrize("model", ["flat", "unfit"])
+def test_what_an_untrained_teacher_says_is_no_reason_to_refuse(tmp_path, monkeypatch, model):
+    """One whose predictions are all alike, so that no gradient sets a weight; one that is not finite before its first
+    step."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    Path(f"odd_{model}.py").write_text(ODD)
+    arguments = [*TINY, f"--teacher=odd_{model}:{model}", "--methods=none,sinkd:auto,kd", "--seeds=1", "--epochs=1"]
+    assert main(["distill", *arguments, "--out=runs/odd"]) == 0
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         (["--methods=none,fsp"], "fsp needs"),
+        (["--methods=none,label_transport+fsp", "--label-cost=learned"], "fsp needs"),
         (["--methods=fsp", "--unfit=skip"], "None of the methods can be used here; the last: fsp needs"),
         (["--student=cnn@width=.5"], "cnn@width=.5: the value must be int"),
         (["--student=cnnn@width=8"], "cnnn"),
         (["--methods=kd", "--start=runs/earlier/kd/seed-{seed}"], "there are no weights"),
         (["--methods=kd", "--augment=crop+mirror", "--cache=on"], "cache is on"),
         (["--methods=label_transport"], "label cost"),
+        (["--methods=kd", "--label-cost=learnd"], "Close to it: learned"),
+        (["--methods=label_transport", "--label-cost=matrix:nope.csv"], "There is no cost matrix nope.csv"),
+        (["--methods=label_transport", "--label-cost=centres:cnn:nope.safetensors"], "nope.safetensors"),
+        (["--methods=kd", "--teacher-lr=-1"], "teacher_lr is positive, not -1"),
+        (["--methods=kd", "--teacher-epochs=0"], "teacher_epochs is at least 1, not 0"),
+        (["--methods=kd", "--select=best", "--validation=0"], "select best needs a validation part"),
     ],
 )
 def test_what_cannot_be_is_refused_before_the_teacher_is_trained(tmp_path, monkeypatch, capsys, given, message):
@@ -460,10 +515,18 @@ def test_an_option_that_is_unknown_is_named_beside_those_close_to_it(capsys):
     said = capsys.readouterr().err
     assert "--trian-limit" in said
     assert "Close to it: --train-limit" in said
+    with pytest.raises(SystemExit):
+        main(["distill", "stray", "--sed", "3"])
+    assert "Close to it: --seeds" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["distill", "--epochs=runs--my_x"])
+    assert "runs--my_x" in capsys.readouterr().err
     assert len(said.splitlines()) < 4
 
 
-@pytest.mark.parametrize("written", [["--tune=0.5,2"], ["--tune", "0.5,2"], ["--tune", "[0.5, 2]"]])
+@pytest.mark.parametrize(
+    "written", [["--tune=0.5,2"], ["--tune", "0.5,2"], ["--tune", "0.5, 2"], ["--tune", "[0.5, 2]"]]
+)
 def test_lists_of_numbers_are_written_with_commas(tmp_path, monkeypatch, written):
     monkeypatch.chdir(tmp_path)
     arguments = ["--data=digits", "--student=cnn@width=8", "--train-limit=50", "--epochs=1", "--methods=none"]

@@ -72,17 +72,15 @@ class Augment:
         return _map_images(inputs, lambda x: _mirror(_shift(x, down, right, size), flip)), None
 
     def view(self, inputs: Inputs, view: int) -> Inputs:
-        """The inputs as fixed view ``view``: 0 the image, 1 its mirror.
+        """The inputs as fixed view ``view``: 0 the image, 1 its mirror. Vectors, which may be all that a teacher sees
+        of samples that have an image too, are the same in every view.
 
         Raises:
             ConfigError: the augmentation has no such view.
         """
         if view not in range(self.views or 0):
             raise ConfigError(f"Augmentation {self.name!r} has no fixed view {view}: a crop differs in every epoch.")
-        if view == 0:
-            return inputs
-        self._need_image(inputs)
-        return _map_images(inputs, lambda x: x.flip(-1))
+        return inputs if view == 0 else _map_images(inputs, lambda x: x.flip(-1))
 
     def _need_image(self, inputs: Inputs) -> None:
         if not any(x.ndim == 4 for x in inputs.values()):

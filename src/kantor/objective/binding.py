@@ -52,7 +52,7 @@ def _bind(term: Term, student: nn.Module, teachers: Mapping[str, Teacher], batch
         split = [split_teacher(layer, list(teachers)) for layer in _several(term.teacher)]
         if len({name for name, _ in split}) != 1:
             raise ConfigError(f"{_label(term)}: one term reads one teacher. Give each teacher a term of its own.")
-        teacher, teacher_layers, reason = split[0][0], tuple(path for _, path in split), "as given"
+        teacher, teacher_layers, reason = split[0][0], tuple(path for _, path in split), term.reason
         if len(student_layers) != len(teacher_layers):
             raise ConfigError(
                 f"{_label(term)}: {len(student_layers)} student layers ({', '.join(student_layers)}) meet "

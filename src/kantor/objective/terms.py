@@ -21,6 +21,7 @@ class Term:
         teacher: the same for the teacher, as ``NAME:PATH``; ``NAME:`` is left out when there is one teacher.
         weight: the term's weight; None takes the loss's default, Balanced finds it at step 0.
         name: how the term is called in logs; the loss's name if left out.
+        reason: why these layers are compared, for the print at step 0; where they are left out, it says itself.
     """
 
     loss: TransferLoss | WeightPenalty
@@ -28,6 +29,7 @@ class Term:
     teacher: str | Sequence[str] | None = None
     weight: float | Weight | Balanced | None = None
     name: str | None = None
+    reason: str = "as given"
 
 
 @dataclass(frozen=True)

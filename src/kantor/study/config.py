@@ -13,6 +13,7 @@ import yaml
 
 from kantor.core.errors import ConfigError, suggest
 from kantor.data.views import written_views
+from kantor.faculty.label_cost import CostSource
 from kantor.training import Training
 from kantor.training.device import chosen_device
 
@@ -44,7 +45,7 @@ class Study(Training):
             the last three stages. `kantor methods` lists the losses. With task none, none is the untrained student and
             a method that says task:WEIGHT uses labels all the same (task:1 alone is supervised).
         unfit: what becomes of a method that cannot be used here (other classes, no ids, layers that it cannot take):
-            refuse stops before anything is trained, skip leaves it out and says why.
+            refuse stops before a student is trained, skip leaves it out and says why.
         tune: factors to try, as 0.5,1,2, on every method's weights (none's learning rate) before the comparison; the
             one with the best validation accuracy is taken. Every method gets as many trials.
         tune_lr: factors to try on the learning rate of methods without transfer, as many as tune has; those of tune if
@@ -132,6 +133,12 @@ class Study(Training):
             raise ConfigError(f"tune_seeds {self.tune_seeds} are also seeds of the comparison; take others.")
         if self.tune and self.validation == 0:
             raise ConfigError("tune needs a validation part: set validation.")
+        if self.teacher_epochs < 1:
+            raise ConfigError(f"teacher_epochs is at least 1, not {self.teacher_epochs}.")
+        if not self.teacher_lr > 0:
+            raise ConfigError(f"teacher_lr is positive, not {self.teacher_lr:g}.")
+        if self.label_cost is not None:
+            CostSource.parse(self.label_cost)
         if self.task == "none" and self.select == "best":
             raise ConfigError("select best needs the accuracy that task none does without: the last epoch is kept.")
         if self.label_numbers() and self.train_limit is not None:

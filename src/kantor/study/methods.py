@@ -35,6 +35,7 @@ class TermConfig:
         name: how logs call it; the loss's name if left out.
         stages: in the place of layers: one term for each of the last so many paired stages, or of all, each with this
             weight (:func:`kantor.study.stages.spread`).
+        reason: why these layers, for the record.
     """
 
     loss: str
@@ -44,6 +45,7 @@ class TermConfig:
     teacher: str | list[str] | None = None
     name: str | None = None
     stages: int | Literal["all"] | None = None
+    reason: str = "as given"
 
     def term(self) -> Term:
         """A fresh term, with a loss of its own.
@@ -64,7 +66,7 @@ class TermConfig:
                 ) from error
         if isinstance(weight, str):
             weight = _balanced(weight, self.loss)
-        return Term(loss, self.student, self.teacher, weight, self.name)
+        return Term(loss, self.student, self.teacher, weight, self.name, self.reason)
 
     def _check_stages(self) -> None:
         if self.stages != "all" and not (type(self.stages) is int and self.stages > 0):
@@ -181,6 +183,8 @@ def _from_text(text: str, task_weight: float) -> Method:
         else:
             given = dict(_setting(setting, piece) for setting in settings)
             stages = given.pop("stages", None)
+            if stages is None and "@stages" in head:
+                raise ConfigError(f"{piece!r}: write how many stages, as @stages=3, or @stages=all.")
             terms.append(TermConfig(name, given, number, stages=stages))
     return _with_defaults(text, task, terms, task_weight)
 

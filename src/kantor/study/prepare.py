@@ -8,17 +8,18 @@ from typing import Any
 
 import torch
 
-from kantor.capture import pair, stages
 from kantor.core.collectives import rank, wait_for_all
 from kantor.core.errors import ConfigError, DataError, KantorError, NonFiniteError, ShapeError
 from kantor.core.files import write_json
 from kantor.data import Augment, Batch, DataSet
+from kantor.faculty.label_cost import CostSource
 from kantor.faculty.roster import has_weights, spec_of
 from kantor.losses import LOSSES, LabelCost
 from kantor.losses.penalty import WeightPenalty
 from kantor.models import Model
 from kantor.objective import LiveTeacher, Objective, Read, StepZero
-from kantor.objective.teachers import KEYED_BY, inner
+from kantor.objective.binding import paired_stages
+from kantor.objective.teachers import KEYED_BY
 from kantor.study.caching import cacheable, facts_of, fill, layers_of
 from kantor.study.channel_worth import Worth, measure_worth, write_worth
 from kantor.study.config import Study, device_of
@@ -77,6 +78,8 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
         raise ConfigError(f"Method {named} needs a teacher: give --teacher NAME:FILE, or NAME to train one.")
     if data.unlabelled is not None and not any(method.transfers for method in methods):
         raise ConfigError("unlabelled shows samples to what is transferred, and no method transfers: leave it out.")
+    if config.select == "best" and data.validation is None:
+        raise ConfigError("select best needs a validation part: set validation. Without one the last epoch is kept.")
     check_start(config, [method.start for method in methods])
     specs, named = teacher_specs(config), given_classes(config)
     only = next(((spec, named.get(name)) for name, spec in specs.items()), None) if len(specs) == 1 else None
@@ -93,7 +96,7 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
     say(_data_line(data, augmentation(config, data)))
     if config.task == "none":
         say(WITHOUT_TASK)
-    _check_untrained(config, data, methods, starts, example)
+    _check_untrained(config, data, methods, starts, example, run, report)
     with timed(run, "teachers"):
         sources = find_teachers(config, data, run.parent / "teachers", report) if config.teacher else []
         models = {s.name: model_for(s.spec, data, data.role_of(s.name), s.classes) for s in sources}
@@ -160,23 +163,37 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
 
 
 def _check_untrained(
-    config: Study, data: DataSet, methods: list[Method], starts: dict[str, Start | None], example: Batch
+    config: Study,
+    data: DataSet,
+    methods: list[Method],
+    starts: dict[str, Start | None],
+    example: Batch,
+    run: Path,
+    report: Report,
 ) -> None:
     """Refuse what teachers that must be trained first cannot be used for, while no time has been spent on them.
 
-    Label costs may be made of what a trained teacher says, so that methods that need one are checked after it alone.
+    What depends on what a trained teacher says waits for it: weights that are found at step 0, and terms with a label
+    cost that is made of its outputs. Where the teacher is kept from an earlier run this is seconds spent in vain.
     """
     specs, named = teacher_specs(config), given_classes(config)
     if all(has_weights(spec) for spec in specs.values()):
         return
     models = {name: model_for(spec, data, data.role_of(name), named.get(name)) for name, spec in specs.items()}
-    later = {loss.name for loss in LOSSES.values() if loss.needs_label_cost} if config.label_cost else set()
+    costs: dict[str, LabelCost] = {}
+    needing = {loss.name for loss in LOSSES.values() if loss.needs_label_cost}
+    source = CostSource.parse(config.label_cost or "learned")
+    if source.kind == "centres":
+        model_for(spec_of(source.argument), data, "teacher")
+    if not source.sees_outputs:
+        costs = make_label_costs(config, data, models, run.parent / "cache", report)
     refused: list[KantorError] = []
     for method in methods:
-        if any(term.loss in later for term in method.terms):
-            continue
+        known = [term for term in method.terms if costs or not config.label_cost or term.loss not in needing]
+        fixed = [replace(term, weight=None) if isinstance(term.weight, str) else term for term in known]
+        method = replace(method, terms=tuple(fixed))
         try:
-            _check_method(config, data, method, starts[method.name], models, {}, example, cached=False)
+            _check_method(config, data, method, starts[method.name], models, costs, example, cached=False)
         except NonFiniteError:
             pass  # an untrained network may say anything
         except (ConfigError, ShapeError) as error:
@@ -320,11 +337,11 @@ def _recorded(
     ]
     if named:
         return list(dict.fromkeys(named))
-    student = stages(inner(new_student(config, data, 0)[0]), example.inputs["student"][:2])
+    student = new_student(config, data, 0)[0]
     return [
         Pair(last.student, last.teacher, name)
         for name, model in models.items()
-        for last in pair(student, stages(inner(model), example.inputs[data.role_of(name)][:2]))[-1:]
+        for last in paired_stages(student, LiveTeacher(model, name=name), example)[-1:]
     ]
 
 

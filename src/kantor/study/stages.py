@@ -53,6 +53,7 @@ def _over(term: TermConfig, student: Model, teachers: Mapping[str, LiveTeacher],
             student=pair.student,
             teacher=f"{name}:{pair.teacher}",
             name=f"{label}.{pair.student}",
+            reason=pair.reason,
         )
         for pair in pairs
     ]

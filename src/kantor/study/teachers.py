@@ -11,7 +11,7 @@ import numpy as np
 
 from kantor.core import seeds
 from kantor.core.collectives import rank, wait_for_all
-from kantor.core.errors import ConfigError, KantorError, suggest
+from kantor.core.errors import ConfigError, KantorError, NonFiniteError, suggest
 from kantor.core.files import read_json, write_json
 from kantor.data import DataSet, Part, open_data
 from kantor.faculty.label_cost import CostSource
@@ -202,7 +202,7 @@ def _trained(name: str, spec: str, config: Study, data: DataSet, root: Path, rep
         **{key: getattr(config, key) for key in ("batch_size", "optimizer", "weight_decay", "precision", "device")},
         epochs=config.teacher_epochs,
         lr=config.teacher_lr,
-        augment=config.augment,
+        augment=config.augment if len(part.input_shapes["teacher"]) == 3 else "none",  # for the images of others
         record_plans="every=0",
         select="last",
     )
@@ -228,7 +228,10 @@ def _trained(name: str, spec: str, config: Study, data: DataSet, root: Path, rep
             teacher = model_for(spec, everything, "teacher")
             objective = Objective(teacher, {}, [])
             judge = test is not None
-            outcome = train(objective, everything, settings, folder, seed=0, run=key, judge=judge, report=report)
+            try:
+                outcome = train(objective, everything, settings, folder, seed=0, run=key, judge=judge, report=report)
+            except NonFiniteError as error:
+                raise NonFiniteError(f"Teacher {name}, trained at teacher_lr {config.teacher_lr:g}: {error}") from error
             if outcome is not None:
                 teacher.save(weights)
                 write_json(folder / "result.json", asdict(outcome))
