@@ -120,7 +120,8 @@ def page() -> str:
         "plan that stands still from the first step does nearly as well as the optimal one, if that is sharp, and "
         "better if it is not: over positions the default is sharper since a search on validation images "
         "([how sharp](default-epsilon.md)); with the softer one before it the student held at three stages was clearly "
-        "below the identity plan. Exceptions are eight units to one and, by a point of nine, another view. Tried "
+        "below the identity plan. Exceptions are eight units to one and, by a point or two, another view and "
+        "digits with instances without labels. Tried "
         "besides, one seed, on validation images, without gain: a quarter of the width; the teacher's units grouped by "
         "correlation beforehand and the groups matched to the student's; for a trained start a plan that stands still, "
         "one renewed each epoch, and masses by activation norm.",
