@@ -18,6 +18,9 @@ def make(num_classes=3, *, hidden: int = 4):
 def shaped(num_classes, input_shape):
     return nn.Sequential(nn.Flatten(), nn.Linear(input_shape[0] * input_shape[1] * input_shape[2], num_classes))
 
+def asking(classes):
+    return nn.Linear(4, classes)
+
 def wrong():
     return 3
 """
@@ -92,6 +95,7 @@ def test_a_factory_of_ones_own(own, tmp_path):
         ("own_models:mak", "no factory 'mak'. Close to it: make"),
         ("own_models:wrong", "returned int"),
         ("own_models:make@hiden=2", "no option 'hiden'"),
+        ("own_models:asking", "must be given classes. A factory is given num_classes.*own_models:asking@classes=VALUE"),
     ],
 )
 def test_a_wrong_factory(own, spec, message):

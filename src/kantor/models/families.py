@@ -105,7 +105,18 @@ def _python(spec: Spec, classes: int | None, shape: tuple[int, ...], options: di
     parameters = inspect.signature(factory).parameters
     given = {"num_classes": classes, "input_shape": shape}
     known = {key: value for key, value in given.items() if key in parameters and value is not None}
-    network = factory(**known, **typed_options(factory, options, spec.name))
+    known |= typed_options(factory, options, spec.name)
+    lacking = [
+        p.name
+        for p in parameters.values()
+        if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name not in known
+    ]
+    if lacking:
+        raise ConfigError(
+            f"{spec.name} must be given {', '.join(lacking)}. A factory is given num_classes and input_shape where it "
+            f"takes them and they are known; the rest is written {module_name}:{attribute}@{lacking[0]}=VALUE."
+        )
+    network = factory(**known)
     if not isinstance(network, nn.Module):
         raise ConfigError(f"{spec.name} returned {type(network).__name__}; a factory returns an nn.Module.")
     return Built(network, classes or _outputs(network, spec))
