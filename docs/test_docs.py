@@ -26,7 +26,7 @@ def cells(page: Path) -> list[str]:
 
 def commands(page: Path) -> list[list[str]]:
     shells = blocks(page, "sh", "console") + [cell for cell in cells(page) if "%%sh" in cell]
-    lines = [line.strip() for shell in shells for line in shell.replace("\\\n", " ").splitlines()]
+    lines = [line.strip() for shell in shells for line in shell.replace("\\\n", "").splitlines()]
     calls = [re.search(r"(?:^|\s)(?:-m )?kantor (.*)", line) for line in lines if not line.startswith("#")]
     return [shlex.split(call.group(1).partition(" | ")[0], comments=True) for call in calls if call]
 

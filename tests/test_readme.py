@@ -21,7 +21,7 @@ def test_python(number, capsys):
 def test_commands_parse():
     from kantor.cli import _parser
 
-    lines = "\n".join(blocks("sh")).replace("\\\n", " ").splitlines()
+    lines = "\n".join(blocks("sh")).replace("\\\n", "").splitlines()
     commands = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("kantor ")]
     assert len(commands) >= 4
     parser, _ = _parser()
