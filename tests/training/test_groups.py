@@ -41,6 +41,8 @@ def test_the_innermost_path_counts():
     assert found["student.network.layer1.1.weight"] == (0.5, 0.1)
     assert found["student.network.layer3.0.weight"] == (1.0, 0.1)
     assert found["student.network.linear.bias"] == (10.0, 0.1)
+    written = Training(head_lr=10.0, lr_factors="layer1=0.5, layer1.0=0.25")
+    assert written.factors() == {"layer1": 0.5, "layer1.0": 0.25} == config.factors()
     named = by_name(Objective(student(), {}, []), Training(head_lr=10.0, lr_factors={"linear": 2.0}))
     assert named["student.network.linear.bias"][0] == 2.0
 
@@ -67,9 +69,12 @@ def test_refusals():
         parameter_groups(objective, Training(lr_factors={"layre1": 0.1}))
     with pytest.raises(ConfigError, match="head_lr"):
         parameter_groups(Objective(nn.Sequential(nn.Conv2d(1, 3, 8), nn.Flatten()), {}, []), Training(head_lr=2.0))
-    for wrong in ({"head_lr": 0.0}, {"lr_factors": {"layer1": -1.0}}):
+    for wrong in ({"head_lr": 0.0}, {"lr_factors": {"layer1": -1.0}}, {"lr_factors": "layer1=0"}):
         with pytest.raises(ConfigError, match="positive"):
             Training(**wrong).check()
+    for text in ("layer1:0.1", "layer1=fast", "layer1=0.1,"):
+        with pytest.raises(ConfigError, match="lr_factors is written"):
+            Training(lr_factors=text).check()
     with pytest.raises(ConfigError, match=r"no layer 'layer9'.*layer1"):
         Objective(student(), {}, [], freeze=["layer9"])
     with pytest.raises(ConfigError, match="nothing of the student to train"):

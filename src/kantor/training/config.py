@@ -27,7 +27,8 @@ class Training:
         weight_decay: weight decay of the student and of the losses' own parameters; l2_sp takes its place on the
             student.
         head_lr: what the classifier's learning rate is multiplied by.
-        lr_factors: the same for other modules of the student, by path; {layer1: 0.1} in YAML.
+        lr_factors: the same for other modules of the student, by path, as layer1=0.1,layer2=0.3 (in YAML also a
+            mapping).
         freeze: modules of the student that stay as they are, running statistics included: paths separated by commas.
         schedule: learning rate over training.
         warmup: share of training over which the learning rate rises to its peak.
@@ -54,7 +55,7 @@ class Training:
     lr: float = 0.1
     weight_decay: float = 5e-4
     head_lr: float = 1.0
-    lr_factors: dict[str, float] | None = None
+    lr_factors: str | dict[str, float] | None = None
     freeze: str | list[str] | None = None
     schedule: Schedule = "onecycle"
     warmup: float = 0.0
@@ -90,7 +91,7 @@ class Training:
                 raise ConfigError(f"{name} is a number of steps, 0 or more, not {getattr(self, name)}.")
         if not self.lr > 0:
             raise ConfigError(f"lr must be positive, not {self.lr}.")
-        for name, factor in {"head_lr": self.head_lr, **(self.lr_factors or {})}.items():
+        for name, factor in {"head_lr": self.head_lr, **self.factors()}.items():
             if not factor > 0:
                 raise ConfigError(f"{name}: a learning rate's factor is positive, not {factor}; to hold it, freeze.")
         if self.weight_decay < 0:
@@ -108,6 +109,20 @@ class Training:
         """Paths of the modules that are frozen."""
         given = self.freeze.split(",") if isinstance(self.freeze, str) else self.freeze or []
         return [path.strip() for path in given if path.strip()]
+
+    def factors(self) -> dict[str, float]:
+        """``lr_factors`` as a mapping.
+
+        Raises:
+            ConfigError: it is not of the form PATH=FACTOR,PATH=FACTOR.
+        """
+        given = self.lr_factors or {}
+        if not isinstance(given, str):
+            return {path: float(factor) for path, factor in given.items()}
+        try:
+            return {path.strip(): float(factor) for path, factor in (one.split("=") for one in given.split(","))}
+        except ValueError:
+            raise ConfigError(f"lr_factors is written layer1=0.1,layer2=0.3, not {given!r}.") from None
 
     def plans_every(self) -> int:
         """Epochs between records of the plan; 0 for none.

@@ -49,7 +49,7 @@ def learning_rate_factors(student: nn.Module, config: Training) -> dict[str, flo
         ConfigError: see :func:`parameter_groups`.
     """
     root = path_root(student)
-    factors = {path: float(factor) for path, factor in (config.lr_factors or {}).items()}
+    factors = config.factors()
     for path in factors:
         find(root, path)
     if config.head_lr != 1:
