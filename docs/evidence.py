@@ -126,12 +126,12 @@ def page() -> str:
         "correlation beforehand and the groups matched to the student's; for a trained start a plan that stands still, "
         "one renewed each epoch, and masses by activation norm.",
         "",
-        "Where its units mean something from the first step, in an order of their own, and transport holds it: yes, by "
-        "about two points and more, for a fixed plan makes units trade places first. So it is in compression, and on a "
-        "new task after two steps. Not told apart: with a vision transformer, beside kd, and on a new task with images "
-        "without labels. In fine-tuning a student starts as its teacher, so that the identity plan is the optimal one. "
-        "How clear a difference is moves with the search. Every pair of rows above that differs in the plan alone, in "
-        "points with plain 95 % intervals, not widened for their number; in bold where both are above zero:",
+        "Where its units mean something from the first step, in an order of their own, and transport holds it: yes, "
+        "by about two points and more, for a fixed plan makes units trade places first. So it is in compression, and "
+        "on a new task after two steps. Not told apart: with a vision transformer, and mostly beside kd. In fine-"
+        "tuning a student starts as its teacher, so that the identity plan is the optimal one. How clear a difference"
+        " is moves with the search. Every pair of rows above that differs in the plan alone, in points with plain 95 "
+        "% intervals, not widened for their number; in bold where both are above zero:",
         "",
         *_plans(done),
         "",
