@@ -120,18 +120,17 @@ def page() -> str:
         "plan that stands still from the first step does nearly as well as the optimal one, if that is sharp, and "
         "better if it is not: over positions the default is sharper since a search on validation images "
         "([how sharp](default-epsilon.md)); with the softer one before it the student held at three stages was clearly "
-        "below the identity plan. Exceptions are eight units to one and, by a point or two, another view and "
-        "digits with instances without labels. Tried "
-        "besides, one seed, on validation images, without gain: a quarter of the width; the teacher's units grouped by "
-        "correlation beforehand and the groups matched to the student's; for a trained start a plan that stands still, "
-        "one renewed each epoch, and masses by activation norm.",
+        "below the identity plan. Exceptions, in bold below, are eight units to one, another view, and digits with "
+        "instances without labels. Tried besides, one seed, on validation images, without gain: a quarter of the "
+        "width; the teacher's units grouped by correlation beforehand and the groups matched to the student's; for a "
+        "trained start a plan that stands still, one renewed each epoch, and masses by activation norm.",
         "",
         "Where its units mean something from the first step, in an order of their own, and transport holds it: yes, "
-        "by about two points and more, for a fixed plan makes units trade places first. So it is in compression, and "
-        "on a new task after two steps. Not told apart: with a vision transformer, and mostly beside kd. In fine-"
-        "tuning a student starts as its teacher, so that the identity plan is the optimal one. How clear a difference"
-        " is moves with the search. Every pair of rows above that differs in the plan alone, in points with plain 95 "
-        "% intervals, not widened for their number; in bold where both are above zero:",
+        "for a fixed plan makes units trade places first. So it is in compression, and on a new task after two steps. "
+        "Not told apart: with a vision transformer, and mostly beside kd. In fine-tuning a student starts as its "
+        "teacher, so that the identity plan is the optimal one. How clear a difference is moves with the search. Every "
+        "pair of rows above that differs in the plan alone, in points with plain 95 % intervals, not widened for their "
+        "number; in bold where both are above zero:",
         "",
         *_plans(done),
         "",

@@ -17,9 +17,8 @@ from kantor.core.errors import KantorError, suggest
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``kantor COMMAND ...``; its exit status is 0 done, 2 bad input, 143 stopped and kept, 130 interrupted."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
     parser, commands = _parser()
-    chosen = parser.parse_args(given)
+    chosen = parser.parse_args(arguments)
     try:
         return commands[chosen.command](chosen[chosen.command]) or 0
     except KantorError as error:
@@ -240,9 +239,10 @@ _LISTS = ("--tune", "--tune_lr", "--tune_seeds", "--teacher_weights", "--seeds")
 class _Parser(jsonargparse.ArgumentParser):
     """Takes and shows ``--train-limit`` where the setting is ``train_limit``, and ``1,3`` for a list of numbers."""
 
-    def parse_args(self, args: Sequence[str], **kwargs: Any) -> Any:  # type: ignore[override]
-        given = [_underscored(argument) for argument in args]
-        return super().parse_args(_bracketed(given) if given[:1] in (["distill"], ["finetune"]) else given, **kwargs)
+    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **kwargs: Any) -> Any:
+        given = [_underscored(argument) for argument in (sys.argv[1:] if args is None else args)]
+        given = _bracketed(given) if given[:1] in (["distill"], ["finetune"]) else given
+        return super().parse_args(given, *more, **kwargs)
 
     def format_help(self, *args: Any, **kwargs: Any) -> str:
         return _dashed(super().format_help(*args, **kwargs))

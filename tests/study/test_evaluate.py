@@ -8,6 +8,7 @@ import pytest
 from kantor.cli import main
 
 NAMES = ["cat", "dog", "eel"]
+TRAIN = ["--student=mlp@hidden=8", "--methods=none", "--epochs=4", "--batch-size=16", "--seeds=1", "--jobs=1"]
 
 
 def table(path: str, names: list[str] | None, order=(0, 1, 2), **arrays) -> None:
@@ -26,15 +27,7 @@ def trained(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
         table("abc.npz", NAMES)
-        arguments = [
-            "--student=mlp@hidden=8",
-            "--methods=none",
-            "--epochs=4",
-            "--batch-size=16",
-            "--seeds=1",
-            "--jobs=1",
-        ]
-        assert main(["distill", "--data=abc.npz", *arguments, "--out=run"]) == 0
+        assert main(["distill", "--data=abc.npz", *TRAIN, "--out=run"]) == 0
     return here
 
 
@@ -86,9 +79,8 @@ def test_other_data_are_read_as_the_runs_own(here, capsys):
     content = dict(np.load("two.npz"))
     content["label"] = rng.integers(0, 3, 240)
     np.savez("two.npz", **content)
-    arguments = ["--student=mlp@hidden=8", "--methods=none", "--epochs=4", "--batch-size=16", "--seeds=1", "--jobs=1"]
     read = ["--label=diagnosis", "--views=teacher=noise,student=x"]
-    assert main(["distill", "--data=two.npz", *read, *arguments, "--out=two"]) == 0
+    assert main(["distill", "--data=two.npz", *read, *TRAIN, "--out=two"]) == 0
     said(capsys)
     assert main(["evaluate", "two/none/seed-0"]) == 0
     own = said(capsys)

@@ -12,6 +12,7 @@ from kantor.core.errors import ConfigError, suggest
 from kantor.faculty.centres import label_centres, prediction_centres
 from kantor.faculty.inverse import label_costs_of, learned_cost
 from kantor.faculty.matrix import matrix_costs
+from kantor.faculty.roster import spec_of
 from kantor.faculty.sentences import sentence_vectors
 from kantor.faculty.space import costs_in
 from kantor.faculty.words import word_vectors
@@ -51,7 +52,7 @@ class CostSource:
         if bool(argument) == (kind == "learned"):
             form = "learned, alone" if kind == "learned" else f"{kind}:..., {KINDS[kind]}"
             raise ConfigError(f"The label cost {text!r} is written {form}.")
-        return cls(kind, argument)
+        return cls(kind, spec_of(argument) if kind == "centres" else argument)
 
     @property
     def sees_outputs(self) -> bool:

@@ -251,7 +251,7 @@ class _Faculty:
 
     def _features(self, spec: str) -> torch.Tensor:
         self._need_view(f"model of the class centres, {spec},")
-        found = self._outputs(self._load(spec_of(spec), "student"), self.part.seen_by("student")).features
+        found = self._outputs(self._load(spec, "student"), self.part.seen_by("student")).features
         if found is None:
             raise ConfigError(f"{spec} has no layer before its classifier to take class centres in.")
         return found

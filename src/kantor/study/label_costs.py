@@ -11,7 +11,6 @@ from kantor.core.files import write_with
 from kantor.data import DataSet
 from kantor.faculty.label_cost import CostMaker, CostSource
 from kantor.faculty.outputs import Outputs, outputs_of
-from kantor.faculty.roster import spec_of
 from kantor.losses import LabelCost, TransferLoss
 from kantor.models import Model
 from kantor.objective import Term
@@ -53,7 +52,7 @@ def make_label_costs(
         )
 
     def features(spec: str) -> torch.Tensor:
-        found = outputs(model_for(spec_of(spec), data, "teacher"), "label cost", "teacher").features
+        found = outputs(model_for(spec, data, "teacher"), "label cost", "teacher").features
         if found is None:
             raise ConfigError(f"{spec} has no layer before its classifier to take class centres in.")
         return found

@@ -89,6 +89,7 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
             start.of(seed)
     cached = any(method.transfers for method in methods) and cacheable(config, data)
     example = next(training_batches(data, config, 0, transfers=True).epoch(0))
+    # A student that cannot be built is known here, before a teacher is trained.
     threads = config.threads or (
         1 if _multiply_adds(new_student(config, data, 0)[0], example) < SMALL else os.cpu_count() or 1
     )
@@ -184,7 +185,7 @@ def _check_untrained(
     needing = {loss.name for loss in LOSSES.values() if loss.needs_label_cost}
     source = CostSource.parse(config.label_cost or "learned")
     if source.kind == "centres":
-        model_for(spec_of(source.argument), data, "teacher")
+        model_for(source.argument, data, "teacher")
     if not source.sees_outputs:
         costs = make_label_costs(config, data, models, run.parent / "cache", report)
     refused: list[KantorError] = []
