@@ -3,6 +3,7 @@
 import pytest
 
 from kantor.core.errors import ConfigError, DataError
+from kantor.faculty.label_cost import CostSource
 from kantor.faculty.roster import has_weights, roster, teacher_names
 
 
@@ -60,3 +61,10 @@ def test_what_is_wrong_is_named(tmp_path, text, error, said):
     (tmp_path / "t.yaml").write_text(text)
     with pytest.raises(error, match=said):
         roster(str(tmp_path / "t.yaml"))
+
+
+def test_a_trained_students_folder_is_a_model_of_class_centres(tmp_path):
+    with pytest.raises(ConfigError, match="holds no trained student"):
+        CostSource.parse(f"centres:{tmp_path}")
+    (tmp_path / "student.safetensors").touch()
+    assert CostSource.parse(f"centres:{tmp_path}").argument == str(tmp_path / "student.safetensors")

@@ -61,10 +61,3 @@ def test_without_transformers_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ConfigError, match=r"kantor\[transformers\]"):
         sentence_vectors("any", ["cat"])
-
-
-def test_a_trained_students_folder_is_a_model_of_class_centres(tmp_path):
-    with pytest.raises(ConfigError, match="holds no trained student"):
-        CostSource.parse(f"centres:{tmp_path}")
-    (tmp_path / "student.safetensors").touch()
-    assert CostSource.parse(f"centres:{tmp_path}").argument == str(tmp_path / "student.safetensors")
