@@ -7,7 +7,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kantor.capture.layout import Layout, as_features, tensor_of
+from kantor.capture.compiled import interpreted, named_layers, plain, uncompiled
+from kantor.capture.layout import Layout, as_features, logits_of, tensor_of
 from kantor.core.errors import ConfigError, KantorError, suggest
 
 LOGITS = "logits"
@@ -41,9 +42,13 @@ class Captured(Mapping[str, Tensor]):
 
 
 def path_root(network: nn.Module) -> nn.Module:
-    """The module that paths start from: a wrapper around a network (``kantor.models.Model``) names it ``path_root``."""
+    """The module that paths start from: a wrapper around a network (``kantor.models.Model``) names it ``path_root``.
+
+    What ``torch.compile`` wrapped is looked into.
+    """
+    network = uncompiled(network)
     root = getattr(network, "path_root", network)
-    return root if isinstance(root, nn.Module) else network
+    return uncompiled(root) if isinstance(root, nn.Module) else network
 
 
 @contextmanager
@@ -54,7 +59,8 @@ def capture(
 
     Gradients flow through what is captured. A captured layer is copied as it is returned, since a later in-place
     operation (``ReLU(inplace=True)``, ``x += shortcut``) would otherwise overwrite it. Where a module runs more than
-    once in one forward, its last call counts.
+    once in one forward, its last call counts. Compiled parts of the network run uncompiled inside the context, since
+    compiled code runs no hooks.
 
     Example:
         >>> with capture(model, ["layer3", "logits"]) as layers:
@@ -103,12 +109,13 @@ def capture(
 
     def end(module: nn.Module, args: Any, output: Any) -> None:  # noqa: ARG001
         if LOGITS in paths:
-            captured.outputs[LOGITS] = tensor_of(output, LOGITS)
+            captured.outputs[LOGITS] = logits_of(output, "the network", batch=forward.batch)
         if PENULTIMATE in paths:
-            captured.outputs[PENULTIMATE] = forward.classifier_input(tensor_of(output, LOGITS))
+            captured.outputs[PENULTIMATE] = forward.classifier_input(logits_of(output, "the network"))
         forward.last_linear = None
 
     with ExitStack() as hooks:
+        hooks.enter_context(interpreted(network))
         hooks.callback(root.register_forward_pre_hook(begin, with_kwargs=True, prepend=True).remove)
         for path, module in modules.items():
             hooks.callback(module.register_forward_hook(keep(path)).remove)
@@ -131,11 +138,15 @@ def find(root: nn.Module, path: str, *, others: Sequence[str] = ()) -> nn.Module
     Raises:
         ConfigError: there is none; says which are close.
     """
-    try:
-        return root.get_submodule(path or "?")
-    except AttributeError:
-        names = [*others, *(name for name, _ in root.named_modules() if name)]
-        raise ConfigError(f"The network has no layer '{path}'. {suggest(path, names)}") from None
+    # Not named_modules(): a module that is used in two places has two paths, and is listed there under the first.
+    module = uncompiled(root)
+    for part in plain(path).split("."):
+        inside = module._modules.get(part)
+        if inside is None:
+            names = [*others, *(name for name, _ in named_layers(root) if name)]
+            raise ConfigError(f"The network has no layer '{path}'. {suggest(path, names)}")
+        module = uncompiled(inside)
+    return module
 
 
 class _Forward:

@@ -9,8 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kantor.capture.compiled import interpreted, named_layers
 from kantor.capture.hooks import path_root
 from kantor.capture.layout import as_features, tensor_of
+from kantor.capture.network import call
 from kantor.core.errors import ShapeError
 
 Kind = Literal["vector", "map", "tokens"]
@@ -91,12 +93,12 @@ def candidates(network: nn.Module, example: Float[Tensor, "batch ..."]) -> list[
 
         return hook
 
-    with ExitStack() as hooks, as_evaluated(network), torch.no_grad():
+    with ExitStack() as hooks, as_evaluated(network), interpreted(network), torch.no_grad():
         hooks.callback(root.register_forward_pre_hook(begin).remove)
-        for path, module in root.named_modules():
+        for path, module in named_layers(root):
             if path:
                 hooks.callback(module.register_forward_hook(visit(path)).remove)
-        network(example)
+        call(network, example)
     return [replace(layer, depth=layer.depth / max(runs, 1)) for layer in found.values()]
 
 

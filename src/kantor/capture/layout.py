@@ -12,15 +12,15 @@ from kantor.core.errors import ShapeError
 Layout = Literal["channels_first", "channels_last"]
 """How a four-dimensional output is laid out: ``[N, C, H, W]`` or ``[N, H, W, C]``."""
 
-_PREFERRED = ("logits", "last_hidden_state")
+_PREFERRED = ("logits", "last_hidden_state", "out")
 
 
 def tensor_of(output: Any, name: str) -> Tensor:
     """The tensor in what a module returned.
 
     A tensor is itself. A mapping or an object with named fields (the outputs of transformers) gives ``logits``, else
-    ``last_hidden_state``, else its only tensor. Any other tuple or list gives its first entry (attention returns
-    ``(output, weights)``).
+    ``last_hidden_state``, else ``out`` (segmentation networks), else its only tensor. Any other tuple or list gives its
+    first entry (attention returns ``(output, weights)``).
 
     Args:
         output: what the module's forward returned.
@@ -29,25 +29,59 @@ def tensor_of(output: Any, name: str) -> Tensor:
     Raises:
         ShapeError: there is no tensor, or more than one and no rule that picks.
     """
+    return _picked(output, f"Layer '{name}'", "Choose a module inside it that returns one tensor.")[0]
+
+
+def logits_of(output: Any, name: str, *, batch: int | None = None) -> Float[Tensor, "batch ..."]:
+    """The logits in what a network returned, by the rule of :func:`tensor_of`.
+
+    Args:
+        output: what the network's forward returned.
+        name: whose it is, for the message: ``the student``.
+        batch: how many samples it was given, if known.
+
+    Raises:
+        ShapeError: there is no tensor, no rule that picks one, or what it picks has not a row for each sample.
+    """
+    remedy = "Wrap it in a module whose forward returns its logits."
+    logits, picked = _picked(output, name[:1].upper() + name[1:], remedy)
+    if batch is not None and (logits.ndim == 0 or logits.shape[0] != batch):
+        raise ShapeError(
+            f"The logits of {name}{f' ({picked})' if picked else ''} are {list(logits.shape)}, and the batch has "
+            f"{batch} samples: there is no row for each. {remedy}"
+        )
+    return logits
+
+
+def picked_of(output: Any, name: str) -> str:
+    """Which part of what a network returned is taken for its logits, in words; empty where that is all there is."""
+    return _picked(output, name, "")[1]
+
+
+def _picked(output: Any, who: str, remedy: str) -> tuple[Tensor, str]:
     if isinstance(output, Tensor):
-        return output
+        return output, ""
     for field in _PREFERRED:
         value = output.get(field) if isinstance(output, Mapping) else getattr(output, field, None)
         if isinstance(value, Tensor):
-            return value
+            return value, f"{field!r} of {_kind(output)}"
     if isinstance(output, Mapping):
-        tensors = [value for value in output.values() if isinstance(value, Tensor)]
+        tensors = {key: value for key, value in output.items() if isinstance(value, Tensor)}
         if len(tensors) == 1:
-            return tensors[0]
+            ((key, value),) = tensors.items()
+            return value, f"{key!r} of {_kind(output)}"
         raise ShapeError(
-            f"Layer '{name}' returns {len(tensors)} tensors ({', '.join(map(str, output))}), and none of them is "
-            f"named {' or '.join(_PREFERRED)}. Choose a module inside it that returns one tensor."
+            f"{who} returns {len(tensors)} tensors ({', '.join(map(str, output))}), and none of them is "
+            f"named {' or '.join(_PREFERRED)}. {remedy}"
         )
     if isinstance(output, tuple | list) and output and isinstance(output[0], Tensor):
-        return output[0]
-    raise ShapeError(
-        f"Layer '{name}' returns {type(output).__name__}, which holds no tensor to read. Choose a module inside it."
-    )
+        return output[0], f"the first of {len(output)} in {_kind(output)}"
+    raise ShapeError(f"{who} returns {type(output).__name__}, which holds no tensor to read. {remedy}")
+
+
+def _kind(output: Any) -> str:
+    name = type(output).__name__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
 
 
 def layout_of(shape: torch.Size, image: tuple[int, int] | None) -> Layout:

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kantor.capture.layout import tensor_of
+from kantor.capture import call
+from kantor.capture.layout import logits_of
 from kantor.core.errors import ShapeError
 from kantor.models.normalise import Normalise
 from kantor.models.weights import write_weights
@@ -68,7 +69,7 @@ class Model(nn.Module):
             )
         if self.size is not None and tuple(x.shape[2:]) != (self.size, self.size):
             x = F.interpolate(x, size=(self.size, self.size), mode="bilinear", antialias=True)
-        return tensor_of(self.network(self.normalise(x)), self.name)
+        return logits_of(call(self.network, self.normalise(x)), self.name)
 
     @property
     def path_root(self) -> nn.Module:
