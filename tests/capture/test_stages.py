@@ -1,10 +1,13 @@
+from collections import OrderedDict
+
 import pytest
 import torch
 from torch import nn
 
-from kantor.capture import stages
+from kantor.capture import capture, stages
 from kantor.core.errors import ConfigError
 from kantor.models import load
+from tests.capture.networks import STRANGERS
 
 IMAGE = torch.rand(1, 3, 32, 32)
 
@@ -38,7 +41,8 @@ def test_a_stem_is_no_stage():
         return nn.Sequential(nn.Conv2d(channels_in, channels_out, 3, stride=2, padding=1), *convs)
 
     network = nn.Sequential()
-    for name, module in {"stem": stage(3, 4, 0), "one": stage(4, 8, 4), "two": stage(8, 8, 4)}.items():
+    head = nn.Sequential(nn.Flatten(), nn.Linear(8 * 4 * 4, 2))
+    for name, module in {"stem": stage(3, 4, 0), "one": stage(4, 8, 4), "two": stage(8, 8, 4), "head": head}.items():
         network.add_module(name, module)
     assert [layer.path for layer in stages(network, IMAGE)] == ["one", "two"]
 
@@ -50,3 +54,33 @@ def test_nothing_to_read():
 
     with pytest.raises(ConfigError, match="No layer"):
         stages(Odd(), IMAGE)
+
+
+@pytest.mark.parametrize("kind", STRANGERS)
+def test_hidden_layers_of_strangers_networks(kind):
+    make, expected = STRANGERS[kind]
+    assert [layer.path for layer in stages(make(), torch.rand(2, 1, 28, 28))] == expected
+
+
+@pytest.mark.parametrize("kind", STRANGERS)
+def test_no_stage_is_what_the_classifier_says(kind):
+    network, images = STRANGERS[kind][0]().eval(), torch.rand(3, 1, 28, 28)
+    found = [layer.path for layer in stages(network, images)]
+    with capture(network, found) as taken:
+        logits = network(images)
+    for path in found:
+        # A prediction, or a map whose mean is one.
+        x = taken[path].flatten(2).mean(2) if taken[path].ndim == 4 else taken[path]
+        assert x.shape != logits.shape or not torch.allclose(x, logits, atol=1e-5)
+
+
+def test_the_activation_is_read_and_not_what_comes_before_it():
+    network, images = STRANGERS["perceptron"][0](), torch.rand(3, 1, 28, 28)
+    with capture(network, ["fc4.input", "fc3"]) as taken:
+        network(images)
+    assert torch.equal(taken["fc4.input"], taken["fc3"].relu())
+
+
+def test_a_linear_model_has_no_stage_and_the_message_says_what_there_is():
+    with pytest.raises(ConfigError, match=r"between its input and its classifier.*Its layers: flat, fc\."):
+        stages(nn.Sequential(OrderedDict(flat=nn.Flatten(), fc=nn.Linear(3072, 10))), IMAGE)

@@ -1,11 +1,12 @@
 """Read layers of a network while it runs, and leave nothing behind."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from kantor.capture.compiled import interpreted, named_layers, plain, uncompiled
 from kantor.capture.layout import Layout, as_features, logits_of, tensor_of
@@ -13,6 +14,8 @@ from kantor.core.errors import ConfigError, KantorError, suggest
 
 LOGITS = "logits"
 """The path of the network's own output."""
+INPUT = ".input"
+"""Ends the path of what a module is given, where no module returns it: an activation by a function."""
 PENULTIMATE = "penultimate"
 """The path of the classifier's input: what the last ``nn.Linear`` to run is given."""
 
@@ -70,7 +73,8 @@ def capture(
 
     Args:
         network: any module. Paths are those of ``named_modules()``; of a ``Model``, those of its ``network``.
-        paths: module paths, ``"logits"`` (the network's output) or ``"penultimate"`` (the classifier's input).
+        paths: module paths, ``PATH.input`` (what the module at PATH is given), ``"logits"`` (the network's output) or
+            ``"penultimate"`` (the classifier's input).
         layouts: for single paths, how a four-dimensional output is laid out, where the shape misleads the rule of
             ``layout_of``. Outputs are always channel-first.
 
@@ -84,9 +88,10 @@ def capture(
     paths, layouts = tuple(dict.fromkeys(paths)), dict(layouts or {})
     root = path_root(network)
     outputs = (LOGITS, PENULTIMATE)
-    modules = {path: find(root, path, others=outputs) for path in paths if path not in outputs}
+    inputs = {path: find(root, path.removesuffix(INPUT)) for path in paths if _is_input(root, path)}
+    modules = {path: find(root, path, others=outputs) for path in paths if path not in (*outputs, *inputs)}
     for path in layouts:
-        if path not in modules:
+        if path not in modules and path not in inputs:
             raise ConfigError(f"A layout is given for '{path}', which is not captured. {suggest(path, modules)}")
     captured = Captured(paths)
     forward = _Forward()
@@ -95,14 +100,16 @@ def capture(
         captured.outputs.clear()
         forward.begin(args, kwargs)
 
-    def keep(path: str) -> Any:
-        def hook(module: nn.Module, args: Any, output: Any) -> None:  # noqa: ARG001
-            x = as_features(
-                tensor_of(output, path), path, image=forward.image, batch=forward.batch, layout=layouts.get(path)
-            )
-            captured.outputs[path] = x.clone()
+    def take(path: str, output: Any) -> None:
+        x = tensor_of(output, path)
+        x = as_features(x, path, image=forward.image, batch=forward.batch, layout=layouts.get(path))
+        captured.outputs[path] = x.clone()
 
-        return hook
+    def keep(path: str) -> Any:
+        return lambda _module, _args, output: take(path, output)
+
+    def keep_input(path: str) -> Any:
+        return lambda _module, args, kwargs: take(path, [*args, *kwargs.values()])
 
     def remember_linear(module: nn.Module, args: Any, kwargs: dict[str, Any], output: Tensor) -> None:  # noqa: ARG001
         forward.last_linear = (args[0] if args else kwargs["input"], output)
@@ -119,12 +126,37 @@ def capture(
         hooks.callback(root.register_forward_pre_hook(begin, with_kwargs=True, prepend=True).remove)
         for path, module in modules.items():
             hooks.callback(module.register_forward_hook(keep(path)).remove)
+        for path, module in inputs.items():
+            hooks.callback(module.register_forward_pre_hook(keep_input(path), with_kwargs=True).remove)
         if PENULTIMATE in paths:
             for module in root.modules():
                 if isinstance(module, nn.Linear):
                     hooks.callback(module.register_forward_hook(remember_linear, with_kwargs=True).remove)
         hooks.callback(root.register_forward_hook(end).remove)
         yield captured
+
+
+def changed(root: nn.Module, path: str, change: Callable[[Tensor], Tensor]) -> RemovableHandle:
+    """Put ``change`` of a layer's output in its place until the handle, a context manager, is removed.
+
+    Args:
+        root: the network.
+        path: of a module, or ``PATH.input``; the output, or first input, is a tensor.
+        change: from what was returned to what goes on.
+
+    Raises:
+        ConfigError: there is no such layer.
+    """
+
+    def before(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (change(args[0]), *args[1:])
+
+    def after(_module: nn.Module, _args: tuple[Any, ...], output: Tensor) -> Tensor:
+        return change(output)
+
+    if _is_input(root, path):
+        return find(root, path.removesuffix(INPUT)).register_forward_pre_hook(before)
+    return find(root, path).register_forward_hook(after)
 
 
 def find(root: nn.Module, path: str, *, others: Sequence[str] = ()) -> nn.Module:
@@ -147,6 +179,11 @@ def find(root: nn.Module, path: str, *, others: Sequence[str] = ()) -> nn.Module
             raise ConfigError(f"The network has no layer '{path}'. {suggest(path, names)}")
         module = uncompiled(inside)
     return module
+
+
+def _is_input(root: nn.Module, path: str) -> bool:
+    """The path is that of a module's input; a module that is itself called ``input`` comes first."""
+    return path.endswith(INPUT) and path not in (name for name, _ in named_layers(root))
 
 
 class _Forward:

@@ -1,5 +1,6 @@
 """Which layers a network has: everything that ran on an example and can be captured."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -24,12 +25,17 @@ class Layer:
     """A layer that can be captured.
 
     Attributes:
-        path: its module path.
+        path: its module path, or ``PATH.input``: what the module at PATH is given, where a function made it.
         shape: of one sample's output: ``(D,)``, ``(C, H, W)`` or ``(T, D)``.
         kind: ``vector``, ``map`` or ``tokens``.
         depth: share of the network's leaf modules that have run when it returns, in (0, 1].
         leaves: leaf modules inside it; 0 where it is one itself.
         parameters: numbers to be learnt inside it.
+        data: no layer with weights has run before it.
+        weighted: it is a leaf with a matrix or kernel of weights (a linear layer, a convolution, a recurrent layer).
+        feeds: a weighted leaf is given exactly this output.
+        masked: it is a dropout, which hides some of it in training.
+        summary: a vector that is the last map or token sequence averaged over positions, or flattened.
     """
 
     path: str
@@ -38,6 +44,11 @@ class Layer:
     depth: float
     leaves: int
     parameters: int
+    data: bool = False
+    weighted: bool = False
+    feeds: bool = False
+    masked: bool = False
+    summary: bool = False
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -59,47 +70,145 @@ class Layer:
 
 
 def candidates(network: nn.Module, example: Float[Tensor, "batch ..."]) -> list[Layer]:
-    """Every module whose output can be captured, in the order in which they return.
+    """Every layer whose output can be captured, in the order in which they return.
 
     The network runs once on ``example``, in eval mode and without gradients, and is left as it was. Modules that did
-    not run, or whose output has no usable form, are left out; one that runs twice counts by its last call.
+    not run, or whose output has no usable form, are left out; one that runs twice counts by its last call. What a
+    weighted leaf is given stands among them as ``PATH.input`` where no module returned it: the activation of a plain
+    network that calls ``torch.relu`` between its layers.
 
     Args:
         network: any module; of a ``Model`` the layers of its ``network`` are listed.
         example: an input batch, one sample is enough.
     """
+    trace = _Trace(len(example))
     root = path_root(network)
-    runs = 0
-    found: dict[str, Layer] = {}
-    image: tuple[int, int] | None = None
+    with ExitStack() as hooks, as_evaluated(network), interpreted(network), torch.no_grad(), _every_module_runs():
+        hooks.callback(root.register_forward_pre_hook(trace.begin, with_kwargs=True).remove)
+        for path, module in named_layers(root):
+            if path:
+                hooks.callback(module.register_forward_pre_hook(trace.given(path), with_kwargs=True).remove)
+                hooks.callback(module.register_forward_hook(trace.returned(path)).remove)
+        call(network, example)
+    return trace.layers()
 
-    def begin(module: nn.Module, args: tuple[Any, ...]) -> None:  # noqa: ARG001
-        nonlocal image
-        if args and isinstance(args[0], Tensor) and args[0].ndim == 4:
-            image = (args[0].shape[2], args[0].shape[3])
 
-    def visit(path: str) -> Any:
-        def hook(module: nn.Module, args: Any, output: Any) -> None:  # noqa: ARG001
-            nonlocal runs
-            leaves = sum(next(inner.children(), None) is None for inner in module.modules() if inner is not module)
-            parameters = sum(parameter.numel() for parameter in module.parameters())
-            runs += leaves == 0
-            try:
-                x = as_features(tensor_of(output, path), path, image=image, batch=len(example))
-            except ShapeError:
+class _Trace:
+    """What one forward showed: which modules returned what, and which tensor went from where to where."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+        self.image: tuple[int, int] | None = None
+        self.runs = 0
+        self.found: dict[str, Layer] = {}
+        self.calls: Counter[str] = Counter()
+        self.makers: dict[tuple[int, int], str] = {}
+        """Path of the module that first returned a tensor, by the tensor and its version (in-place operations)."""
+        self.feeding: set[str] = set()
+        """Paths of the layers whose output a weighted leaf is given."""
+        self.alive: list[Tensor] = []
+        """A tensor's ``id`` names it only while it lives."""
+        self.wide: Tensor | None = None
+        """The last map or token sequence."""
+        self.begun = False
+        """A weighted leaf has run: what comes now is no longer the data."""
+
+    def begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
+        given = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
+        if given and given[0].ndim == 4:
+            self.image = (given[0].shape[2], given[0].shape[3])
+
+    def given(self, path: str) -> Any:
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            x = next((x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)), None)
+            if x is None or not self.begun or not _weighted(module):
                 return
-            found.pop(path, None)
-            found[path] = Layer(path, tuple(x.shape[1:]), _KINDS[x.ndim - 1], float(runs), leaves, parameters)
+            maker = self.makers.get((id(x), x._version), f"{path}.input")
+            if maker == f"{path}.input":
+                self._keep(maker, x)
+            self.feeding.add(maker)
 
         return hook
 
-    with ExitStack() as hooks, as_evaluated(network), interpreted(network), torch.no_grad():
-        hooks.callback(root.register_forward_pre_hook(begin).remove)
-        for path, module in named_layers(root):
-            if path:
-                hooks.callback(module.register_forward_hook(visit(path)).remove)
-        call(network, example)
-    return [replace(layer, depth=layer.depth / max(runs, 1)) for layer in found.values()]
+    def returned(self, path: str) -> Any:
+        def hook(module: nn.Module, args: Any, output: Any) -> None:  # noqa: ARG001
+            leaves = sum(next(inner.children(), None) is None for inner in module.modules() if inner is not module)
+            self.runs += leaves == 0
+            self.calls[path] += 1
+            try:
+                x = tensor_of(output, path)
+            except ShapeError:
+                return
+            masked = isinstance(module, _DROPOUT)
+            # What dropout hands on in eval mode is what the layer before it made. A module that runs again is read
+            # where it ran last, so an earlier output has no path.
+            if not masked and self.calls[path] == 1:
+                self.alive.append(x)
+                self.makers.setdefault((id(x), x._version), path)
+            parameters = sum(parameter.numel() for parameter in module.parameters())
+            weighted = _weighted(module)
+            self.begun |= weighted
+            self._keep(path, x, leaves=leaves, parameters=parameters, weighted=weighted, masked=masked)
+
+        return hook
+
+    def layers(self) -> list[Layer]:
+        """What was found, with depths as shares and with what each layer feeds."""
+        return [
+            replace(
+                layer,
+                depth=layer.depth / max(self.runs, 1),
+                feeds=path in self.feeding and self.calls[path] < 2,
+            )
+            for path, layer in self.found.items()
+        ]
+
+    def _keep(self, path: str, x: Tensor, leaves: int = 0, parameters: int = 0, **kind: bool) -> None:
+        try:
+            features = as_features(x, path, image=self.image, batch=self.batch)
+        except ShapeError:
+            return
+        summary = features.ndim == 2 and self.wide is not None and _summarises(features, self.wide)
+        self.wide = self.wide if features.ndim == 2 else features
+        self.found.pop(path, None)
+        self.found[path] = Layer(
+            path=path,
+            shape=tuple(features.shape[1:]),
+            kind=_KINDS[features.ndim - 1],
+            depth=float(self.runs),
+            leaves=leaves,
+            parameters=parameters,
+            data=not self.begun,
+            summary=summary,
+            **kind,
+        )
+
+
+def _summarises(vector: Float[Tensor, "batch dim"], wide: Float[Tensor, "batch ..."]) -> bool:
+    averaged = wide.mean(dim=(2, 3) if wide.ndim == 4 else 1)
+    return any(vector.shape == x.shape and torch.allclose(vector, x, atol=1e-6) for x in (averaged, wide.flatten(1)))
+
+
+_DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+
+
+def _weighted(module: nn.Module) -> bool:
+    """A leaf with a matrix or kernel of weights; a normalisation's scale is a vector."""
+    if any(name != "parametrizations" for name, _ in module.named_children()):
+        return False
+    own = [*module.parameters(recurse=False), getattr(module, "weight", None)]  # a parametrised weight is no parameter
+    return any(isinstance(x, Tensor) and x.ndim > 1 for x in own)
+
+
+@contextmanager
+def _every_module_runs() -> Iterator[None]:
+    """Keep torch's fused transformer layers from passing their own modules by, so that every leaf is counted."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
 
 
 @contextmanager

@@ -13,33 +13,67 @@ MOST = 4
 
 
 def stages(network: nn.Module, example: Float[Tensor, "batch ..."]) -> list[Layer]:
-    """The ends of a network's stages, shallow to deep.
+    """The ends of a network's stages, shallow to deep. The classifier and what follows it are none.
 
     A network whose resolution falls has a stage at each resolution, and its end is the module with the most inside it
     that returns there (the last of equals). A first stage with less than a third of the next least inside is a stem,
     and left out. A network of equal blocks (a ViT, an MLP) has no such places: its blocks are cut into four even
-    parts, or fewer. Maps are looked for first, then tokens, then vectors; modules with nothing inside count only where
-    no others do.
+    parts, or fewer. Maps are looked for first, then tokens, then vectors.
+
+    A plain network, whose layers stand in no blocks, has its stages where activations enter the next layer: the last
+    map of each resolution, then hidden vectors, cut into even parts. Where a function made them (``torch.relu`` in
+    ``forward``), their path is ``NEXT.input``.
 
     Args:
         network: any module; of a ``Model`` the paths are those of its ``network``.
         example: an input batch, one sample is enough; the network runs on it once, in eval mode.
 
     Raises:
-        ConfigError: no layer returns what can be read.
+        ConfigError: no hidden layer can be read; says which layers there are.
     """
-    layers = candidates(network, example)
+    every = candidates(network, example)
+    layers = _hidden(every)
     for kind in ("map", "tokens"):
         outer = [layer for layer in layers if layer.kind == kind and layer.leaves]
         for found in (_by_resolution(outer), _even_parts(_blocks(outer))):
             if len(found) > 1:
                 return found
-    maps = _by_resolution([layer for layer in layers if layer.kind != "vector"])
-    blocks = _even_parts(_blocks([layer for layer in layers if layer.leaves]))
-    found = maps or blocks or layers[-1:]
+    found = _by_resolution(_plain_maps(layers)) or _even_parts(_blocks([layer for layer in layers if layer.leaves]))
+    if not found or found[-1].kind != "vector":
+        found = [*found, *_even_parts(_plain_vectors(layers, found))]
     if not found:
-        raise ConfigError("No layer of this network returns a tensor that can be read. Name module paths yourself.")
+        known = ", ".join(layer.path for layer in every[:8]) or "none that can be read"
+        raise ConfigError(
+            "No layer of this network lies between its input and its classifier, so a loss on features has nothing to "
+            f"compare. Its layers: {known}. Name one that you mean, or use a loss on predictions such as kd."
+        )
     return found
+
+
+def _hidden(layers: list[Layer]) -> list[Layer]:
+    """The layers between the data and the classifier, which is the last leaf with weights to run."""
+    weighted = [place for place, layer in enumerate(layers) if layer.weighted]
+    end = weighted[-1] if weighted else len(layers) - 1
+    return [layer for layer in layers[:end] if not (weighted and layer.data)]
+
+
+def _plain_maps(layers: list[Layer]) -> list[Layer]:
+    """Maps and token sequences, without those that a module or function still turns into the activation."""
+    return [
+        layer
+        for layer in layers
+        if layer.kind != "vector" and not layer.masked and (layer.leaves or layer.feeds or not layer.parameters)
+    ]
+
+
+def _plain_vectors(layers: list[Layer], maps: list[Layer]) -> list[Layer]:
+    """Hidden vectors after the last map that a weighted leaf is given, without one that only sums the map up."""
+    after = maps[-1].depth if maps else 0.0
+    return [
+        layer
+        for layer in layers
+        if layer.kind == "vector" and layer.feeds and not layer.summary and layer.depth >= after
+    ]
 
 
 def _by_resolution(layers: list[Layer]) -> list[Layer]:

@@ -54,6 +54,7 @@ class AB(FirstStageLoss):
     paper: ClassVar = "arXiv 1811.03233"
     default_weight: ClassVar = 1.0
     reads: ClassVar = "stages"
+    by_position = True
     trains_student: ClassVar = True
 
     def __init__(

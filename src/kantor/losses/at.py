@@ -45,6 +45,7 @@ class AT(TransferLoss):
     paper: ClassVar = "arXiv 1612.03928"
     default_weight: ClassVar = 1000.0
     reads: ClassVar = "stages"
+    by_position = True
 
     def __init__(self, power: float = 2.0) -> None:
         super().__init__()

@@ -30,6 +30,8 @@ class TransferLoss(nn.Module):
     reads: ClassVar[Literal["logits", "penultimate", "feature", "stages", "sequence_logits"]]
     """What it is bound to when the user names no layers: the logits; the pooled input of the classifier; the last
     feature map or token sequence; a tuple of every paired stage, shallow to deep; logits per token."""
+    by_position: bool = False
+    """It compares single positions: where it chooses layers itself, maps and tokens come before vectors."""
     needs_targets: ClassVar[bool] = False
     needs_ids: ClassVar[bool] = False
     same_classes: ClassVar[bool] = False

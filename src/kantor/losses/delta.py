@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kantor.capture.hooks import changed
 from kantor.core.collectives import sum_over_ranks
 from kantor.core.errors import ConfigError, ShapeError
 from kantor.losses.base import Shapes, TransferLoss
@@ -90,13 +91,13 @@ def loss_increases(
 def _without_each_channel(network: nn.Module, path: str, inputs: Tensor) -> Iterable[Tensor]:
     channel, channels = 0, 1
 
-    def remove(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+    def remove(output: Tensor) -> Tensor:
         nonlocal channels
         place = 2 if output.ndim == 3 else 1
         channels = output.shape[place]
         return output.index_fill(place, torch.tensor([channel], device=output.device), 0.0)
 
-    with network.get_submodule(path).register_forward_hook(remove):
+    with changed(network, path, remove):
         while channel < channels:
             yield network(inputs)
             channel += 1
@@ -117,6 +118,7 @@ class Delta(TransferLoss):
     paper: ClassVar = "arXiv 1901.09229"
     default_weight: ClassVar = 0.01
     reads: ClassVar = "stages"
+    by_position = True
 
     def __init__(self, temperature: float = 5.0) -> None:
         super().__init__()

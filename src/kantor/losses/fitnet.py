@@ -34,6 +34,7 @@ class FitNet(TransferLoss):
     paper: ClassVar = "arXiv 1412.6550"
     default_weight: ClassVar = 100.0
     reads: ClassVar = "feature"
+    by_position = True
 
     def __init__(self, activation: bool = True) -> None:
         super().__init__()

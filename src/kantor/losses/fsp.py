@@ -51,6 +51,7 @@ class FSP(FirstStageLoss):
     paper: ClassVar = "CVPR 2017, A Gift from Knowledge Distillation"
     default_weight: ClassVar = 50.0
     reads: ClassVar = "stages"
+    by_position = True
     trains_student: ClassVar = True
 
     def __init__(

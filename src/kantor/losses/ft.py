@@ -54,6 +54,7 @@ class FT(FirstStageLoss):
     paper: ClassVar = "arXiv 1802.04977"
     default_weight: ClassVar = 200.0
     reads: ClassVar = "feature"
+    by_position = True
 
     def __init__(
         self, rate: float = 0.5, epochs: int = 30, lr: float = 0.01, momentum: float = 0.9, weight_decay: float = 5e-4

@@ -173,6 +173,11 @@ class NeuronTransport(TransferLoss):
         """Whether maps are seen only through their mean over positions."""
         return self.spatial == "pooled"
 
+    @property
+    def by_position(self) -> bool:  # type: ignore[override]
+        """Whether every position is a sample."""
+        return self.spatial == "positions"
+
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
         """Make the slow plan's state, or the control's fixed plan."""
         (s,), (t,) = student_shapes, teacher_shapes

@@ -43,6 +43,7 @@ class NST(TransferLoss):
     paper: ClassVar = "arXiv 1707.01219"
     default_weight: ClassVar = 50.0
     reads: ClassVar = "stages"
+    by_position = True
 
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
         """Check that every layer has positions."""

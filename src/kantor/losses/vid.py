@@ -48,6 +48,7 @@ class VID(TransferLoss):
     paper: ClassVar = "arXiv 1904.05835"
     default_weight: ClassVar = 1.0
     reads: ClassVar = "stages"
+    by_position = True
 
     def __init__(self, initial_variance: float = 5.0, floor: float = 1e-5) -> None:
         super().__init__()

@@ -86,6 +86,7 @@ class WKDFeature(TransferLoss):
     paper: ClassVar = "arXiv 2412.08139"
     default_weight: ClassVar = 0.08
     reads: ClassVar = "feature"
+    by_position = True
 
     def __init__(self, mean_weight: float = 4.0, cells: int = 1, activation: bool = True) -> None:
         super().__init__()

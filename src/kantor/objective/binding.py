@@ -9,7 +9,7 @@ from kantor.capture import Pair, pair, stages
 from kantor.core.errors import ConfigError
 from kantor.data import Batch
 from kantor.losses.penalty import WeightPenalty
-from kantor.objective.teachers import LiveTeacher, Teacher, inner
+from kantor.objective.teachers import LiveTeacher, Teacher
 from kantor.objective.terms import Bound, Term, resolved_weight, split_teacher
 from kantor.objective.weights import Balanced
 
@@ -29,13 +29,27 @@ def bind(terms: Sequence[Term], student: nn.Module, teachers: Mapping[str, Teach
     return bound
 
 
-def paired_stages(student: nn.Module, teacher: LiveTeacher, batch: Batch) -> list[Pair]:
-    """The stages of both networks, paired by depth and resolution, shallow to deep."""
+def paired_stages(student: nn.Module, teacher: LiveTeacher, batch: Batch, *, by_position: bool = False) -> list[Pair]:
+    """The stages of both networks, paired by depth and resolution, shallow to deep.
+
+    Args:
+        student: the student.
+        teacher: the teacher.
+        batch: what both see; two of its samples are shown to each.
+        by_position: leave vectors out where both networks have stages with positions (maps, tokens).
+
+    Raises:
+        ConfigError: one of them has no hidden layer that can be read.
+    """
     with torch.no_grad():
-        return pair(
-            stages(inner(student), batch.inputs["student"][:2]),
-            stages(inner(teacher.network), teacher.sees(batch)[:2]),
-        )
+        sides = [
+            stages(student, batch.inputs["student"][:2]),
+            stages(teacher.network, teacher.sees(batch)[:2]),
+        ]
+    if by_position:
+        wide = [[layer for layer in side if layer.kind != "vector"] for side in sides]
+        sides = wide if all(wide) else sides
+    return pair(*sides)
 
 
 def _bind(term: Term, student: nn.Module, teachers: Mapping[str, Teacher], batch: Batch) -> Bound:
@@ -92,7 +106,7 @@ def _propose(
         return (layer,), (layer,), f"{term.loss.name} reads {layer}"
     if not isinstance(source, LiveTeacher):
         raise ConfigError(f"{_label(term)}: name its layers; a cached teacher ({name}) has no network to propose from.")
-    pairs = paired_stages(student, source, batch)
+    pairs = paired_stages(student, source, batch, by_position=term.loss.by_position)
     if term.loss.reads == "feature":
         pairs = pairs[-1:]
     return (

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from kantor import losses
 from kantor.core.errors import ConfigError
 from kantor.data import Batch
+from kantor.losses.base import TransferLoss
 from kantor.models import Model
 from kantor.objective import LiveTeacher
 from kantor.objective.binding import paired_stages
@@ -37,7 +39,9 @@ def _over(term: TermConfig, student: Model, teachers: Mapping[str, LiveTeacher],
     if term.stages is None:
         return [term]
     name = split_teacher(str(term.teacher or ""), list(teachers))[0]
-    pairs = paired_stages(student, teachers[name], batch)
+    loss = losses.named(term.loss, **term.settings)
+    assert isinstance(loss, TransferLoss)  # a penalty takes no stages, which its method has checked
+    pairs = paired_stages(student, teachers[name], batch, by_position=loss.by_position)
     if term.stages != "all":
         if term.stages > len(pairs):
             raise ConfigError(

@@ -78,7 +78,7 @@ def probe(model: nn.Module, data: DataSet, *, judge: bool = True, layers: Sequen
     train, held_out = (data.train, data.validation) if data.validation is not None else _cut(data.train)
     if layers is None:
         example = train.seen_by("student").read(np.arange(1))["student"]
-        layers = [stage.path for stage in stages(inner(model), example.to(next(model.parameters(), example).device))]
+        layers = [stage.path for stage in stages(model, example.to(next(model.parameters(), example).device))]
     parts = [train, held_out, data.test] if judge and data.test is not None else [train, held_out]
     features = [features_of(model, part, layers) for part in parts]
     found = []
