@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kantor.analysis import linear_cka
-from kantor.core.errors import ShapeError
+from kantor.core.errors import NonFiniteError, ShapeError
 
 
 def hsic(k, other):
@@ -68,3 +68,14 @@ def test_rows_must_agree():
         linear_cka(torch.randn(3, 2), torch.randn(3, 2))
     with pytest.raises(ShapeError, match="same samples"):
         linear_cka(torch.randn(8, 2), torch.randn(9, 2))
+
+
+@pytest.mark.parametrize("debiased", [True, False])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_an_error_and_not_unrelated(debiased, value):
+    a, b = torch.randn(8, 3), torch.randn(8, 4)
+    b[5, 1] = value
+    with pytest.raises(NonFiniteError, match=r"b is not finite in rows \[5\]"):
+        linear_cka(a, b, debiased=debiased)
+    with pytest.raises(NonFiniteError, match=r"a is not finite in rows \[5\]"):
+        linear_cka(b, a, debiased=debiased)

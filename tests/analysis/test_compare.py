@@ -193,3 +193,17 @@ def test_bad_input(arguments, says, tmp_path, capsys):
     assert main(["compare", *(a.format(**known) for a in arguments), f"--out={out}"]) == 2
     assert says in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_diverged_model_is_named_with_its_samples(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("sklearn")
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    for name in ("good", "bad"):
+        model = kantor.load("cnn@width=8", classes=10, input_shape=(1, 8, 8))
+        if name == "bad":
+            with torch.no_grad():
+                model.network.layer3[0].weight.fill_(float("nan"))
+        model.save(f"{name}.safetensors")
+    assert main(["compare", "good.safetensors", "bad.safetensors", "--data", "digits"]) == 2
+    assert "layer3 is not finite, for sample ids [" in capsys.readouterr().err

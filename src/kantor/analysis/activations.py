@@ -8,10 +8,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kantor.capture import LOGITS, capture
-from kantor.capture.layers import as_evaluated
+from kantor.core.errors import NonFiniteError
+from kantor.core.modes import as_evaluated
 from kantor.data import Augment, Loader, Part
 from kantor.losses.features import pool
 from kantor.models import Model
+from kantor.objective.teachers import some_ids
 
 
 @torch.no_grad()
@@ -37,6 +39,7 @@ def activations(
 
     Raises:
         ShapeError: the model was built for other inputs, or a layer returns what cannot be read.
+        NonFiniteError: see :func:`finite`.
     """
     if device is not None:
         model = model.to(device)
@@ -47,8 +50,25 @@ def activations(
             x = batch.inputs[role]
             model(fitted(model, x if device is None else x.to(device)))
             for layer, seen in found.items():
-                seen.append(pool(taken[layer]).float().cpu())
+                seen.append(finite(pool(taken[layer]).float().cpu(), model.name, layer, batch.ids))
     return {layer: torch.cat(seen) for layer, seen in found.items()}
+
+
+def finite(
+    x: Float[Tensor, "batch neurons"], model: str, layer: str, ids: Tensor | None
+) -> Float[Tensor, "batch neurons"]:
+    """The activations as they are.
+
+    Raises:
+        NonFiniteError: one is NaN or infinite; names model, layer and samples.
+    """
+    rows = ~x.isfinite().all(dim=1)
+    if rows.any():
+        raise NonFiniteError(
+            f"{model}'s {layer} is not finite, for sample ids {some_ids(ids, rows)}: the model has diverged, or its "
+            "weights are damaged."
+        )
+    return x
 
 
 def fitted(model: Model, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:

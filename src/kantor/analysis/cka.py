@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from kantor.core.errors import ShapeError
+from kantor.core.errors import NonFiniteError, ShapeError
 
 
 def linear_cka(a: Float[Tensor, "samples n"], b: Float[Tensor, "samples m"], *, debiased: bool = True) -> float:
@@ -23,6 +23,7 @@ def linear_cka(a: Float[Tensor, "samples n"], b: Float[Tensor, "samples m"], *, 
 
     Raises:
         ShapeError: one is not a matrix, the numbers of rows differ, or there are too few.
+        NonFiniteError: an activation is NaN or infinite; names the rows.
     """
     least = 4 if debiased else 2
     if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[0] or a.shape[0] < least:
@@ -30,6 +31,13 @@ def linear_cka(a: Float[Tensor, "samples n"], b: Float[Tensor, "samples m"], *, 
             f"CKA compares layers over the same samples, at least {least}: a is {tuple(a.shape)}, b is "
             f"{tuple(b.shape)}; expected [samples, n] and [samples, m]."
         )
+    for name, x in (("a", a), ("b", b)):
+        rows = (~x.isfinite()).any(dim=1)
+        if rows.any():
+            raise NonFiniteError(
+                f"CKA: {name} is not finite in rows {rows.nonzero().flatten()[:16].tolist()}: the model diverged, or "
+                "its weights are damaged."
+            )
     hsic = _unbiased if debiased else _plain
     # Neither estimator sees a shift; without it large means would cancel badly.
     a, b = (x.double() - x.double().mean(0) for x in (a, b))

@@ -15,6 +15,7 @@ from kantor.capture.hooks import path_root
 from kantor.capture.layout import as_features, tensor_of
 from kantor.capture.network import call
 from kantor.core.errors import ShapeError
+from kantor.core.modes import as_evaluated
 
 Kind = Literal["vector", "map", "tokens"]
 _KINDS: dict[int, Kind] = {1: "vector", 2: "tokens", 3: "map"}
@@ -209,15 +210,3 @@ def _every_module_runs() -> Iterator[None]:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
-
-
-@contextmanager
-def as_evaluated(network: nn.Module) -> Iterator[None]:
-    """The network in eval mode; every module's own mode is put back afterwards."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode

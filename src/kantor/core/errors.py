@@ -3,8 +3,9 @@
 The command line prints them without a traceback; anything else is a bug and keeps its traceback.
 """
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class KantorError(Exception):
@@ -25,6 +26,15 @@ class ShapeError(KantorError):
 
 class NonFiniteError(KantorError):
     """A loss, cost or mass became NaN or infinite."""
+
+
+@contextlib.contextmanager
+def not_finite_in(what: str) -> Iterator[None]:
+    """Say of what it is that something was not finite."""
+    try:
+        yield
+    except NonFiniteError as error:
+        raise NonFiniteError(f"{what}: {error}") from error
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -100,6 +100,10 @@ class Loader:
                 for batch in waiting:
                     batch.cancel()
 
+    def epochs(self) -> "Epochs":
+        """Epochs to iterate over again and again, as a first stage does: see :meth:`kantor.Objective.prepare`."""
+        return Epochs(self)
+
     def _share(self, order: Int64[np.ndarray, " n"], step: int) -> Int64[np.ndarray, " batch"]:
         rows = order[step * self.batch_size : (step + 1) * self.batch_size]
         if self.drop_last:
@@ -116,6 +120,17 @@ class Loader:
         inputs, views = self.augment.apply(inputs, known, epoch, self.seed)
         targets = torch.from_numpy(self.part.targets[rows]) if self.part.labelled else None
         return Batch(inputs, targets, known, views)
+
+
+class Epochs:
+    """A loader's epochs: each iteration over it is the next one, in an order and with augmentation of its own."""
+
+    def __init__(self, loader: Loader):
+        self._loader, self._next = loader, 0
+
+    def __iter__(self) -> Iterator[Batch]:
+        epoch, self._next = self._next, self._next + 1
+        return self._loader.epoch(epoch)
 
 
 def _joined(first: Mapping[str, Tensor], then: Mapping[str, Tensor]) -> dict[str, Tensor]:

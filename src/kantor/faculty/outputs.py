@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from kantor.core.errors import ConfigError, ShapeError
+from kantor.core.errors import ConfigError, ShapeError, not_finite_in
 from kantor.data import Augment, Batch, LayerSpec, Part, TeacherCache
 from kantor.data.part import Progress
 from kantor.models import Model
@@ -87,7 +87,8 @@ def outputs_of(
         inputs = {"teacher": batch.inputs[role].to(device)}
         return {read.layer: x.cpu() for read, x in teacher.outputs(Batch(inputs), [Read(k) for k in layers]).items()}
 
-    cache.fill(run, batch_size, progress)
+    with not_finite_in(model.spec):
+        cache.fill(run, batch_size, progress)
     ids = torch.from_numpy(part.ids)
     kept = cache.lookup(ids, torch.zeros_like(ids))
     return Outputs(kept["logits"], kept.get("penultimate"), torch.from_numpy(part.targets), passes)

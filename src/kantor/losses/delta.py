@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from kantor.capture.hooks import changed
 from kantor.core.collectives import sum_over_ranks
 from kantor.core.errors import ConfigError, ShapeError
+from kantor.core.modes import as_evaluated
 from kantor.losses.base import Shapes, TransferLoss
 from kantor.losses.precision import full_precision
 from kantor.losses.stages import as_stages, paired
@@ -72,17 +73,14 @@ def loss_increases(
         ConfigError: there is no batch.
     """
     sums: list[Tensor | float] = [0.0] * len(layers)
-    count, training = 0, network.training
-    network.eval()
-    try:
+    count = 0
+    with as_evaluated(network):
         for inputs, targets in batches:
             whole = loss(network(inputs), targets)
             for place, path in enumerate(layers):
                 removed = [loss(out, targets) for out in _without_each_channel(network, path, inputs)]
                 sums[place] = sums[place] + (torch.stack(removed) - whole)
             count += 1
-    finally:
-        network.train(training)
     if not count:
         raise ConfigError("delta measures what each channel is worth on batches of the task, but was given none.")
     return [total / count for total in sums if isinstance(total, Tensor)]

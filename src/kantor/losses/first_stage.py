@@ -45,17 +45,17 @@ class FirstStageLoss(TransferLoss):
                 they are.
 
         Raises:
-            ConfigError: there is no batch, or the student is to be trained and no gradient reaches it.
+            ConfigError: there is no batch for an epoch, or the student is to be trained and no gradient reaches it.
         """
         own = self.first_stage_parameters()
         trained = [*own, *(student if self.trains_student else ())]
         frozen = [parameter for parameter in own if not parameter.requires_grad]
         for parameter in frozen:
             parameter.requires_grad_()
-        steps = 0
         with torch.enable_grad():
             optimizer = torch.optim.SGD(trained, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
-            for _ in range(self.epochs):
+            for epoch in range(self.epochs):
+                steps = 0
                 for s, t in batches:
                     optimizer.zero_grad()
                     self.first_stage_loss(as_stages(s), as_stages(t)).backward()
@@ -67,11 +67,15 @@ class FirstStageLoss(TransferLoss):
                     _average_gradients(trained)
                     optimizer.step()
                     steps += 1
+                if not steps:
+                    raise ConfigError(
+                        f"{self.name} has a stage of {self.epochs} epochs before training, and no batch was left for "
+                        f"number {epoch + 1}. Give prepare() something to iterate over again and again: a DataLoader, "
+                        "or loader.epochs()."
+                    )
             optimizer.zero_grad()
         for parameter in frozen:
             parameter.requires_grad_(False)
-        if not steps:
-            raise ConfigError(f"{self.name} has a stage before training, but it was given no batch.")
         self.prepared = True
 
     def silence(self, student: tuple[Tensor, ...]) -> Tensor:

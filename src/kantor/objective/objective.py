@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from kantor.capture import capture
 from kantor.capture.hooks import find
 from kantor.core import seeds
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, NonFiniteError
 from kantor.data import Batch
 from kantor.losses.base import Features, TransferLoss
 from kantor.losses.penalty import WeightPenalty
 from kantor.objective.binding import bind
 from kantor.objective.check import StepZero, balanced, check_needs, gradient_shares, look
-from kantor.objective.teachers import LiveTeacher, Read, Teacher, inner
+from kantor.objective.teachers import LiveTeacher, Read, Teacher, faults, inner
 from kantor.objective.terms import Bound, Term
 
 Task = Callable[[Float[Tensor, "batch classes"], Int[Tensor, " batch"]], Float[Tensor, ""]]
@@ -98,7 +98,7 @@ class Objective(nn.Module):
         if not any(p.requires_grad for p in student.parameters()):
             raise ConfigError(f"freeze {', '.join(freeze)} leaves nothing of the student to train.")
         self.progress = 0.0
-        """Share of training done, for weight schedules; the loop sets it."""
+        """Share of training done, for weight schedules; the loop sets it at every step, since warm-ups begin at 0."""
         self.bound: list[Bound] = []
 
     @property
@@ -196,7 +196,8 @@ class Objective(nn.Module):
         """Run the first stage of every loss that has one, on batches of training data.
 
         Args:
-            batches: may be iterated once per loss and pass.
+            batches: iterated once per loss and epoch of its first stage, so no generator: a DataLoader, or
+                :meth:`kantor.data.Loader.epochs`.
         """
         parameters = [p for p in self.student.parameters() if p.requires_grad]
         for loss, bound in self.transfers:
@@ -206,6 +207,8 @@ class Objective(nn.Module):
         with torch.no_grad():
             _, student = self._student(batch)
             teacher = self._teachers(batch)
+        if found := faults(teacher, batch.ids):
+            raise NonFiniteError(f"{' '.join(found)} Check that teacher, or its data.")
         device = next(iter(batch.inputs.values())).device
         for index, (loss, bound) in enumerate(zip(self.losses, self.bound, strict=True)):
             seeds.seed_all(self.seed, seeds.LOSS, index)

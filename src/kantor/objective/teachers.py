@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from kantor.capture import capture
@@ -49,6 +49,8 @@ KEYED_BY = "cached, keyed by sample id, view, teacher weights, preprocess and la
 class LiveTeacher:
     """A teacher network that is run on every batch: in eval mode, without gradients, its parameters frozen.
 
+    It runs in its own precision, also where the student trains under autocast: what it says is what a cache would keep.
+
     Args:
         network: the teacher.
         source: what the step-0 print says of where its outputs come from.
@@ -90,7 +92,8 @@ class LiveTeacher:
             self.network.to(x.device)
         if self.network.training:  # a user's network.train() on a shared module would silently change the teacher
             self.network.eval()
-        with capture(inner(self.network), [read.layer for read in reads]) as taken:
+        own = torch.autocast(x.device.type, enabled=False)
+        with own, capture(inner(self.network), [read.layer for read in reads]) as taken:
             self.network(x)
             return {read: pool(taken[read.layer]) if read.pooled else taken[read.layer] for read in reads}
 
@@ -112,6 +115,27 @@ class CachedTeacher:
         assert batch.ids is not None
         rows = self._cache.lookup(batch.ids, batch.views)
         return {read: rows[read.key].to(batch.ids.device, non_blocking=True) for read in reads}
+
+
+def faults(outputs: Mapping[tuple[str, Read], Tensor], ids: Tensor | None) -> list[str]:
+    """Sentences that name each teacher's layer that is not finite, and for which samples; empty where all is well.
+
+    Args:
+        outputs: ``[batch, ...]`` by teacher and read.
+        ids: of the samples.
+    """
+    found = []
+    for (name, read), x in outputs.items():
+        rows = ~x.isfinite().flatten(1).all(dim=1) if x.ndim > 1 else ~x.isfinite()
+        if rows.any():
+            found.append(f"Teacher {name}'s {read.layer} is not finite, for sample ids {some_ids(ids, rows)}.")
+    return found
+
+
+def some_ids(ids: Tensor | None, rows: Bool[Tensor, " batch"]) -> str:
+    """The first ids of some rows, as they are said; positions in the batch where there are no ids."""
+    chosen = rows.nonzero().flatten() if ids is None else ids.to(rows.device)[rows]
+    return f"{chosen[:16].tolist()}{' ...' if len(chosen) > 16 else ''}"
 
 
 def inner(model: nn.Module) -> nn.Module:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from kantor.core.collectives import rank, wait_for_all
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, not_finite_in
 from kantor.data import Augment, Batch, DataSet
 from kantor.models import Model
 from kantor.objective import LiveTeacher, Read
@@ -64,7 +64,8 @@ def fill(
                 doing = f"Caching {name}'s outputs on {size} ({cache.bytes / 1e6:.0f} MB; {why})"
                 say(f"\n{doing if cache.missing else f'Outputs of {name} on {size} found'} in {cache.folder}.")
             if rank() == 0:
-                cache.fill(outputs, config.batch_size, partial(_filling, report, name))
+                with not_finite_in(f"Teacher {name}"):
+                    cache.fill(outputs, config.batch_size, partial(_filling, report, name))
         model.cpu()
     wait_for_all()
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from kantor.core import seeds
 from kantor.core.collectives import rank, wait_for_all
-from kantor.core.errors import ConfigError, KantorError, NonFiniteError, suggest
+from kantor.core.errors import ConfigError, KantorError, not_finite_in, suggest
 from kantor.core.files import read_json, write_json
 from kantor.data import DataSet, Part, open_data
 from kantor.faculty.label_cost import CostSource
@@ -228,10 +228,8 @@ def _trained(name: str, spec: str, config: Study, data: DataSet, root: Path, rep
             teacher = model_for(spec, everything, "teacher")
             objective = Objective(teacher, {}, [])
             judge = test is not None
-            try:
+            with not_finite_in(f"Teacher {name}, trained at teacher_lr {config.teacher_lr:g}"):
                 outcome = train(objective, everything, settings, folder, seed=0, run=key, judge=judge, report=report)
-            except NonFiniteError as error:
-                raise NonFiniteError(f"Teacher {name}, trained at teacher_lr {config.teacher_lr:g}: {error}") from error
             if outcome is not None:
                 teacher.save(weights)
                 write_json(folder / "result.json", asdict(outcome))
@@ -261,7 +259,8 @@ def accuracy(name: str, model: Model, data: DataSet, root: Path, config: Study) 
     path = root / f"accuracy-{model.weights_digest()[:16]}-{test.fingerprint[:16]}.json"
     if rank() == 0 and not path.exists():
         device = device_of(config)
-        scores = evaluate(model.to(device), test, device=device)
+        with not_finite_in(f"Teacher {name}"):
+            scores = evaluate(model.to(device), test, device=device)
         model.cpu()
         write_json(path, {"accuracy": scores.accuracy, "samples": scores.samples})
     wait_for_all()

@@ -21,6 +21,8 @@ class Position:
     step_in_epoch: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     """Running sums of this epoch's metrics."""
+    accuracy: float = -1.0
+    """On the validation part, at the last look; that of the last epoch once it is over."""
     best_accuracy: float = -1.0
     best_epoch: int = -1
     metrics_bytes: int = 0

@@ -17,6 +17,7 @@ from torch import nn
 
 from kantor.capture import capture, stages
 from kantor.core.errors import ConfigError
+from kantor.core.modes import as_evaluated
 from kantor.data import Augment, DataSet, Loader, Part, split
 from kantor.losses.features import pool
 from kantor.objective.teachers import inner
@@ -102,16 +103,14 @@ def validation_accuracy(model: nn.Module, data: DataSet) -> float:
 @torch.no_grad()
 def features_of(model: nn.Module, part: Part, layers: Sequence[str]) -> dict[str, Features]:
     """The layers' outputs in eval mode, maps and tokens averaged over their positions, in the part's order."""
-    training, device = model.training, next((p.device for p in model.parameters()), torch.device("cpu"))
-    model.eval()
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
     loader = Loader(part.seen_by("student"), 256, seed=0, augment=Augment.named("none"), shuffle=False, drop_last=False)
     pieces: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
-    with capture(inner(model), layers) as taken:
+    with as_evaluated(model), capture(inner(model), layers) as taken:
         for batch in loader.epoch(0):
             model(batch.inputs["student"].to(device))
             for layer in layers:
                 pieces[layer].append(pool(taken[layer]).double().cpu().numpy())
-    model.train(training)
     return {layer: np.concatenate(found) for layer, found in pieces.items()}
 
 

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +18,15 @@ from torch import nn
 from kantor.core import seeds
 from kantor.core.collectives import rank, sum_over_ranks, world_size
 from kantor.core.errors import NonFiniteError
-from kantor.data import Batch, DataSet, Loader
+from kantor.core.modes import as_trained
+from kantor.data import Batch, DataSet
 from kantor.objective import Objective, Result
 from kantor.training import checkpoint
 from kantor.training.batches import training_batches
 from kantor.training.checkpoint import Position
 from kantor.training.config import Training
 from kantor.training.evaluate import evaluate
+from kantor.training.finite import check_loss, check_weights, explained, looked_at
 from kantor.training.groups import FACTOR, parameter_groups
 from kantor.training.memory import MemoryOf, PeakMemory
 from kantor.training.metrics import MetricsLog, Stopwatch
@@ -53,6 +55,7 @@ class Outcome:
     """On the test part, read once; None for a trial."""
     loss: float | None
     validation_accuracy: float | None
+    """Of the student that was kept."""
     epoch: int
     """The epoch whose student was kept, from 1."""
     epochs: int
@@ -121,10 +124,11 @@ def train(
     keep_best = validation is not None and config.select != "last"
     last, best = folder / "checkpoints" / "last.pt", folder / "checkpoints" / "best.pt"
 
+    as_trained(objective)
     position = Position()
     resumed = checkpoint.load(last, run)
     if resumed is None:
-        objective.prepare(_Moved(loader, device))
+        objective.prepare(_Moved(loader.epochs(), device))
     else:
         position, state = resumed
         objective.load_state_dict(state["objective"])
@@ -148,6 +152,7 @@ def train(
     def end_of_epoch(gradient_shares: dict[str, float]) -> None:
         """Validate, keep the best student, record plans, each where it is due. Epoch 0 is the untrained student."""
         epoch = position.epoch
+        check_weights(objective.student, position.step, last)
         _same_statistics(objective.student)
         if log is None:
             return
@@ -157,20 +162,22 @@ def train(
         position.sums = {}
         line |= {f"gradient_share/{name}": share for name, share in gradient_shares.items()}
         if validation is not None and (epoch % config.validate_every == 0 or epoch == config.epochs):
-            scores = evaluate(objective.student, validation, device=device)
+            with looked_at(position.step, last):
+                scores = evaluate(objective.student, validation, device=device)
             line |= {"validation/accuracy": scores.accuracy, "validation/loss": scores.loss}
+            position.accuracy = scores.accuracy
             if epoch > 0 and scores.accuracy > position.best_accuracy:
                 position.best_accuracy, position.best_epoch = scores.accuracy, epoch
                 if keep_best:
                     checkpoint.save(best, position, {"student": objective.student.state_dict()}, run)
         every = config.plans_every()
         if probe is not None and every and (epoch % every == 0 or epoch == config.epochs):
-            record_plans(folder / "plans" / f"epoch-{epoch:03d}.npz", objective, probe, device)
+            with looked_at(position.step, last):
+                record_plans(folder / "plans" / f"epoch-{epoch:03d}.npz", objective, probe, device)
         log.write(line)
         trackers.log(line)
         report({"epochs": config.epochs, "steps": steps, **line})
 
-    objective.train()
     with StopSignal() as stop, log or nullcontext(), trackers:
         watch = Stopwatch(folder / "timing.jsonl", memory)  # a dashboard may take seconds to come up
         if resumed is None:
@@ -185,9 +192,12 @@ def train(
                 for group in optimizer.param_groups:
                     group["lr"] = group[FACTOR] * rate
                 batch = batch.to(device)
-                result: Result = wrapped(batch)
+                try:
+                    result: Result = wrapped(batch)
+                except NonFiniteError as error:
+                    raise explained(error, objective, batch, last) from error
                 values = _values(result, batch)
-                _check_finite(values, result, batch, last)
+                check_loss(values, result, objective, batch, last)
                 if objective.terms and (position.step + 1) % (shares_every * loader.steps_per_epoch) == 0:
                     with watch.stopped():
                         shares = _gradient_shares(objective, result, accelerator)
@@ -211,6 +221,7 @@ def train(
                     break
                 stopping = stop.asked(device)
                 if stopping or (config.checkpoint_every and position.step % config.checkpoint_every == 0):
+                    check_weights(objective.student, position.step, last)
                     save_last()
                 if stopping:
                     raise Interrupted(
@@ -235,12 +246,13 @@ def train(
     if judge and objective.task is not None:
         assert data.test is not None
         scores = evaluate(objective.student, data.test, device=device)
+    reached = position.best_accuracy if keep_best else position.accuracy
     watch.lap(position.step)
     seconds, peak = watch.spent()
     return Outcome(
         accuracy=None if scores is None else scores.accuracy,
         loss=None if scores is None else scores.loss,
-        validation_accuracy=None if validation is None else position.best_accuracy,
+        validation_accuracy=None if validation is None else reached,
         epoch=position.best_epoch if keep_best else config.epochs,
         epochs=config.epochs,
         steps=position.step,
@@ -292,30 +304,14 @@ def _gradient_shares(objective: Objective, result: Result, accelerator: Accelera
     return shares if all(math.isfinite(share) for share in shares.values()) else {}
 
 
-def _check_finite(values: dict[str, float], result: Result, batch: Batch, last: Path) -> None:
-    if math.isfinite(values["loss"]):
-        return
-    bad = [name for name in result.terms if not math.isfinite(values[name])] or ["the weighted sum"]
-    rows = ~torch.isfinite(result.logits).all(dim=1)
-    for x in batch.inputs.values():
-        rows |= ~torch.isfinite(x.flatten(1)).all(dim=1)
-    some = bool(rows.any())
-    ids = [] if batch.ids is None else batch.ids[rows if some else torch.ones_like(rows)].tolist()
-    raise NonFiniteError(
-        f"The loss is {values['loss']}: {', '.join(bad)} is not finite, "
-        f"{'at' if some else 'somewhere among'} sample ids {ids[:16]}{' ...' if len(ids) > 16 else ''}. "
-        f"The last good checkpoint stays in {last}. Lower lr or the term's weight, or set clip."
-    )
-
-
 class _Moved:
-    """The first epoch's batches on a device, as often as asked for."""
+    """Batches on a device, as often as asked for."""
 
-    def __init__(self, loader: Loader, device: torch.device) -> None:
-        self.loader, self.device = loader, device
+    def __init__(self, batches: Iterable[Batch], device: torch.device) -> None:
+        self.batches, self.device = batches, device
 
     def __iter__(self) -> Iterator[Batch]:
-        return (batch.to(self.device) for batch in self.loader.epoch(0))
+        return (batch.to(self.device) for batch in self.batches)
 
 
 def _same_statistics(student: nn.Module) -> None:

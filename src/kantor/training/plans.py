@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kantor.capture import capture
 from kantor.core.files import write_with
+from kantor.core.modes import as_evaluated
 from kantor.data import Augment, Loader, Part
 from kantor.losses.features import pool
 from kantor.losses.neuron_transport import neuron_moments
@@ -105,14 +106,12 @@ class _Seen:
 @torch.no_grad()
 def _seen(objective: Objective, probe: Probe, device: torch.device) -> list[_Seen]:
     student = objective.student
-    training = student.training
-    student.eval()
     found: list[_Seen] = []
     layers = sorted({pair.student for pair in probe.pairs})
     loader = Loader(probe.part, probe.batch_size, seed=0, augment=Augment.named("none"), shuffle=False, drop_last=False)
     for cpu_batch in loader.epoch(0):
         batch = cpu_batch.to(device)
-        with capture(inner(student), layers) as taken:
+        with as_evaluated(student), capture(inner(student), layers) as taken:
             student(batch.inputs["student"])
         for index, pair in enumerate(probe.pairs):
             read = Read(pair.teacher, pooled=True)
@@ -124,7 +123,6 @@ def _seen(objective: Objective, probe: Probe, device: torch.device) -> list[_See
                 found.append(_Seen(part, [], []))
             found[index].teacher.append(pool(theirs).float())
             found[index].student.append(pool(ours).float())
-    student.train(training)
     return found
 
 

@@ -1,0 +1,152 @@
+"""The loop: what it keeps and reports, what it shows a first stage, and how it ends where numbers do."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import kantor
+from kantor import losses
+from kantor.core.errors import NonFiniteError
+from kantor.data import Augment, Loader
+from kantor.objective import LiveTeacher
+from kantor.training import Pair, Probe, Training, train
+
+SETTINGS = Training(epochs=3, batch_size=40, lr=0.05, augment="none", device="cpu", record_plans="every=0")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    pytest.importorskip("sklearn")
+    return kantor.open_data("digits", train_limit=200)
+
+
+def objective_of(digits, terms=(), teacher=None, width=8, **more):
+    torch.manual_seed(0)
+    student = kantor.load(f"cnn@width={width}", classes=digits.classes, input_shape=(1, 8, 8))
+    found = kantor.Objective(student, {} if teacher is None else {"big": teacher}, list(terms), **more)
+    found.check(next(Loader(digits.train, 40, seed=0, augment=Augment.named("none")).epoch(0)), quiet=True)
+    return found
+
+
+def settings(**changes) -> Training:
+    return Training(**{**vars(SETTINGS), **changes})
+
+
+def lines(folder) -> list[dict]:
+    def refuse(word: str) -> None:
+        raise ValueError(f"{word} is no JSON")
+
+    text = (folder / "metrics.jsonl").read_text()
+    return [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("select", ["last", "best"])
+def test_the_validation_accuracy_is_that_of_the_student_that_is_kept(digits, tmp_path, select):
+    # At this rate the best epoch is not the last.
+    config = settings(epochs=5, lr=1.0, select=select, schedule="constant")
+    outcome = train(objective_of(digits), digits, config, tmp_path, seed=1)
+    seen = [line["validation/accuracy"] for line in lines(tmp_path)][1:]
+    assert seen[-1] != max(seen)
+    assert outcome is not None
+    assert outcome.validation_accuracy == (seen[-1] if select == "last" else max(seen))
+    assert outcome.epoch == (5 if select == "last" else 1 + seen.index(max(seen)))
+    again = train(objective_of(digits), digits, config, tmp_path, seed=1)  # as after a kill before the result
+    assert again is not None
+    assert again.validation_accuracy == outcome.validation_accuracy
+
+
+def test_a_first_stage_sees_a_new_order_and_new_crops_in_each_epoch(digits, tmp_path):
+    seen: list[list[int]] = []
+    inputs: list[torch.Tensor] = []
+
+    class Looking(losses.FitNet):
+        def prepare(self, batches, student=()):
+            for _ in range(3):
+                seen.append([])
+                for s, _ in batches:
+                    seen[-1].append(len(s))
+
+    teacher = kantor.load("cnn@width=8", classes=digits.classes, input_shape=(1, 8, 8))
+    objective = objective_of(digits, [kantor.Term(Looking(), student="layer3", teacher="layer3")], teacher)
+    objective.student.register_forward_pre_hook(lambda module, given: inputs.append(given[0].clone()))
+    train(objective, digits, settings(epochs=1), tmp_path, seed=0, judge=False)
+    steps = len(seen[0])
+    first, second, third = (torch.cat(inputs[k * steps : (k + 1) * steps]) for k in range(3))
+    assert len(seen) == 3
+    assert not torch.equal(first, second)
+    assert not torch.equal(second, third)
+
+
+def test_a_frozen_norm_is_left_alone_by_training_validation_and_records(digits, tmp_path):
+    torch.manual_seed(0)
+    student = kantor.load("resnet8", classes=digits.classes, input_shape=(1, 8, 8))
+    norm = student.network.bn1.eval().requires_grad_(False)
+    teacher = kantor.load("cnn@width=8", classes=digits.classes, input_shape=(1, 8, 8))
+    objective = kantor.Objective(student, {"t": teacher}, [])
+    before = norm.running_mean.clone()
+    probe = Probe(digits.train, [Pair("layer3", "layer3", "t")], objective.teachers)
+    train(objective, digits, settings(record_plans="every=1"), tmp_path, seed=0, probe=probe)
+    assert torch.equal(norm.running_mean, before)
+    assert not norm.training
+
+
+def test_a_student_that_comes_in_eval_mode_is_trained(digits, tmp_path):
+    torch.manual_seed(0)
+    student = kantor.load("resnet8", classes=digits.classes, input_shape=(1, 8, 8)).eval()
+    before = student.network.bn1.running_mean.clone()
+    train(kantor.Objective(student, {}, []), digits, settings(epochs=1), tmp_path, seed=0)
+    assert not torch.equal(student.network.bn1.running_mean, before)
+
+
+AT_ONCE = {"lr": 1e38, "epochs": 1, "batch_size": 200, "schedule": "constant"}
+"""One step, the last."""
+
+
+@pytest.mark.parametrize("changes", [{"lr": 1e38}, AT_ONCE, {"lr": 1e38, "optimizer": "adamw"}])
+@pytest.mark.parametrize("validated", [True, False])
+def test_divergence_is_said_and_never_written(digits, tmp_path, changes, validated):
+    data = digits if validated else kantor.open_data("digits", train_limit=200, validation=0)
+    teacher = kantor.load("cnn@width=8", classes=digits.classes, input_shape=(1, 8, 8))
+    probe = Probe(data.train, [Pair("layer3", "layer3", "t")], {"t": LiveTeacher(teacher)})
+    config = settings(record_plans="every=1", log_every=1, **changes)
+    with pytest.raises(NonFiniteError, match="last good checkpoint stays in"):
+        train(objective_of(digits), data, config, tmp_path, seed=0, probe=probe)
+    for line in lines(tmp_path):
+        assert all(math.isfinite(value) for value in line.values())
+    kept = torch.load(tmp_path / "checkpoints" / "last.pt", weights_only=True)
+    assert all(x.isfinite().all() for x in kept["objective"].values() if x.is_floating_point())
+
+
+class Damaged(nn.Module):
+    """NaN on one certain image."""
+
+    def __init__(self, image: torch.Tensor) -> None:
+        super().__init__()
+        self.image, self.num_classes = image, 10
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x):
+        logits = x.flatten(1)[:, :10] * self.scale
+        return torch.where((x == self.image).flatten(1).all(1, keepdim=True), math.nan, logits)
+
+
+@pytest.mark.parametrize("loss", [losses.KD(), losses.NeuronTransport()])
+def test_a_teachers_nan_names_teacher_and_sample(digits, tmp_path, loss):
+    order = Loader(digits.train, 40, seed=0, augment=Augment.named("none")).order(0)
+    late = order[-1]  # in the last batch: step 0 cannot see it
+    damaged = Damaged(digits.train.read(np.array([late]))["student"])
+    objective = objective_of(digits, [kantor.Term(loss, student="logits", teacher="logits")], damaged)
+    with pytest.raises(
+        NonFiniteError, match=rf"Teacher big's logits is not finite, for sample ids \[{digits.train.ids[late]}\]"
+    ):
+        train(objective, digits, settings(), tmp_path, seed=0)
+
+
+def test_step_zero_names_a_teacher_whose_outputs_are_not_finite(digits):
+    first = Loader(digits.train, 40, seed=0, augment=Augment.named("none")).order(0)[0]
+    with pytest.raises(NonFiniteError, match=rf"Teacher big's logits is not finite.*{digits.train.ids[first]}"):
+        objective_of(digits, [kantor.Term(losses.KD())], Damaged(digits.train.read(np.array([first]))["student"]))
