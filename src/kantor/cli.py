@@ -122,21 +122,25 @@ def evaluate(options: jsonargparse.Namespace) -> None:
     if (options.run is None) == (options.model is None):
         raise KantorError("Give either RUN/METHOD/seed-K or --model NAME:FILE.")
     reading = Reading(options.image_size, options.view, options.label, options.classes)
-    if options.run is not None:
-        with paths_begin(Path(options.run).parent.parent):
-            scores = evaluate_run(Path(options.run), options.data, options.split, reading)
+    run, model = options.run, options.model
+    if run is not None and ":" in run and not Path(run).exists():
+        run, model = None, run  # NAME:FILE in the place of a run
+    if run is not None:
+        with paths_begin(Path(run).parent.parent):
+            scores = evaluate_run(Path(run), options.data, options.split, reading)
     elif options.data is None:
         raise KantorError("--model needs --data: a folder, zip, parquet folder, npz, or digits.")
     else:
-        scores = evaluate_model(options.model, options.data, options.split, reading)
+        scores = evaluate_model(model, options.data, options.split, reading)
     print(f"{100 * scores.accuracy:.2f} % of {scores.samples:,} {options.split} samples right, loss {scores.loss:.4f}")
 
 
 def export(options: jsonargparse.Namespace) -> None:
-    """Write a trained student alone: weights, or a program that runs without kantor."""
-    from kantor.study.trained import export_student
+    """Write a trained model alone: weights, or a program that runs without kantor."""
+    from kantor.study.trained import export_model
 
-    print(f"Wrote {export_student(Path(options.run), options.format, options.output and Path(options.output))}")
+    output, shape = options.output and Path(options.output), options.input_shape and tuple(options.input_shape)
+    print(f"Wrote {export_model(options.run, options.format, output, shape)}")
 
 
 def probe(options: jsonargparse.Namespace) -> None:
@@ -232,8 +236,8 @@ def _one_page(runs: list[Path]) -> None:
         print(f"All of them in one page: {write(runs)}")
 
 
-_LISTS = ("--tune", "--tune_lr", "--tune_seeds", "--teacher_weights", "--seeds")
-"""Options of a study that take numbers separated by commas."""
+_LISTS = ("--tune", "--tune_lr", "--tune_seeds", "--teacher_weights", "--seeds", "--input_shape")
+"""Options that take numbers separated by commas."""
 
 
 class _Parser(jsonargparse.ArgumentParser):
@@ -241,7 +245,7 @@ class _Parser(jsonargparse.ArgumentParser):
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **kwargs: Any) -> Any:
         given = [_underscored(argument) for argument in (sys.argv[1:] if args is None else args)]
-        given = _bracketed(given) if given[:1] in (["distill"], ["finetune"]) else given
+        given = _bracketed(given) if given[:1] in (["distill"], ["finetune"], ["export"]) else given
         return super().parse_args(given, *more, **kwargs)
 
     def format_help(self, *args: Any, **kwargs: Any) -> str:
@@ -304,11 +308,14 @@ def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], An
     commands.add_subcommand("resume", again, help=_summary(resume))
 
     alone = _Parser(description=export.__doc__)
-    alone.add_argument("run", type=str, help="RUN/METHOD/seed-K")
+    alone.add_argument("run", type=str, help="RUN/METHOD/seed-K, or any model with its weights, as NAME:FILE")
     alone.add_argument(
         "--format", type=Literal["safetensors", "torch.export"], default="safetensors", help="of the file"
     )
     alone.add_argument("--output", type=str | None, help="the file; beside the run's student if left out")
+    alone.add_argument(
+        "--input_shape", type=list[int] | None, help="of one sample, as 3,224,224, where the model's file does not say"
+    )
     commands.add_subcommand("export", alone, help=_summary(export))
 
     probed = _Parser(description=probe.__doc__)

@@ -4,7 +4,8 @@ import pytest
 
 from kantor.core.errors import ConfigError, DataError
 from kantor.faculty.label_cost import CostSource
-from kantor.faculty.roster import has_weights, roster, teacher_names
+from kantor.faculty.roster import roster, teacher_names
+from kantor.models import has_weights
 
 
 def test_names():

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -113,11 +114,11 @@ def test_an_error_inside_ones_own_module_is_not_hidden(tmp_path, monkeypatch):
 def test_a_file_alone_may_not_choose_what_is_imported(tmp_path, own):
     path = tmp_path / "w.safetensors"
     write_weights(path, {"x": torch.zeros(1)}, {"spec": "own_models:make"})
-    with pytest.raises(ConfigError, match="does not name a built-in"):
+    with pytest.raises(ConfigError, match=r"is for own_models:make, which is code\. Write own_models:make:"):
         load(str(path))
     assert "own_models" not in sys.modules
     save_file({"x": torch.zeros(1)}, path)
-    with pytest.raises(ConfigError, match="does not name a built-in"):
+    with pytest.raises(ConfigError, match=r"does not say what network it is for\. Write NAME:"):
         load(str(path))
 
 
@@ -127,6 +128,39 @@ def test_a_missing_package_names_its_extra(family, monkeypatch):
     monkeypatch.setitem(sys.modules, family, None)
     with pytest.raises(ConfigError, match=rf"pip install 'kantor\[{family}\]'"):
         load(f"{family}:resnet18", classes=2)
+
+
+@pytest.mark.parametrize("family", ["timm", "torchvision"])
+def test_a_broken_package_is_not_a_missing_one(family, monkeypatch, tmp_path):
+    monkeypatch.delitem(sys.modules, f"kantor.models.from_{family}", raising=False)
+    monkeypatch.delitem(sys.modules, family, raising=False)
+    (tmp_path / f"{family}.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match="installed, and importing it fails: operator torchvision::nms") as caught:
+        load(f"{family}:resnet18", classes=2)
+    assert "--index-url https://download.pytorch.org/whl/cpu" in str(caught.value)
+    assert "kantor[" not in str(caught.value)
+
+
+def test_a_package_whose_own_need_is_missing(monkeypatch, tmp_path):
+    monkeypatch.delitem(sys.modules, "kantor.models.from_timm", raising=False)
+    monkeypatch.delitem(sys.modules, "timm", raising=False)
+    (tmp_path / "timm.py").write_text("import a_need_of_timms\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match="needs a_need_of_timms, which is not installed"):
+        load("timm:resnet18", classes=2)
+
+
+def test_transformers_does_without_a_torchvision_that_is_broken(tmp_path):
+    pytest.importorskip("transformers")
+    (tmp_path / "torchvision.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')\n")
+    code = (
+        "import kantor.models.from_transformers as f, sys; from transformers import ViTConfig;"
+        "assert 'torchvision' not in sys.modules;"
+        "f.AutoModelForImageClassification.from_config(ViTConfig(hidden_size=8, num_hidden_layers=1,"
+        "num_attention_heads=1, intermediate_size=8, image_size=8, patch_size=4))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(tmp_path)})
 
 
 def test_optional_packages_are_imported_only_when_asked_for():
@@ -187,3 +221,76 @@ def test_names_for_another_number_of_classes(tmp_path):
         ConfigError, match=r"bare\.safetensors holds a model for 10 classes, and 3 are named \(a, b, c\)"
     ):
         load(f"cnn@width=4:{tmp_path / 'bare.safetensors'}", classes=["a", "b", "c"], input_shape=(1, 8, 8))
+
+
+COUNTED = """
+import torch
+from torch import nn
+
+class Mapped(nn.Module):
+    '''Its classifier is a convolution, and its last linear layer is not for the classes.'''
+
+    def __init__(self, num_classes):
+        super().__init__()
+        self.body, self.head, self.aux = nn.Conv2d(3, 4, 3), nn.Conv2d(4, num_classes, 1), nn.Linear(4, 7)
+
+    def forward(self, x):
+        return self.head(self.body(x)).mean((2, 3))
+
+class Fixed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Conv2d(3, 6, 1)
+
+    def forward(self, x):
+        return self.head(x).mean((2, 3))
+
+def perceptron(num_classes, input_shape):
+    return nn.Sequential(nn.Linear(input_shape[0], 5), nn.ReLU(), nn.Linear(5, num_classes))
+"""
+
+
+@pytest.fixture
+def counted(tmp_path, monkeypatch):
+    (tmp_path / "counted_models.py").write_text(COUNTED)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("counted_models", None)
+
+
+def test_a_factory_that_must_be_told_its_classes_learns_them_from_bare_weights(counted, tmp_path):
+    file = tmp_path / "bare.safetensors"
+    for name, shape in (("Mapped", (3, 8, 8)), ("perceptron", (6,))):
+        network = load(f"counted_models:{name}", classes=9, input_shape=shape).network
+        save_file(network.state_dict(), file)
+        assert load(f"counted_models:{name}:{file}", input_shape=shape).num_classes == 9
+        # What the message of old asked for.
+        assert load(f"counted_models:{name}@num_classes=9:{file}", input_shape=shape).num_classes == 9
+    with pytest.raises(ConfigError, match="holds a model for 9 classes; 4 are asked for"):
+        load("counted_models:Mapped@num_classes=9", classes=4)
+
+
+def test_classes_of_a_network_without_a_linear_layer_are_counted(counted):
+    assert load("counted_models:Fixed", input_shape=(3, 8, 8)).num_classes == 6
+    with pytest.raises(ConfigError, match=r"Fixed has no nn.Linear .* shape \(5,\)"):
+        load("counted_models:Fixed", input_shape=(5,))
+
+
+def test_strange_weights_get_vectors_as_they_are(counted, tmp_path):
+    """Nothing is fitted to the data in front of a network whose weights came from elsewhere."""
+    new = load("counted_models:perceptron", classes=3, input_shape=(6,))
+    assert new.needs_fit
+    save_file(new.network.state_dict(), tmp_path / "bare.safetensors")
+    found = load(f"counted_models:perceptron:{tmp_path / 'bare.safetensors'}", input_shape=(6,))
+    assert found.normalise.mode == "none"
+    mlp = load("mlp", classes=3, input_shape=(6,))
+    save_file(mlp.network.state_dict(), tmp_path / "mlp.safetensors")
+    assert load(f"mlp:{tmp_path / 'mlp.safetensors'}", input_shape=(6,)).normalise.mode == "none"
+    asked = load(f"mlp@normalise=standard:{tmp_path / 'mlp.safetensors'}", input_shape=(6,))
+    assert asked.needs_fit
+
+
+def test_a_module_of_ones_own_called_resnet_gets_its_images_as_they_are(tmp_path, monkeypatch):
+    (tmp_path / "resnet_of_mine.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert load("resnet_of_mine:shaped", classes=2, input_shape=(3, 4, 4)).normalise.mode == "none"

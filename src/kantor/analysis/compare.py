@@ -24,8 +24,8 @@ from kantor.core.files import refuse_shared, write_bytes, write_json
 from kantor.data import DataSet, Part, open_data
 from kantor.data.part import Progress, sample
 from kantor.data.views import COMPARED, ROLES, written_views
-from kantor.faculty.roster import has_weights, spec_of, teacher_names
-from kantor.models import Model, known_input, load
+from kantor.faculty.roster import spec_of, teacher_names
+from kantor.models import Model, has_weights, load, load_trained
 from kantor.ot.cost import CostKind
 from kantor.training.device import chosen_device
 
@@ -198,7 +198,7 @@ def _open(config: Compare, progress: Progress | None) -> DataSet:
 def _seen(spec: str, data: DataSet, role: str, part: Part, config: Compare, device: torch.device) -> _Seen:
     shape = data.train.input_shapes[role]
     if has_weights(spec):
-        model = load(spec, input_shape=known_input(spec) or shape)
+        model = load_trained(spec, shape)
     else:  # an untrained network is the control that tells what architecture alone does
         seeds.seed_all(0, seeds.INIT)
         model = load(spec, classes=data.classes, input_shape=shape)

@@ -18,10 +18,11 @@ from kantor.faculty.inverse import learned_cost, zero_and_scale
 from kantor.faculty.label_cost import CostMaker, CostSource
 from kantor.faculty.outputs import Outputs, outputs_of
 from kantor.faculty.ranking import Judged, Ranking, places, recommendation
-from kantor.faculty.roster import Entry, has_weights, roster, spec_of, views_of
+from kantor.faculty.roster import Entry, roster, spec_of, views_of
 from kantor.faculty.scores import SCORES, Evidence, Score, named
 from kantor.losses import LabelCost
-from kantor.models import Model, load
+from kantor.models import Model, load, load_trained
+from kantor.models.pretrained import need_weights
 from kantor.training.device import chosen_device
 
 Say = Callable[[str], None]
@@ -112,7 +113,8 @@ class _Faculty:
         self.student = None
         if config.student is not None:
             self._need_view(f"student {config.student}")
-            student = load(spec_of(config.student), input_shape=data.train.input_shapes["student"])
+            shape = data.train.input_shapes["student"]
+            student = load_trained(spec_of(config.student), shape)
             if student.num_classes != len(data.classes):
                 raise ConfigError(
                     f"The student {config.student} has {student.num_classes} classes, and {data.name} "
@@ -245,8 +247,7 @@ class _Faculty:
             raise ConfigError(f"Teachers have views of their own: say with --view what the {whose} sees.")
 
     def _load(self, spec: str, role: str, classes: list[str] | None = None) -> Model:
-        if not has_weights(spec):
-            raise ConfigError(f"{spec} names no weights. Write NAME:FILE; a teacher without training ranks nothing.")
+        need_weights(spec)
         return load(spec, classes=classes, input_shape=self.data.train.input_shapes[role])
 
     def _features(self, spec: str) -> torch.Tensor:

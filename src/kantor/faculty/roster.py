@@ -75,14 +75,6 @@ def teacher_names(specs: list[str]) -> list[str]:
     return [f"{name}-{k + 1}" if names.count(name) > 1 else name for k, name in enumerate(names)]
 
 
-def has_weights(spec: str) -> bool:
-    """Whether a model's name says where its weights come from."""
-    if Path(spec).suffix == ".safetensors":
-        return True
-    parsed = parse(spec)
-    return parsed.weights is not None or parsed.options.get("pretrained", "false").lower() == "true"
-
-
 def read_classes(given: str | list[Any], folder: Path = Path()) -> list[str]:
     """Class names: a list, names separated by commas, or a file with one a line.
 

@@ -1,14 +1,18 @@
 """Who makes the network: kantor's built-ins, a factory of the user's, or a package that is imported only if asked."""
 
 import importlib
+import importlib.util
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
+import torch
 from torch import nn
 
-from kantor.core.errors import ConfigError, suggest
+from kantor.capture.layout import tensor_of
+from kantor.core.errors import ConfigError, ShapeError, suggest
 from kantor.models.builtin import BUILTIN
 from kantor.models.normalise import Normalise
 from kantor.models.options import typed_options
@@ -25,6 +29,7 @@ class Built:
         class_names: what they mean, if known.
         normalise: what its pretrained weights expect; None if they expect nothing.
         size: the side of the images it expects; None if any will do.
+        recipe: what else is needed to make it again, as JSON holds it, where its name alone may not do: a folder moves.
     """
 
     network: nn.Module
@@ -32,20 +37,29 @@ class Built:
     class_names: list[str] | None = None
     normalise: Normalise | None = None
     size: int | None = None
+    recipe: dict[str, Any] | None = None
 
+
+CLASSES = "num_classes"
+"""What a factory of the user's calls the number of classes; it may also be written with ``@``."""
 
 Factory = Callable[[int | None, tuple[int, ...], dict[str, str]], Built]
 """``(classes, input_shape, options) -> Built``. With None for the classes a network is made whose classifier has the
 right name; how many it has is then read from the weights."""
 
 
-def factory_of(spec: Spec) -> Factory:
-    """The maker of a family's networks; it raises ConfigError where the family's package is not installed."""
+def factory_of(spec: Spec, recipe: dict[str, Any] | None = None) -> Factory:
+    """The maker of a family's networks; it raises ConfigError where the family's package cannot be imported.
+
+    Args:
+        spec: the model's name.
+        recipe: what an earlier network of that name was made by.
+    """
     if spec.family == "builtin":
         return lambda classes, shape, options: _builtin(spec, classes, shape, options)
     if spec.family == "python":
         return lambda classes, shape, options: _python(spec, classes, shape, options)
-    return lambda classes, shape, options: _package(spec, classes, shape, options)
+    return lambda classes, shape, options: _package(spec, classes, shape, options, recipe)
 
 
 def image_shape(spec: Spec, shape: tuple[int, ...]) -> tuple[int, int, int]:
@@ -69,22 +83,39 @@ def _builtin(spec: Spec, classes: int | None, shape: tuple[int, ...], options: d
     return Built(factory(number, shape, **typed_options(factory, options, spec.name)), number)
 
 
-def _package(spec: Spec, classes: int | None, shape: tuple[int, ...], options: dict[str, str]) -> Built:
+def _package(
+    spec: Spec,
+    classes: int | None,
+    shape: tuple[int, ...],
+    options: dict[str, str],
+    recipe: dict[str, Any] | None,
+) -> Built:
     # transformers imports a model's code, and what that needs, only when the model is made.
     try:
-        return _importable(spec).build(spec, classes, shape, options)
+        return _importable(spec).build(spec, classes, shape, options, recipe)
     except ImportError as error:
-        raise ConfigError(
-            f"{spec.family}:{spec.name} needs a package that cannot be imported ({error}). "
-            f"Install it with: pip install 'kantor[{spec.family}]'."
-        ) from error
+        raise ConfigError(_why_not(spec, error)) from error
 
 
 def _importable(spec: Spec) -> ModuleType:
     try:
         return importlib.import_module(f"kantor.models.from_{spec.family}")
-    except RuntimeError as error:  # what torchvision raises beside a torch it was not built for
+    except (RuntimeError, OSError, AttributeError) as error:  # what a package raises beside a torch not built for it
         raise ImportError(str(error)) from error
+
+
+def _why_not(spec: Spec, error: ImportError) -> str:
+    """Why a family's package cannot be imported: what is missing is installed, what is broken is not."""
+    model, package = f"{spec.family}:{spec.name}", (error.name or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and package and importlib.util.find_spec(package) is None:
+        return f"{model} needs {package}, which is not installed: pip install 'kantor[{spec.family}]'."
+    said = f"{model}: {spec.family} is installed, and importing it fails: {error}."
+    if "torchvision" in str(error):
+        said += (
+            " The torchvision here was built for another torch, as for one with CUDA. Install both from one place; "
+            "without a GPU: pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu."
+        )
+    return said
 
 
 def _python(spec: Spec, classes: int | None, shape: tuple[int, ...], options: dict[str, str]) -> Built:
@@ -103,7 +134,10 @@ def _python(spec: Spec, classes: int | None, shape: tuple[int, ...], options: di
         known = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
         raise ConfigError(f"{module_name} has no factory '{attribute}'. {suggest(attribute, known)}")
     parameters = inspect.signature(factory).parameters
-    given = {"num_classes": classes, "input_shape": shape}
+    # Asked for a network of any number of classes, one that must be told how many is made for two.
+    needed = CLASSES in parameters and parameters[CLASSES].default is inspect.Parameter.empty
+    given = {CLASSES: 2 if classes is None and needed else classes, "input_shape": shape}
+    options = {key: text for key, text in options.items() if not (key == CLASSES and CLASSES in parameters)}
     known = {key: value for key, value in given.items() if key in parameters and value is not None}
     known |= typed_options(factory, options, spec.name)
     lacking = [
@@ -119,11 +153,22 @@ def _python(spec: Spec, classes: int | None, shape: tuple[int, ...], options: di
     network = factory(**known)
     if not isinstance(network, nn.Module):
         raise ConfigError(f"{spec.name} returned {type(network).__name__}; a factory returns an nn.Module.")
-    return Built(network, classes or _outputs(network, spec))
+    return Built(network, classes or _outputs(network, shape, spec))
 
 
-def _outputs(network: nn.Module, spec: Spec) -> int:
+def _outputs(network: nn.Module, shape: tuple[int, ...], spec: Spec) -> int:
+    """How many logits a network gives that nobody told how many: those of its last linear layer, else of a trial."""
     linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
-    if not linear:
-        raise ConfigError(f"{spec.name} has no nn.Linear to read its number of classes from; say how many there are.")
-    return linear[-1].out_features
+    if linear:
+        return linear[-1].out_features
+    training = network.training
+    try:
+        with torch.no_grad():
+            return tensor_of(network.eval()(torch.zeros(1, *shape)), spec.name).shape[1]
+    except (RuntimeError, ValueError, TypeError, IndexError, ShapeError) as error:
+        raise ConfigError(
+            f"{spec.name} has no nn.Linear to read its number of classes from, and cannot see a sample of shape "
+            f"{shape}: {error}. Say how many classes there are."
+        ) from error
+    finally:
+        network.train(training)

@@ -7,11 +7,18 @@ import timm  # pyright: ignore[reportMissingImports]
 from kantor.core.errors import ConfigError, suggest
 from kantor.models.families import Built, image_shape
 from kantor.models.normalise import Normalise
-from kantor.models.options import convert, literals
+from kantor.models.options import literals
+from kantor.models.pretrained import stands_for_weights
 from kantor.models.spec import Spec
 
 
-def build(spec: Spec, classes: int | None, shape: tuple[int, ...], options: dict[str, str]) -> Built:
+def build(
+    spec: Spec,
+    classes: int | None,
+    shape: tuple[int, ...],
+    options: dict[str, str],
+    recipe: dict[str, Any] | None = None,  # noqa: ARG001
+) -> Built:
     """A classifier by its timm name, for images with any number of channels.
 
     A name with a tag (``resnet18.a1_in1k``) names weights and fetches them; a bare name starts afresh;
@@ -30,8 +37,7 @@ def build(spec: Spec, classes: int | None, shape: tuple[int, ...], options: dict
         )
     channels, height, width = image_shape(spec, shape)
     settings = literals({key: text for key, text in options.items() if key != "pretrained"})
-    wanted = convert(options.get("pretrained", str(bool(tag))), bool, f"{spec.name}@pretrained")
-    pretrained = wanted and spec.weights is None
+    pretrained = stands_for_weights(spec)
     if classes is not None:
         settings["num_classes"] = classes
     try:

@@ -9,12 +9,19 @@ from torchvision.models import get_model, get_model_weights, list_models  # pyri
 from kantor.core.errors import ConfigError, suggest
 from kantor.models.families import Built, image_shape
 from kantor.models.normalise import Normalise
-from kantor.models.options import convert, literals
+from kantor.models.options import literals
+from kantor.models.pretrained import stands_for_weights
 from kantor.models.spec import Spec
 from kantor.models.weights import classifier_path
 
 
-def build(spec: Spec, classes: int | None, shape: tuple[int, ...], options: dict[str, str]) -> Built:
+def build(
+    spec: Spec,
+    classes: int | None,
+    shape: tuple[int, ...],
+    options: dict[str, str],
+    recipe: dict[str, Any] | None = None,  # noqa: ARG001
+) -> Built:
     """A classifier by its torchvision name, for images in colour (a grey one becomes three equal channels).
 
     It starts afresh; ``@pretrained=true`` fetches its default weights, and then another number of classes starts a
@@ -31,7 +38,7 @@ def build(spec: Spec, classes: int | None, shape: tuple[int, ...], options: dict
     if channels not in (1, 3):
         raise ConfigError(f"torchvision:{spec.name} reads images with 3 channels (or 1); the data's have {channels}.")
     settings = literals({key: text for key, text in options.items() if key != "pretrained"})
-    pretrained = convert(options.get("pretrained", "false"), bool, f"{spec.name}@pretrained") and spec.weights is None
+    pretrained = stands_for_weights(spec)
     weights_of: Any = get_model_weights(spec.name)
     weights = weights_of.DEFAULT
     names = weights.meta["categories"]

@@ -1,18 +1,19 @@
 """A model from its name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from kantor.core.errors import ConfigError, DataError
 from kantor.models import families
-from kantor.models.families import Built
+from kantor.models.families import CLASSES, Built
 from kantor.models.model import Model
 from kantor.models.normalise import NAMED, Normalise
 from kantor.models.options import convert
+from kantor.models.pretrained import need_weights, without_weights
 from kantor.models.spec import Spec, parse
 from kantor.models.weights import classifier_path, fit_weights, read_weights
 
@@ -29,7 +30,8 @@ def load(spec: str, *, classes: int | Sequence[str] | None = None, input_shape: 
     Options are the factory's keyword arguments (``cnn@width=128``), and two that every model has:
     ``@normalise=imagenet|cifar|none|standard|MEAN/STD`` and ``@size=224``, to which images are resized first.
     Without the first, a file's own metadata decides; then what the package says of its model; else images in colour are
-    normalised by ``imagenet`` for a resnet, vectors by ``standard`` (see ``Model.fit_normaliser``), the rest not.
+    normalised by ``imagenet`` for a built-in resnet, vectors by ``standard`` (see ``Model.fit_normaliser``) where the
+    network is new, and the rest not: weights that came from elsewhere get their inputs as the data has them.
 
     Args:
         spec: the name.
@@ -44,17 +46,16 @@ def load(spec: str, *, classes: int | Sequence[str] | None = None, input_shape: 
     parsed, tensors, known = _open(spec)
     wanted = _Wanted.of(classes, known, parsed)
     shape = tuple(input_shape or known.get("input_shape") or DEFAULT_INPUT)
-    factory = families.factory_of(parsed)
+    factory = families.factory_of(parsed, known.get("recipe"))
     options = {key: value for key, value in parsed.options.items() if key not in ("normalise", "size")}
 
     if wanted.number is None and tensors is not None:
-        path = classifier_path(factory(None, shape, options).network)
-        if path is None or f"{path}.weight" not in tensors:
+        wanted = replace(wanted, number=_classes_of(tensors, lambda number: factory(number, shape, options).network))
+        if wanted.number is None:
             raise DataError(
-                f"{parsed.weights} does not say how many classes {parsed.name} has: {path or 'its classifier'} is not "
-                "among its weights. Give the number of classes, or check the model's name."
+                f"{parsed.weights} does not say how many classes {parsed.name} has: its classifier is not among its "
+                "weights. Give the number of classes, or check the model's name."
             )
-        wanted = replace(wanted, number=tensors[f"{path}.weight"].shape[0])
     built = factory(wanted.number, shape, options)
     if tensors is not None:
         _check_outputs(built, tensors, parsed, wanted)
@@ -68,7 +69,40 @@ def load(spec: str, *, classes: int | Sequence[str] | None = None, input_shape: 
         input_shape=shape,
         normalise=_normalise(parsed, known, built, shape),
         size=_size(parsed, known, built),
+        recipe=built.recipe,
     )
+
+
+def load_trained(spec: str, shape: tuple[int, ...], *, classes: int | Sequence[str] | None = None) -> Model:
+    """A model with its weights, as whoever looks at a trained model needs it: built for the inputs that its file names,
+    else for those of the data.
+
+    Args:
+        spec: the name, see :func:`load`.
+        shape: of one sample of the data.
+        classes: those of its weights, where the user gave them.
+
+    Raises:
+        ConfigError, DataError: see :func:`load`; the name says nothing of weights.
+    """
+    need_weights(spec)
+    return load(spec, classes=classes, input_shape=_open(spec)[2].get("input_shape") or shape)
+
+
+def _classes_of(tensors: Mapping[str, Tensor], network: Callable[[int | None], nn.Module]) -> int | None:
+    """How many classes weights are for; None where they do not tell.
+
+    By convention their last linear layer is the classifier. Where it is none, as a convolution or a layer that has
+    nothing to do with the classes, the classifier is what differs between networks made for two classes and for three.
+    """
+    sizes = [network(number).state_dict() for number in (2, 3)]
+    for key, small in sizes[0].items():
+        for place, (two, three) in enumerate(zip(small.shape, sizes[1][key].shape, strict=True)):
+            if (two, three) == (2, 3) and key in tensors and tensors[key].ndim == small.ndim:
+                return tensors[key].shape[place]
+    path = classifier_path(network(None))
+    found = tensors.get(f"{path}.weight")
+    return None if found is None else found.shape[0]
 
 
 def _check_outputs(built: Built, tensors: Mapping[str, Tensor], spec: Spec, wanted: "_Wanted") -> None:
@@ -83,25 +117,13 @@ def _check_outputs(built: Built, tensors: Mapping[str, Tensor], spec: Spec, want
         )
 
 
-def known_input(spec: str) -> tuple[int, ...] | None:
-    """The input shape that a model's weights file names; None where it names none, or there is no file.
-
-    Raises:
-        ConfigError, DataError: see :func:`load`.
-    """
-    shape = _open(spec)[2].get("input_shape")
-    return None if shape is None else tuple(shape)
-
-
 def architecture(spec: str) -> str:
     """What builds a model's network anew, without its weights: of NAME:FILE, or of a file that kantor wrote.
 
     Raises:
         ConfigError, DataError: see :func:`load`.
     """
-    parsed = _open(spec)[0]
-    options = {key: value for key, value in parsed.options.items() if key != "pretrained"}
-    return replace(parsed, options=options).architecture
+    return without_weights(_open(spec)[0])
 
 
 @dataclass(frozen=True)
@@ -114,6 +136,9 @@ class _Wanted:
     @classmethod
     def of(cls, classes: int | Sequence[str] | None, known: dict[str, Any], spec: Spec) -> "_Wanted":
         number, names = known.get("num_classes"), known.get("class_names")
+        asked_of_all = spec.options.get(CLASSES) if spec.family == "python" else None
+        if asked_of_all is not None:
+            number = number or convert(asked_of_all, int, f"{spec.name}@{CLASSES}")
         if classes is None:
             return cls(number, names)
         asked = None if isinstance(classes, int) else list(classes)
@@ -122,8 +147,8 @@ class _Wanted:
             raise ConfigError(f"{spec.name}: there must be at least one class.")
         if number is not None and number != count:
             raise ConfigError(
-                f"{spec.weights} holds a model for {number} classes; {count} are asked for. Leave the classes out to "
-                "keep its own, or start from weights without a classifier."
+                f"{spec.weights or spec.architecture} holds a model for {number} classes; {count} are asked for. "
+                "Leave the classes out to keep its own; a student of others begins with it by --start NAME:FILE."
             )
         if asked and names and asked != names:
             place = next(i for i, (own, other) in enumerate(zip(names, asked, strict=True)) if own != other)
@@ -139,16 +164,20 @@ def _open(text: str) -> tuple[Spec, dict[str, Any] | None, dict[str, Any]]:
     if text.endswith(".safetensors") and Path(text).is_file():
         tensors, known = read_weights(Path(text))
         own = parse(known["spec"]) if "spec" in known else None
-        # A file must not decide which code is imported: only the built-ins may be named by it.
-        if own is None or own.family != "builtin":
-            raise ConfigError(f"{text} does not name a built-in model. Write NAME:{text}.")
+        if own is None:
+            raise ConfigError(f"{text} does not say what network it is for. Write NAME:{text}, as in resnet20:{text}.")
+        # A file must not decide which code is imported.
+        if own.family == "python":
+            raise ConfigError(f"{text} is for {own.name}, which is code. Write {own.architecture}:{text}.")
         return replace(own, weights=Path(text)), tensors, known
     spec = parse(text)
     if spec.weights is None:
         return spec, None, {}
     tensors, known = read_weights(spec.weights)
     own = parse(known["spec"]) if "spec" in known else None
-    if own is not None and (own.family, own.name) == (spec.family, spec.name):
+    if own is None or (own.family, own.name) != (spec.family, spec.name):
+        known.pop("recipe", None)
+    else:
         spec = replace(spec, options={**own.options, **spec.options})
     return spec, tensors, known
 
@@ -165,9 +194,10 @@ def _normalise(spec: Spec, known: dict[str, Any], built: Built, shape: tuple[int
         return Normalise(**known["normalise"])
     if built.normalise is not None:
         return built.normalise
-    if len(shape) == 1:
+    if len(shape) == 1 and spec.weights is None:
         return Normalise("standard")
-    return Normalise("imagenet" if spec.name.startswith("resnet") and shape[0] == len(NAMED["imagenet"][0]) else "none")
+    colour = shape[0] == len(NAMED["imagenet"][0]) and len(shape) == 3
+    return Normalise("imagenet" if spec.family == "builtin" and spec.name.startswith("resnet") and colour else "none")
 
 
 def _size(spec: Spec, known: dict[str, Any], built: Built) -> int | None:

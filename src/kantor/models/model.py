@@ -32,6 +32,7 @@ class Model(nn.Module):
         class_names: what they mean, if known.
         input_shape: of one sample, ``(channels, height, width)`` or ``(numbers,)``.
         size: images are resized to this height and width before the network (bilinear, antialiased); None keeps them.
+        recipe: what else its maker needs to make it again, as JSON holds it.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Model(nn.Module):
         class_names: Sequence[str] | None = None,
         spec: str | None = None,
         size: int | None = None,
+        recipe: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.name = name
@@ -55,6 +57,7 @@ class Model(nn.Module):
         self.class_names = None if class_names is None else list(class_names)
         self.input_shape = tuple(input_shape)
         self.size = size
+        self.recipe = recipe
 
     def forward(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch classes"]:
         """The logits.
@@ -106,6 +109,7 @@ class Model(nn.Module):
             "input_shape": list(self.input_shape),
             "normalise": self.normalise.facts(),
             "size": self.size,
+            **({} if self.recipe is None else {"recipe": self.recipe}),
         }
 
     def save(self, path: str | Path) -> None:

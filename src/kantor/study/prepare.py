@@ -13,10 +13,10 @@ from kantor.core.errors import ConfigError, DataError, KantorError, NonFiniteErr
 from kantor.core.files import write_json
 from kantor.data import Augment, Batch, DataSet
 from kantor.faculty.label_cost import CostSource
-from kantor.faculty.roster import has_weights, spec_of
+from kantor.faculty.roster import spec_of
 from kantor.losses import LOSSES, LabelCost
 from kantor.losses.penalty import WeightPenalty
-from kantor.models import Model
+from kantor.models import Model, has_weights
 from kantor.objective import LiveTeacher, Objective, Read, StepZero
 from kantor.objective.binding import paired_stages
 from kantor.objective.teachers import KEYED_BY

@@ -13,7 +13,6 @@ from kantor.core.errors import ConfigError
 from kantor.core.files import read_json, write_json
 from kantor.data import DataSet, open_data
 from kantor.models import Model, load
-from kantor.models.spec import parse
 from kantor.study.config import Study, device_of
 from kantor.study.folder import PROBE, Task, locked, read_result
 from kantor.study.methods import Method
@@ -119,12 +118,11 @@ def _other(data: str, label: str | None, config: Study) -> DataSet:
 
 
 def _students(run: Path, config: Study, data: DataSet, methods: list[Method]) -> Iterator[tuple[str, int, Model]]:
-    architecture = parse(config.student).architecture
     for method in methods:
         for seed in config.seed_list():
             folder = Task(method, seed).folder(run)
             if read_result(folder) is not None:
-                yield method.name, seed, load(f"{architecture}:{folder / 'student.safetensors'}")
+                yield method.name, seed, load(str(folder / "student.safetensors"))
     if not any(_untrained(method) for method in methods):
         for seed in config.seed_list():
             yield RANDOM, seed, new_student(config, data, seed)[0]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from kantor.core.errors import ConfigError, DataError
-from kantor.faculty.roster import has_weights, spec_of
-from kantor.models import Model, load
+from kantor.faculty.roster import spec_of
+from kantor.models import Model, has_weights, load
 from kantor.models.loading import architecture
 from kantor.models.weights import classifier_path, fit_weights
 from kantor.study.config import Study

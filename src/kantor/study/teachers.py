@@ -15,8 +15,8 @@ from kantor.core.errors import ConfigError, KantorError, not_finite_in, suggest
 from kantor.core.files import read_json, write_json
 from kantor.data import DataSet, Part, open_data
 from kantor.faculty.label_cost import CostSource
-from kantor.faculty.roster import has_weights, read_classes, spec_of, teacher_names
-from kantor.models import Model, load
+from kantor.faculty.roster import read_classes, spec_of, teacher_names
+from kantor.models import Model, has_weights, load
 from kantor.objective import Objective
 from kantor.study.config import Study, device_of
 from kantor.study.folder import locked, read_result
@@ -144,13 +144,17 @@ def open_study_data(config: Study, progress: Any = None, limit: bool = True) -> 
 
 
 def model_for(spec: str, data: DataSet, role: str, classes: list[str] | None = None) -> Model:
-    """A model built for the data's inputs and classes (its normaliser fitted where it asks for that).
+    """A model built for the data's inputs (its normaliser fitted where it asks for that). A student, and a teacher that
+    is yet to be trained, is of the data's classes.
 
     Args:
         role: ``student``, or what :meth:`~kantor.data.DataSet.role_of` says of a teacher.
         classes: what weights that do not name their own classes were trained for.
+
+    Raises:
+        ConfigError, DataError: see :func:`kantor.load`; a student's weights are for other classes.
     """
-    if not has_weights(spec):
+    if role == "student" or not has_weights(spec):
         classes = data.classes
     model = load(spec, classes=classes, input_shape=data.train.input_shapes[role])
     if model.needs_fit:

@@ -14,7 +14,9 @@ from kantor.core.files import write_with
 from kantor.data import DataSet, Part, open_data
 from kantor.data.views import ROLES
 from kantor.faculty.roster import read_classes, spec_of
-from kantor.models import Model, load
+from kantor.models import Model, load, load_trained
+from kantor.models.pretrained import need_weights
+from kantor.models.spec import parse
 from kantor.study.config import Study
 from kantor.study.teachers import open_study_data, study_methods
 from kantor.training import Scores
@@ -145,12 +147,17 @@ def evaluate_model(
         DataError: the data has a class that the model does not know.
         KantorError: the model or the data cannot be loaded.
     """
-    model, opened = load(spec_of(spec)), reading.open(data)
-    return score(model, _numbered_as(model.class_names, opened, opened.part(part), say))
+    spec, opened = spec_of(spec), reading.open(data)
+    model = load_trained(spec, opened.train.input_shapes["student"])
+    return score(model, _numbered_as(model, opened, opened.part(part), say))
 
 
-def _numbered_as(known: list[str] | None, data: DataSet, part: Part, say: Callable[[str], None]) -> Part:
+def _numbered_as(model: Model, data: DataSet, part: Part, say: Callable[[str], None]) -> Part:
     """The part with its classes numbered as the model numbers them."""
+    known = model.class_names
+    by_number = known is None or _mere_numbers(known) != _mere_numbers(data.classes)
+    if by_number and len(data.classes) > model.num_classes:
+        raise DataError(f"{data.name} has {len(data.classes)} classes, and {model.name} knows {model.num_classes}.")
     if known is None or known == data.classes:
         return part
     if _mere_numbers(known) != _mere_numbers(data.classes):
@@ -171,27 +178,45 @@ def _mere_numbers(classes: list[str]) -> bool:
     return classes == [str(number) for number in range(len(classes))]
 
 
-def export_student(folder: Path, form: Literal["safetensors", "torch.export"], output: Path | None) -> Path:
-    """Write the student in ``RUN/METHOD/seed-K`` alone: no teacher, no wrapper, no projector.
+def export_model(
+    spec: str,
+    form: Literal["safetensors", "torch.export"],
+    output: Path | None,
+    input_shape: tuple[int, ...] | None = None,
+) -> Path:
+    """Write a trained model alone: no teacher, no wrapper, no projector.
 
     Args:
-        folder: the student's folder.
+        spec: RUN/METHOD/seed-K, a file that kantor wrote, or any model with its weights.
         form: ``safetensors``, the network's weights under their own keys; or ``torch.export``, a program from pixels
             in [0, 1] to logits for any batch size, which needs torch alone.
-        output: the file to write.
+        output: the file to write; beside the model's own file if left out.
+        input_shape: of one sample, where the model's file does not say it.
 
     Raises:
-        ConfigError: there is no finished student in the folder.
+        ConfigError: there is no trained model; or no file of its own beside which another could be written.
         KantorError: the file cannot be written.
     """
-    model = load(str(_weights(folder)))
-    output = output or folder / ("student.pt2" if form == "torch.export" else "student.safetensors")
+    spec = str(_weights(Path(spec))) if Path(spec).is_dir() else spec
+    need_weights(spec)
+    model = load(spec, input_shape=input_shape)
+    output = output or _beside(spec, form)
     if form == "safetensors":
         model.save(output)
         return output
     program = exported(model)
     write_with(output, lambda file: torch.export.save(program, file))
     return output
+
+
+def _beside(spec: str, form: Literal["safetensors", "torch.export"]) -> Path:
+    """Where a model is exported to if nobody says it: of a run's student the weights are there already."""
+    own = Path(spec) if Path(spec).suffix == ".safetensors" and ":" not in spec else parse(spec).weights
+    if own is not None and form == "torch.export":
+        return own.with_suffix(".pt2")
+    if own is not None and own.name == "student.safetensors" and ":" not in spec:
+        return own
+    raise ConfigError(f"{spec}: say with --output which file is to be written.")
 
 
 def exported(model: Model) -> torch.export.ExportedProgram:
