@@ -1,3 +1,5 @@
+import contextlib
+
 import numpy as np
 import pytest
 import torch
@@ -189,3 +191,69 @@ def test_a_sample_without_a_label_cannot_be_tested_on(save):
     some = np.where(np.arange(50) == 45, -1, LABELS)
     with pytest.raises(DataError, match="row 45 is in test and has no label"):
         open_data(save(x=vectors(), label=some, train=np.arange(40), test=np.arange(40, 50)))
+
+
+def test_labels_and_names_in_bytes(save):
+    data = open_data(save(x=vectors(), label=np.array([b"b", b"a"] * 25)))
+    assert data.classes == ["a", "b"] and (data.train.targets == 1 - data.train.ids % 2).all()
+    assert open_data(save(x=vectors(), label=LABELS, class_names=np.array([*b"abcde"]).astype("S"))).classes[0] == "97"
+    with pytest.raises(DataError, match="bytes that are not UTF-8 text"):
+        open_data(save(x=vectors(), label=np.array([b"\xff", b"a"] * 25)))
+
+
+def test_class_names_by_part_are_matched_by_name(save):
+    given = {"x_train": vectors(), "y_train": LABELS, "x_test": vectors(), "y_test": LABELS}
+    names = {"class_names_train": list("abcde"), "class_names_test": list("edcba")}
+    data = open_data(save(**given, **names))
+    assert data.classes == list("abcde") and (data.test.targets == 4 - LABELS).all()
+    with pytest.raises(DataError, match="two classes of one name, 'a' and 'a'"):
+        open_data(save(**given, class_names=list("abcda")))
+    with pytest.raises(DataError, match="names the classes of the test part alone"):
+        open_data(save(**given, class_names_test=list("edcba")))
+
+
+def test_numbers_in_text_are_in_the_order_of_numbers(save):
+    labels = np.array([str(k) for k in np.arange(60) % 12])
+    assert open_data(save(x=vectors(60), label=labels)).classes == [str(k) for k in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x_test": vectors(d=5)}, r"'x' has shape \[4\] in the train part and \[5\] in test"),
+        ({"y_test": LABELS[:49]}, "'x' has 50 rows for test and the labels have 49"),
+        ({"y_test": LABELS.astype(str)}, "neither class numbers nor names"),
+        ({"y_test": LABELS - 1}, "row 0: label -1 is out of range"),
+        ({"y_train": LABELS * 0, "y_test": LABELS * 0}, "has one class, 0, among its training samples"),
+        ({"y_train": np.where(LABELS, LABELS, np.inf)}, "label inf is no class number"),
+        ({"y_train": LABELS * 1e300}, "label 1e.300 is no class number"),
+        ({"y_train": LABELS.astype(np.uint64) + np.uint64(2**64 - 5)}, "labels go up to"),
+    ],
+)
+def test_parts_that_do_not_fit(save, arrays, message):
+    given = {"x_train": vectors(), "y_train": LABELS, "x_test": vectors(), "y_test": LABELS}
+    with pytest.raises(DataError, match=message):
+        open_data(save(**given | arrays))
+
+
+def test_floating_point_images_keep_what_they_are_or_are_refused(save):
+    pixels = RNG.random((50, 4, 4))
+    part = open_data(save(x=pixels, label=LABELS)).train
+    read = part.read(np.arange(len(part)))["student"]
+    assert torch.equal(read[:, 0], torch.from_numpy(pixels[part.ids].astype(np.float32)))
+    for dtype in (np.float32, np.int64):
+        with pytest.raises(DataError, match=r"pixels run from .* give uint8, or \[0, 1\]"):
+            open_data(save(x=(pixels * 255).astype(dtype), label=LABELS))
+
+
+def test_every_damage_is_an_error_that_names_the_file(save):
+    path = save(x=vectors(), label=LABELS)
+    content = path.read_bytes()
+    for place in range(0, len(content), 41):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :])
+        with contextlib.suppress(DataError):
+            open_data(path)
+    np.save(path.with_suffix(".npy"), LABELS)
+    path.with_suffix(".npy").rename(path)
+    with pytest.raises(DataError, match=r"set\.npz holds a single array"):
+        open_data(path)

@@ -1,3 +1,4 @@
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -53,7 +54,7 @@ def test_validation_without_test_is_the_test_part(folder, name):
     data = open_data(folder)
     assert data.test is not None and len(data.test) == 16
     assert data.validation is not None and data.validation.samples == 16 and len(data.train) == 14
-    assert f"{name.lower()} is the test part" in data.facts()["test"]
+    assert f"{name} is the test part" in data.facts()["test"]
 
 
 def test_validation_beside_test_is_used_and_none_is_cut(folder):
@@ -115,8 +116,8 @@ def test_an_empty_class_folder_is_named(folder):
 
 
 def test_a_format_that_is_not_read_is_named(folder):
-    (folder / "train/cat/10.bmp").write_bytes(b"BM")
-    with pytest.raises(DataError, match=r"train/cat/10\.bmp is in a format that is not read.*\.png"):
+    (folder / "train/cat/10.heic").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"train/cat/10\.heic is in a format that is not read.*\.png"):
         open_data(folder)
 
 
@@ -176,3 +177,133 @@ def test_a_folder_called_unlabelled_beside_the_classes_holds_images_without_a_la
     shutil.copytree(folder / "train", folder / "test")
     with pytest.raises(DataError, match="test has images without a label, in test/unlabelled"):
         open_data(folder)
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("Training", "Testing"),
+        ("train_set", "test_set"),
+        ("TRAIN", "valid"),
+        ("train2017", "val2017"),
+        ("seg_train", "seg_test"),
+        ("train-images", "dev"),
+    ],
+)
+def test_parts_by_other_names(folder, train, test):
+    copy(folder, test)
+    (folder / "train").rename(folder / train)
+    data = open_data(folder)
+    assert data.classes == ["cat", "dog"] and len(data.test) == 16 and data.train.samples == 16
+
+
+def test_a_part_inside_a_folder_of_its_name(folder):
+    copy(folder, "seg_test/seg_test")
+    (folder / "seg_train").mkdir()
+    (folder / "train").rename(folder / "seg_train/seg_train")
+    data = open_data(folder)
+    assert data.classes == ["cat", "dog"] and len(data.test) == 16
+
+
+def test_parts_of_one_kind_twice(folder):
+    copy(folder, "Training")
+    with pytest.raises(DataError, match="more than one training part: Training, train"):
+        open_data(folder)
+
+
+def test_a_class_called_train(folder):
+    (folder / "train").rename(folder / "all")
+    (folder / "all/cat").rename(folder / "all/train")
+    (folder / "all/dog").rename(folder / "all/bus")
+    assert open_data(folder / "all").classes == ["bus", "train"]
+    (folder / "all/bus").rename(folder / "all/bullet_train")
+    (folder / "all/train").rename(folder / "all/bus")
+    assert open_data(folder / "all").classes == ["bullet_train", "bus"]
+
+
+def test_what_may_be_parts_or_classes_is_refused(folder):
+    for name in ("seg_train", "seg_test", "seg_pred"):
+        shutil.copytree(folder / "train/cat", folder / name)
+    shutil.rmtree(folder / "train")
+    with pytest.raises(DataError, match="called like parts, and lie among folders"):
+        open_data(folder)
+
+
+def test_an_empty_part_is_named(folder):
+    (folder / "test").mkdir()
+    with pytest.raises(DataError, match="the folder test holds no class folders"):
+        open_data(folder)
+
+
+def test_classes_with_numbers_for_names_are_in_their_order(folder):
+    for number in (10, 2, 0, 11):
+        shutil.copytree(folder / "train/dog", folder / f"numbers/{number}")
+    assert open_data(folder / "numbers").classes == ["0", "2", "10", "11"]
+
+
+def test_one_class_in_two_spellings(folder):
+    copy(folder, "test")
+    for part, name in (("train", "caf\u00e9"), ("test", "cafe\u0301")):
+        (folder / part / "dog").rename(folder / part / name)
+    data = open_data(folder)
+    assert data.classes == ["caf\u00e9", "cat"] and np.bincount(data.test.targets).tolist() == [6, 10]
+    shutil.copytree(folder / "test" / "cafe\u0301", folder / "train" / "cafe\u0301")
+    with pytest.raises(DataError, match="two classes of one name"):
+        open_data(folder)
+
+
+def test_links(folder):
+    (folder / "train/emu").symlink_to(folder / "train/dog", target_is_directory=True)
+    assert open_data(folder).classes == ["cat", "dog", "emu"]
+    (folder / "train/dog/up").symlink_to(folder / "train", target_is_directory=True)
+    with pytest.raises(DataError, match=r"links to .*train, a folder that it lies in"):
+        open_data(folder)
+    (folder / "train/dog/up").unlink()
+    (folder / "train/dog/gone.png").symlink_to(folder / "nowhere.png")
+    with pytest.raises(DataError, match=r"dog/gone\.png .*--skip-corrupt"):
+        open_data(folder)
+
+
+def test_an_image_that_is_a_pipe(folder):
+    os.mkfifo(folder / "train/cat/pipe.png")
+    with pytest.raises(DataError, match=r"pipe\.png is no plain file"):
+        open_data(folder)
+
+
+def test_a_name_that_breaks_the_line_is_shown_on_one(folder):
+    (folder / "train/cat/a\n\x1b[31m.txt").write_text("x")
+    (folder / "train/cat/b\n.png").write_text("x")
+    with pytest.raises(DataError, match=r"cat/b\\n\.png"):
+        open_data(folder)
+    assert open_data(folder, skip_corrupt=True).facts()["ignored_files"] == ["train/cat/a\\n\\x1b[31m.txt"]
+
+
+def test_a_folder_called_as_an_image(folder):
+    (folder / "train/cat").rename(folder / "train/cat.png")
+    assert open_data(folder).classes == ["cat.png", "dog"]
+
+
+def test_images_of_many_formats_in_one_data_set(folder, image_bytes):
+    for kind, ending in (("webp", "webp"), ("gif", "GIF"), ("bmp", "bmp"), ("tiff", "tif"), ("jpeg", "jfif")):
+        (folder / f"train/dog/x.{ending}").write_bytes(image_bytes(kind=kind))
+    assert open_data(folder).train.samples == 21
+
+
+def test_training_samples_of_one_class(folder):
+    shutil.rmtree(folder / "train/dog")
+    with pytest.raises(DataError, match="one class, cat, among its training samples"):
+        open_data(folder)
+
+
+def test_a_zip_with_an_entry_twice_or_of_gigabytes(folder):
+    path = zipped(folder)
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("pets/train/cat/00.png", b"")
+    with pytest.raises(DataError, match=r"two entries pets/train/cat/00\.png"):
+        open_data(path)
+    content = bytearray(zipped(folder).read_bytes())
+    entry = content.index(b"PK\x01\x02")
+    content[entry + 24 : entry + 28] = (2**31).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"cat/00\.png takes 2 GB"):
+        open_data(path)

@@ -33,6 +33,7 @@ def test_names_parts_and_pixels(write):
     data = open_data(write(), validation=0.0)
     assert data.classes == ["cat", "dog"]
     assert data.test is not None and len(data.train) == 12 and len(data.test) == 6
+    write("test.parquet", 6, first=50, names=None)
     plain = open_data(write(plain=True, names=None), validation=0.0)
     assert plain.classes == ["0", "1"]
     assert plain.train.fingerprint == data.train.fingerprint
@@ -146,3 +147,114 @@ def test_training_samples_may_lack_a_label(write, labels, names):
     plain = open_data(write(labels=labels, names=names), validation=0.0)
     assert plain.train.fingerprint == data.train.fingerprint
     assert "3 training samples, left out" in plain.facts()["without a label"]
+
+
+def test_class_names_in_another_order_are_matched_by_name(write):
+    write("test.parquet", 6, names=("dog", "cat"), labels=[0, 0, 1, 1, 1, 1], first=50)
+    data = open_data(write(), validation=0.0)
+    assert data.classes == ["cat", "dog"] and np.bincount(data.test.targets).tolist() == [4, 2]
+    write("test.parquet", 6, names=("dog", "emu"), labels=[0, 0, 1, 1, 1, 1])
+    with pytest.raises(DataError, match=r"test\.parquet, row 2: class 'emu' is not among the training classes"):
+        open_data(write())
+    write("test.parquet", 6, names=None)
+    with pytest.raises(DataError, match=r"test\.parquet does not name its classes, and another file of the data names"):
+        open_data(write())
+
+
+def test_class_names_in_another_order_in_one_shard(write):
+    write("train-00000-of-00002.parquet", 4, labels=[0, 0, 0, 1])
+    folder = write("train-00001-of-00002.parquet", 4, names=("dog", "cat"), labels=[0, 0, 0, 1])
+    data = open_data(folder, validation=0.0)
+    everything = np.concatenate([data.train.targets, data.test.targets])
+    assert sorted(everything.tolist()) == [0, 0, 0, 0, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["cat", "cat"], "two classes of one name, 'cat' and 'cat'"),
+        ("cat", "no list of names, but cat"),
+        ([["cat"], ["dog"]], "no list of names"),
+        ({"0": "cat", "2": "dog"}, "no list of names"),
+    ],
+)
+def test_odd_class_names(write, names, message):
+    folder = write(names=None)
+    table = pq.read_table(folder / "train.parquet")
+    features = {"label": {"names": names, "_type": "ClassLabel"}}
+    table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    pq.write_table(table, folder / "train.parquet")
+    with pytest.raises(DataError, match=message):
+        open_data(folder)
+
+
+@pytest.mark.parametrize("metadata", [b"{", b"[]", b'{"info": {"features": []}}', b"[" * 100_000, b"\xff"])
+def test_odd_metadata_says_nothing(write, metadata):
+    folder = write(names=None)
+    table = pq.read_table(folder / "train.parquet").replace_schema_metadata({"huggingface": metadata})
+    pq.write_table(table, folder / "train.parquet")
+    assert open_data(folder).classes == ["0", "1"]
+
+
+def test_bytes_are_labels_in_text(write):
+    assert open_data(write(labels=[b"b", b"a"] * 6, names=None)).classes == ["a", "b"]
+    with pytest.raises(DataError, match="bytes that are not UTF-8"):
+        open_data(write(labels=[b"\xff", b"a"] * 6, names=None))
+    with pytest.raises(DataError, match="one class number or name per row"):
+        open_data(write(labels=[[0, 1], [1]] * 6, names=None))
+
+
+def test_labels_of_another_type_in_another_file(write):
+    write("train-00000-of-00002.parquet", 4, names=None)
+    folder = write("train-00001-of-00002.parquet", 4, names=None, labels=["0", "1", "0", "1"])
+    with pytest.raises(DataError, match=r"Labels are text in one of .*train-00000.* and .*train-00001"):
+        open_data(folder)
+
+
+def test_columns_in_another_order_are_read_by_name(tmp_path):
+    columns = {"a_1": [0.0, 1.0, 2.0, 3.0], "a_2": [10.0, 11.0, 12.0, 13.0], "label": [0, 1, 0, 1]}
+    pq.write_table(pa.table(columns), tmp_path / "train.parquet")
+    pq.write_table(pa.table(dict(reversed(columns.items()))), tmp_path / "test.parquet")
+    views = {"student": "a_*", "teacher": "a_*"}
+    data = open_data(tmp_path, views=views, validation=0.0)
+    assert torch.equal(data.test.read(np.arange(4))["student"], data.train.read(np.arange(4))["student"])
+    pq.write_table(pa.table({**columns, "a_3": columns["a_1"]}), tmp_path / "test.parquet")
+    with pytest.raises(DataError, match=r"test\.parquet has other columns for 'a_\*': test\.parquet alone has a_3"):
+        open_data(tmp_path, views=views)
+    pq.write_table(pa.table({**columns, "a_2": [[1.0]] * 4}), tmp_path / "test.parquet")
+    with pytest.raises(DataError, match=r"a_2"):
+        open_data(tmp_path, views={"student": "a_2", "teacher": "a_2"})
+
+
+def test_images_as_bytes_in_one_part_and_structs_in_another(write):
+    write("test.parquet", 6, first=50, plain=True)
+    assert len(open_data(write()).test) == 6
+
+
+def test_sets_of_files_that_do_not_belong_together(write):
+    write("train-00000-of-00001.parquet")
+    with pytest.raises(DataError, match="no single set of files of train"):
+        open_data(write("train-00000-of-00002.parquet"))
+
+
+def test_empty_parts_and_other_files(write):
+    with pytest.raises(DataError, match=r"train\.parquet: the train part has no rows"):
+        open_data(write(n=0))
+    write()
+    with pytest.raises(DataError, match=r"test\.parquet: the test part has no rows"):
+        open_data(write("test.parquet", 0))
+    write("test.parquet", 4)
+    assert open_data(write("testing.parquet", 4)).facts()["ignored_files"] == ["testing.parquet"]
+
+
+def test_a_damaged_page_is_named(write):
+    folder = write()
+    path = folder / "train.parquet"
+    content, said = bytearray(path.read_bytes()), set()
+    for place in range(4, len(content), 97):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :])
+        try:
+            open_data(folder, skip_corrupt=True)
+        except DataError as error:
+            said.add("damaged" in str(error) or "cannot be read as parquet" in str(error))
+    assert True in said

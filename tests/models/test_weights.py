@@ -121,3 +121,19 @@ def test_saved_files_are_plain_safetensors(tmp_path):
     model = load("vit", classes=2)
     model.save(tmp_path / "w.safetensors")
     assert load_file(tmp_path / "w.safetensors").keys() == model.network.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04", b"cos\nsystem\n.", b"\x80\x02}q\x00.", b"K\x01.", b"garbage", b"(."]
+)
+def test_other_pickles(tmp_path, content):
+    (tmp_path / "odd.pt").write_bytes(content)
+    with pytest.raises(DataError, match=r"odd\.pt"):
+        read_weights(tmp_path / "odd.pt")
+
+
+@pytest.mark.parametrize("content", [{1: torch.ones(1)}, [1], {"a": 1}, {"model": {"a": "b"}}, torch.ones(2), None])
+def test_a_pickle_of_something_else(tmp_path, content):
+    torch.save(content, tmp_path / "odd.pt")
+    with pytest.raises(DataError, match=r"odd\.pt holds no state dict"):
+        read_weights(tmp_path / "odd.pt")

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from kantor.cli import main
+from kantor.data import open_data
+from kantor.study.trained import _numbered_as
 
 NAMES = ["cat", "dog", "eel"]
 TRAIN = ["--student=mlp@hidden=8", "--methods=none", "--epochs=4", "--batch-size=16", "--seeds=1", "--jobs=1"]
@@ -71,6 +73,14 @@ def test_classes_without_names_are_taken_in_order_and_that_is_said(here, capsys)
     found = said(capsys)
     assert "numbers.npz have numbers for names: class 0 is taken for cat" in found
     assert float(found.splitlines()[1].split()[0]) > 90
+
+
+def test_numbers_in_another_order_are_matched_as_the_names_they_are():
+    data = open_data("digits", train_limit=20)
+    known = ["0", "1", "9", *"2345678"]
+    told: list[str] = []
+    part = _numbered_as(known, data, data.train, told.append)
+    assert [known[k] for k in part.targets] == [data.classes[k] for k in data.train.targets] and not told
 
 
 def test_other_data_are_read_as_the_runs_own(here, capsys):

@@ -4,8 +4,6 @@ import contextlib
 import json
 import os
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -135,18 +133,34 @@ def _sync_folder(folder: Path) -> None:
 
 
 def read_npz(path: Path, remedy: str) -> dict[str, NDArray]:
-    """The arrays of an npz that kantor wrote.
+    """The arrays of an npz. Nothing in it is executed.
 
     Args:
         path: of the file.
-        remedy: what to do where it was damaged since, a sentence.
+        remedy: what to do where it is damaged, a sentence.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it cannot be read, holds one array without a name (npy), or pickled objects.
     """
     try:
         # Opened here, since numpy leaves the file open when it turns out to be no zip.
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}. {remedy}") from None
+        with path.open("rb") as raw:
+            arrays = np.load(raw, allow_pickle=False)
+            if not isinstance(arrays, np.lib.npyio.NpzFile):
+                raise DataError(f"{path} holds a single array, as an npy does. Save it by its name, with np.savez.")
+            with arrays:
+                # An entry that is no array is given as its bytes.
+                found = {name: arrays[name] for name in arrays.files}
+    except DataError:
+        raise
+    except Exception as error:  # a damaged archive can make its readers raise anything
+        if "pickle" in str(error):
+            raise DataError(
+                f"{path} cannot be read: it holds pickled objects, which could run code. Save plain arrays of numbers "
+                "or text."
+            ) from None
+        raise DataError(f"{path} cannot be read as an npz: {error}. {remedy}") from None
+    strange = next((name for name, array in found.items() if not isinstance(array, np.ndarray)), None)
+    if strange is not None:
+        raise DataError(f"{path} cannot be read as an npz: {strange} in it is no array. {remedy}")
+    return found

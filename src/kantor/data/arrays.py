@@ -1,7 +1,6 @@
 """An npz of named arrays: views of the same instances, and their labels."""
 
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,10 @@ from jaxtyping import Float32, Int64, Shaped, UInt8
 from torch import Tensor
 
 from kantor.core.errors import ConfigError, DataError
+from kantor.core.files import read_npz
+from kantor.data.class_names import renumbered
 from kantor.data.images import resize
-from kantor.data.labels import OBVIOUS, UNLABELLED, class_numbers
+from kantor.data.labels import OBVIOUS, UNLABELLED, as_text, class_numbers, whole_numbers
 from kantor.data.roles import PARTS
 from kantor.data.source import Found, Source
 from kantor.data.store import InMemory
@@ -47,9 +48,11 @@ def read_arrays(
             not finite, labels out of range.
         ConfigError: several views and no choice among them, or a choice that does not exist.
     """
-    arrays = _load(path)
-    names = next((arrays.pop(key).tolist() for key in _CLASS_NAMES if key in arrays and arrays[key].ndim == 1), None)
+    arrays = read_npz(path, "It may be damaged; copy it again, or save plain arrays with np.savez.")
+    names = _take_names(arrays, path)
     parts, strays = _by_part(arrays, path)
+    own_names = {part: own for part, held in parts.items() if (own := _take_names(held, path)) is not None}
+    names = names or own_names.get("train")
     found = {part: _take_label(held, label, path, part, need_labels) for part, held in parts.items()}
     labels = {part: values for part, values in found.items() if values is not None}
     labelled = len(labels) == len(parts)
@@ -66,6 +69,12 @@ def read_arrays(
     _same_rows(parts, labels, path)
     roles, ignored = _choose_views(parts["train"], views, path, len(labels["train"]))
     cuts = _take_cuts(parts["train"], len(labels["train"]), path) if len(parts) == 1 else {}
+    for part, own in own_names.items():
+        if names is None:
+            raise DataError(f"{path} names the classes of the {part} part alone. Name them in {_CLASS_NAMES[1]}.")
+        if labels[part].dtype.kind not in "US":
+            where = f"{path}, {part} part"
+            labels[part] = renumbered(whole_numbers(labels[part], where), own, names, where)
     classes, numbers = class_numbers(labels, names, dict.fromkeys(labels, str(path)))
     sources = {}
     for part, held in parts.items():
@@ -85,21 +94,11 @@ def read_arrays(
     return Found(classes, sources, roles, cuts, test_share=0.4, labelled=labelled, notes=notes)
 
 
-def _load(path: Path) -> Arrays:
-    try:
-        # Opened here, since numpy leaves the file open when it turns out to be no zip.
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise DataError(f"{path} holds a single array. Save it with np.savez, beside its labels.")
-            return {key: file[key] for key in file.files}
-    except ValueError as error:
-        if "pickle" in str(error):
-            raise DataError(
-                f"{path} holds pickled objects, which could run code when read. Save plain arrays of numbers or text."
-            ) from error
-        raise DataError(f"{path} cannot be read as an npz: {error}.") from error
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} cannot be read as an npz: {error}.") from error
+def _take_names(arrays: Arrays, path: Path) -> list[str] | None:
+    key = next((key for key in _CLASS_NAMES if key in arrays and arrays[key].ndim == 1), None)
+    if key is None:
+        return None
+    return [str(name) for name in as_text(arrays.pop(key), f"{path}, array {key!r}").tolist()]
 
 
 def _by_part(arrays: Arrays, path: Path) -> tuple[dict[str, Arrays], list[str]]:

@@ -1,7 +1,6 @@
-"""Compressed images -> tensors: decoded by Pillow in a thread pool, each checked once."""
+"""Compressed images -> tensors: decoded in a thread pool, each checked once."""
 
 import hashlib
-import io
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,15 +15,16 @@ from torch import Tensor
 
 from kantor.core.errors import ConfigError, DataError
 from kantor.data.part import Progress
+from kantor.data.pixels import opened
 from kantor.data.source import Encoded
 from kantor.data.store import InMemory, Store
+from kantor.data.transforms import LARGEST_SIDE
 
 KEEP_BYTES = 2 * 2**30
 """A part whose decoded pixels take less is kept decoded; a larger one is decoded batch by batch."""
 
-_CHUNK = 128
-_GREY = ("1", "L", "LA")
-_DEEP_GREY = ("I", "I;16", "I;16B", "I;16L")
+# Of images that one thread decodes in one go. A batch is shared by all cores, so few; each chunk costs a hand-over.
+_CHUNK = 16
 
 
 @dataclass(frozen=True)
@@ -195,38 +195,34 @@ def _decode(
 
 
 def _pixels(content: bytes, form: Form, describe: Callable[[], str]) -> UInt8[np.ndarray, "h w c"]:
-    with Image.open(io.BytesIO(content)) as image:
-        if not form.fit and image.size != (form.width, form.height):
-            raise DataError(
-                f"Images differ in size: {form.example} is {form.width} x {form.height}, {describe()} is "
-                f"{image.size[0]} x {image.size[1]}. Make them one size with --image-size, such as "
-                f"--image-size {min(form.height, form.width)}."
-            )
-        if image.mode in _DEEP_GREY:
-            # Pillow's own conversion clips 16 bits to 8 instead of scaling them.
-            image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
-        grey = image.mode in _GREY
-        image = image.convert("L" if grey and form.channels == 1 else "RGB")
-        if form.channels == 1 and not grey:
-            # WebP and many JPEGs hold grey pixels as three equal channels.
-            red, green, blue = image.split()
-            if red.tobytes() != green.tobytes() or red.tobytes() != blue.tobytes():
-                raise _ColourFoundError
-            image = red
-        if form.fit:
-            left, top = (image.width - min(image.size)) // 2, (image.height - min(image.size)) // 2
-            square = image.crop((left, top, left + min(image.size), top + min(image.size)))
-            image = square.resize((form.width, form.height), Image.Resampling.BILINEAR)
-        return np.asarray(image).reshape(form.height, form.width, form.channels)
+    image = opened(content)
+    if not form.fit and image.size != (form.width, form.height):
+        raise DataError(
+            f"Images differ in size: {form.example} is {form.width} x {form.height}, {describe()} is "
+            f"{image.size[0]} x {image.size[1]}. Make them one size with --image-size, such as "
+            f"--image-size {min(form.height, form.width)}."
+        )
+    if form.channels == 3:
+        image = image.convert("RGB")
+    elif image.mode != "L":
+        # WebP and many JPEGs hold grey pixels as three equal channels.
+        red, green, blue = image.split()
+        if red.tobytes() != green.tobytes() or red.tobytes() != blue.tobytes():
+            raise _ColourFoundError
+        image = red
+    if form.fit:
+        left, top = (image.width - min(image.size)) // 2, (image.height - min(image.size)) // 2
+        square = image.crop((left, top, left + min(image.size), top + min(image.size)))
+        image = square.resize((form.width, form.height), Image.Resampling.BILINEAR)
+    return np.asarray(image).reshape(form.height, form.width, form.channels)
 
 
 def _common_form(parts: Mapping[str, Encoded], image_size: int | None) -> Form:
-    """From the first image whose header can be read. One channel: whether an image shows colour is seen on decoding."""
+    """From the first image that can be read. One channel: whether an image shows colour is seen on decoding."""
     for encoded in parts.values():
         for row in range(len(encoded)):
             try:
-                with Image.open(io.BytesIO(encoded.read(row))) as image:
-                    width, height = image.size
+                width, height = opened(encoded.read(row)).size
             except Exception:  # reported when it is decoded
                 continue
             if image_size is None:
@@ -237,8 +233,8 @@ def _common_form(parts: Mapping[str, Encoded], image_size: int | None) -> Form:
 
 
 def _checked(size: int) -> int:
-    if size < 1:
-        raise ConfigError(f"--image-size {size} is not a number of pixels.")
+    if not 1 <= size <= LARGEST_SIDE:
+        raise ConfigError(f"--image-size {size} is not a number of pixels from 1 to {LARGEST_SIDE}.")
     return size
 
 

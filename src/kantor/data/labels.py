@@ -6,13 +6,30 @@ import numpy as np
 from jaxtyping import Int64, Shaped
 
 from kantor.core.errors import DataError
+from kantor.data.class_names import LEFT_OUT, NO_LABEL, checked_names, in_order
+
+__all__ = ["LEFT_OUT", "NO_LABEL", "OBVIOUS", "UNLABELLED", "as_text", "class_numbers", "whole_numbers"]
 
 OBVIOUS = ("label", "labels", "target", "targets", "y", "class")
 """Names a label column or array is looked for under."""
 UNLABELLED = "unlabelled"
 """The only class of data without labels; and the folder, beside those of the classes, of images without one."""
-NO_LABEL, LEFT_OUT = -1, -2
-"""In the place of a class number: a training sample without a label, and one of a class that is not wanted."""
+# Beyond it a floating-point number no longer tells whole numbers apart.
+_LARGEST = 2**53
+
+
+def as_text(values: Shaped[np.ndarray, " n"], where: str) -> Shaped[np.ndarray, " n"]:
+    """Labels or names in bytes as the text they encode; anything else as it is.
+
+    Raises:
+        DataError: they are not UTF-8.
+    """
+    if values.dtype.kind != "S":
+        return values
+    try:
+        return np.char.decode(values, "utf-8")
+    except UnicodeDecodeError:
+        raise DataError(f"{where}: bytes that are not UTF-8 text. Save them as text or numbers.") from None
 
 
 def class_numbers(
@@ -24,22 +41,24 @@ def class_numbers(
     the sorted texts of the training part. There -1, or an empty text, says that a sample has no label.
 
     Args:
-        labels: by part; ``train`` is among them.
+        labels: by part; ``train`` is among them. Bytes are read as UTF-8 text.
         names: the classes, where the file says.
         where: the file of each part, for messages.
 
     Raises:
         DataError: a label that is out of range, missing or of no class of the training part; file and row are named.
     """
-    if labels["train"].dtype.kind in "US":
+    labels = {part: as_text(values, where[part]) for part, values in labels.items()}
+    names = checked_names([str(name) for name in names], where["train"]) if names is not None and len(names) else None
+    if labels["train"].dtype.kind == "U":
         texts = np.unique(labels["train"])
-        known = [str(name) for name in (names if names is not None else texts[texts != ""])]
+        known = names or checked_names(in_order(texts[texts != ""].tolist()), where["train"])
         index = {name: number for number, name in enumerate(known)}
         return known, {
             part: _looked_up(values, index | ({"": NO_LABEL} if part == "train" else {}), where[part])
             for part, values in labels.items()
         }
-    whole = {part: _whole(values, where[part]) for part, values in labels.items()}
+    whole = {part: whole_numbers(values, where[part]) for part, values in labels.items()}
     count = len(names) if names is not None else max(int(values.max(initial=0)) for values in whole.values()) + 1
     samples = sum(len(values) for values in whole.values())
     for part, values in whole.items():
@@ -59,14 +78,20 @@ def class_numbers(
             f"{where['train']}: labels go up to {count - 1} with {samples} samples. Labels are class numbers from 0; "
             "renumber them, or name another column with --label."
         )
-    return [str(name) for name in (names if names is not None else range(count))], whole
+    return list(names) if names is not None else [str(number) for number in range(count)], whole
 
 
-def _whole(values: Shaped[np.ndarray, " n"], where: str) -> Int64[np.ndarray, " n"]:
+def whole_numbers(values: Shaped[np.ndarray, " n"], where: str) -> Int64[np.ndarray, " n"]:
+    """Labels that are whole numbers, whatever their type.
+
+    Raises:
+        DataError: one is none; its row is named.
+    """
     if values.dtype.kind in "iub":
-        return values.astype(np.int64)
+        return (np.minimum(values, np.uint64(_LARGEST)) if values.dtype == np.uint64 else values).astype(np.int64)
     if values.dtype.kind == "f":
-        bad = np.flatnonzero(~(np.isfinite(values) & (values == np.round(values))))
+        values = values.astype(np.float64)
+        bad = np.flatnonzero(~((np.abs(values) < _LARGEST) & (values == np.round(values))))
         if not len(bad):
             return values.astype(np.int64)
         raise DataError(f"{where}, row {bad[0]}: label {values[bad[0]]} is no class number.")

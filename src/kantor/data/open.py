@@ -157,6 +157,11 @@ def open_data(
         notes["training_only"] = "; ".join(
             f"{in_words(role)}'s view; {' and '.join(parts)} do without it" for role, parts in without.items() if parts
         )
+    if need_labels and len(np.unique(train.targets)) < 2:
+        raise DataError(
+            f"{path_or_name} has one class, {found.classes[train.targets[0]]}, among its training samples: there is "
+            "nothing to learn from their labels. Give two classes or more; only --task none does without labels."
+        )
     unseen = np.setdiff1d(np.arange(len(found.classes)), train.targets)
     if len(unseen):
         notes["classes_without_training_samples"] = [found.classes[c] for c in unseen]
@@ -233,4 +238,16 @@ def _decode(
         at[name] = np.full(len(source.targets), -1, dtype=np.int64)
         at[name][needed[name]] = np.arange(len(needed[name]))
         at[name][needed[name][sorted(corrupt[name])]] = -1
+    _same_shapes(stores)
     return {name: views_of(found.views, stores[name], needed[name]) for name in found.parts}, at, files
+
+
+def _same_shapes(stores: Mapping[str, Mapping[str, Store]]) -> None:
+    for name, held in stores.items():
+        for key, store in held.items():
+            first = stores["train"].get(key, store).shape
+            if store.shape != first:
+                raise DataError(
+                    f"A sample of {key!r} has shape {list(first)} in the train part and {list(store.shape)} in {name}. "
+                    "Give both the same."
+                )

@@ -1,10 +1,9 @@
 """Parquet as Hugging Face writes it: ``train-00000-of-00002.parquet``, an image column, a label column with names."""
 
-import json
+import contextlib
 import re
 from collections import defaultdict
-from collections.abc import Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,24 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int64, Shaped
 
-from kantor.core.errors import ConfigError, DataError
-from kantor.data.labels import NO_LABEL, OBVIOUS, UNLABELLED, class_numbers
+from kantor.core.errors import ConfigError, DataError, KantorError
+from kantor.data.class_names import renumbered
+from kantor.data.columns import (
+    IMAGES,
+    LISTS,
+    columns_of,
+    have,
+    kind_of,
+    label_column,
+    matching,
+    names_in,
+    same_columns,
+)
+from kantor.data.labels import NO_LABEL, UNLABELLED, class_numbers, whole_numbers
 from kantor.data.roles import assign
 from kantor.data.source import Encoded, Found, Source
 from kantor.data.store import InMemory
-from kantor.data.views import choose_views, in_words
+from kantor.data.views import View, choose_views, in_words
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,23 +59,23 @@ class Rows:
         """The images at ``rows`` (ascending), read one row group at a time."""
         import pyarrow as pa
 
-        parquet = _pyarrow()
         content: list[bytes | None] = []
         names: list[str] = []
         first = 0
         for path in self.files:
-            file, in_file = parquet.ParquetFile(path), 0
+            file, in_file = opened(path), 0
+            # Of a struct the path is not needed.
+            struct = pa.types.is_struct(file.schema_arrow.field(self.column).type)
+            column_name = f"{self.column}.bytes" if struct else self.column
             for group in range(file.num_row_groups):
                 size = file.metadata.row_group(group).num_rows
                 low, high = np.searchsorted(rows, (first + in_file, first + in_file + size))
                 if low < high:
-                    try:
-                        column: Any = file.read_row_group(group, columns=[self.column]).column(0)
-                    except (OSError, pa.ArrowException) as error:
-                        raise DataError(f"{path} is damaged: {error}. Fetch it again.") from error
-                    if pa.types.is_struct(column.type):
-                        column = column.flatten()[column.type.get_field_index("bytes")]
-                    content += column.take(pa.array(rows[low:high] - first - in_file)).to_pylist()
+                    with reading(path):
+                        column: Any = file.read_row_group(group, columns=[column_name]).column(0)
+                        if struct:
+                            column = column.flatten()[column.type.get_field_index("bytes")]
+                        content += column.take(pa.array(rows[low:high] - first - in_file)).to_pylist()
                     names += [f"{path}, row {row}" for row in (rows[low:high] - first).tolist()]
                 in_file += size
             first += in_file
@@ -104,20 +115,27 @@ def find_parquet(place: Path) -> dict[str, list[Path]]:
     """
     if place.is_file():
         return {"train": [place]}
-    found: dict[str, list[tuple[int, Path]]] = defaultdict(list)
     for folder in (place, place / "data"):
+        found: dict[str, list[tuple[int, int, Path]]] = defaultdict(list)
         for path in sorted(folder.glob("*.parquet")):
-            match = _NAME.match(path.name)
-            if match is None:
-                continue
-            found[match["part"]].append((int(match["shard"] or 0), path))
-            shards = int(match["shards"] or 1)
-            missing = shards - len(list(folder.glob(f"{match['part']}-*-of-{match['shards']}*.parquet")))
-            if match["shards"] and missing:
-                raise DataError(f"{folder}: {missing} of {shards} files of {match['part']} are missing.")
+            if match := _NAME.match(path.name):
+                found[match["part"]].append((int(match["shard"] or 0), int(match["shards"] or 1), path))
         if found:
-            break
-    return {part: [path for _, path in sorted(files)] for part, files in found.items()}
+            return {part: _whole_set(folder, part, shards) for part, shards in found.items()}
+    return {}
+
+
+def _whole_set(folder: Path, part: str, shards: list[tuple[int, int, Path]]) -> list[Path]:
+    paths = [path for *_, path in sorted(shards)]
+    numbers, counts = sorted({number for number, *_ in shards}), {count for _, count, _ in shards}
+    if len(counts) > 1 or len(numbers) < len(shards):
+        raise DataError(
+            f"{folder}: {', '.join(path.name for path in paths[:4])} are no single set of files of {part}. Keep one."
+        )
+    (count,) = counts
+    if numbers != list(range(count)):
+        raise DataError(f"{folder}: {count - len(numbers)} of {count} files of {part} are missing.")
+    return paths
 
 
 def read_parquet(place: Path, views: Mapping[str, str] | None, label: str | None, need_labels: bool) -> Found:
@@ -135,91 +153,63 @@ def read_parquet(place: Path, views: Mapping[str, str] | None, label: str | None
     files = find_parquet(place)
     used, notes = assign(files, str(place))
     roles = {role: files[name] for role, name in used.items()}
-    schema = _open(files["train"][0]).schema_arrow
-    label, names = _label_column(schema, label, files["train"][0], need_labels)
-    columns = _columns(schema, label)
-    if views is None:
-        images = {name: kind for name, kind in columns.items() if kind == _IMAGES}
-        if not images:
-            raise DataError(
-                f"{files['train'][0]} has no column of images (bytes, or a struct with bytes). It has: "
-                f"{_have(schema)}. Columns of numbers are named with --views."
-            )
-        columns = dict(list(images.items())[:1])
-    else:
-        numbers = [name for name, kind in columns.items() if kind == _NUMBER]
-        for pattern in (text.partition("@")[0] for text in views.values()):
-            if "*" in pattern and (matched := sum(fnmatchcase(name, pattern) for name in numbers)):
-                columns[pattern] = f"{matched} columns of numbers"
-    seen = choose_views(views, columns, str(place))
-    sizes = {role: sum(_open(path).metadata.num_rows for path in paths) for role, paths in roles.items()}
+    schema = opened(files["train"][0]).schema_arrow
+    sizes = {role: sum(opened(path).metadata.num_rows for path in paths) for role, paths in roles.items()}
+    for role, paths in roles.items():
+        if not sizes[role]:
+            raise DataError(f"{paths[0]}: the {role} part has no rows. Remove the file, or fill it.")
+    label, names = label_column(schema, label, files["train"][0], need_labels)
+    seen = _views(schema, views, label, files["train"][0])
     classes, targets = [UNLABELLED], {role: np.zeros(size, np.int64) for role, size in sizes.items()}
     if label is not None:
-        values = {role: _labels(paths, label, may_lack=role == "train") for role, paths in roles.items()}
-        classes, targets = class_numbers(values, names, {role: str(paths[0]) for role, paths in roles.items()})
+        values = {role: _labels(paths, label, names, may_lack=role == "train") for role, paths in roles.items()}
+        classes, targets = class_numbers(values, names, {role: _where(role, paths) for role, paths in roles.items()})
     sources: dict[str, Source] = {}
     for part, paths in roles.items():
         inputs: dict[str, Encoded | InMemory] = {}
-        for role, view in seen.items():
-            there = _matching(_open(paths[0]).schema_arrow, view.input, label)
-            if there and view.input not in inputs:
-                inputs[view.input] = _input(paths, view.input, there, schema, sizes[part])
-            elif not there and (part == "train" or role == "student"):
-                raise DataError(f"{paths[0]} has no column {view.input!r}, which {in_words(role)} sees.")
+        for role, name in {role: view.input for role, view in seen.items()}.items():
+            ours = matching(schema, name, label)
+            theirs = matching(opened(paths[0]).schema_arrow, name, label)
+            if not theirs and (part == "train" or role == "student"):
+                raise DataError(f"{paths[0]} has no column {name!r}, which {in_words(role)} sees.")
+            if theirs and name not in inputs:
+                for path in paths:
+                    same_columns(schema, opened(path).schema_arrow, name, label, (files["train"][0], path))
+                inputs[name] = _input(paths, name, ours, schema, sizes[part])
         sources[part] = Source(targets[part], inputs)
-    read = {role: [path.name for path in paths] for role, paths in roles.items()}
-    return Found(classes, sources, seen, labelled=label is not None, notes={"files": read, **notes})
+    read: dict[str, Any] = {"files": {role: [path.name for path in paths] for role, paths in roles.items()}}
+    taken = {path for paths in roles.values() for path in paths}
+    beside = sorted(path.name for path in files["train"][0].parent.glob("*.parquet") if path not in taken)
+    if place.is_dir() and beside:
+        read["ignored_files"] = beside[:20]
+    return Found(classes, sources, seen, labelled=label is not None, notes={**read, **notes})
 
 
-_IMAGES, _LIST, _NUMBER = "images", "lists of numbers", "numbers"
+def _where(part: str, paths: list[Path]) -> str:
+    return str(paths[0]) if len(paths) == 1 else f"{paths[0].parent}, {part} part"
 
 
-def _label_column(
-    schema: "pa.Schema", label: str | None, path: Path, need_labels: bool
-) -> tuple[str | None, list[str] | None]:
-    """The label column, and the names of the classes if the schema says them."""
-    features = _features(schema)
-    marked = [name for name, feature in features.items() if feature.get("_type") == "ClassLabel"]
-    chosen = label or next((name for name in (*marked, *OBVIOUS) if name in schema.names), None)
-    if chosen is None and not need_labels:
-        return None, None
-    if chosen is None or chosen not in schema.names:
-        wanted = f"no column {label!r}" if label else "no column of labels"
-        raise DataError(f"{path} has {wanted}. It has: {_have(schema)}. Name one with --label.")
-    names = features.get(chosen, {}).get("names")
-    return chosen, names if isinstance(names, list) else None
-
-
-def _columns(schema: "pa.Schema", label: str | None) -> dict[str, str]:
-    """The columns that can be seen, and what they hold; those marked as images first."""
-    import pyarrow as pa
-
-    marked = [name for name, feature in _features(schema).items() if feature.get("_type") == "Image"]
-    found = dict.fromkeys((name for name in marked if name in schema.names), _IMAGES)
-    for field in schema:
-        if _holds_bytes(field.type):
-            found.setdefault(field.name, _IMAGES)
-        elif _is_list(field.type):
-            found.setdefault(field.name, _LIST)
-        elif field.name != label and (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
-            found.setdefault(field.name, _NUMBER)
-    return found
-
-
-def _matching(schema: "pa.Schema", name: str, label: str | None) -> list[str]:
-    if name in schema.names:
-        return [name]
-    kinds = _columns(schema, label)
-    return [column for column, kind in kinds.items() if kind == _NUMBER and fnmatchcase(column, name)]
+def _views(schema: "pa.Schema", views: Mapping[str, str] | None, label: str | None, path: Path) -> dict[str, View]:
+    columns = columns_of(schema, label)
+    if views is None:
+        images = {name: kind for name, kind in columns.items() if kind == IMAGES}
+        if not images:
+            raise DataError(
+                f"{path} has no column of images (bytes, or a struct with bytes). It has: {have(schema)}. Columns of "
+                "numbers are named with --views."
+            )
+        columns = dict(list(images.items())[:1])
+    else:
+        for pattern in (text.partition("@")[0] for text in views.values()):
+            if "*" in pattern and (matched := len(matching(schema, pattern, label))):
+                columns[pattern] = f"{matched} columns of numbers"
+    return choose_views(views, columns, str(path.parent))
 
 
 def _input(paths: list[Path], name: str, columns: list[str], schema: "pa.Schema", count: int) -> Encoded | InMemory:
-    import pyarrow as pa
-
     kind = schema.field(columns[0]).type
-    if _holds_bytes(kind):
-        # Of a struct the path is not needed.
-        return Rows(paths, f"{name}.bytes" if pa.types.is_struct(kind) else name, count)
+    if kind_of(kind) == IMAGES:
+        return Rows(paths, name, count)
     pieces = [_numbers(path, columns) for path in paths]
     if len({piece.shape[1] for piece in pieces}) > 1:
         raise DataError(f"{paths[0].parent}: column {name!r} has lists of other lengths in other files.")
@@ -227,17 +217,18 @@ def _input(paths: list[Path], name: str, columns: list[str], schema: "pa.Schema"
 
 
 def _numbers(path: Path, columns: list[str]) -> Float32[np.ndarray, "rows numbers"]:
-    table = _open(path).read(columns=columns)
     arrays = []
-    for name in columns:
-        column = table.column(name)
-        if _is_list(column.type):
-            lengths = {None if row is None else len(row) for row in column.to_pylist()}
-            if len(lengths) > 1 or None in lengths:
-                raise DataError(f"{path}: the lists in column {name!r} are not all of one length.")
-            arrays.append(np.asarray(column.to_pylist(), dtype=np.float32).reshape(len(column), -1))
-        else:
-            arrays.append(column.to_numpy().astype(np.float32)[:, None])  # a missing number is read as nan
+    with reading(path):
+        table = opened(path).read(columns=columns)
+        for name in columns:
+            column = table.column(name)
+            if kind_of(column.type) == LISTS:
+                lengths = {None if row is None else len(row) for row in column.to_pylist()}
+                if len(lengths) > 1 or None in lengths:
+                    raise DataError(f"{path}: the lists in column {name!r} are not all of one length.")
+                arrays.append(np.asarray(column.to_pylist(), dtype=np.float32).reshape(len(column), -1))
+            else:
+                arrays.append(column.to_numpy().astype(np.float32)[:, None])  # a missing number is read as nan
     values = np.concatenate(arrays, axis=1)
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if len(bad):
@@ -245,69 +236,79 @@ def _numbers(path: Path, columns: list[str]) -> Float32[np.ndarray, "rows number
     return values
 
 
-def _have(schema: "pa.Schema") -> str:
-    return ", ".join(f"{field.name} ({field.type})" for field in schema)
-
-
-def _is_list(kind: "pa.DataType") -> bool:
-    import pyarrow as pa
-
-    listed = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    return listed and (pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type))
-
-
-def _features(schema: "pa.Schema") -> dict[str, dict[str, Any]]:
-    try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except (KeyError, TypeError, ValueError):
-        return {}
-    return {key: value for key, value in features.items() if isinstance(value, dict)} if features else {}
-
-
-def _holds_bytes(kind: "pa.DataType") -> bool:
-    import pyarrow as pa
-
-    if pa.types.is_struct(kind):
-        return kind.get_field_index("bytes") >= 0
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-
-
-def _labels(paths: list[Path], label: str, *, may_lack: bool) -> Shaped[np.ndarray, " n"]:
-    import pyarrow as pa
-
-    pieces = []
+def _labels(paths: list[Path], label: str, names: list[str] | None, *, may_lack: bool) -> Shaped[np.ndarray, " n"]:
+    """The labels in all files: texts, or numbers of ``names``, whatever the order of the names in each file."""
+    pieces: list[Shaped[np.ndarray, " n"]] = []
     for path in paths:
-        file = _open(path)
+        file = opened(path)
         if label not in file.schema_arrow.names:
             raise DataError(f"{path} has no column {label!r}, which its siblings have.")
-        column = file.read(columns=[label]).column(0)
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        if column.null_count and may_lack and not pa.types.is_null(column.type):
-            if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
-                column = column.cast(pa.int64())  # an unsigned type has no room for the mark
-            number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
-            column = column.fill_null(NO_LABEL if number else "")
-        elif column.null_count:
-            raise DataError(f"{path}: {column.null_count} labels are missing in column {label!r}.")
-        values = column.to_numpy()
-        pieces.append(values.astype(str) if values.dtype == object else values)
+        with reading(path):
+            values = _plain(file.read(columns=[label]).column(0), label, path, may_lack)
+        if pieces and (values.dtype.kind == "U") != (pieces[0].dtype.kind == "U"):
+            raise DataError(
+                f"Labels are text in one of {paths[0]} and {path}, and numbers in the other. Write them alike."
+            )
+        theirs = names_in(file.schema_arrow, label, path)
+        if values.dtype.kind != "U" and theirs != names:
+            if theirs is None or names is None:
+                raise DataError(
+                    f"{path} {'does not name' if theirs is None else 'names'} its classes, and another file of the "
+                    f"data {'names' if theirs is None else 'does not name'} them. Write the same schema into all."
+                )
+            values = renumbered(whole_numbers(values, str(path)), theirs, names, str(path))
+        pieces.append(values)
     return np.concatenate(pieces)
 
 
-def _open(path: Path) -> Any:
-    parquet = _pyarrow()
+def _plain(column: Any, label: str, path: Path, may_lack: bool) -> Shaped[np.ndarray, " n"]:
     import pyarrow as pa
 
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    kind = column.type
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        try:
+            column = column.cast(pa.large_binary()).cast(pa.large_string())
+        except pa.ArrowInvalid:
+            raise DataError(f"{path}: column {label!r} holds bytes that are not UTF-8 text.") from None
+    text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    whole = pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+    if not (text or whole or pa.types.is_floating(kind) or pa.types.is_null(kind)):
+        raise DataError(f"{path}: column {label!r} holds {kind}; one class number or name per row is needed.")
+    if column.null_count and may_lack and not pa.types.is_null(kind):
+        if whole:
+            column = column.cast(pa.int64())  # an unsigned type has no room for the mark
+        column = column.fill_null("" if text else NO_LABEL)
+    elif column.null_count:
+        raise DataError(f"{path}: {column.null_count} labels are missing in column {label!r}.")
+    values = column.to_numpy()
+    return values.astype(str) if text else values
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Damage that shows while the file is read is an error that names it."""
     try:
-        return parquet.ParquetFile(path)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path} cannot be read as parquet: {error}. Fetch it again.") from error
+        yield
+    except KantorError:
+        raise
+    except Exception as error:  # a damaged page can make a decoder raise anything
+        raise DataError(f"{path} is damaged: {error}. Fetch it again.") from error
 
 
-def _pyarrow() -> Any:
+def opened(path: Path) -> Any:
+    """The parquet file; pages that bring a checksum are held to it.
+
+    Raises:
+        DataError: it is none.
+        ConfigError: pyarrow is not installed.
+    """
     try:
         import pyarrow.parquet as parquet
     except ImportError as error:
         raise ConfigError("Parquet files need pyarrow: pip install 'kantor[parquet]'.") from error
-    return parquet
+    try:
+        return parquet.ParquetFile(path, page_checksum_verification=True)
+    except Exception as error:  # as above
+        raise DataError(f"{path} cannot be read as parquet: {error}. Fetch it again.") from error

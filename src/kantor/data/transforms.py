@@ -14,6 +14,10 @@ from torch import Tensor
 from kantor.core import seeds
 from kantor.core.errors import ConfigError, suggest
 
+LARGEST_SIDE = 8192
+"""Of an image, in pixels."""
+_LARGEST_DEVIATION = 100
+
 Images = Float32[Tensor, "batch channels height width"]
 Shape = tuple[int, ...]
 
@@ -83,8 +87,10 @@ class Small:
     side: int = 16
 
     def __post_init__(self) -> None:
-        if isinstance(self.side, bool) or not isinstance(self.side, int) or self.side < 1:
-            raise ConfigError(f"small@side={self.side}: the side is a number of pixels, 1 or more.")
+        if isinstance(self.side, bool) or not isinstance(self.side, int) or not 1 <= self.side <= LARGEST_SIDE:
+            raise ConfigError(
+                f"small@side={self.side}: the side is a number of pixels, 1 or more, at most {LARGEST_SIDE}."
+            )
 
     def shape(self, image: Shape) -> Shape:
         """As many channels, ``side`` by ``side``."""
@@ -108,8 +114,10 @@ class Degraded:
     def __post_init__(self) -> None:
         for name in ("noise", "blur"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-                raise ConfigError(f"degraded@{name}={value}: a deviation is a number, 0 or more.")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LARGEST_DEVIATION:
+                raise ConfigError(
+                    f"degraded@{name}={value}: a deviation is a number, 0 or more, at most {_LARGEST_DEVIATION}."
+                )
 
     def shape(self, image: Shape) -> Shape:
         """The image's own."""
@@ -147,7 +155,12 @@ def transform(name: str, settings: dict[str, str]) -> Transform:
     for key in settings:
         if key not in known:
             raise ConfigError(f"View {name} has no setting {key!r}. {suggest(key, [*known, 'of'])}")
-    return kind(**{key: yaml.safe_load(value) for key, value in settings.items()})
+    try:
+        values = {key: yaml.safe_load(value) for key, value in settings.items()}
+    except (yaml.YAMLError, ValueError, RecursionError):
+        written = "".join(f"@{key}={value}" for key, value in settings.items())
+        raise ConfigError(f"View {name}{written}: a setting's value is a number.") from None
+    return kind(**values)
 
 
 def written(made: Transform) -> str:

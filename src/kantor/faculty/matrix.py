@@ -1,7 +1,6 @@
 """A user's own cost matrix, with the class names of its rows and columns."""
 
 import csv
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import torch
 from jaxtyping import Float64
 
 from kantor.core.errors import DataError, suggest
+from kantor.core.files import read_npz
 from kantor.losses import LabelCost
 
 Matrix = Float64[np.ndarray, "rows columns"]
@@ -71,9 +71,9 @@ def _read(path: Path) -> tuple[list[str], list[str], Matrix]:
         raise DataError(f"There is no cost matrix {path}.")
     try:
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                rows, columns = ([str(name) for name in arrays[key]] for key in ("rows", "columns"))
-                return rows, columns, arrays["cost"].astype(np.float64)
+            arrays = read_npz(path, "Copy it again.")
+            rows, columns = ([str(name) for name in arrays[key]] for key in ("rows", "columns"))
+            return rows, columns, arrays["cost"].astype(np.float64)
         with open(path, encoding="utf-8", newline="") as file:
             lines = list(csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
         return (
@@ -81,7 +81,7 @@ def _read(path: Path) -> tuple[list[str], list[str], Matrix]:
             lines[0][1:],
             np.array([[float(x) for x in line[1:]] for line in lines[1:]]),
         )
-    except (KeyError, ValueError, IndexError, OSError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, TypeError, IndexError, OSError, csv.Error) as error:
         raise DataError(
             f"{path} cannot be read as a cost matrix: {error}. It is a csv with class names in its first row and "
             "column, or an npz with arrays rows, columns and cost."

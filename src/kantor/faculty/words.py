@@ -1,7 +1,6 @@
 """Word vectors: class names to vectors, by their words where a name has none of its own."""
 
 import re
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from kantor.core.errors import DataError, suggest
+from kantor.core.files import read_npz
 
 Vector = Float64[np.ndarray, " dim"]
 
@@ -72,11 +72,11 @@ def _read(path: Path, wanted: set[str]) -> dict[str, Vector]:
 
 def _read_npz(path: Path, wanted: set[str]) -> dict[str, Vector]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            words, vectors = arrays["words"], arrays["vectors"]
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        arrays = read_npz(path, "Copy it again.")
+        words, vectors = arrays["words"], arrays["vectors"]
+    except KeyError as error:
         raise DataError(f"{path} is no npz with arrays `words` and `vectors`: {error}.") from None
-    if vectors.ndim != 2 or len(words) != len(vectors):
+    if vectors.ndim != 2 or words.ndim != 1 or len(words) != len(vectors) or vectors.dtype.kind not in "iuf":
         raise DataError(f"{path}: {len(words)} words and vectors of shape {vectors.shape} do not fit.")
     return _finite(
         {str(w): vectors[i].astype(np.float64) for i, w in enumerate(words) if str(w) in wanted}.items(), path

@@ -100,12 +100,14 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
             f"{path} holds more than tensors, and reading it could run code. Where you trust it, load it yourself and "
             "save its state dict as safetensors."
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # an odd pickle can make its reader raise anything
         raise DataError(f"{path} cannot be read: {error}. It may be damaged; copy it again.") from None
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
+    ):
         raise DataError(f"{path} holds no state dict (a mapping from names to tensors).")
     if content and all(key.startswith("module.") for key in content):
         content = {key.removeprefix("module."): value for key, value in content.items()}

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from kantor.capture import capture
 from kantor.core.errors import ConfigError
-from kantor.core.files import write_with
+from kantor.core.files import read_npz, write_with
 from kantor.data import Augment, DataSet, Loader
 from kantor.losses import Delta
 from kantor.losses.delta import loss_increases
@@ -71,9 +71,9 @@ def read_worth(run: Path) -> Worth:
     """As it was kept; empty where the study needs none."""
     if not (run / _FILE).exists():
         return {}
-    with np.load(run / _FILE) as arrays:
-        keys = [(key, *key.rpartition("/")[::2]) for key in arrays.files]
-        return {(name, layer): torch.from_numpy(arrays[key]) for key, name, layer in keys}
+    arrays = read_npz(run / _FILE, "Delete it and `kantor resume` the run.")
+    keys = [(key, *key.rpartition("/")[::2]) for key in arrays]
+    return {(name, layer): torch.from_numpy(arrays[key]) for key, name, layer in keys}
 
 
 def _wanted(objective: Objective) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from kantor.core.errors import ConfigError
-from kantor.core.files import write_with
+from kantor.core.files import read_npz, write_with
 from kantor.data import DataSet
 from kantor.faculty.label_cost import CostMaker, CostSource
 from kantor.faculty.outputs import Outputs, outputs_of
@@ -104,8 +104,8 @@ def read_costs(run: Path) -> dict[str, LabelCost]:
     if not (run / _FILE).exists():
         return {}
     found: dict[str, dict[str, torch.Tensor]] = {}
-    with np.load(run / _FILE) as arrays:
-        for key in arrays.files:
-            name, _, part = key.rpartition("/")
-            found.setdefault(name, {})[part] = torch.from_numpy(arrays[key])
+    arrays = read_npz(run / _FILE, "Delete it and `kantor resume` the run.")
+    for key in arrays:
+        name, _, part = key.rpartition("/")
+        found.setdefault(name, {})[part] = torch.from_numpy(arrays[key])
     return {name: LabelCost(**parts) for name, parts in found.items()}

@@ -160,7 +160,7 @@ def _numbered_as(model: Model, data: DataSet, part: Part, say: Callable[[str], N
         raise DataError(f"{data.name} has {len(data.classes)} classes, and {model.name} knows {model.num_classes}.")
     if known is None or known == data.classes:
         return part
-    if _mere_numbers(known) != _mere_numbers(data.classes):
+    if set(known) != set(data.classes) and _mere_numbers(known) != _mere_numbers(data.classes):
         without, named = ("the model", data.classes) if _mere_numbers(known) else (data.name, known)
         say(f"The classes of {without} have numbers for names: class 0 is taken for {named[0]}, and so on.")
         return part
