@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from kantor.core.errors import ShapeError
 from kantor.losses.base import Features, TransferLoss
 from tests.losses.cases import CASES, Case
 
@@ -101,19 +102,115 @@ def test_gradcheck(case: Case) -> None:
     torch.autograd.gradcheck(value, inputs, eps=step, atol=0.01 * tolerance, rtol=tolerance, fast_mode=not case.solved)
 
 
+HALVES = {"autocast": (torch.float32, True), "bf16": (torch.bfloat16, False), "fp16": (torch.float16, False)}
+
+
+def rounded(x: Features, dtype: torch.dtype) -> Features:
+    """As the features come in that precision, but kept in float32."""
+    parts = [part.detach().to(dtype).float().requires_grad_(part.requires_grad) for part in leaves(x)]
+    return tuple(parts) if isinstance(x, tuple) else parts[0]
+
+
 @every_loss
-def test_autocast(case: Case) -> None:
+@pytest.mark.parametrize("kind", HALVES)
+def test_half_precision(case: Case, kind: str) -> None:
+    """Value and gradient are those in float32 of the same numbers, however the features come."""
+    dtype, autocast = HALVES[kind]
+    loss = case.build()
+    student, teacher = (rounded(x, dtype) for x in case.features(3))
+    exact = loss(student, teacher, **case.labels(3))
+    gradients = torch.autograd.grad(exact, leaves(student))
+    half, half_teacher = (
+        tuple(x.detach().to(dtype).requires_grad_(x.requires_grad) for x in leaves(side)) for side in (student, teacher)
+    )
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        value = loss(*((half, half_teacher) if case.many else (half[0], half_teacher[0])), **case.labels(3))
+    assert value.dtype == torch.float32
+    assert value.item() == pytest.approx(exact.item(), rel=0.01, abs=1e-7)
+    for ours, theirs in zip(torch.autograd.grad(value, half), gradients, strict=True):
+        assert (ours.float() - theirs).norm() <= 0.01 * theirs.norm() + 1e-6
+
+
+@every_loss
+def test_no_gradient_reaches_a_live_teacher(case: Case) -> None:
     loss = case.build()
     student, teacher = case.features(3)
-    exact = loss(student, teacher, **case.labels(3))
-    (half, _), half_teacher = case.features(3, torch.bfloat16), case.features(3, torch.bfloat16)[1]
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        value = loss(half, half_teacher, **case.labels(3))
-    assert value.dtype == torch.float32
-    assert abs(value - exact) <= case.half * abs(exact) + 1e-3
-    value.backward()
-    for x in leaves(half):
-        assert x.grad is not None and torch.isfinite(x.grad).all()
+    live = tuple(x.requires_grad_() for x in leaves(teacher))
+    loss(student, live if case.many else live[0], **case.labels(3)).backward()
+    assert all(x.grad is None for x in live)
+
+
+MICRO = 4
+
+
+def parts(x: Features) -> list[Features]:
+    """A batch as micro-batches."""
+    if isinstance(x, tuple):
+        return list(zip(*(part.chunk(MICRO) for part in x), strict=True))
+    return list(x.chunk(MICRO))
+
+
+@every_loss
+def test_micro_batches_leave_the_state_of_their_batch(case: Case) -> None:
+    """Gradient accumulation: one step of four micro-batches, after a step that all share, against one of the whole."""
+    whole, apart = case.build(), case.build()
+    for loss in (whole, apart):
+        step(loss, case, 1)
+    assert_same_state(state(whole), state(apart))
+    student, teacher = case.features(2)
+    labels = case.labels(2)
+    with torch.no_grad():  # somebody looks at a value before the step
+        apart(*case.features(9), **case.labels(9))
+    whole(student, teacher, **labels)
+    chunks = {key: [None] * MICRO if x is None else x.chunk(MICRO) for key, x in labels.items()}
+    for k, (s, t) in enumerate(zip(parts(student), parts(teacher), strict=True)):
+        apart(s, t, **{key: x[k] for key, x in chunks.items()})
+    whole.after_step()
+    apart.after_step()
+    for key, value in state(whole).items():
+        torch.testing.assert_close(state(apart)[key], value, msg=key)
+
+
+@every_loss
+def test_what_was_forgotten_or_only_looked_at_leaves_no_state(case: Case) -> None:
+    loss, other = case.build(), case.build()
+    with torch.no_grad():
+        loss(*case.features(1), **case.labels(1))
+    loss(*case.features(1), **case.labels(1))
+    loss.forget()
+    step(loss, case, 2)
+    if hasattr(other, "draws") or hasattr(getattr(other, "dual", None), "draws"):
+        assert torch.equal(state(loss)[next(k for k in state(loss) if k.endswith("counter"))], torch.tensor(1))
+    step(other, case, 2)
+    assert_same_state(state(loss), state(other))
+
+
+@every_loss
+def test_refuses_another_batch_of_the_teacher(case: Case) -> None:
+    """Fewer samples of one side do not spread over the others, nor does a transposed output."""
+    loss = case.build()
+    student, teacher = case.features(1)
+    one = tuple(x[:1] for x in leaves(teacher))
+    with pytest.raises(ShapeError, match=r"\(8, .*\(1, |samples"):
+        loss(student, one if case.many else one[0], **case.labels(1))
+
+
+@every_loss
+def test_one_sample_has_a_value_or_a_message(case: Case) -> None:
+    loss = case.build()
+    one = [tuple(x.detach()[:1].requires_grad_(x.requires_grad) for x in leaves(side)) for side in case.features(1)]
+    labels = {key: None if x is None else x[:1] for key, x in case.labels(1).items()}
+    try:
+        value = loss(*(one if case.many else (side[0] for side in one)), **labels)
+    except ShapeError as error:
+        assert "two" in str(error)
+        return
+    assert value.isfinite()
+    assert all(
+        gradient.isfinite().all()
+        for gradient in torch.autograd.grad(value, one[0], allow_unused=True)
+        if gradient is not None
+    )
 
 
 @every_loss

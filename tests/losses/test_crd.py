@@ -20,7 +20,7 @@ def test_as_repdistiller(dtype: torch.dtype, tolerance: float) -> None:
     """Values, gradients, memories and normalisers of two steps of the public CRDLoss on the same tensors."""
     tolerance = max(tolerance, 1e-6)  # the public code keeps temperature and normalisers in float32
     saved = load("crd")
-    loss = built(negatives=12, dim=8).to(dtype)
+    loss = built(dim=8).to(dtype)
     loss.load_state_dict(
         {
             "student_embedding.linear.weight": saved["init.embed_s.linear.weight"],
@@ -57,35 +57,77 @@ def test_as_repdistiller(dtype: torch.dtype, tolerance: float) -> None:
 
 
 def test_both_ways_to_score_agree() -> None:
-    """Few samples are scored by one product, many by gathered rows."""
+    """For each sample its own: few samples are scored by one product, many by gathered rows."""
     student, teacher = torch.randn(5, 6), torch.randn(5, 10)
     ids = torch.tensor([3, 900, 7, 44, 5])
-    values = []
-    for samples in (1000, 1000):
-        loss = built(samples, negatives=20, dim=8)
-        drawn = loss._draw(ids)
-        scored = torch.cat([ids.unsqueeze(1), drawn], 1)
-        s, t = loss.student_embedding(student), loss.teacher_embedding(teacher)
-        whole = loss.contrast(s, t, scored)  # 1000 > 21 * 8: gathered
-        pieces = (s @ loss.memory.teacher.T).gather(1, scored), (t @ loss.memory.student.T).gather(1, scored)
-        scores = [(piece / loss.temperature).exp() for piece in pieces]
-        product = sum(nce(score / (score.mean() * samples), samples) for score in scores)
-        values.append(whole)
-        torch.testing.assert_close(whole, product)
-    assert torch.equal(*values)
+    loss = built(1000, negatives_per_anchor=20, dim=8)
+    scored = torch.cat([ids.unsqueeze(1), loss._drawn_for_each(ids, torch.arange(1000))], 1)
+    s, t = loss.student_embedding(student), loss.teacher_embedding(teacher)
+    whole = loss.contrast(s, t, scored)  # 1000 > 21 * 8: gathered
+    pieces = (s @ loss.memory.teacher.T).gather(1, scored), (t @ loss.memory.student.T).gather(1, scored)
+    scores = [(piece / loss.temperature).exp() for piece in pieces]
+    product = sum(nce(score / (score.mean() * 1000), 1000) for score in scores)
+    torch.testing.assert_close(whole, product)
 
 
-def test_draws_no_sample_as_its_own_negative_and_every_other() -> None:
-    loss = built(samples=6, negatives=400)
-    ids = torch.arange(5)
-    drawn = loss._draw(ids)
+def test_one_product_for_all_is_as_good_as_each_draw_written_out() -> None:
+    """A row drawn three times counts three times, and a sample's own row never as its negative."""
+    loss, ids = built(samples=9, negatives=50, dim=8), torch.tensor([3, 8, 7, 4, 5])
+    loss.memory.seen[:] = True
+    student, teacher = torch.randn(5, 6), torch.randn(5, 10)
+    drawn, counts = loss._drawn_for_all(torch.arange(9))
+    assert counts.sum() == 50 and len(drawn) < 10
+    s, t = loss.student_embedding(student), loss.teacher_embedding(teacher)
+    whole = drawn.repeat_interleave(counts)
+    sides = []
+    for embedded, memory in ((s, loss.memory.teacher), (t, loss.memory.student)):
+        rows = [whole[whole != own] for own in ids]
+        sides.append(
+            [
+                (memory[torch.cat([own[None], r])] @ e / 0.07).exp()
+                for own, r, e in zip(ids, rows, embedded, strict=True)
+            ]
+        )
+    expected = 0.0
+    for side in sides:
+        z = torch.cat(side).mean() * 9
+        expected += torch.stack([nce((x / z)[None], 9) for x in side]).mean()
+    torch.testing.assert_close(loss(student, teacher, ids=ids), expected)
+
+
+def test_scores_no_row_of_a_sample_that_training_has_not_shown() -> None:
+    """Of a memory for 1,000 samples of which a run shows 40, the other rows never take part."""
+    for settings in ({"negatives": 500}, {"negatives_per_anchor": 60}):
+        loss = built(1000, dim=8, **settings)
+        shown = torch.randperm(1000)[:40]
+        hidden = torch.ones(1000, dtype=torch.bool)
+        hidden[shown] = False
+        loss.memory.student[hidden] = loss.memory.teacher[hidden] = torch.nan
+        for ids in shown.split(5):
+            value = loss(torch.randn(5, 6), torch.randn(5, 10), ids=ids)
+            assert value.isfinite()
+            value.backward()
+            loss.after_step()
+        assert loss.memory.seen.sum() == 40
+
+
+def test_draws_no_sample_as_its_own_negative_and_every_other_that_was_shown() -> None:
+    loss = built(samples=9, negatives_per_anchor=400)
+    ids, shown = torch.tensor([1, 2, 4, 7, 8]), torch.tensor([1, 2, 4, 5, 7, 8])
+    drawn = loss._drawn_for_each(ids, shown)
     assert not (drawn == ids.unsqueeze(1)).any()
     for row, own in zip(drawn, ids, strict=True):
-        counts = torch.bincount(row, minlength=6)
-        assert (counts[torch.arange(6) != own] > 50).all()
-    assert torch.equal(drawn, loss._draw(ids))
+        counts = torch.bincount(row, minlength=9)
+        assert (counts[shown[shown != own]] > 50).all() and counts.sum() == counts[shown].sum()
+    assert torch.equal(drawn, loss._drawn_for_each(ids, shown))
     loss.after_step()
-    assert not torch.equal(drawn, loss._draw(ids))
+    assert not torch.equal(drawn, loss._drawn_for_each(ids, shown))
+
+
+def test_a_sample_alone_has_nothing_to_be_told_from() -> None:
+    loss = built(samples=9)
+    value = loss(torch.randn(1, 6), torch.randn(1, 10), ids=torch.tensor([3]))
+    assert value.item() == pytest.approx(0.0, abs=1e-4)
 
 
 def test_pulls_a_sample_to_its_own_row() -> None:

@@ -64,9 +64,11 @@ def test_holds_until_commit_and_only_with_gradients() -> None:
     memory.hold(torch.tensor([2]), unit(1, 4), unit(1, 4))
     assert torch.equal(memory.student, before)
     memory.commit()
-    assert memory.seen.nonzero().squeeze(1).tolist() == [2]
+    assert memory.seen.nonzero().squeeze(1).tolist() == [1, 2]
+    memory.hold(torch.tensor([3]), unit(1, 4), unit(1, 4))
+    memory.forget()
     memory.commit()
-    assert memory.seen.nonzero().squeeze(1).tolist() == [2]
+    assert memory.seen.nonzero().squeeze(1).tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("samples", [0, 1])

@@ -6,19 +6,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kantor.core.errors import ConfigError, ShapeError
+from kantor.core.errors import ShapeError
 from kantor.losses.base import Shapes
 from kantor.losses.batch_norm import BatchNorm
+from kantor.losses.checks import same_shape
 from kantor.losses.features import as_map
 from kantor.losses.first_stage import FirstStageLoss
-from kantor.losses.precision import full_precision
+from kantor.losses.precision import transfer
+from kantor.losses.settings import positive
 from kantor.losses.stages import as_stages, paired_maps
 
 # The public code's scale: 3/1000 of the sum over a sample's neurons.
 _SCALE = 3e-3
 
 
-@full_precision
+@transfer
 def ab(
     student: Float[Tensor, "batch channels h w"], teacher: Float[Tensor, "batch channels h w"], *, margin: float = 1.0
 ) -> Float[Tensor, ""]:
@@ -32,7 +34,11 @@ def ab(
         student: the student's map before its ReLU, connected to the teacher's shape.
         teacher: the teacher's map, before or after its ReLU (only signs are read).
         margin: 1 in the paper and the public code.
+
+    Raises:
+        ShapeError: the maps have other shapes.
     """
+    same_shape("ab", student, teacher)
     silent = teacher <= 0
     hinge = torch.where(silent, student + margin, margin - student).clamp(min=0)
     return _SCALE * hinge.pow(2).sum() / student.shape[0]
@@ -67,8 +73,7 @@ class AB(FirstStageLoss):
         weight_decay: float = 5e-4,
     ) -> None:
         super().__init__(epochs, lr, momentum, weight_decay)
-        if not margin > 0:
-            raise ConfigError(f"ab: margin must be positive, not {margin}.")
+        positive(self.name, margin=margin)
         self.margin, self.joint = margin, joint
 
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002

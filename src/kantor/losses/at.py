@@ -1,5 +1,6 @@
 """AT: match where two networks look (Zagoruyko & Komodakis, arXiv 1612.03928)."""
 
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -9,12 +10,13 @@ from torch import Tensor
 
 from kantor.core.errors import ConfigError
 from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.checks import check_maps
 from kantor.losses.features import common_grid
-from kantor.losses.precision import full_precision
+from kantor.losses.precision import transfer
 from kantor.losses.stages import as_stages, paired_maps
 
 
-@full_precision
+@transfer
 def at(
     student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."], *, power: float = 2.0
 ) -> Float[Tensor, ""]:
@@ -29,7 +31,11 @@ def at(
         student: map ``[N, C, H, W]`` or tokens ``[N, T, D]``.
         teacher: the same; channels and grid may differ.
         power: exponent of the activations; 2 in the paper's best runs and in the public code.
+
+    Raises:
+        ShapeError: an output has no positions, or the samples differ.
     """
+    check_maps("at", student, teacher)
     s, t = common_grid(student, teacher)
     return F.mse_loss(_attention(s, power), _attention(t, power))
 
@@ -49,8 +55,8 @@ class AT(TransferLoss):
 
     def __init__(self, power: float = 2.0) -> None:
         super().__init__()
-        if not power >= 1:
-            raise ConfigError(f"at: power must be at least 1, not {power}.")
+        if not 1 <= power < math.inf:
+            raise ConfigError(f"at: power must be at least 1 and finite, not {power}.")
         self.power = power
 
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002

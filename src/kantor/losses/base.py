@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from kantor.losses.precision import transfer
+
 Features = Float[Tensor, "..."] | tuple[Float[Tensor, "..."], ...]
 """One layer's output, or one per layer. A layer's output is ``[batch, dim]``, a channel-first map
 ``[batch, channels, height, width]`` or a token sequence ``[batch, tokens, dim]``."""
@@ -19,7 +21,15 @@ class TransferLoss(nn.Module):
     """A transfer loss: compares what a student and a teacher say of one batch. Minimised, with a positive weight.
 
     Class fields say what the loss needs, so that it is refused before the first step and not hours into a run.
+    ``forward`` (of every subclass) runs in float32 or more, also under autocast and on half-precision features, and
+    no gradient of it reaches the teacher.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for method in ("forward", "first_stage_loss"):
+            if method in vars(cls):
+                setattr(cls, method, transfer(vars(cls)[method]))
 
     name: ClassVar[str]
     """As written in ``--methods``."""
@@ -66,8 +76,13 @@ class TransferLoss(nn.Module):
     def after_step(self) -> None:
         """Commit what no gradient touches (memories, averages, potentials) after the optimiser's step.
 
-        ``forward`` itself changes no state, so it may be called to look at a value.
+        Every ``forward`` since the last step counts, so that micro-batches whose gradients add up are one batch. A
+        forward under ``no_grad`` only looks at a value, and counts nowhere. ``forward`` itself changes no state: its
+        value is the same however often it is called.
         """
+
+    def forget(self) -> None:
+        """Drop what forwards held for :meth:`after_step`: they were no part of a step."""
 
     def forward(
         self,

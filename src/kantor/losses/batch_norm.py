@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kantor.core.collectives import sum_over_ranks, world_size
+from kantor.core.errors import ShapeError
 
 _EPS = 1e-5
 
@@ -23,8 +24,17 @@ class BatchNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Float[Tensor, "batch channels *positions"]) -> Float[Tensor, "batch channels *positions"]:
-        """Normalise every channel."""
+        """Normalise every channel.
+
+        Raises:
+            ShapeError: there is a single value per channel, which has no spread.
+        """
         ranks = world_size()
+        if x.numel() * ranks <= x.shape[1]:
+            raise ShapeError(
+                "A loss's network normalises each channel over the batch and its positions, and these features hold "
+                f"one value per channel: {tuple(x.shape)}. Give it two samples or more."
+            )
         if ranks == 1:
             return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=_EPS)
         wide = x if x.dtype == torch.float64 else x.float()

@@ -6,13 +6,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kantor.core.collectives import gather_rows, world_size
-from kantor.core.errors import ConfigError, ShapeError
 from kantor.losses.base import Shapes, TransferLoss
-from kantor.losses.precision import full_precision
+from kantor.losses.checks import same_samples, same_shape
+from kantor.losses.precision import full_precision, transfer
+from kantor.losses.settings import positive
 from kantor.losses.stages import single
 
 
-@full_precision
+@transfer
 def cc(student: Float[Tensor, "batch dim"], teacher: Float[Tensor, "batch teacher_dim"]) -> Float[Tensor, ""]:
     """``mean over i of sum over d of |delta_i,d| |delta_i+1,d|``, delta = student - teacher.
 
@@ -26,12 +27,13 @@ def cc(student: Float[Tensor, "batch dim"], teacher: Float[Tensor, "batch teache
     Raises:
         ShapeError: fewer than two samples, or other shapes.
     """
-    if student.shape != teacher.shape or student.shape[0] < 2:
-        raise ShapeError(
-            f"cc compares embeddings of one width for two or more samples; the student's are {tuple(student.shape)}, "
-            f"the teacher's {tuple(teacher.shape)}."
-        )
-    delta = (student - teacher).abs()
+    same_shape("cc", student, teacher, dims=(2,), least=2)
+    return _congruence(student - teacher)
+
+
+@full_precision
+def _congruence(delta: Float[Tensor, "batch dim"]) -> Float[Tensor, ""]:
+    delta = delta.abs()
     return (delta[:-1] * delta[1:]).sum(1).mean()
 
 
@@ -48,8 +50,7 @@ class CC(TransferLoss):
 
     def __init__(self, dim: int = 128) -> None:
         super().__init__()
-        if dim < 1:
-            raise ConfigError(f"cc: dim must be positive, not {dim}.")
+        positive(self.name, dim=dim)
         self.dim = dim
 
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
@@ -60,9 +61,10 @@ class CC(TransferLoss):
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
         """See :func:`cc`; both sides are flattened and embedded first."""
+        same_samples(self.name, single(student), single(teacher), least=2 if world_size() == 1 else 1)
         s = self.student_embedding(single(student).flatten(1))
         t = self.teacher_embedding(single(teacher).flatten(1))
-        return cc(_in_batch_order(s), _in_batch_order(t))
+        return _congruence(_in_batch_order(s - t))
 
     def settings(self) -> dict[str, Any]:
         """The embeddings' width."""

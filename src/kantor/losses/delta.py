@@ -13,11 +13,13 @@ from kantor.core.collectives import sum_over_ranks
 from kantor.core.errors import ConfigError, ShapeError
 from kantor.core.modes import as_evaluated
 from kantor.losses.base import Shapes, TransferLoss
-from kantor.losses.precision import full_precision
+from kantor.losses.checks import same_shape
+from kantor.losses.precision import transfer
+from kantor.losses.settings import positive
 from kantor.losses.stages import as_stages, paired
 
 
-@full_precision
+@transfer
 def delta(
     student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."], attention: Float[Tensor, " channels"]
 ) -> Float[Tensor, ""]:
@@ -29,8 +31,18 @@ def delta(
         student: the layer of the network that is fine-tuned: map, tokens or vectors.
         teacher: the same layer of the source, of the same shape; no gradient flows to it.
         attention: one weight per channel, summing to one.
+
+    Raises:
+        ShapeError: the outputs have other shapes, or the attention other channels.
     """
-    squares = (student - teacher.detach()).square()
+    same_shape("delta", student, teacher, dims=(2, 3, 4))
+    channels = student.shape[2 if student.ndim == 3 else 1]
+    if attention.shape != (channels,):
+        raise ShapeError(
+            f"delta weighs each of the layer's {channels} channels {tuple(student.shape)}; the attention is "
+            f"{tuple(attention.shape)}."
+        )
+    squares = (student - teacher).square()
     if squares.ndim == 3:
         squares = squares.transpose(1, 2)
     per_channel = squares.flatten(2).mean(2) if squares.ndim > 2 else squares
@@ -120,14 +132,15 @@ class Delta(TransferLoss):
 
     def __init__(self, temperature: float = 5.0) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise ConfigError(f"delta: temperature must be positive, not {temperature}.")
+        positive(self.name, temperature=temperature)
         self.temperature = temperature
         self.layers = 0
 
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
         """Check that shapes agree; all channels weigh the same at first."""
         pairs = paired(self.name, student_shapes, teacher_shapes)
+        for place in range(self.layers):  # of a check that was refused
+            delattr(self, f"attention_{place}")
         for place, (s, t) in enumerate(pairs):
             if s[1:] != t[1:] or len(s) not in (2, 3, 4):
                 raise ShapeError(

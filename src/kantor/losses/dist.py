@@ -8,15 +8,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kantor.core.collectives import gather_rows
-from kantor.core.errors import ConfigError, ShapeError
 from kantor.losses.base import Shapes, TransferLoss
-from kantor.losses.precision import full_precision
+from kantor.losses.checks import classes, enough
+from kantor.losses.precision import transfer
+from kantor.losses.settings import not_negative, positive
 from kantor.losses.stages import single
 
 _EPS = 1e-8
+_OTHERS = "neuron_transport, wcord or another feature loss"
 
 
-@full_precision
+@transfer
 def dist(
     student: Float[Tensor, "batch classes"],
     teacher: Float[Tensor, "batch classes"],
@@ -39,7 +41,12 @@ def dist(
         inter_weight: beta of the paper.
         intra_weight: gamma of the paper.
         temperature: 1, as for ImageNet; the authors use 4 for CIFAR-100.
+
+    Raises:
+        ShapeError: the logits' shapes differ, or there is one sample, over which no class correlates.
     """
+    classes("dist", student.shape, teacher.shape, _OTHERS)
+    enough("dist", student, 2)
     s, t = (F.softmax(x / temperature, dim=1) for x in (student, teacher))
     inter, intra = 1 - _correlation(s, t).mean(), 1 - _correlation(s.T, t.T).mean()
     return temperature**2 * (inter_weight * inter + intra_weight * intra)
@@ -62,18 +69,14 @@ class DIST(TransferLoss):
 
     def __init__(self, inter_weight: float = 1.0, intra_weight: float = 1.0, temperature: float = 1.0) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise ConfigError(f"dist: temperature must be positive, not {temperature}.")
+        positive(self.name, temperature=temperature)
+        not_negative(self.name, inter_weight=inter_weight, intra_weight=intra_weight)
         self.inter_weight, self.intra_weight, self.temperature = inter_weight, intra_weight, temperature
 
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
         """Check that both have the same number of classes."""
         (s,), (t,) = student_shapes, teacher_shapes
-        if len(s) != 2 or s[1:] != t[1:]:
-            raise ShapeError(
-                f"dist compares logits over the same classes; the student's are {tuple(s)}, the teacher's {tuple(t)}. "
-                "With other classes use neuron_transport, wcord or another feature loss."
-            )
+        classes(self.name, s, t, _OTHERS)
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
         """See :func:`dist`."""

@@ -7,13 +7,17 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from kantor.core.errors import ConfigError, ShapeError
+from kantor.core.errors import ConfigError
 from kantor.losses.base import Shapes, TransferLoss
-from kantor.losses.precision import full_precision
+from kantor.losses.checks import classes, enough, index_of_targets
+from kantor.losses.precision import transfer
+from kantor.losses.settings import not_negative, positive
 from kantor.losses.stages import single
 
+_OTHERS = "neuron_transport, wcord or another feature loss"
 
-@full_precision
+
+@transfer
 def dkd(
     student: Float[Tensor, "batch classes"],
     teacher: Float[Tensor, "batch classes"],
@@ -40,7 +44,13 @@ def dkd(
         beta: weight of NCKD. The paper tunes it by pair: 8 is mdistiller's default, 2 its choice for
             ResNet-56 -> ResNet-20 and ResNet-110 -> ResNet-32.
         temperature: T > 0.
+
+    Raises:
+        ShapeError: the logits' shapes differ, or the targets are not one class index per sample.
     """
+    classes("dkd", student.shape, teacher.shape, _OTHERS, least=2)
+    index_of_targets("dkd", targets, student.shape[0])
+    enough("dkd", student, 1)
     log_s, log_t = (F.log_softmax(x / temperature, dim=1) for x in (student, teacher))
     position = torch.arange(student.shape[1] - 1, device=student.device)
     others = position + (position >= targets[:, None]).long()
@@ -71,18 +81,14 @@ class DKD(TransferLoss):
 
     def __init__(self, alpha: float = 1.0, beta: float = 8.0, temperature: float = 4.0) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise ConfigError(f"dkd: temperature must be positive, not {temperature}.")
+        positive(self.name, temperature=temperature)
+        not_negative(self.name, alpha=alpha, beta=beta)
         self.alpha, self.beta, self.temperature = alpha, beta, temperature
 
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
         """Check that both have the same classes, at least two."""
         (s,), (t,) = student_shapes, teacher_shapes
-        if len(s) != 2 or s[1:] != t[1:] or s[1] < 2:
-            raise ShapeError(
-                f"dkd compares logits over the same two or more classes; the student's are {tuple(s)}, the teacher's "
-                f"{tuple(t)}. With other classes use neuron_transport, wcord or another feature loss."
-            )
+        classes(self.name, s, t, _OTHERS, least=2)
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
         """See :func:`dkd`."""

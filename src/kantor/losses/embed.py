@@ -16,7 +16,7 @@ class Embed(nn.Module):
     """``x -> Wx + b``, divided by its length: a point on the unit sphere.
 
     A map or token sequence is averaged over its positions first. (The public code flattens a map instead; it is only
-    ever given vectors.) Under autocast the linear layer runs in half precision, the length in float32.
+    ever given vectors.)
 
     Args:
         width: numbers per sample that go in; :func:`pooled_width` of the layer's shape.

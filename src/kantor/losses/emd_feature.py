@@ -7,18 +7,20 @@ from torch import Tensor, nn
 
 from kantor import ot
 from kantor.core.collectives import gather_rows
-from kantor.core.errors import ConfigError, ShapeError, suggest
+from kantor.core.errors import ConfigError, suggest
 from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.checks import same_width
 from kantor.losses.embed import pooled_width
 from kantor.losses.features import pool
-from kantor.losses.precision import full_precision
+from kantor.losses.precision import transfer
+from kantor.losses.settings import positive
 from kantor.losses.stages import single
 from kantor.ot.cost import CostKind, check_kind
 
 Method = Literal["proximal", "exact"]
 
 
-@full_precision
+@transfer
 def emd_feature(
     student: Float[Tensor, "batch dim"],
     teacher: Float[Tensor, "others dim"],
@@ -38,22 +40,18 @@ def emd_feature(
 
     Args:
         student: one row per sample.
-        teacher: one row per sample, of the same width; detached.
+        teacher: one row per sample, of the same width.
         cost: between two samples.
         method: ``proximal``, or ``exact`` (a linear assignment; on the CPU).
         beta: the proximal step, for a cost of mean 1.
         steps: proximal steps.
 
     Raises:
-        ShapeError: the rows have other widths, or are no rows.
+        ShapeError: the rows have other widths, are no rows, or a set of one meets a larger one.
         ConfigError: the cost is unknown.
     """
-    if student.ndim != 2 or teacher.ndim != 2 or student.shape[1] != teacher.shape[1]:
-        raise ShapeError(
-            f"emd_feature compares samples as rows of one width; the student's are {tuple(student.shape)}, the "
-            f"teacher's {tuple(teacher.shape)}. The module EMDFeature projects the student where widths differ."
-        )
-    matrix = ot.cost(teacher.detach(), student, cost)
+    same_width("emd_feature", student, teacher, "The module EMDFeature projects the student where widths differ.")
+    matrix = ot.cost(teacher, student, cost)
     solver = ot.Exact() if method == "exact" else ot.Proximal(beta, steps)
     plan = solver(ot.normalised(matrix.detach(), "mean")).plan
     return (plan.to(matrix.dtype) * matrix).sum()
@@ -85,8 +83,7 @@ class EMDFeature(TransferLoss):
         check_kind(cost)
         if method not in get_args(Method):
             raise ConfigError(f"emd_feature: unknown method {method!r}. {suggest(str(method), get_args(Method))}")
-        if not (beta > 0 and steps >= 1):
-            raise ConfigError(f"emd_feature: beta and steps must be positive, not {beta} and {steps}.")
+        positive(self.name, beta=beta, steps=steps)
         self.cost: CostKind = cost
         self.method: Method = method
         self.beta = beta
@@ -104,7 +101,7 @@ class EMDFeature(TransferLoss):
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
         """See :func:`emd_feature`; ``student`` is pooled, and projected where it has to be."""
-        s, t = self.projection(pool(single(student))), pool(single(teacher)).detach()
+        s, t = self.projection(pool(single(student))), pool(single(teacher))
         return emd_feature(gather_rows(s), gather_rows(t), **self.settings())
 
     def settings(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from kantor.core.collectives import sum_over_ranks, world_size
 from kantor.core.errors import ConfigError
 from kantor.losses.base import Features, TransferLoss
+from kantor.losses.settings import not_negative, positive, share
 from kantor.losses.stages import as_stages
 
 
@@ -23,8 +24,10 @@ class FirstStageLoss(TransferLoss):
 
     def __init__(self, epochs: int = 30, lr: float = 0.05, momentum: float = 0.9, weight_decay: float = 5e-4) -> None:
         super().__init__()
-        if epochs < 1:
-            raise ConfigError(f"{self.name}: the first stage takes one epoch or more, not {epochs}.")
+        positive(self.name, epochs=epochs)
+        positive(self.name, lr=lr)
+        share(self.name, momentum=momentum)
+        not_negative(self.name, weight_decay=weight_decay)
         self.epochs, self.lr, self.momentum, self.weight_decay = epochs, lr, momentum, weight_decay
         self.prepared = False
 

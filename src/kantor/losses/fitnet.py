@@ -8,17 +8,24 @@ from torch import Tensor, nn
 
 from kantor.losses.base import Shapes, TransferLoss
 from kantor.losses.batch_norm import BatchNorm
+from kantor.losses.checks import same_shape
 from kantor.losses.features import common_grid
+from kantor.losses.precision import transfer
 from kantor.losses.stages import single
 
 
+@transfer
 def fitnet(student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."]) -> Float[Tensor, ""]:
     """Mean squared difference of two outputs of equal shape, over samples, channels and positions.
 
     Args:
         student: the student's output, already projected to the teacher's shape.
         teacher: the teacher's output.
+
+    Raises:
+        ShapeError: the shapes differ.
     """
+    same_shape("fitnet", student, teacher)
     return F.mse_loss(student, teacher)
 
 

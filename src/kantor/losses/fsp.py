@@ -10,13 +10,14 @@ from torch import Tensor
 
 from kantor.core.errors import ShapeError
 from kantor.losses.base import Shapes
-from kantor.losses.features import common_grid
+from kantor.losses.checks import check_maps
+from kantor.losses.features import as_map, common_grid
 from kantor.losses.first_stage import FirstStageLoss
-from kantor.losses.precision import full_precision
+from kantor.losses.precision import transfer
 from kantor.losses.stages import as_stages, paired_maps, plain
 
 
-@full_precision
+@transfer
 def fsp(student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> Float[Tensor, ""]:
     """``sum over l of mean over samples and pairs of channels of (G_l(student) - G_l(teacher))^2``.
 
@@ -26,7 +27,19 @@ def fsp(student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> Float[Tenso
     Args:
         student: two maps or more, from shallow to deep, each ``[N, C_l, H_l, W_l]``.
         teacher: as many, layer by layer of the same channels.
+
+    Raises:
+        ShapeError: the numbers of layers, the samples or the channels differ, or an output has no positions.
     """
+    if len(student) < 2 or len(student) != len(teacher):
+        raise ShapeError(f"fsp compares two maps or more, pair by pair; given are {len(student)} and {len(teacher)}.")
+    for s, t in zip(student, teacher, strict=True):
+        check_maps("fsp", s, t)
+        if as_map(s).shape[1] != as_map(t).shape[1]:
+            raise ShapeError(
+                f"fsp compares maps of equal channels pair by pair; the student's is {tuple(s.shape)}, the teacher's "
+                f"{tuple(t.shape)}."
+            )
     flows = zip(_flows(student), _flows(teacher), strict=True)
     return torch.stack([F.mse_loss(s, t) for s, t in flows]).sum()
 

@@ -8,18 +8,19 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kantor.core.errors import ConfigError
 from kantor.losses.base import Shapes
 from kantor.losses.batch_norm import BatchNorm
+from kantor.losses.checks import check_maps
 from kantor.losses.features import as_map, common_grid
 from kantor.losses.first_stage import FirstStageLoss
-from kantor.losses.precision import full_precision
+from kantor.losses.precision import transfer
+from kantor.losses.settings import positive
 from kantor.losses.stages import map_shape, single
 
 _SLOPE = 0.1
 
 
-@full_precision
+@transfer
 def ft(
     student: Float[Tensor, "batch width h w"], teacher: Float[Tensor, "batch teacher_width teacher_h teacher_w"]
 ) -> Float[Tensor, ""]:
@@ -32,7 +33,11 @@ def ft(
     Args:
         student: the translator's output.
         teacher: the paraphraser's output.
+
+    Raises:
+        ShapeError: an output has no positions, or the samples differ.
     """
+    check_maps("ft", student, teacher)
     s, t = common_grid(student, teacher)
     return F.l1_loss(_energy(s), _energy(t))
 
@@ -60,8 +65,7 @@ class FT(FirstStageLoss):
         self, rate: float = 0.5, epochs: int = 30, lr: float = 0.01, momentum: float = 0.9, weight_decay: float = 5e-4
     ) -> None:
         super().__init__(epochs, lr, momentum, weight_decay)
-        if not rate > 0:
-            raise ConfigError(f"ft: rate must be positive, not {rate}.")
+        positive(self.name, rate=rate)
         self.rate = rate
 
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
@@ -81,7 +85,7 @@ class FT(FirstStageLoss):
 
     def first_stage_loss(self, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> Tensor:  # noqa: ARG002
         """The paraphraser's squared error."""
-        t = as_map(teacher[0].detach())
+        t = as_map(teacher[0])
         return F.mse_loss(self.decoder(self.encoder(t)), t)
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002

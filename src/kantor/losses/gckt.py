@@ -7,12 +7,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kantor.core.collectives import gather_rows, rank, sum_over_ranks, world_size
-from kantor.core.errors import ConfigError
 from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.checks import one_id_each, same_samples
 from kantor.losses.critic import Critic
 from kantor.losses.draws import Draws
 from kantor.losses.embed import DIM, Embed, pooled_width
 from kantor.losses.memory import FeatureMemory
+from kantor.losses.settings import positive, share
 from kantor.losses.stages import single
 
 
@@ -92,15 +93,11 @@ class GCKT(TransferLoss):
         hidden: int = 128,
     ) -> None:
         super().__init__()
-        for setting, value in (("negatives", negatives), ("dim", dim), ("hidden", hidden)):
-            if value < 1:
-                raise ConfigError(f"{self.name}: {setting} must be positive, not {value}.")
-        if negatives_per_anchor is not None and negatives_per_anchor < 1:
-            raise ConfigError(f"{self.name}: negatives_per_anchor must be positive, not {negatives_per_anchor}.")
-        if not negative_weight > 0:
-            raise ConfigError(f"{self.name}: negative_weight must be positive, not {negative_weight}.")
-        if not 0 <= momentum < 1:
-            raise ConfigError(f"{self.name}: momentum is in [0, 1), not {momentum}.")
+        positive(self.name, negatives=negatives, dim=dim, hidden=hidden)
+        if negatives_per_anchor is not None:
+            positive(self.name, negatives_per_anchor=negatives_per_anchor)
+        positive(self.name, negative_weight=negative_weight)
+        share(self.name, momentum=momentum)
         self.negatives = negatives
         self.negatives_per_anchor = negatives_per_anchor
         self.negative_weight = negative_weight
@@ -126,7 +123,8 @@ class GCKT(TransferLoss):
         self, student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."]
     ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch dim"]]:
         """Both layers' outputs on the unit sphere. The teacher's output is detached, not its embedding."""
-        return self.student_embedding(student), self.teacher_embedding(teacher.detach())
+        same_samples(self.name, student, teacher)
+        return self.student_embedding(student), self.teacher_embedding(teacher)
 
     def contrast(
         self, student: Float[Tensor, "batch dim"], teacher: Float[Tensor, "batch dim"], ids: Int[Tensor, " batch"]
@@ -156,18 +154,17 @@ class GCKT(TransferLoss):
         Raises:
             ConfigError: no ids are given.
         """
-        return self.contrast(*self.embed(single(student), single(teacher)), self.checked(ids))
-
-    def checked(self, ids: Int[Tensor, " batch"] | None) -> Int[Tensor, " batch"]:
-        """The ids, or an error that says they are missing."""
-        if ids is None:
-            raise ConfigError(f"{self.name} finds its memory by sample id, and the batch has no ids.")
-        return ids
+        student = single(student)
+        return self.contrast(*self.embed(student, single(teacher)), one_id_each(self.name, student, ids))
 
     def after_step(self) -> None:
-        """Commit the batch's embeddings, and go on to the next draw."""
+        """Commit the step's embeddings, and go on to the next draw."""
         self.memory.commit()
         self.draws.advance()
+
+    def forget(self) -> None:
+        """Drop what the memory holds for :meth:`after_step`."""
+        self.memory.forget()
 
     def settings(self) -> dict[str, Any]:
         """Negatives, their weight, momentum and sizes."""

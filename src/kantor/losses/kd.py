@@ -6,31 +6,69 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from kantor.core.errors import ConfigError, ShapeError
+from kantor.core.errors import ShapeError
 from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.checks import Shape, enough
+from kantor.losses.precision import transfer
+from kantor.losses.sequences import aligned, within
+from kantor.losses.settings import positive
 from kantor.losses.stages import single
 
 
+@transfer
 def kd(
-    student: Float[Tensor, "batch classes"], teacher: Float[Tensor, "batch classes"], *, temperature: float = 4.0
+    student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."], *, temperature: float = 4.0
 ) -> Float[Tensor, ""]:
-    """``T^2 * mean over the batch of KL(softmax(teacher / T) || softmax(student / T))``.
+    """``T^2 * mean over predictions of KL(softmax(teacher / T) || softmax(student / T))``.
 
-    The factor T^2 keeps the gradient's size the same for every temperature; the mean is over samples, not over
-    classes. (Libraries differ in both, by up to 47 times in the gradient.)
+    The factor T^2 keeps the gradient's size the same for every temperature; the mean is over predictions (one a
+    sample; one a token, or one a pixel, where there are several), not over classes. (Libraries differ in both, by up to
+    47 times in the gradient.)
 
     Args:
-        student: logits of the student.
-        teacher: logits of the teacher, for the same classes in the same order.
+        student: logits of the student, ``[batch, classes]``, ``[batch, tokens, classes]`` or
+            ``[batch, classes, height, width]``.
+        teacher: logits of the teacher, of the same shape, for the same classes in the same order.
         temperature: T > 0; 4 is the public benchmarks' choice.
+
+    Raises:
+        ShapeError: the shapes differ, or are none of these.
     """
-    log_s = F.log_softmax(student / temperature, dim=-1)
-    log_t = F.log_softmax(teacher / temperature, dim=-1)
+    _check(student.shape, teacher.shape)
+    enough("kd", student, 1)
+    log_s, log_t = (F.log_softmax(_predictions(x) / temperature, dim=1) for x in (student, teacher))
     return temperature**2 * F.kl_div(log_s, log_t, reduction="batchmean", log_target=True)
 
 
+def _predictions(logits: Float[Tensor, "batch ..."]) -> Float[Tensor, "predictions classes"]:
+    if logits.ndim == 4:
+        logits = logits.movedim(1, -1)
+    return logits.flatten(0, -2)
+
+
+def _check(student: Shape, teacher: Shape) -> None:
+    said = f"the student's are {tuple(student)}, the teacher's {tuple(teacher)}"
+    if len(student) != len(teacher) or len(student) not in (2, 3, 4):
+        raise ShapeError(
+            f"kd compares logits [batch, classes], [batch, tokens, classes] or [batch, classes, height, width]; {said}."
+        )
+    axis = 1 if len(student) == 4 else -1
+    if student[axis] != teacher[axis]:
+        raise ShapeError(
+            f"kd compares logits over the same classes; {said}. With other classes use label_transport, "
+            "neuron_transport, wcord or another feature loss; with other tokens uld or multilevel_ot."
+        )
+    if tuple(student) != tuple(teacher):
+        where = "samples" if len(student) == 2 else "samples, position by position"
+        raise ShapeError(f"kd compares logits of the same {where}; {said}.")
+
+
 class KD(TransferLoss):
-    """:func:`kd` as a term. ``kd`` alone as a method means task weight .1, KD weight .9 (RepDistiller's settings)."""
+    """:func:`kd` as a term. ``kd`` alone as a method means task weight .1, KD weight .9 (RepDistiller's settings).
+
+    ``targets`` as labels per token with -100 mark the answer, whose tokens alone count; see
+    :func:`~kantor.losses.sequences.aligned`.
+    """
 
     name: ClassVar = "kd"
     paper: ClassVar = "arXiv 1503.02531"
@@ -40,22 +78,22 @@ class KD(TransferLoss):
 
     def __init__(self, temperature: float = 4.0) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise ConfigError(f"kd: temperature must be positive, not {temperature}.")
+        positive(self.name, temperature=temperature)
         self.temperature = temperature
 
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
-        """Check that both have the same number of classes."""
+        """Check that both predict the same classes, at the same positions."""
         (s,), (t,) = student_shapes, teacher_shapes
-        if len(s) != 2 or s[1:] != t[1:]:
-            raise ShapeError(
-                f"kd compares logits over the same classes; the student's are {tuple(s)}, the teacher's {tuple(t)}. "
-                "With other classes use label_transport, neuron_transport, wcord or another feature loss."
-            )
+        _check(s, t)
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
         """See :func:`kd`."""
-        return kd(single(student), single(teacher), temperature=self.temperature)
+        student, teacher = single(student), single(teacher)
+        if student.ndim == 3 and targets is not None and targets.ndim == 2:
+            student, teacher, lengths, _ = aligned(self.name, student, teacher, targets)
+            answer = within(lengths, student.shape[1])
+            student, teacher = student[answer], teacher[answer]
+        return kd(student, teacher, temperature=self.temperature)
 
     def settings(self) -> dict[str, Any]:
         """The temperature."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from kantor.core.errors import ConfigError, ShapeError
 from kantor.losses.penalty import WeightPenalty
+from kantor.losses.settings import not_negative
 
 
 def l2_sp(
@@ -21,9 +22,19 @@ def l2_sp(
         new: weights without a starting point, such as the classifier of a new task.
         alpha: strength towards the starting point.
         beta: strength towards zero.
+
+    Raises:
+        ShapeError: a weight has another shape than its starting point.
+        ConfigError: there are no weights.
     """
-    terms = [alpha / 2 * (w - start).square().sum() for w, start in shared]
+    terms = []
+    for w, start in shared:
+        if w.shape != start.shape:
+            raise ShapeError(f"l2_sp: a weight {tuple(w.shape)} cannot have started from one {tuple(start.shape)}.")
+        terms.append(alpha / 2 * (w - start.detach()).square().sum())
     terms += [beta / 2 * w.square().sum() for w in new]
+    if not terms:
+        raise ConfigError("l2_sp is a penalty on weights, and was given none.")
     return torch.stack(terms).sum()
 
 
@@ -44,8 +55,7 @@ class L2SP(WeightPenalty):
 
     def __init__(self, alpha: float = 0.01, beta: float = 0.01) -> None:
         super().__init__()
-        if alpha < 0 or beta < 0:
-            raise ConfigError(f"l2_sp: alpha and beta must not be negative, not {alpha} and {beta}.")
+        not_negative(self.name, alpha=alpha, beta=beta)
         self.alpha, self.beta = alpha, beta
         self.shared: list[str] = []
         self.new: list[str] = []
@@ -53,6 +63,7 @@ class L2SP(WeightPenalty):
     def build(self, student: nn.Module, source: Mapping[str, Tensor]) -> None:
         """Copy the starting point of every parameter that ``source`` has in the student's shape."""
         self.start = nn.Module()
+        self.shared, self.new = [], []  # a check that was refused may have built before
         for name, parameter in student.named_parameters():
             if name in source and source[name].shape == parameter.shape:
                 self.shared.append(name)

@@ -11,7 +11,9 @@ from torch import Tensor
 from kantor import ot
 from kantor.core.errors import ConfigError, NonFiniteError, ShapeError
 from kantor.losses.base import Shapes, TransferLoss
-from kantor.losses.precision import full_precision
+from kantor.losses.checks import enough
+from kantor.losses.precision import transfer
+from kantor.losses.settings import not_negative, positive
 from kantor.losses.stages import single
 from kantor.ot.problem import check_positive
 
@@ -68,7 +70,7 @@ class LabelCost:
         return LabelCost(function(self.cross), student, teacher)
 
 
-@full_precision
+@transfer
 def label_transport(
     student: Float[Tensor, "batch student_classes"],
     teacher: Float[Tensor, "batch teacher_classes"],
@@ -107,6 +109,7 @@ def label_transport(
     """
     cost = cost if isinstance(cost, LabelCost) else LabelCost(cost)
     _check_classes(student.shape, teacher.shape, cost)
+    enough("label_transport", student, 1)
     check_positive("temperature", temperature)
     dtype = torch.promote_types(student.dtype, teacher.dtype)
     cost = cost.map(lambda x: sharpened(x.to(student.device, dtype), sharpening))
@@ -156,10 +159,8 @@ class LabelTransport(TransferLoss):
         tol: float = 1e-3,
     ) -> None:
         super().__init__()
-        for name, value in (("temperature", temperature), ("epsilon", epsilon), ("tol", tol)):
-            check_positive(f"label_transport: {name}", value)
-        if not sharpening >= 0:
-            raise ConfigError(f"label_transport: sharpening is 0 (none) or more, not {sharpening}.")
+        positive(self.name, temperature=temperature, epsilon=epsilon, tol=tol)
+        not_negative(self.name, sharpening=sharpening)
         self.temperature, self.epsilon, self.sharpening = temperature, epsilon, sharpening
         self.debiased, self.tol = debiased, tol
         self.cost: LabelCost | None = None
@@ -214,10 +215,12 @@ class LabelTransport(TransferLoss):
 
 
 def _check_classes(student: torch.Size, teacher: torch.Size, cost: LabelCost) -> None:
-    if len(student) != 2 or len(teacher) != 2 or (teacher[1], student[1]) != tuple(cost.cross.shape):
+    fits = len(student) == len(teacher) == 2 and (teacher[1], student[1]) == tuple(cost.cross.shape)
+    if not fits or student[0] != teacher[0]:
         raise ShapeError(
-            f"label_transport compares logits [batch, classes]; the student's are {tuple(student)}, the teacher's "
-            f"{tuple(teacher)}, and the label cost [teacher classes, student classes] is {_shape(cost.cross)}."
+            "label_transport compares logits [batch, classes] of the same samples; the student's are "
+            f"{tuple(student)}, the teacher's {tuple(teacher)}, and the label cost [teacher classes, student classes] "
+            f"is {_shape(cost.cross)}."
         )
 
 

@@ -7,15 +7,16 @@ from torch import Tensor, nn
 
 from kantor import ot
 from kantor.core.collectives import gather_rows, sum_over_ranks, world_size
-from kantor.core.errors import ConfigError, ShapeError
 from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.checks import same_width
 from kantor.losses.embed import Embed, pooled_width
 from kantor.losses.features import pool
-from kantor.losses.precision import full_precision
+from kantor.losses.precision import transfer
+from kantor.losses.settings import positive
 from kantor.losses.stages import single
 
 
-@full_precision
+@transfer
 def lckt(
     student: Float[Tensor, "batch dim"], teacher: Float[Tensor, "others dim"], *, beta: float = 0.5, steps: int = 50
 ) -> Float[Tensor, ""]:
@@ -39,14 +40,10 @@ def lckt(
         In [0, 2]; about 0 where both sides are the same set of directions.
 
     Raises:
-        ShapeError: the rows have other widths, or are no rows.
+        ShapeError: the rows have other widths, are no rows, or a set of one meets a larger one.
     """
-    if student.ndim != 2 or teacher.ndim != 2 or student.shape[1] != teacher.shape[1]:
-        raise ShapeError(
-            f"lckt compares samples as rows of one width; the student's are {tuple(student.shape)}, the teacher's "
-            f"{tuple(teacher.shape)}. The module LCKT embeds the student where widths differ."
-        )
-    return ot.Proximal(beta, steps)(ot.cost(teacher.detach(), student, "cosine")).cost
+    same_width("lckt", student, teacher, "The module LCKT embeds the student where widths differ.")
+    return ot.Proximal(beta, steps)(ot.cost(teacher, student, "cosine")).cost
 
 
 class LCKT(TransferLoss):
@@ -72,8 +69,7 @@ class LCKT(TransferLoss):
 
     def __init__(self, beta: float = 0.5, steps: int = 50, per_rank: bool = False) -> None:
         super().__init__()
-        if not (beta > 0 and steps >= 1):
-            raise ConfigError(f"{self.name}: beta and steps must be positive, not {beta} and {steps}.")
+        positive(self.name, beta=beta, steps=steps)
         self.beta = beta
         self.steps = steps
         self.per_rank = per_rank
@@ -104,4 +100,4 @@ def transported(
     """:func:`lckt` of the global batch, or the mean over processes of each one's own."""
     if per_rank:
         return sum_over_ranks(lckt(student, teacher, beta=beta, steps=steps)) / world_size()
-    return lckt(gather_rows(student), gather_rows(teacher.detach()), beta=beta, steps=steps)
+    return lckt(gather_rows(student), gather_rows(teacher), beta=beta, steps=steps)

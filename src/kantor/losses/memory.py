@@ -1,6 +1,7 @@
 """A memory of every training sample's embedding, on both sides, by sample id (arXiv 1910.10699, section 3.5)."""
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,8 +15,9 @@ from kantor.losses.embed import DIM
 class FeatureMemory(nn.Module):
     """``m <- unit(momentum m + (1 - momentum) feature)`` for the ids of a step, on both sides.
 
-    Rows are found by sample id and by nothing else, so shuffling does not matter. The features of a step are held
-    until :meth:`commit`; those of all processes are gathered first, so every rank's memory is the same.
+    Rows are found by sample id and by nothing else, so shuffling does not matter. The features of a step (of all its
+    micro-batches) are held until :meth:`commit`; those of all processes are gathered first, so every rank's memory is
+    the same.
     RAM: ``2 x samples x dim`` floats (51 MB for 50,000 samples at 128 numbers, 1.3 GB for ImageNet).
 
     Args:
@@ -52,12 +54,12 @@ class FeatureMemory(nn.Module):
         for side in ("student", "teacher"):
             self.register_buffer(side, torch.empty(samples, dim).uniform_(-bound, bound))
         self.register_buffer("seen", torch.zeros(samples, dtype=torch.bool))
-        self._held: tuple[Tensor, Tensor, Tensor] | None = None
+        self._held: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def hold(
         self, ids: Int[Tensor, " batch"], student: Float[Tensor, "batch dim"], teacher: Float[Tensor, "batch dim"]
     ) -> Int[Tensor, " all"]:
-        """Keep a step's embeddings for :meth:`commit`, in place of those held before.
+        """Keep a batch's embeddings for :meth:`commit`, beside those of the step's other micro-batches.
 
         Under ``no_grad`` nothing is kept: somebody is only looking at a value.
 
@@ -66,19 +68,25 @@ class FeatureMemory(nn.Module):
         """
         held = gather_rows(ids), gather_rows(student.detach()), gather_rows(teacher.detach())
         if torch.is_grad_enabled():
-            self._held = held
+            self._held.append(held)
         return held[0]
 
     @torch.no_grad()
     def commit(self) -> None:
         """Write what is held into the memory. Without anything held, do nothing."""
-        if self._held is None:
-            return
-        ids, *features = self._held
-        for memory, feature in zip((self.student, self.teacher), features, strict=True):
-            new = self.momentum * memory[ids] + (1.0 - self.momentum) * feature
-            if not self.blend_first:
-                new = torch.where(self.seen[ids].unsqueeze(1), new, feature)
-            memory[ids] = nn.functional.normalize(new, dim=1).to(memory.dtype)
-        self.seen[ids] = True
-        self._held = None
+        for ids, *features in self._held:
+            for memory, feature in zip((self.student, self.teacher), features, strict=True):
+                new = self.momentum * memory[ids] + (1.0 - self.momentum) * feature
+                if not self.blend_first:
+                    new = torch.where(self.seen[ids].unsqueeze(1), new, feature)
+                memory[ids] = nn.functional.normalize(new, dim=1).to(memory.dtype)
+            self.seen[ids] = True
+        self.forget()
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self.forget()  # it belongs to the state that is replaced
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def forget(self) -> None:
+        """Drop what is held."""
+        self._held = []

@@ -11,15 +11,16 @@ from kantor import ot
 from kantor.core.collectives import gather_rows, sum_over_ranks, world_size
 from kantor.core.errors import ConfigError, suggest
 from kantor.losses.base import Shapes, TransferLoss
-from kantor.losses.precision import full_precision
+from kantor.losses.precision import transfer
 from kantor.losses.recorded import TOL, Gradient, check_kernel, recorded_cost
-from kantor.losses.sequences import aligned, all_tokens, check_sequences, same_width, within
+from kantor.losses.sequences import aligned, all_tokens, check_lengths, check_sequences, same_width, within
+from kantor.losses.settings import positive
 from kantor.losses.stages import single
 
 Matching = Literal["sorted", "greedy"]
 
 
-@full_precision
+@transfer
 def multilevel_ot(
     student: Float[Tensor, "batch tokens vocabulary"],
     teacher: Float[Tensor, "batch teacher_tokens teacher_vocabulary"],
@@ -50,7 +51,7 @@ def multilevel_ot(
 
     Args:
         student: logits, the answer's first.
-        teacher: logits, of any vocabulary and number of tokens; detached.
+        teacher: logits, of any vocabulary and number of tokens.
         student_lengths: tokens of each answer; all where left out.
         teacher_lengths: the same for the teacher.
         top: how many tokens of the vocabulary take part.
@@ -63,11 +64,17 @@ def multilevel_ot(
 
     Returns:
         Of the global batch.
+
+    Raises:
+        ShapeError: these are no logits per token of the same samples.
     """
+    check_sequences("multilevel_ot", (student.shape,), (teacher.shape,))
+    check_lengths("multilevel_ot", student, student_lengths)
+    check_lengths("multilevel_ot", teacher, teacher_lengths)
     s_lengths = all_tokens(student) if student_lengths is None else student_lengths
     t_lengths = all_tokens(teacher) if teacher_lengths is None else teacher_lengths
     longest = int(gather_rows(torch.maximum(s_lengths.max(), t_lengths.max()).view(1)).max())
-    p_s, p_t = _probabilities(student, s_lengths, longest), _probabilities(teacher.detach(), t_lengths, longest)
+    p_s, p_t = _probabilities(student, s_lengths, longest), _probabilities(teacher, t_lengths, longest)
     p_t = _likeliest(p_t, top)
     p_s = _likeliest(p_s, top) if matching == "sorted" else _greedy(p_t, p_s)
     p_s, p_t = same_width(p_s, p_t)
@@ -141,8 +148,7 @@ class MultiLevelOT(TransferLoss):
         gradient: Gradient = "recorded",
     ) -> None:
         super().__init__()
-        if top < 1:
-            raise ConfigError(f"multilevel_ot: top must be positive, not {top}.")
+        positive(self.name, top=top)
         for setting, value, known in (("matching", matching, Matching), ("gradient", gradient, Gradient)):
             if value not in get_args(known):
                 raise ConfigError(f"multilevel_ot: unknown {setting} {value!r}. {suggest(str(value), get_args(known))}")

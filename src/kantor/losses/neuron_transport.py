@@ -1,5 +1,6 @@
 """Neuron transport: match the neurons of two layers by optimal transport (Li et al., arXiv 2007.06737)."""
 
+import math
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -9,7 +10,10 @@ from torch import Tensor
 from kantor.core.collectives import sum_over_ranks, world_size
 from kantor.core.errors import ConfigError, ShapeError, suggest
 from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.checks import same_samples
 from kantor.losses.features import as_map, common_grid, pool
+from kantor.losses.precision import transfer
+from kantor.losses.settings import not_negative, positive, share
 from kantor.losses.slow_plan import SlowPlan, SolveSettings, activation_masses
 from kantor.losses.stages import single
 from kantor.ot.cost import CostKind, Normaliser, normalised
@@ -24,6 +28,7 @@ _EPSILON: dict[Spatial, float | None] = {"pooled": None, "positions": 0.005}
 over positions lie closer together than those of means, and a softer plan is a blur there (docs/default-epsilon.md)."""
 
 
+@transfer
 def neuron_transport(
     student: Float[Tensor, "batch ..."],
     teacher: Float[Tensor, "batch ..."],
@@ -44,7 +49,7 @@ def neuron_transport(
 
     Args:
         student: ``[batch, neurons]``, ``[batch, channels, h, w]`` or ``[batch, tokens, dim]``.
-        teacher: the same for the teacher, of any width; detached.
+        teacher: the same for the teacher, of any width.
         cost: how two activation vectors are compared. The paper does not state it where we could read; we use
             ``correlation``, which does not see a neuron's scale and offset. Squared Euclidean is the mean over samples.
         normalise: divide the cost by its detached ``mean`` or ``max``.
@@ -58,7 +63,8 @@ def neuron_transport(
         The transport cost, a scalar in the units of ``cost``. Under several processes that of the global batch.
 
     Raises:
-        ShapeError: the layers have other batches, or ``positions`` is asked of vectors.
+        ShapeError: the layers have other samples, ``positions`` is asked of vectors, a correlation of one sample, or
+            the plan has other neurons.
         ConfigError: an unknown cost, spatial mode or kind of masses.
     """
     batch = neuron_moments(student, teacher, cost, spatial).map(sum_over_ranks)
@@ -66,6 +72,11 @@ def neuron_transport(
         held = batch.map(torch.Tensor.detach)
         a, b = activation_masses(held) if masses == "activation" else (None, None)
         plan = (solve or SolveSettings(epsilon=_EPSILON[spatial]))(cost_from(held, cost), a, b).plan
+    elif plan.shape != batch.cross.shape:
+        raise ShapeError(
+            f"neuron_transport: a plan is [teacher neurons, student neurons], here {tuple(batch.cross.shape)}; the "
+            f"given one is {tuple(plan.shape)}."
+        )
     return _transported(plan, batch, cost, normalise, student.dtype)
 
 
@@ -73,18 +84,18 @@ def neuron_moments(
     student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."], cost: CostKind, spatial: Spatial
 ) -> Moments:
     """What the cost between teacher neurons (x) and student neurons (y) is made of, on this process's samples."""
-    if student.shape[0] != teacher.shape[0]:
-        raise ShapeError(
-            f"neuron_transport compares neurons over the same samples; the student has {student.shape[0]} "
-            f"({tuple(student.shape)}), the teacher {teacher.shape[0]} ({tuple(teacher.shape)})."
-        )
-    teacher = teacher.detach()
+    same_samples("neuron_transport", student, teacher)
     if spatial == "pooled":
         s, t = pool(student), pool(teacher)
     elif spatial == "positions":
         s, t = (x.flatten(2).mT for x in common_grid(student, teacher))
     else:
         raise ConfigError(f"neuron_transport: spatial is pooled or positions, not {spatial!r}.")
+    if cost == "correlation" and math.prod(s.shape[:-1]) * world_size() < 2:
+        raise ShapeError(
+            "neuron_transport: a neuron's correlation is over samples, and here is one: the student's output is "
+            f"{tuple(student.shape)}. Give two or more, or another cost."
+        )
     return moments(t, s, cost)
 
 
@@ -153,10 +164,9 @@ class NeuronTransport(TransferLoss):
                 raise ConfigError(f"neuron_transport: unknown {name} {value!r}. {suggest(str(value), get_args(known))}")
         if normalise is not None and normalise not in get_args(Normaliser):
             raise ConfigError(f"neuron_transport: normalise is mean, max or None, not {normalise!r}.")
-        if not 0 <= plan_momentum < 1:
-            raise ConfigError(f"neuron_transport: plan_momentum is in [0, 1), not {plan_momentum}.")
-        if plan_every < 0 or plan_samples < 1:
-            raise ConfigError("neuron_transport: plan_every is 0 or more steps, plan_samples at least 1.")
+        share(self.name, plan_momentum=plan_momentum)
+        not_negative(self.name, plan_every=plan_every)
+        positive(self.name, plan_samples=plan_samples)
         if plan != "optimal" and masses != "uniform":
             raise ConfigError(f"neuron_transport: the {plan} plan has uniform masses; leave `masses` out.")
         self.cost: CostKind = cost
@@ -205,6 +215,11 @@ class NeuronTransport(TransferLoss):
         """Commit the slow plan's statistics and potentials."""
         if self.plan_kind == "optimal":
             self.slow.after_step()
+
+    def forget(self) -> None:
+        """Drop the statistics that are held for :meth:`after_step`."""
+        if self.plan_kind == "optimal":
+            self.slow.forget()
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
         """See :func:`neuron_transport`; the plan is the slow one."""

@@ -8,12 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.checks import check_maps
 from kantor.losses.features import common_grid
-from kantor.losses.precision import full_precision
+from kantor.losses.precision import transfer
 from kantor.losses.stages import as_stages, paired_maps
 
 
-@full_precision
+@transfer
 def nst(student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."]) -> Float[Tensor, ""]:
     """``mean over samples of MMD^2`` between the neurons of both layers, kernel ``(x . y)^2``.
 
@@ -24,9 +25,13 @@ def nst(student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."]
     Args:
         student: map ``[N, C, H, W]`` or tokens ``[N, T, D]``.
         teacher: the same.
+
+    Raises:
+        ShapeError: an output has no positions, or the samples differ.
     """
+    check_maps("nst", student, teacher)
     s, t = (F.normalize(x.flatten(2), dim=2) for x in common_grid(student, teacher))
-    return _kernel(t, t).detach() + _kernel(s, s) - 2 * _kernel(s, t)
+    return _kernel(t, t) + _kernel(s, s) - 2 * _kernel(s, t)
 
 
 def _kernel(x: Float[Tensor, "n a positions"], y: Float[Tensor, "n b positions"]) -> Float[Tensor, ""]:

@@ -8,13 +8,14 @@ from torch import Tensor
 
 from kantor.core.collectives import gather_rows
 from kantor.losses.base import TransferLoss
-from kantor.losses.precision import full_precision
+from kantor.losses.checks import same_samples
+from kantor.losses.precision import transfer
 from kantor.losses.stages import single
 
 _EPS = 1e-7
 
 
-@full_precision
+@transfer
 def pkt(student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."]) -> Float[Tensor, ""]:
     """``mean over i, j of t_ij log(t_ij / s_ij)``, rows of s and t the similarities of sample i that sum to one.
 
@@ -25,7 +26,11 @@ def pkt(student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."]
     Args:
         student: outputs of the student, flattened per sample.
         teacher: outputs of the teacher for the same samples; its width may differ.
+
+    Raises:
+        ShapeError: the samples differ, or are fewer than two.
     """
+    same_samples("pkt", student, teacher, least=2)
     s, t = _neighbours(student.flatten(1)), _neighbours(teacher.flatten(1))
     return (t * ((t + _EPS) / (s + _EPS)).log()).mean()
 

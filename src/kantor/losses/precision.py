@@ -1,6 +1,7 @@
-"""Losses in float32 whatever the features' precision: their sums and differences do not survive half precision."""
+"""What every comparison with a teacher shares: float32 or more, and a teacher that no gradient reaches."""
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -11,6 +12,26 @@ from kantor.ot.precision import no_autocast
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def transfer(function: Callable[P, R]) -> Callable[P, R]:
+    """Run a loss in full precision (:func:`full_precision`), with no gradient to its argument ``teacher``.
+
+    Every loss as a function is wrapped in it, and every module's ``forward``
+    (:class:`~kantor.losses.base.TransferLoss`). A learned embedding of the teacher's side lies between the two.
+    """
+    place = list(inspect.signature(function).parameters).index("teacher")
+    careful = full_precision(function)
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        if "teacher" in kwargs:
+            kwargs["teacher"] = _detached(kwargs["teacher"])
+        elif len(args) > place:
+            args = (*args[:place], _detached(args[place]), *args[place + 1 :])  # type: ignore[assignment]
+        return careful(*args, **kwargs)
+
+    return wrapped
 
 
 def full_precision(function: Callable[P, R]) -> Callable[P, R]:
@@ -32,6 +53,14 @@ def _widen(x):
         return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
     if isinstance(x, tuple | list):
         return tuple(_widen(item) for item in x)
+    return x
+
+
+def _detached(x):
+    if isinstance(x, Tensor):
+        return x.detach()
+    if isinstance(x, tuple | list):
+        return tuple(_detached(item) for item in x)
     return x
 
 

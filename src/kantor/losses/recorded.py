@@ -1,11 +1,13 @@
 """Transport through a few recorded Sinkhorn sweeps, which some published losses differentiate through."""
 
+import math
 from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor
 
 from kantor.core.errors import ConfigError
+from kantor.losses.settings import positive
 
 Gradient = Literal["recorded", "envelope"]
 """How a loss's gradient is made: through recorded sweeps, as published, or exactly for the converged problem."""
@@ -75,7 +77,6 @@ def check_kernel(who: str, epsilon: float, sweeps: int, highest: float) -> None:
     Raises:
         ConfigError: epsilon is below ``highest / 80``, or there is no sweep.
     """
-    if not epsilon >= highest / _MOST:
-        raise ConfigError(f"{who}: epsilon must be at least {highest / _MOST:.3g}, not {epsilon}.")
-    if sweeps < 1:
-        raise ConfigError(f"{who}: sweeps must be positive, not {sweeps}.")
+    if not highest / _MOST <= epsilon < math.inf:
+        raise ConfigError(f"{who}: epsilon must be at least {highest / _MOST:.3g} and finite, not {epsilon}.")
+    positive(who, sweeps=sweeps)

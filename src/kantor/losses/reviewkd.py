@@ -8,17 +8,18 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kantor.core.errors import ConfigError
 from kantor.losses.base import Shapes, TransferLoss
 from kantor.losses.batch_norm import BatchNorm
+from kantor.losses.checks import same_shape
 from kantor.losses.features import as_map, pool
-from kantor.losses.precision import full_precision
+from kantor.losses.precision import transfer
+from kantor.losses.settings import positive
 from kantor.losses.stages import as_stages, map_shape, paired
 
 _GRIDS = (4, 2, 1)
 
 
-@full_precision
+@transfer
 def hierarchical_context(
     student: Float[Tensor, "batch channels h w"], teacher: Float[Tensor, "batch channels h w"]
 ) -> Float[Tensor, ""]:
@@ -29,7 +30,11 @@ def hierarchical_context(
     Args:
         student: the fused student map, projected to the teacher's shape.
         teacher: the teacher's map.
+
+    Raises:
+        ShapeError: the maps have other shapes.
     """
+    same_shape("reviewkd", student, teacher, dims=(4,))
     total, weight, weights = F.mse_loss(student, teacher), 1.0, 1.0
     for grid in _GRIDS:
         if grid < student.shape[2]:
@@ -60,8 +65,7 @@ class ReviewKD(TransferLoss):
 
     def __init__(self, with_pooled: bool = True, max_width: int = 512) -> None:
         super().__init__()
-        if max_width < 1:
-            raise ConfigError(f"reviewkd: max_width must be positive, not {max_width}.")
+        positive(self.name, max_width=max_width)
         self.with_pooled, self.max_width = with_pooled, max_width
 
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002

@@ -8,16 +8,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kantor.core.collectives import gather_rows
-from kantor.core.errors import ConfigError, ShapeError
 from kantor.losses.base import TransferLoss
-from kantor.losses.precision import full_precision
+from kantor.losses.checks import same_samples
+from kantor.losses.precision import transfer
+from kantor.losses.settings import not_negative
 from kantor.losses.stages import single
 
 # Below this a squared distance is rounding: its square root would have a gradient as large as noise makes it.
 _SMALLEST = 1e-12
 
 
-@full_precision
+@transfer
 def rkd(
     student: Float[Tensor, "batch ..."],
     teacher: Float[Tensor, "batch ..."],
@@ -29,7 +30,7 @@ def rkd(
 
     d_ij is the Euclidean distance of samples i and j divided by the mean of the positive distances; a_ijk the
     cosine of the angle at sample i between j and k. Both means include the zeros of equal indices, as
-    RepDistiller and mdistiller do. The teacher gets no gradient. Memory grows with batch^2 (batch + dim).
+    RepDistiller and mdistiller do. Memory grows with batch^2 (batch + dim).
 
     Args:
         student: outputs of the student, flattened per sample.
@@ -38,11 +39,10 @@ def rkd(
         angle_weight: 50, the public code's; the paper's ratio is 1 to 2.
 
     Raises:
-        ShapeError: fewer than two samples.
+        ShapeError: the samples differ, or are fewer than two.
     """
-    if student.shape[0] < 2:
-        raise ShapeError(f"rkd compares samples of a batch; it needs two or more, not {student.shape[0]}.")
-    s, t = student.flatten(1), teacher.detach().flatten(1)
+    same_samples("rkd", student, teacher, least=2)
+    s, t = student.flatten(1), teacher.flatten(1)
     distances = F.smooth_l1_loss(_relative_distances(s), _relative_distances(t))
     angles = F.smooth_l1_loss(_angles(s), _angles(t))
     return distance_weight * distances + angle_weight * angles
@@ -70,8 +70,7 @@ class RKD(TransferLoss):
 
     def __init__(self, distance_weight: float = 25.0, angle_weight: float = 50.0) -> None:
         super().__init__()
-        if distance_weight < 0 or angle_weight < 0:
-            raise ConfigError(f"rkd: weights must not be negative, not {distance_weight} and {angle_weight}.")
+        not_negative(self.name, distance_weight=distance_weight, angle_weight=angle_weight)
         self.distance_weight, self.angle_weight = distance_weight, angle_weight
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002

@@ -59,11 +59,26 @@ def check_sequences(name: str, student_shapes: Shapes, teacher_shapes: Shapes) -
         ShapeError: with both shapes.
     """
     (s,), (t,) = student_shapes, teacher_shapes
+    said = f"the student's are {tuple(s)}, the teacher's {tuple(t)}"
     if len(s) != 3 or len(t) != 3:
         raise ShapeError(
-            f"{name} compares logits per token, [batch, tokens, vocabulary]; the student's are {tuple(s)}, the "
-            f"teacher's {tuple(t)}. For one label per sample use kd, sinkd or wkd_logit."
+            f"{name} compares logits per token, [batch, tokens, vocabulary]; {said}. For one label per sample use kd, "
+            "sinkd or wkd_logit."
         )
+    if s[0] != t[0]:
+        raise ShapeError(f"{name} compares the tokens of the same samples; {said}.")
+    if 0 in s or 0 in t or min(s[2], t[2]) < 2:
+        raise ShapeError(f"{name} compares logits over two tokens or more, at one position or more; {said}.")
+
+
+def check_lengths(name: str, logits: Float[Tensor, "batch tokens vocabulary"], lengths: Tensor | None) -> None:
+    """Refuse lengths that are not one per sample.
+
+    Raises:
+        ShapeError: with their shape.
+    """
+    if lengths is not None and lengths.shape != logits.shape[:1]:
+        raise ShapeError(f"{name} takes a length per sample of {tuple(logits.shape)}, not {tuple(lengths.shape)}.")
 
 
 def aligned(

@@ -7,17 +7,21 @@ from torch import Tensor
 
 from kantor import ot
 from kantor.core.collectives import gather_rows
-from kantor.core.errors import ConfigError, ShapeError, suggest
+from kantor.core.errors import ConfigError, suggest
 from kantor.losses.base import Shapes, TransferLoss
-from kantor.losses.precision import full_precision
+from kantor.losses.checks import classes, enough
+from kantor.losses.precision import transfer
 from kantor.losses.recorded import TOL, Gradient, check_kernel, recorded_cost
+from kantor.losses.settings import positive
 from kantor.losses.stages import single
 
+_OTHERS = "emd_feature, wcord or another feature loss"
 
-@full_precision
+
+@transfer
 def sinkd(
     student: Float[Tensor, "batch classes"],
-    teacher: Float[Tensor, "others classes"],
+    teacher: Float[Tensor, "batch classes"],
     *,
     temperature: float = 2.0,
     epsilon: float = 0.1,
@@ -32,7 +36,7 @@ def sinkd(
 
     Args:
         student: logits of the student.
-        teacher: logits of the teacher, for the same classes in the same order; detached.
+        teacher: logits of the teacher, for the same classes in the same order.
         temperature: T > 0.
         epsilon: the regularisation; costs are in [0, 2].
         sweeps: recorded alternations.
@@ -40,14 +44,11 @@ def sinkd(
             ``<P, C> + epsilon KL(P | 1/batch^2)``, whose gradient is exact.
 
     Raises:
-        ShapeError: the classes differ.
+        ShapeError: the classes or the samples differ.
     """
-    if student.ndim != 2 or teacher.ndim != 2 or student.shape[1] != teacher.shape[1]:
-        raise ShapeError(
-            f"sinkd compares logits over the same classes; the student's are {tuple(student.shape)}, the teacher's "
-            f"{tuple(teacher.shape)}."
-        )
-    cost = ot.cost((student / temperature).softmax(1), (teacher.detach() / temperature).softmax(1), "l1")
+    classes("sinkd", student.shape, teacher.shape, _OTHERS)
+    enough("sinkd", student, 1)
+    cost = ot.cost((student / temperature).softmax(1), (teacher / temperature).softmax(1), "l1")
     if gradient == "envelope":
         return 1e-3 * cost.shape[0] * ot.solve(cost, epsilon=epsilon, tol=TOL).value
     ones = cost.new_ones(cost.shape[0]), cost.new_ones(cost.shape[1])
@@ -74,8 +75,7 @@ class SinKD(TransferLoss):
         self, temperature: float = 2.0, epsilon: float = 0.1, sweeps: int = 20, gradient: Gradient = "recorded"
     ) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise ConfigError(f"sinkd: temperature must be positive, not {temperature}.")
+        positive(self.name, temperature=temperature)
         check_kernel(self.name, epsilon, sweeps, highest=2.0)
         if gradient not in get_args(Gradient):
             raise ConfigError(f"sinkd: unknown gradient {gradient!r}. {suggest(str(gradient), get_args(Gradient))}")
@@ -91,15 +91,11 @@ class SinKD(TransferLoss):
             ShapeError: they have not.
         """
         (s,), (t,) = student_shapes, teacher_shapes
-        if len(s) != 2 or s[1:] != t[1:]:
-            raise ShapeError(
-                f"sinkd compares logits over the same classes; the student's are {tuple(s)}, the teacher's {tuple(t)}. "
-                "With other classes use emd_feature, wcord or another feature loss."
-            )
+        classes(self.name, s, t, _OTHERS)
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
         """See :func:`sinkd`."""
-        return sinkd(gather_rows(single(student)), gather_rows(single(teacher).detach()), **self.settings())
+        return sinkd(gather_rows(single(student)), gather_rows(single(teacher)), **self.settings())
 
     def settings(self) -> dict[str, Any]:
         """Temperature, regularisation, sweeps and gradient."""

@@ -7,6 +7,7 @@ over many samples, from the last potentials; the gradient flows through the curr
 
 import math
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from kantor import ot
 from kantor.core.errors import ConfigError
+from kantor.losses.settings import positive
 from kantor.ot.cost import CostKind
 from kantor.ot.moments import Moments, cost_from, moments
 
@@ -28,6 +30,16 @@ class Solved:
     plan: Float[Tensor, "teacher_neurons student_neurons"]
     potentials: tuple[Float[Tensor, " teacher_neurons"], Float[Tensor, " student_neurons"]] | None
     statistics: Moments
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the forwards of a step saw, until the step is made."""
+
+    batch: Moments
+    rows: int
+    solved: Solved | None
+    """What their plan was solved on; None where they were several."""
 
 
 class SlowPlan(nn.Module):
@@ -87,41 +99,53 @@ class SlowPlan(nn.Module):
         self.register_buffer("drift", torch.zeros(student, dtype=torch.float64))
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
         self.register_buffer("gathered", torch.zeros((), dtype=torch.long))
-        self._pending: Solved | None = None
-        self._pending_rows = 0
+        self._held: Held | None = None
 
     def forward(self, batch: Moments, rows: int) -> Float[Tensor, "teacher_neurons student_neurons"]:
         """The plan for this step, given the current batch's (detached, global) statistics. Changes no state.
 
+        What it was solved on is held for :meth:`after_step`, unless under ``no_grad``: somebody is only looking.
+
         Args:
-            batch: statistics of this step's global batch.
+            batch: statistics of this step's global batch, or of one of its micro-batches.
             rows: how many samples that is.
         """
+        solved = self._solved_on(batch, rows)
+        if torch.is_grad_enabled():
+            before = self._held
+            self._held = (
+                Held(batch, rows, solved) if before is None else Held(before.batch + batch, before.rows + rows, None)
+            )
+        return solved.plan
+
+    def _solved_on(self, batch: Moments, rows: int) -> Solved:
         first = int(self.steps) == 0
         if not self.every:
             statistics = batch if first else self.seen().scaled(self.momentum) + batch
-            solved = self._solved(statistics, warm=not first)
-        elif self._gathering():
+            return self._solved(statistics, warm=not first)
+        if self._gathering():
             statistics = batch if int(self.gathered) == 0 else self.seen() + batch
             complete = int(self.gathered) + rows >= self.samples
             # Until the first sample is complete there is no plan to keep: solve on what there is.
             never_complete = int(self.steps) * rows < self.samples
-            solved = self._solved(statistics, warm=not first) if complete or never_complete else self._kept(statistics)
-        else:
-            solved = self._kept(self.seen())
-        self._pending, self._pending_rows = solved, rows
-        return solved.plan
+            return self._solved(statistics, warm=not first) if complete or never_complete else self._kept(statistics)
+        return self._kept(self.seen())
 
+    @torch.no_grad()
     def after_step(self) -> None:
-        """Commit the last forward's statistics, potentials and plan."""
-        if self._pending is None:
+        """Commit the statistics of the step's batch, and the potentials and plan of what has been gathered with it.
+
+        The plan of several micro-batches is solved once more, on all of them: the one of the whole batch.
+        """
+        held = self._held
+        if held is None:
             return
+        solved = held.solved or self._solved_on(held.batch, held.rows)
         if self.every:
-            gathering = self._gathering()
-            self.gathered += self._pending_rows if gathering else 0
-        self.plan.copy_(self._pending.plan)
-        if self._pending.potentials is not None:
-            f, g = self._pending.potentials
+            self.gathered += held.rows if self._gathering() else 0
+        self.plan.copy_(solved.plan)
+        if solved.potentials is not None:
+            f, g = solved.potentials
             # A running average goes on moving as it moved in the last steps, and the potentials with it; a step alone
             # also moves by what its batch happens to hold. What is renewed from a fresh sample jumps.
             if self.momentum > 0 and not self.every and int(self.steps) > 0:
@@ -129,12 +153,20 @@ class SlowPlan(nn.Module):
             self.f.copy_(f)
             self.g.copy_(g)
         for name in self._fields:
-            getattr(self, f"seen_{name}").copy_(getattr(self._pending.statistics, name))
+            getattr(self, f"seen_{name}").copy_(getattr(solved.statistics, name))
         self.steps += 1
         # A sample that outlasts the period is completed first: the plan would never be renewed otherwise.
         if self.every and int(self.steps) % self.every == 0 and not self._gathering():
             self.gathered.zero_()
-        self._pending = None
+        self.forget()
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self.forget()  # it belongs to the state that is replaced
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def forget(self) -> None:
+        """Drop what is held for :meth:`after_step`."""
+        self._held = None
 
     def seen(self) -> Moments:
         """The statistics gathered so far."""
@@ -172,8 +204,9 @@ class SolveSettings:
     def __post_init__(self) -> None:
         if self.method not in ("sinkhorn", "exact", "proximal"):
             raise ConfigError(f"neuron_transport: solver is sinkhorn, exact or proximal, not {self.method!r}.")
-        if self.epsilon is not None and not self.epsilon > 0:
-            raise ConfigError(f"neuron_transport: epsilon must be positive, not {self.epsilon}.")
+        if self.epsilon is not None:
+            positive("neuron_transport", epsilon=self.epsilon)
+        positive("neuron_transport", tol=self.tol)
 
     def __call__(
         self,

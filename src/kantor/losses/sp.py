@@ -9,11 +9,12 @@ from torch import Tensor
 
 from kantor.core.collectives import gather_rows
 from kantor.losses.base import Shapes, TransferLoss
-from kantor.losses.precision import full_precision
+from kantor.losses.checks import same_samples
+from kantor.losses.precision import transfer
 from kantor.losses.stages import as_stages, paired
 
 
-@full_precision
+@transfer
 def sp(student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."]) -> Float[Tensor, ""]:
     """``||rownorm(S S^T) - rownorm(T T^T)||_F^2 / batch^2``, S and T the outputs flattened per sample.
 
@@ -23,7 +24,11 @@ def sp(student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."])
     Args:
         student: outputs of the student.
         teacher: outputs of the teacher for the same samples.
+
+    Raises:
+        ShapeError: the samples differ, or are fewer than two.
     """
+    same_samples("sp", student, teacher, least=2)
     return F.mse_loss(_similarities(student), _similarities(teacher))
 
 

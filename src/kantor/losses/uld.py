@@ -7,14 +7,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from kantor.core.collectives import sum_over_ranks, world_size
-from kantor.core.errors import ConfigError
 from kantor.losses.base import Shapes, TransferLoss
-from kantor.losses.precision import full_precision
-from kantor.losses.sequences import aligned, all_tokens, check_sequences, same_width, within
+from kantor.losses.precision import transfer
+from kantor.losses.sequences import aligned, all_tokens, check_lengths, check_sequences, same_width, within
+from kantor.losses.settings import positive
 from kantor.losses.stages import single
 
 
-@full_precision
+@transfer
 def uld(
     student: Float[Tensor, "batch tokens vocabulary"],
     teacher: Float[Tensor, "batch teacher_tokens teacher_vocabulary"],
@@ -33,19 +33,25 @@ def uld(
 
     Args:
         student: logits, the answer's first.
-        teacher: logits, of any vocabulary and number of tokens; detached.
+        teacher: logits, of any vocabulary and number of tokens.
         student_lengths: tokens of each answer; all where left out.
         teacher_lengths: the same for the teacher.
         student_temperature: divides the student's logits.
         teacher_temperature: divides the teacher's.
+
+    Raises:
+        ShapeError: these are no logits per token of the same samples.
     """
+    check_sequences("uld", (student.shape,), (teacher.shape,))
+    check_lengths("uld", student, student_lengths)
+    check_lengths("uld", teacher, teacher_lengths)
     lengths = torch.minimum(
         all_tokens(student) if student_lengths is None else student_lengths,
         all_tokens(teacher) if teacher_lengths is None else teacher_lengths,
     )
     tokens = min(student.shape[1], teacher.shape[1])
     p_s = (student[:, :tokens] / student_temperature).softmax(-1).sort(dim=-1, descending=True).values
-    p_t = (teacher.detach()[:, :tokens] / teacher_temperature).softmax(-1).sort(dim=-1, descending=True).values
+    p_t = (teacher[:, :tokens] / teacher_temperature).softmax(-1).sort(dim=-1, descending=True).values
     p_s, p_t = same_width(p_s, p_t)
     apart = (p_s - p_t).abs().sum(-1) * within(lengths, tokens)
     return (apart.sum(1) / lengths.clamp_min(1)).mean()
@@ -70,10 +76,8 @@ class ULD(TransferLoss):
 
     def __init__(self, student_temperature: float = 1.0, teacher_temperature: float = 1.0) -> None:
         super().__init__()
-        if not (student_temperature > 0 and teacher_temperature > 0):
-            raise ConfigError(
-                f"uld: temperatures must be positive, not {student_temperature} and {teacher_temperature}."
-            )
+        for temperatures in (student_temperature, teacher_temperature):
+            positive(self.name, temperatures=temperatures)
         self.student_temperature = student_temperature
         self.teacher_temperature = teacher_temperature
 

@@ -8,14 +8,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, ShapeError
 from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.checks import same_shape
 from kantor.losses.features import common_grid
-from kantor.losses.precision import full_precision
+from kantor.losses.precision import transfer
 from kantor.losses.stages import as_stages, paired_maps
 
 
-@full_precision
+@transfer
 def vid(
     mean: Float[Tensor, "batch channels h w"],
     teacher: Float[Tensor, "batch channels h w"],
@@ -30,7 +31,15 @@ def vid(
         mean: the teacher's map as predicted from the student's.
         teacher: the teacher's map.
         variance: positive.
+
+    Raises:
+        ShapeError: the maps have other shapes, or there are not as many variances as channels.
     """
+    same_shape("vid", mean, teacher, dims=(4,))
+    if variance.shape != mean.shape[1:2]:
+        raise ShapeError(
+            f"vid has one variance for each of the channels of {tuple(mean.shape)}; given are {tuple(variance.shape)}."
+        )
     v = variance.view(1, -1, 1, 1)
     return 0.5 * ((teacher - mean).pow(2) / v + v.log()).mean()
 
@@ -52,7 +61,7 @@ class VID(TransferLoss):
 
     def __init__(self, initial_variance: float = 5.0, floor: float = 1e-5) -> None:
         super().__init__()
-        if not initial_variance > floor > 0:
+        if not math.inf > initial_variance > floor > 0:
             raise ConfigError(f"vid: needs initial_variance > floor > 0, not {initial_variance} and {floor}.")
         self.initial_variance, self.floor = initial_variance, floor
 

@@ -1,14 +1,17 @@
 """WCoRD: Wasserstein contrastive representation distillation, both forms (Chen et al., CVPR 2021, arXiv 2012.08674)."""
 
+import math
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from kantor.core.errors import ConfigError
 from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.checks import one_id_each
 from kantor.losses.embed import DIM
 from kantor.losses.gckt import GCKT
 from kantor.losses.lckt import transported
+from kantor.losses.settings import positive
 from kantor.losses.stages import single
 
 
@@ -52,13 +55,12 @@ class WCoRD(TransferLoss):
         per_rank: bool = False,
     ) -> None:
         super().__init__()
-        if not (gckt_weight > 0 and lckt_weight > 0):
+        if not (0 < gckt_weight < math.inf and 0 < lckt_weight < math.inf):
             raise ConfigError(
-                f"wcord: both weights must be positive, not {gckt_weight} and {lckt_weight}. "
+                f"wcord: both weights must be positive and finite, not {gckt_weight} and {lckt_weight}. "
                 "gckt and lckt alone are methods of their own."
             )
-        if not (beta > 0 and steps >= 1):
-            raise ConfigError(f"wcord: beta and steps must be positive, not {beta} and {steps}.")
+        positive(self.name, beta=beta, steps=steps)
         self.gckt_weight = gckt_weight
         self.lckt_weight = lckt_weight
         self.beta = beta
@@ -72,13 +74,18 @@ class WCoRD(TransferLoss):
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
         """The weighted sum of :func:`~kantor.losses.gckt.gckt` and :func:`~kantor.losses.lckt.lckt`."""
+        ids = one_id_each(self.name, single(student), ids)
         s, t = self.dual.embed(single(student), single(teacher))
         primal = transported(s, t, self.beta, self.steps, self.per_rank)
-        return self.gckt_weight * self.dual.contrast(s, t, self.dual.checked(ids)) + self.lckt_weight * primal
+        return self.gckt_weight * self.dual.contrast(s, t, ids) + self.lckt_weight * primal
 
     def after_step(self) -> None:
         """Commit what the dual form keeps."""
         self.dual.after_step()
+
+    def forget(self) -> None:
+        """Drop what the dual form holds for :meth:`after_step`."""
+        self.dual.forget()
 
     def settings(self) -> dict[str, Any]:
         """Both weights, and the settings of both forms."""

@@ -8,15 +8,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kantor.core.collectives import sum_over_ranks, world_size
-from kantor.core.errors import ConfigError, ShapeError
+from kantor.core.errors import ShapeError
 from kantor.losses.base import Shapes, TransferLoss
 from kantor.losses.batch_norm import BatchNorm
+from kantor.losses.checks import Shape, same_shape
 from kantor.losses.features import common_grid
-from kantor.losses.precision import full_precision
+from kantor.losses.precision import transfer
+from kantor.losses.settings import not_negative, positive
 from kantor.losses.stages import paired_maps, single
 
 
-@full_precision
+@transfer
 def wkd_feature(
     student: Float[Tensor, "batch channels h w"],
     teacher: Float[Tensor, "batch channels h w"],
@@ -34,7 +36,7 @@ def wkd_feature(
 
     Args:
         student: the student's map, already projected to the teacher's channels and grid.
-        teacher: the teacher's map; detached.
+        teacher: the teacher's map.
         mean_weight: the public code's ratio: 4 (CIFAR-100, ResNet-32x4 to 8x4), 3 (WRN-40-2 to ShuffleNet) or 2
             (ImageNet).
         cells: s; 1, 4 and 4 for these three.
@@ -42,12 +44,9 @@ def wkd_feature(
     Raises:
         ShapeError: the maps have other shapes, or a cell holds a single position.
     """
-    if student.shape != teacher.shape or student.ndim != 4:
-        raise ShapeError(
-            f"wkd_feature compares maps of one shape; the student's is {tuple(student.shape)}, the teacher's "
-            f"{tuple(teacher.shape)}."
-        )
-    (s_mean, s_std), (t_mean, t_std) = _statistics(student, cells), _statistics(teacher.detach(), cells)
+    same_shape("wkd_feature", student, teacher, dims=(4,))
+    _check_cells(cells, student.shape, teacher.shape)
+    (s_mean, s_std), (t_mean, t_std) = _statistics(student, cells), _statistics(teacher, cells)
     squares = mean_weight * (s_mean - t_mean).square() + (s_std - t_std).square()
     return squares.sum(1).mean()
 
@@ -59,6 +58,17 @@ def _statistics(
     parts = [torch.var_mean(x[:, :, r, c].flatten(2), dim=2) for r in rows for c in columns]
     variance, mean = (torch.stack(part, dim=2) for part in zip(*parts, strict=True))
     return mean, (variance + 1e-5).sqrt()
+
+
+def _check_cells(cells: int, student: Shape, teacher: Shape) -> None:
+    positive("wkd_feature", cells=cells)
+    grid = [min(lengths) for lengths in zip(student[2:], teacher[2:], strict=True)]
+    if math.prod(math.ceil(length / cells) for length in grid) < 2:
+        raise ShapeError(
+            f"wkd_feature takes standard deviations over positions in {cells} x {cells} cells; the student's map "
+            f"{tuple(student)} and the teacher's {tuple(teacher)} have too few. Set cells lower, or bind an earlier "
+            "layer."
+        )
 
 
 def _windows(length: int, cells: int) -> list[slice]:
@@ -90,10 +100,8 @@ class WKDFeature(TransferLoss):
 
     def __init__(self, mean_weight: float = 4.0, cells: int = 1, activation: bool = True) -> None:
         super().__init__()
-        if not mean_weight >= 0:
-            raise ConfigError(f"wkd_feature: mean_weight must be zero or positive, not {mean_weight}.")
-        if cells < 1:
-            raise ConfigError(f"wkd_feature: cells must be positive, not {cells}.")
+        not_negative(self.name, mean_weight=mean_weight)
+        positive(self.name, cells=cells)
         self.mean_weight = mean_weight
         self.cells = cells
         self.activation = activation
@@ -105,13 +113,7 @@ class WKDFeature(TransferLoss):
             ShapeError: a layer has no positions, or a cell of the grid would hold fewer than two.
         """
         ((s, t),) = paired_maps(self.name, student_shapes, teacher_shapes)
-        grid = [min(lengths) for lengths in zip(s[2:], t[2:], strict=True)]
-        if math.prod(math.ceil(length / self.cells) for length in grid) < 2:
-            raise ShapeError(
-                f"wkd_feature takes standard deviations over positions in {self.cells} x {self.cells} cells; the "
-                f"student's map {tuple(s)} and the teacher's {tuple(t)} have too few. Set cells lower, or bind an "
-                "earlier layer."
-            )
+        _check_cells(self.cells, s, t)
         self.projector = nn.Sequential(
             nn.Conv2d(s[1], t[1], 1), BatchNorm(t[1]), nn.ReLU() if self.activation else nn.Identity()
         )

@@ -12,13 +12,17 @@ from kantor import ot
 from kantor.core.collectives import gather_rows, sum_over_ranks, world_size
 from kantor.core.errors import ConfigError, ShapeError, suggest
 from kantor.losses.base import Features, Shapes, TransferLoss
+from kantor.losses.checks import classes, enough, index_of_targets
 from kantor.losses.class_distance import class_distances
-from kantor.losses.precision import full_precision
+from kantor.losses.precision import transfer
 from kantor.losses.recorded import TOL, Gradient, check_kernel, recorded_cost
+from kantor.losses.settings import positive
 from kantor.losses.stages import single
 
+_OTHERS = "wkd_feature, wcord or another feature loss"
 
-@full_precision
+
+@transfer
 def wkd_logit(
     student: Float[Tensor, "batch classes"],
     teacher: Float[Tensor, "batch classes"],
@@ -38,7 +42,7 @@ def wkd_logit(
 
     Args:
         student: logits of the student.
-        teacher: logits of the teacher, for the same classes; detached.
+        teacher: logits of the teacher, for the same classes.
         targets: the class of each sample.
         cost: of moving probability from one class to another, at most 1, zero on the diagonal.
         transport_weight: the paper's gamma. The public configurations take 600 with T 8 (CIFAR-100, ResNet-32x4 to
@@ -51,15 +55,17 @@ def wkd_logit(
             ``<P, C> + epsilon KL(P | q_S q_T)``, whose gradient is exact.
 
     Raises:
-        ShapeError: the classes of logits and cost differ.
+        ShapeError: the classes of logits and cost differ, or the targets are not one class index per sample.
     """
-    classes = student.shape[1]
-    if student.shape != teacher.shape or cost.shape != (classes, classes) or targets.shape != student.shape[:1]:
+    classes("wkd_logit", student.shape, teacher.shape, _OTHERS, least=2)
+    index_of_targets("wkd_logit", targets, student.shape[0])
+    enough("wkd_logit", student, 1)
+    number = student.shape[1]
+    if cost.shape != (number, number):
         raise ShapeError(
-            f"wkd_logit compares logits over the same classes: the student's are {tuple(student.shape)}, the teacher's "
-            f"{tuple(teacher.shape)}, the targets {tuple(targets.shape)}, the cost {tuple(cost.shape)}."
+            f"wkd_logit: the cost between {number} classes is {(number, number)}; the given one is {tuple(cost.shape)}."
         )
-    teacher, cost = teacher.detach(), cost.to(student.dtype)
+    cost = cost.to(student.dtype)
     target = targets.unsqueeze(1)
     own = -(teacher.softmax(1).gather(1, target) * F.log_softmax(student, 1).gather(1, target)).mean()
     others = torch.ones_like(student).scatter(1, target, 0.0)
@@ -75,7 +81,7 @@ def wkd_logit(
             epsilon=epsilon,
             sweeps=sweeps,
             first="columns",
-            start=others / max(classes - 1, 1),
+            start=others / (number - 1),
             floor=1e-8,
         )
     return own + transport_weight * transport.mean()
@@ -119,13 +125,7 @@ class WKDLogit(TransferLoss):
         samples_per_class: int = 500,
     ) -> None:
         super().__init__()
-        for setting, value in (
-            ("transport_weight", transport_weight),
-            ("temperature", temperature),
-            ("sharpen", sharpen),
-        ):
-            if not value > 0:
-                raise ConfigError(f"wkd_logit: {setting} must be positive, not {value}.")
+        positive(self.name, transport_weight=transport_weight, temperature=temperature, sharpen=sharpen)
         check_kernel(self.name, epsilon, sweeps, highest=1.0)
         if gradient not in get_args(Gradient):
             raise ConfigError(f"wkd_logit: unknown gradient {gradient!r}. {suggest(str(gradient), get_args(Gradient))}")
@@ -146,11 +146,7 @@ class WKDLogit(TransferLoss):
             ShapeError: they have not.
         """
         (s,), (t,) = student_shapes, teacher_shapes
-        if len(s) != 2 or s[1:] != t[1:]:
-            raise ShapeError(
-                f"wkd_logit compares logits over the same classes; the student's are {tuple(s)}, the teacher's "
-                f"{tuple(t)}. With other classes use wkd_feature, wcord or another feature loss."
-            )
+        classes(self.name, s, t, _OTHERS, least=2)
         self.register_buffer("distances", 1.0 - torch.eye(s[1]))
 
     def prepare(self, batches: Iterable[tuple[Features, Features]], student: Sequence[nn.Parameter] = ()) -> None:  # noqa: ARG002

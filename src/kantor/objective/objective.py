@@ -138,6 +138,8 @@ class Objective(nn.Module):
                 self._build(batch)
                 self.bound = balanced(self, batch)
                 facts = look(self, batch)
+                for loss, _ in self.transfers:
+                    loss.forget()  # what was only looked at is no part of the first step
             except Exception:
                 self.bound = []
                 raise

@@ -1,0 +1,117 @@
+"""Settings of methods: what a constructor's annotations and ranges allow, and the message where one is not allowed."""
+
+import inspect
+import math
+import sys
+import types
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from kantor.core.errors import ConfigError, suggest
+
+_LARGEST = 2**31 - 1
+"""Of a count: no tensor has more rows."""
+
+
+def fitted(name: str, make: Callable[..., Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """``settings`` as the constructor annotates them, or a message.
+
+    A whole number is taken for a float, and a float without a fraction (1e3) for a whole number; nothing else is
+    converted.
+
+    Args:
+        name: how the user calls what is made.
+        make: a class or function with annotated parameters.
+        settings: by parameter.
+
+    Raises:
+        ConfigError: a setting is unknown, or its value is not of its type.
+    """
+    known = {key: p for key, p in inspect.signature(make).parameters.items() if key != "self"}
+    hints = get_type_hints(make.__init__ if inspect.isclass(make) else make)
+    found = {}
+    for key, value in settings.items():
+        if key not in known:
+            raise ConfigError(f"{name} has no setting {key!r}. {suggest(str(key), known)}")
+        try:
+            found[key] = _fitted(value, hints[key])
+        except TypeError:
+            raise ConfigError(f"{name}: {key} is {_said(hints[key])}, not {_shown(value)}.") from None
+    return found
+
+
+def _fitted(value: Any, kind: Any) -> Any:
+    """``value`` as ``kind`` has it; a TypeError where it is another."""
+    if get_origin(kind) in (Union, types.UnionType):
+        for choice in get_args(kind):
+            try:
+                return _fitted(value, choice)
+            except TypeError:
+                pass
+        raise TypeError
+    if get_origin(kind) is Literal:
+        if isinstance(value, str) and value in get_args(kind):
+            return value
+        raise TypeError
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is int and number and abs(value) <= _LARGEST and value == int(value):
+        return int(value)
+    if kind is float and number and abs(value) <= sys.float_info.max:
+        return value if abs(value) <= _LARGEST else float(value)
+    if kind in (bool, str) and isinstance(value, kind):
+        return value
+    if kind in (None, type(None)) and value is None:
+        return None
+    if kind not in (int, float, bool, str) and isinstance(kind, type) and isinstance(value, kind):
+        return value
+    raise TypeError
+
+
+def _said(kind: Any) -> str:
+    """A type in words."""
+    if get_origin(kind) in (Union, types.UnionType):
+        said = [_said(choice) for choice in get_args(kind)]
+        return " or ".join(dict.fromkeys(said))
+    if get_origin(kind) is Literal:
+        return " or ".join(str(choice) for choice in get_args(kind))
+    words = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a word", type(None): "none"}
+    return words.get(kind, "what only Python code can give")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def positive(name: str, **settings: float) -> None:
+    """Refuse settings that are not positive and finite.
+
+    Raises:
+        ConfigError: with all of them, as one sentence.
+    """
+    if not all(0 < value < math.inf for value in settings.values()):
+        raise ConfigError(f"{name}: {_all(settings)} must be positive and finite, not {_all(settings.values())}.")
+
+
+def not_negative(name: str, **settings: float) -> None:
+    """Refuse settings that are negative or not finite.
+
+    Raises:
+        ConfigError: with all of them, as one sentence.
+    """
+    if not all(0 <= value < math.inf for value in settings.values()):
+        raise ConfigError(f"{name}: {_all(settings)} must be finite and not negative, not {_all(settings.values())}.")
+
+
+def share(name: str, **settings: float) -> None:
+    """Refuse what is not in [0, 1), as a weight of the past must be.
+
+    Raises:
+        ConfigError: with all of them, as one sentence.
+    """
+    if not all(0 <= value < 1 for value in settings.values()):
+        raise ConfigError(f"{name}: {_all(settings)} is in [0, 1), not {_all(settings.values())}.")
+
+
+def _all(items: Iterable[Any]) -> str:
+    return " and ".join(map(str, items))
