@@ -1,7 +1,9 @@
 """A planted faculty, ranked: good by construction in data and weights, not by a cost that knows the answer."""
 
 import pytest
+import torch
 
+import kantor
 from kantor.core.errors import ConfigError, KantorError
 from kantor.faculty import Rank, Ranking, rank_teachers
 from tests.faculty import planted
@@ -108,3 +110,23 @@ def test_what_cannot_be_meant(faculty):
     ):
         with pytest.raises(ConfigError, match=said):
             rank_teachers(config(faculty, **changes))
+
+
+def test_a_dead_teacher_is_ranked_last_or_said_and_never_ends_the_ranking(tmp_path, monkeypatch):
+    pytest.importorskip("sklearn")
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    for name in ("good", "dead"):
+        model = kantor.load("cnn@width=8", classes=10, input_shape=(1, 8, 8))
+        if name == "dead":
+            with torch.no_grad():
+                for parameter in model.network.parameters():
+                    parameter.zero_()
+        model.save(f"{name}.safetensors")
+    names = "cnn@width=8:good.safetensors,cnn@width=8:dead.safetensors"
+    settings = {"data": "digits", "train_limit": 200, "bootstrap": 10, "out": "r"}
+    ranking = rank_teachers(Rank(teachers=names, label_cost="learned", **settings))
+    good, dead = ranking.teachers
+    assert good.error is None and "logme" in good.scores
+    assert dead.name in ranking.order or dead.why_not
+    assert ranking.order[0] == good.name

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from kantor.core.errors import ConfigError, DataError
-from kantor.report.run import read_lines, read_run
+from kantor.core.lines import read_lines
+from kantor.report.run import read_run
 
 
 def test_reads_what_is_there(made):

@@ -76,10 +76,16 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
                 Path(name).unlink()
 
 
-def remove_partial(folder: Path) -> None:
-    """Remove what killed writers left unfinished anywhere below ``folder``. Nobody may be writing there."""
-    for path in folder.rglob(f".*{_PARTIAL}"):
-        path.unlink(missing_ok=True)
+def is_partial(path: Path) -> bool:
+    """Whether a file is what a writer has not finished."""
+    return path.name.startswith(".") and path.name.endswith(_PARTIAL)
+
+
+def remove_partial(folder: Path, below: bool = True) -> None:
+    """Remove what killed writers left unfinished in ``folder``, and anywhere below it. Nobody may be writing there."""
+    for path in folder.rglob("*") if below else folder.iterdir():
+        if is_partial(path):
+            path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -1,7 +1,6 @@
 """Compressed images -> tensors: decoded in a thread pool, each checked once."""
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from jaxtyping import Float32, Int64, Shaped, UInt8
 from PIL import Image
 from torch import Tensor
 
+from kantor.core.cores import cores
 from kantor.core.errors import ConfigError, DataError
 from kantor.data.part import Progress
 from kantor.data.pixels import opened
@@ -184,7 +184,7 @@ def _decode(
             if tell is not None:
                 tell(end)
         return bad, digests
-    pool = ThreadPoolExecutor(_cores())
+    pool = ThreadPoolExecutor(cores())
     try:
         for end in pool.map(work, starts):
             if tell is not None:
@@ -236,7 +236,3 @@ def _checked(size: int) -> int:
     if not 1 <= size <= LARGEST_SIDE:
         raise ConfigError(f"--image-size {size} is not a number of pixels from 1 to {LARGEST_SIDE}.")
     return size
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

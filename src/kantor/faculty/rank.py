@@ -65,8 +65,12 @@ def rank_teachers(config: Rank, say: Say = _unheard) -> Ranking:
     draws: dict[str, dict[str, np.ndarray]] = {}
     for entry in mine:
         if entry.name in seen:
-            evidence = faculty.evidence(entry, seen[entry.name], costs.get(entry.name), zero_scale)
-            draws[entry.name] = faculty.score(entry.name, evidence, scores)
+            try:
+                evidence = faculty.evidence(entry, seen[entry.name], costs.get(entry.name), zero_scale)
+            except Exception as error:  # as with its outputs: its failure, not the ranking's
+                faculty.refuse(entry.name, error)
+            else:
+                draws[entry.name] = faculty.score(entry.name, evidence, scores)
     judged = _gathered(faculty.judged)
     draws = _gathered(draws)
 
@@ -81,7 +85,7 @@ def rank_teachers(config: Rank, say: Say = _unheard) -> Ranking:
     if config.scores is None:
         ranked = {name: found for name, found in ranked.items() if found}
     if not any(ranked.values()):
-        raise KantorError("No teacher could be judged.\n" + "\n".join(f"{t.name}: {t.error}" for t in teachers))
+        raise KantorError("No teacher could be judged.\n" + "\n".join(f"{t.name}: {t.why_not}" for t in teachers))
     first = next(iter(ranked))
     ranking = Ranking(
         data=config.data,
@@ -133,8 +137,7 @@ class _Faculty:
             found = self._outputs(model, self.part.seen_by(role))
         # Whatever a user's own network raises is that teacher's failure, not the ranking's.
         except Exception as error:
-            judged.error = str(error) if isinstance(error, KantorError) else f"{type(error).__name__}: {error}"
-            self.say(f"Teacher {entry.name} cannot be judged: {judged.error}")
+            self.refuse(entry.name, error)
             return None
         judged.passes, judged.seconds = found.passes, time.perf_counter() - start
         self.names[entry.name] = model.class_names
@@ -142,6 +145,11 @@ class _Faculty:
         sees = "" if view is None else f" sees {view}"
         self.say(f"Teacher {entry.name}{sees}: {spent}, {judged.seconds:.1f} s.")
         return found
+
+    def refuse(self, name: str, error: Exception) -> None:
+        """Keep and say why a teacher cannot be judged."""
+        self.judged[name].error = _said(error)
+        self.say(f"Teacher {name} cannot be judged: {self.judged[name].error}")
 
     def costs(
         self, names: Mapping[str, list[str] | None], own: Mapping[str, torch.Tensor | None]
@@ -205,8 +213,9 @@ class _Faculty:
                     continue
                 judged.scores[score.name] = value
                 draws[score.name] = resampled(score, evidence, self.config.bootstrap)
-            except (KantorError, torch.linalg.LinAlgError) as error:  # pyright: ignore[reportPrivateImportUsage]
-                judged.missing[score.name] = str(error)
+            # A network may be degenerate in ways that nobody thought of: one score of one teacher, not the ranking.
+            except Exception as error:
+                judged.missing[score.name] = _said(error)
                 judged.scores.pop(score.name, None)
                 continue
             judged.score_seconds[score.name] = time.perf_counter() - start
@@ -267,6 +276,10 @@ class _Faculty:
             limit_gb=self.config.cache_limit,
             device=self.device,
         )
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, KantorError) else f"{type(error).__name__}: {error}"
 
 
 def _open(config: Rank, views: Mapping[str, str] | None) -> DataSet:

@@ -40,6 +40,11 @@ class Judged:
     error: str | None = None
     """Why it could not be judged at all."""
 
+    @property
+    def why_not(self) -> str:
+        """Why it could not be judged, or not by some scores."""
+        return self.error or "; ".join(f"{score}: {why}" for score, why in self.missing.items())
+
 
 @dataclass(frozen=True)
 class Place:

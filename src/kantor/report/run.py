@@ -1,6 +1,5 @@
 """What a run's folder holds, read into memory. Files that are not there yet read as empty."""
 
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +10,7 @@ import yaml
 
 from kantor.core.errors import ConfigError
 from kantor.core.files import read_json
+from kantor.core.lines import read_lines
 from kantor.study.statistics import paired_difference, t_interval
 
 ALONE = "none"
@@ -120,14 +120,6 @@ def read_run(folder: Path) -> Run:
         students=students,
         probes=read_json(folder / "probe.json", "Delete it and `kantor probe` the run again."),
     )
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """A file of JSON lines, without a last one that is still being written; empty if it is not there."""
-    if not path.exists():
-        return []
-    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
-    return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
 
 def folder_name(method: str) -> str:

@@ -13,8 +13,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from kantor.core.files import read_json
+from kantor.core.lines import read_lines
 from kantor.report.answer import answer
-from kantor.report.run import folder_name, read_lines, read_run
+from kantor.report.run import folder_name, read_run
 from kantor.study.config import Study
 from kantor.study.methods import parse_methods
 
@@ -153,7 +154,7 @@ def table(seen: Look) -> Table:
 
 
 def _student(folder: Path, method: str, seed: int, epochs: int, now: float) -> Student:
-    seconds = sum(line["seconds"] for line in read_lines(folder / "timing.jsonl"))
+    seconds = sum(line.get("seconds", 0.0) for line in read_lines(folder / "timing.jsonl"))
     if result := read_json(folder / "result.json"):
         return Student(method, seed, "done", epochs, epochs, result["loss"], result["accuracy"], seconds)
     metrics = folder / "metrics.jsonl"

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -73,8 +72,10 @@ class Study(Training):
         teacher_lr: peak learning rate for it.
         cache: keep the teacher's outputs on disk; auto does where the augmentation has fixed views.
         cache_limit: largest cache in GB.
-        jobs: seeds trained at once, in processes of their own; 0 for one per core. Results do not depend on it.
-        threads: threads of each process; 0 chooses by the student's size.
+        jobs: students trained at once, in processes of their own; 0 for as many as the cores carry. Results do not
+            depend on it, but for the threads that are chosen with it.
+        threads: threads of each process; 0 chooses: one for a small student, and for a large one the cores shared
+            among the jobs. It is fixed when a run begins, and kept when it is resumed, here or elsewhere.
         out: the run's folder; runs/DATA-STUDENT-DIGEST if left out. Runs, teachers and caches live beside it.
     """
 
@@ -190,10 +191,6 @@ class Study(Training):
             return Path(self.out)
         names = [Path(self.data).stem, self.student.partition(":")[0]]
         return Path("runs") / "-".join([*names, self.digest()[:8]])
-
-    def job_count(self) -> int:
-        """How many seeds are trained at once."""
-        return self.jobs or os.cpu_count() or 1
 
     def to_yaml(self) -> str:
         """The settings as ``config.yaml`` holds them."""

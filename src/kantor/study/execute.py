@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kantor.core.collectives import wait_for_all, world_size
+from kantor.core.cores import cores
 from kantor.core.errors import KantorError
 from kantor.study.config import Study
 from kantor.study.folder import Task, read_result
@@ -35,8 +36,13 @@ def train_all(
     unfinished = [task for task in tasks if read_result(task.folder(run)) is None]
     display.students(len(tasks), len(tasks) - len(unfinished))
     if unfinished:
-        execute(run, unfinished, config.job_count(), display.student, bench)
+        execute(run, unfinished, jobs_for(config, Plan.read(run).threads), display.student, bench)
     wait_for_all()
+
+
+def jobs_for(config: Study, threads: int) -> int:
+    """How many students train at once: as asked for, else as many as the cores carry with so many threads each."""
+    return config.jobs or max(1, cores() // threads)
 
 
 def execute(run: Path, tasks: Sequence[Task], jobs: int, watch: Watch, bench: Workbench | None = None) -> None:
@@ -126,6 +132,7 @@ def _workers(run: Path, jobs: int, threads: int, events: "queue.Queue[Any]") -> 
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            encoding="utf-8",
             # Before numpy is loaded: its BLAS takes the number of threads from here.
             env={**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)},
             # A group of its own: Ctrl-C reaches the study, which passes it on once.
@@ -138,7 +145,8 @@ def _workers(run: Path, jobs: int, threads: int, events: "queue.Queue[Any]") -> 
         worker = workers[index]
         assert worker.stdout is not None
         for line in worker.stdout:
-            events.put((index, json.loads(line)))
+            with contextlib.suppress(ValueError):  # cut off by its end, which is an event of its own
+                events.put((index, json.loads(line)))
         code = worker.wait()
         why = f"its process ended with {signal.Signals(-code).name if code < 0 else f'code {code}'}"
         events.put((index, {"event": "interrupted" if code == -signal.SIGTERM else "ended", "message": why}))

@@ -1,10 +1,7 @@
 """The run's folder: who may write in it, and where things are."""
 
 import contextlib
-import fcntl
 import importlib.metadata
-import json
-import os
 import platform
 import shlex
 import sys
@@ -18,8 +15,11 @@ from typing import Any
 import torch
 
 from kantor.core.collectives import rank
+from kantor.core.cores import cores
 from kantor.core.errors import ConfigError, DataError, KantorError
-from kantor.core.files import read_json, refuse_file, write_json, write_text
+from kantor.core.files import is_partial, read_json, refuse_file, write_json, write_text
+from kantor.core.lines import append_line, read_lines
+from kantor.core.locks import lock
 from kantor.study.config import WITHOUT_EFFECT, Study
 from kantor.study.methods import Method
 
@@ -50,14 +50,15 @@ def claim(config: Study) -> Path:
         raise ConfigError(f"{folder} holds files that are no run. Give another --out; nothing was changed.")
     with locked(folder, patience=0.0):
         (folder / TIMING).unlink(missing_ok=True)
-        write_text(folder / "config.yaml", config.to_yaml())
+        # The settings are what makes it a run: they come last, so that a run has all that it began with.
         write_json(folder / "environment.json", environment())
+        write_text(folder / "config.yaml", config.to_yaml())
     return folder
 
 
 def begun(folder: Path) -> bool:
     """Whether a folder holds more than the settings of a run that never came to work."""
-    return folder.exists() and not {entry.name for entry in folder.iterdir()} <= BEFORE_WORK
+    return folder.exists() and not {entry.name for entry in folder.iterdir() if not is_partial(entry)} <= BEFORE_WORK
 
 
 PROBE = "probe.json"
@@ -104,19 +105,15 @@ def timed(run: Path, stage: str) -> Iterator[None]:
         yield
     finally:
         if rank() == 0:
-            line = {"stage": stage, "seconds": round(time.perf_counter() - begin, 4)}
-            with open(run / TIMING, "a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            append_line(run / TIMING, {"stage": stage, "seconds": round(time.perf_counter() - begin, 4)})
 
 
 def stage_seconds(run: Path) -> dict[str, float]:
     """Seconds of every stage of step 0, over all times that it ran in this folder."""
     total: dict[str, float] = {}
-    if (run / TIMING).exists():
-        for line in (run / TIMING).read_text(encoding="utf-8").splitlines():
-            if line.endswith("}"):
-                known = json.loads(line)
-                total[known["stage"]] = total.get(known["stage"], 0.0) + known["seconds"]
+    for line in read_lines(run / TIMING):
+        if {"stage", "seconds"} <= set(line):
+            total[line["stage"]] = total.get(line["stage"], 0.0) + line["seconds"]
     return total
 
 
@@ -145,14 +142,10 @@ def locked(folder: Path, patience: float = 20.0) -> Iterator[None]:
         raise KantorError(f"Could not write in {folder}: {error.strerror}. Choose another --out.") from error
     with file:
         deadline = time.monotonic() + patience
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise ConfigError(f"Another process is working in {folder}. Wait for it, or stop it.") from None
-                time.sleep(0.1)
+        while not lock(file):
+            if time.monotonic() > deadline:
+                raise ConfigError(f"Another process is working in {folder}. Wait for it, or stop it.")
+            time.sleep(0.1)
         yield
 
 
@@ -164,7 +157,7 @@ def environment() -> dict[str, Any]:
         "packages": {name: _version(name) for name in packages},
         "machine": platform.machine(),
         "system": platform.system(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "command": shlex.join(["kantor", *sys.argv[1:]]),
         "directory": str(Path.cwd()),

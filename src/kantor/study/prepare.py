@@ -1,6 +1,5 @@
 """Step 0 of a study: every check, every layer pairing and every cached output, before the first student trains."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import torch
 
 from kantor.core.collectives import rank, wait_for_all
+from kantor.core.cores import cores
 from kantor.core.errors import ConfigError, DataError, KantorError, NonFiniteError, ShapeError
 from kantor.core.files import write_json
 from kantor.data import Augment, Batch, DataSet
@@ -90,9 +90,8 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
     cached = any(method.transfers for method in methods) and cacheable(config, data)
     example = next(training_batches(data, config, 0, transfers=True).epoch(0))
     # A student that cannot be built is known here, before a teacher is trained.
-    threads = config.threads or (
-        1 if _multiply_adds(new_student(config, data, 0)[0], example) < SMALL else os.cpu_count() or 1
-    )
+    work = _multiply_adds(new_student(config, data, 0)[0], example)
+    threads = _threads(config, run, work, students=len(methods) * len(config.seed_list()))
 
     say(_data_line(data, augmentation(config, data)))
     if config.task == "none":
@@ -151,6 +150,8 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
     elif models:
         say("\nTeacher outputs are not cached: the teacher runs on every batch.")
     say(f"Each student trains on {threads} thread{'s' if threads > 1 else ''}.")
+    if config.jobs * threads > cores():
+        say(f"{config.jobs} jobs of {threads} threads are more than the {cores()} cores here: fewer may be faster.")
     if config.precision == "bf16" and emulates_bfloat16(device_of(config)):
         say("Precision bf16 is emulated on this processor: float32 (precision no) is faster here.")
     if rank() == 0:
@@ -344,6 +345,20 @@ def _recorded(
         for name, model in models.items()
         for last in paired_stages(student, LiveTeacher(model, name=name), example)[-1:]
     ]
+
+
+def _threads(config: Study, run: Path, work: float, students: int) -> int:
+    """Threads of each student: as asked for, or as the run began with, since the last digits depend on them.
+
+    Args:
+        config: the study's settings.
+        run: its folder.
+        work: multiply-adds of one sample.
+        students: how many there are to train.
+    """
+    if config.threads or (run / "plan.json").exists():
+        return config.threads or Plan.read(run).threads
+    return 1 if work < SMALL else max(1, cores() // (config.jobs or min(cores(), students)))
 
 
 def _multiply_adds(model: Model, example: Batch) -> float:

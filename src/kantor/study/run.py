@@ -8,13 +8,14 @@ from rich.console import Console
 
 from kantor.core.collectives import rank, wait_for_all, world_size
 from kantor.core.errors import KantorError
+from kantor.core.files import remove_partial
 from kantor.study.chosen import chosen_teachers
 from kantor.study.config import Study
-from kantor.study.execute import train_all
+from kantor.study.execute import jobs_for, train_all
 from kantor.study.folder import Task, claim, locked
 from kantor.study.prepare import prepare
 from kantor.study.progress import Display
-from kantor.study.runs import Workbench
+from kantor.study.runs import Plan, Workbench
 from kantor.study.start import with_student
 from kantor.study.summary import summarise, table
 from kantor.study.teachers import open_study_data, study_methods, study_views
@@ -53,11 +54,14 @@ def run_study(config: Study, console: Console | None = None, report: Callable[[P
         with Display(console if main else Console(quiet=True)) as display:
             # Every process checks and trains teachers together; the main one alone prints and writes.
             with locked(run) if main else contextlib.nullcontext():
+                if main:
+                    remove_partial(run, below=False)
                 data = open_study_data(config)
                 methods, facts = prepare(config, data, run, display.say, display.stage)
                 make_stores(config.trackers if main else None, run)
             # Students that train here share the data; workers open it themselves, and this copy goes.
-            bench = Workbench(run, data) if config.job_count() == 1 or world_size() > 1 else None
+            alone = world_size() > 1 or jobs_for(config, Plan.read(run).threads) == 1
+            bench = Workbench(run, data) if alone else None
             del data
             if config.tune:
                 facts["tuning"] = tune(run, config, methods, display, bench)

@@ -12,7 +12,7 @@ import numpy as np
 from kantor.core import seeds
 from kantor.core.collectives import rank, wait_for_all
 from kantor.core.errors import ConfigError, KantorError, not_finite_in, suggest
-from kantor.core.files import read_json, write_json
+from kantor.core.files import read_json, remove_partial, write_json
 from kantor.data import DataSet, Part, open_data
 from kantor.faculty.label_cost import CostSource
 from kantor.faculty.roster import read_classes, spec_of, teacher_names
@@ -227,6 +227,7 @@ def _trained(name: str, spec: str, config: Study, data: DataSet, root: Path, rep
         wait_for_all()
         if not trained:
             if main:
+                remove_partial(folder)
                 write_json(folder / "teacher.json", facts)
             seeds.seed_all(0, seeds.TEACHER)
             teacher = model_for(spec, everything, "teacher")

@@ -1,7 +1,8 @@
 """A worker process: trains the students it is told of, one after another.
 
 It is spoken to in lines of JSON: ``[method, seed, factor]`` on standard input, events on standard output. The end of
-standard input means that the study is gone: the worker saves and ends, so it never outlives its study.
+standard input means that the study is gone: the worker saves and ends, so it never outlives its study. Both are taken
+away before anything of the user's runs: what a user's network prints goes to standard error, and it reads nothing.
 """
 
 import json
@@ -12,7 +13,7 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from kantor.core.errors import KantorError
 from kantor.study.folder import Task
@@ -23,9 +24,16 @@ from kantor.training import Interrupted
 def main(run: Path) -> None:
     """Serve tasks for the run in ``run`` until told to end."""
     tasks: queue.Queue[str | None] = queue.Queue()
+    asked, told = _channels()
+
+    def say(event: str, **content: Any) -> None:
+        try:
+            print(json.dumps({"event": event, **content}), file=told, flush=True)
+        except BrokenPipeError:
+            os._exit(1)
 
     def listen() -> None:
-        for line in sys.stdin:
+        for line in asked:
             tasks.put(line.rstrip("\n"))
         os.kill(os.getpid(), signal.SIGTERM)  # while training: a checkpoint at the next step; else the end
 
@@ -35,22 +43,25 @@ def main(run: Path) -> None:
     while (task := tasks.get()) is not None:
         method, seed, factor = json.loads(task)
         try:
-            bench.train(Task(bench.methods[method], seed, factor), lambda event: _say("progress", **event))
-            _say("done")
+            bench.train(Task(bench.methods[method], seed, factor), lambda event: say("progress", **event))
+            say("done")
         except Interrupted as error:
-            _say("interrupted", message=str(error))
+            say("interrupted", message=str(error))
             return
         except KantorError as error:
-            _say("error", message=str(error))
+            say("error", message=str(error))
         except Exception:
-            _say("bug", message=traceback.format_exc())
+            say("bug", message=traceback.format_exc())
 
 
-def _say(event: str, **content: Any) -> None:
-    try:
-        print(json.dumps({"event": event, **content}), flush=True)
-    except BrokenPipeError:
-        os._exit(1)
+def _channels() -> tuple[TextIO, TextIO]:
+    """Standard input and output as they were given to us; in their places stand nothing and standard error."""
+    asked, told = os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return asked, told
 
 
 if __name__ == "__main__":

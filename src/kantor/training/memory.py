@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import resource
 import sys
 from pathlib import Path
 from typing import Literal
@@ -45,5 +44,11 @@ def _resident_peak() -> int:
     with contextlib.suppress(OSError):
         if found := re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii")):
             return 1024 * int(found.group(1))
+    try:
+        import resource
+    except ImportError:  # Windows
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset  # pyright: ignore[reportAttributeAccessIssue]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak

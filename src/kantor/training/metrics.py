@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kantor.core.errors import KantorError
+from kantor.core.lines import append_line, read_lines
 from kantor.training.memory import PeakMemory
 
 
@@ -72,11 +73,7 @@ class Stopwatch:
         """Record the seconds since the last lap, for work up to ``step``, and the peak of memory so far."""
         now = time.perf_counter()
         line = {"step": step, "seconds": round(now - self._since, 4), "peak_memory": self._memory.bytes()}
-        try:
-            with open(self._path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise KantorError(f"Could not write {self._path}: {error.strerror}.") from error
+        append_line(self._path, line)
         self._since = now
 
     @contextlib.contextmanager
@@ -88,5 +85,5 @@ class Stopwatch:
 
     def spent(self) -> tuple[float, int]:
         """All seconds that were recorded, and the highest peak of memory, those of interrupted stretches included."""
-        lines = [json.loads(line) for line in self._path.read_text("utf-8").splitlines() if line.endswith("}")]
+        lines = [line for line in read_lines(self._path) if "seconds" in line]
         return sum(line["seconds"] for line in lines), max(line.get("peak_memory", 0) for line in lines)
