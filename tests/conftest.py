@@ -1,11 +1,15 @@
 """Fixtures that several parts share."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+
+# What runs were made with is kept in the user's home, which tests leave alone; their commands inherit this.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="kantor-state-")
 
 # Two threads fight over tiny tensors; one is faster, and results must not depend on the machine's cores.
 torch.set_num_threads(1)

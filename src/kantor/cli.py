@@ -3,23 +3,24 @@
 import contextlib
 import dataclasses
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import jsonargparse
 from rich.table import Table
 
-from kantor.core.errors import KantorError, suggest
+from kantor.arguments import Parser
+from kantor.core.errors import KantorError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``kantor COMMAND ...``; its exit status is 0 done, 2 bad input, 143 stopped and kept, 130 interrupted."""
     parser, commands = _parser()
-    chosen = parser.parse_args(arguments)
     try:
+        chosen = parser.parse_args(arguments)
+        _trust(chosen[chosen.command])
         return commands[chosen.command](chosen[chosen.command]) or 0
     except KantorError as error:
         from kantor.training import Interrupted
@@ -38,7 +39,20 @@ def distill(options: jsonargparse.Namespace) -> None:
     """Compare a student with transfer from a teacher to the student alone, over seeds."""
     from kantor.study import Study, run_sweep
 
+    for file in options.config or []:
+        _refuse_code_of_run(Path(str(file)), options)
     _one_page(run_sweep(Study(**_fields(options, Study)), report=_page))
+
+
+def _refuse_code_of_run(file: Path, options: jsonargparse.Namespace) -> None:
+    """Settings by ``--config`` are the user's own words, but not those of a run that somebody else may have made."""
+    from kantor.models import trust
+    from kantor.study import Study
+
+    beside = ("environment.json", "plan.json", "step0.json", "summary.json")
+    if file.name == "config.yaml" and any((file.parent / name).exists() for name in beside):
+        asked = Study(**_fields(options, Study)).model_names()
+        trust.check_all(name for name in Study.from_yaml(file).model_names() if name in asked)
 
 
 def finetune(options: jsonargparse.Namespace) -> None:
@@ -236,52 +250,29 @@ def _one_page(runs: list[Path]) -> None:
         print(f"All of them in one page: {write(runs)}")
 
 
-_LISTS = ("--tune", "--tune_lr", "--tune_seeds", "--teacher_weights", "--seeds", "--input_shape")
-"""Options that take numbers separated by commas."""
-
-
-class _Parser(jsonargparse.ArgumentParser):
-    """Takes and shows ``--train-limit`` where the setting is ``train_limit``, and ``1,3`` for a list of numbers."""
-
-    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **kwargs: Any) -> Any:
-        given = [_underscored(argument) for argument in (sys.argv[1:] if args is None else args)]
-        given = _bracketed(given) if given[:1] in (["distill"], ["finetune"], ["export"]) else given
-        return super().parse_args(given, *more, **kwargs)
-
-    def format_help(self, *args: Any, **kwargs: Any) -> str:
-        return _dashed(super().format_help(*args, **kwargs))
-
-    def format_usage(self, *args: Any, **kwargs: Any) -> str:  # noqa: ARG002
-        return ""  # printed with every error, which fifty options would push off the screen
-
-    def error(self, message: str, *args: Any, **kwargs: Any) -> NoReturn:
-        known = [name for action in self._actions for name in action.option_strings if not name.endswith("+")]
-        if message.startswith("unrecognized arguments") and (unknown := re.search(r" (--\w+)", message)):
-            message = f"{_dashed(message)}. {_dashed(suggest(unknown[1], known))}"
-        super().error(message, *args, **kwargs)
-
-
 def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], Any]]]:
     from kantor.analysis.compare import Compare
     from kantor.faculty.config import Rank
     from kantor.study.config import FineTune, Study
 
-    parser = _Parser(prog="kantor", description="Distil, transfer and compare neural representations.")
+    parser = Parser(prog="kantor", description="Distil, transfer and compare neural representations.")
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subcommands(required=True, dest="command")
 
     for command, settings in ((distill, Study), (finetune, FineTune)):
-        study = _Parser(description=command.__doc__)
+        study = Parser(description=command.__doc__)
         study.add_argument("--config", action="config", help="settings in YAML; those on the command line win")
         study.add_class_arguments(settings, fail_untyped=True)
+        _takes_trust(study)
         commands.add_subcommand(command.__name__, study, help=_summary(command))
 
-    ranking = _Parser(description=rank.__doc__)
+    ranking = Parser(description=rank.__doc__)
     ranking.add_argument("--config", action="config", help="settings in YAML; those on the command line win")
     ranking.add_class_arguments(Rank, fail_untyped=True)
+    _takes_trust(ranking)
     commands.add_subcommand("rank", ranking, help=_summary(rank))
 
-    trained = _Parser(description=evaluate.__doc__)
+    trained = Parser(description=evaluate.__doc__)
     trained.add_argument("run", nargs="?", type=str, help="RUN/METHOD/seed-K")
     trained.add_argument("--model", type=str | None, help="in its place bare weights, as NAME:FILE")
     trained.add_argument("--data", type=str | None, help="the data; a run's own if left out")
@@ -290,25 +281,30 @@ def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], An
     trained.add_argument("--view", type=str | None, help="what the model sees of --data: an array, column or transform")
     trained.add_argument("--label", type=str | None, help="label column or array of --data, if not the usual one")
     trained.add_argument("--classes", type=str | None, help="classes of --data to keep, as A,B,C")
+    _takes_trust(trained)
     commands.add_subcommand("evaluate", trained, help=_summary(evaluate))
 
-    moved = _Parser(description=analyse.__doc__)
-    moved.add_argument("run", type=str, help="the run's folder, or a sweep's")
+    moved = Parser(description=analyse.__doc__)
+    moved.add_argument("run", nargs="?", type=str, help="the run's folder, or a sweep's")
+    _takes_trust(moved)
     moved.add_argument("--top", type=int, default=5, help="samples kept of each neuron, those that excite it most")
     commands.add_subcommand("analyse", moved, help=_summary(analyse))
 
-    two = _Parser(description=compare.__doc__)
+    two = Parser(description=compare.__doc__)
     for name in ("model_a", "model_b"):
         two.add_argument(name, type=str, help="NAME:FILE, a safetensors file that kantor wrote, or RUN/METHOD/seed-K")
     two.add_class_arguments(Compare, fail_untyped=True, skip={"model_a", "model_b"})
+    _takes_trust(two)
     commands.add_subcommand("compare", two, help=_summary(compare))
 
-    again = _Parser(description=resume.__doc__)
-    again.add_argument("run", type=str, help="the run's folder, or a sweep's")
+    again = Parser(description=resume.__doc__)
+    again.add_argument("run", nargs="?", type=str, help="the run's folder, or a sweep's")
+    _takes_trust(again)
     commands.add_subcommand("resume", again, help=_summary(resume))
 
-    alone = _Parser(description=export.__doc__)
-    alone.add_argument("run", type=str, help="RUN/METHOD/seed-K, or any model with its weights, as NAME:FILE")
+    alone = Parser(description=export.__doc__)
+    alone.add_argument("run", nargs="?", type=str, help="RUN/METHOD/seed-K, or a model with its weights, as NAME:FILE")
+    _takes_trust(alone)
     alone.add_argument(
         "--format", type=Literal["safetensors", "torch.export"], default="safetensors", help="of the file"
     )
@@ -318,30 +314,58 @@ def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], An
     )
     commands.add_subcommand("export", alone, help=_summary(export))
 
-    probed = _Parser(description=probe.__doc__)
-    probed.add_argument("run", type=str, help="the run's folder, or a sweep's")
+    probed = Parser(description=probe.__doc__)
+    probed.add_argument("run", nargs="?", type=str, help="the run's folder, or a sweep's")
+    _takes_trust(probed)
     probed.add_argument("--data", type=str | None, help="labelled data; the run's own if left out")
     probed.add_argument("--label", type=str | None, help="its label column or array, where it is not the usual one")
     commands.add_subcommand("probe", probed, help=_summary(probe))
 
-    page = _Parser(description=report.__doc__)
+    page = Parser(description=report.__doc__)
     page.add_argument(
         "runs", nargs="+", type=str, help="the folder of a run, a sweep, a ranking or a comparison, or of several runs"
     )
     page.add_argument("--output", type=str | None, help="the page; report.html in the folder if left out")
     commands.add_subcommand("report", page, help=_summary(report))
 
-    live = _Parser(description=watch.__doc__)
+    live = Parser(description=watch.__doc__)
     live.add_argument("run", type=str, help="the run's folder, or a sweep's")
     live.add_argument("--every", type=float, default=2.0, help="seconds between looks")
     live.add_argument("--once", action="store_true", help="look once, and end")
     commands.add_subcommand("watch", live, help=_summary(watch))
 
-    commands.add_subcommand("methods", _Parser(description=methods.__doc__), help=_summary(methods))
+    commands.add_subcommand("methods", Parser(description=methods.__doc__), help=_summary(methods))
     return parser, {
         f.__name__: f
         for f in (distill, finetune, rank, analyse, compare, evaluate, resume, export, probe, report, watch, methods)
     }
+
+
+def _takes_trust(parser: jsonargparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--trust",
+        nargs="?",
+        const="",
+        type=str | None,
+        help="a folder or file (several: A,B) whose models may be code of their own, as my.nets:make: runs that others "
+        "made, a teachers.yaml. Without it only code is imported that you name on the command line, or did when you "
+        "made the run. A run to work on may be named here alone",
+    )
+
+
+def _trust(options: jsonargparse.Namespace) -> None:
+    """Trust what ``--trust`` names; a run that is named there alone is also the one to work on."""
+    needed, given = "run" in options and "model" not in options, options.get("trust")
+    if given is not None:
+        if needed and options.run is None:
+            options.run = given or None
+        from kantor.models.trust import trust
+
+        for path in map(Path, (given or options.get("run") or "").split(",")):
+            run = path.parents[1] if path.name.startswith("seed-") else path  # a student is its run's
+            trust(run if (run / "config.yaml").exists() else path)
+    if needed and options.run is None:
+        raise KantorError("Name a run's folder.")
 
 
 def _fields(options: jsonargparse.Namespace, kind: type) -> dict[str, Any]:
@@ -351,26 +375,6 @@ def _fields(options: jsonargparse.Namespace, kind: type) -> dict[str, Any]:
 
 def _summary(function: Callable[..., Any]) -> str:
     return (function.__doc__ or "").rstrip(".")
-
-
-def _underscored(argument: str) -> str:
-    name, equals, value = argument.partition("=")
-    return name[:2] + name[2:].replace("-", "_") + equals + value if name.startswith("--") else argument
-
-
-def _bracketed(arguments: list[str]) -> list[str]:
-    """``--tune 1,3`` as ``--tune [1,3]``, which is how the parser reads a list. ``--seeds 5`` stays a number."""
-    found: list[str] = []
-    for before, argument in zip(["", *arguments], arguments, strict=False):
-        name, equals, value = argument.partition("=") if argument.startswith("--") else (before, "", argument)
-        if name in _LISTS and re.fullmatch(r"[\d.e+-]+(, *[\d.e+-]*)*", value) and ("," in value or name != "--seeds"):
-            argument = f"{name}=[{value}]" if equals else f"[{value}]"
-        found.append(argument)
-    return found
-
-
-def _dashed(text: str) -> str:
-    return re.sub(r"--[a-z_]+", lambda match: match.group().replace("_", "-"), text)
 
 
 def _version() -> str:

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -91,3 +92,21 @@ def test_a_folder_of_another_kind_is_refused(tmp_path):
         refuse_shared(tmp_path, "compare.json")
     with pytest.raises(ConfigError, match=r"ranking\.json is a file, and a folder is needed"):
         refuse_shared(tmp_path / "ranking.json" / "below", "compare.json")
+
+
+def test_files_and_folders_are_for_whom_the_umask_says(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "new" / "a.txt", "x")
+        assert stat.S_IMODE((tmp_path / "new" / "a.txt").stat().st_mode) == 0o640
+        assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o750
+        os.umask(0o022)
+        write_text(tmp_path / "new" / "a.txt", "y")
+        assert stat.S_IMODE((tmp_path / "new" / "a.txt").stat().st_mode) == 0o644
+    finally:
+        os.umask(before)
+
+
+def test_a_byte_that_is_no_character_does_not_end_a_page(tmp_path):
+    write_text(tmp_path / "a.html", os.fsdecode(b"class \xff"))
+    assert (tmp_path / "a.html").read_text() == "class ?"

@@ -51,7 +51,7 @@ def test_yaml(tmp_path):
     [
         ("- {name: a}", ConfigError, "has no model"),
         ("- {model: cnn, weight: x}", ConfigError, "weights"),
-        ("{model: cnn}", ConfigError, "list of teachers"),
+        ("{model: cnn}", DataError, "list of teachers"),
         ("- {name: a, model: 'cnn:x.pt'}\n- {name: a, model: 'cnn:y.pt'}", ConfigError, "called 'a'"),
         ("- {model: 'cnn:x.pt', classes: no.txt}", DataError, "no.txt"),
         ("[]", ConfigError, "no teacher"),

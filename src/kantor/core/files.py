@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -57,7 +57,9 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
     name = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PARTIAL)
+        name = str(path.parent / f".{path.name}.{secrets.token_hex(8)}{_PARTIAL}")
+        # Not mkstemp, whose files only their owner may read: what colleagues may read is for the umask to say.
+        handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
@@ -95,31 +97,13 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write ``content`` to ``path`` atomically, as UTF-8."""
-    write_bytes(path, content.encode())
+    """Write ``content`` to ``path`` atomically, as UTF-8; what is no character, as a name's odd byte, is ``?``."""
+    write_bytes(path, content.encode(errors="replace"))
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write ``content`` to ``path`` atomically, as indented JSON. Not-a-number is refused, since JSON has none."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def read_json(path: Path, remedy: str = "Delete it and `kantor resume` the run.") -> dict[str, Any]:
-    """What a JSON file of a run's says; empty if it is not there.
-
-    Args:
-        path: of the file.
-        remedy: what to do where it was damaged since, a sentence; by default for what training writes again.
-
-    Raises:
-        DataError: it is not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise DataError(f"{path} is not valid JSON ({error}). {remedy}") from None
 
 
 def write_with(path: Path, save: Callable[[BinaryIO], Any]) -> None:

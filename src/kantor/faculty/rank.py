@@ -21,7 +21,8 @@ from kantor.faculty.ranking import Judged, Ranking, places, recommendation
 from kantor.faculty.roster import Entry, roster, spec_of, views_of
 from kantor.faculty.scores import SCORES, Evidence, Score, named
 from kantor.losses import LabelCost
-from kantor.models import Model, load, load_trained
+from kantor.models import Model, trust
+from kantor.models.loading import load_named, load_trained
 from kantor.models.pretrained import need_weights
 from kantor.training.device import chosen_device
 
@@ -51,6 +52,9 @@ def rank_teachers(config: Rank, say: Say = _unheard) -> Ranking:
     scores = named(config.scores) if config.scores else list(SCORES.values())
     entries = roster(config.teachers)
     source = CostSource.parse(config.label_cost)
+    given = [*filter(None, [config.student, source.argument])]
+    trust.wrote(given)
+    trust.keep(config.folder(), [*(entry.spec for entry in entries), *given])
     data = _open(config, views_of(entries, config.view))
     part = data.part(config.part)
     say(f"{len(entries)} teachers on {len(part):,} {config.part} samples of {data.name}, {len(data.classes)} classes.")
@@ -257,7 +261,7 @@ class _Faculty:
 
     def _load(self, spec: str, role: str, classes: list[str] | None = None) -> Model:
         need_weights(spec)
-        return load(spec, classes=classes, input_shape=self.data.train.input_shapes[role])
+        return load_named(spec, classes=classes, input_shape=self.data.train.input_shapes[role])
 
     def _features(self, spec: str) -> torch.Tensor:
         self._need_view(f"model of the class centres, {spec},")

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from kantor.core.errors import ConfigError, DataError
 from kantor.core.files import write_json
 from kantor.faculty.bootstrap import interval
+from kantor.models import trust
 
 Interval = tuple[float, float] | None
 Draws = Float[np.ndarray, " resamples"]
@@ -112,9 +113,11 @@ class Ranking:
                 name: [Place(**place) for place in places] for name, places in content["scores"].items()
             }
             content["teachers"] = [Judged(**teacher) for teacher in content["teachers"]]
-            return cls(**content)
+            ranking = cls(**content)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{path} is no ranking that `kantor rank` wrote: {error}") from None
+        trust.found([*(teacher.model for teacher in ranking.teachers), ranking.label_cost.partition(":")[2]], path)
+        return ranking
 
 
 def places(values: dict[str, float], draws: dict[str, Draws]) -> list[Place]:

@@ -3,15 +3,31 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Any, NotRequired, TypedDict
 
 from kantor.core.errors import ConfigError, DataError, suggest
+from kantor.core.reading import check_shape, read_yaml
 from kantor.data.views import ROLES
+from kantor.models import trust
 from kantor.models.spec import parse
 
-_KEYS = ("name", "model", "weights", "classes", "preprocess", "data", "view")
+
+class _Listed(TypedDict):
+    """One teacher in YAML, where more than its model is said of it."""
+
+    name: NotRequired[str]
+    model: str
+    weights: NotRequired[str]
+    classes: NotRequired[str | list[str | int | float] | None]
+    preprocess: NotRequired[dict[str, str | int | float] | None]
+    data: NotRequired[str | None]
+    view: NotRequired[str | None]
+
+
+_KEYS = tuple(_Listed.__annotations__)
+
+
+_FORM = f"It is a list of teachers, each a model's name or a mapping of {', '.join(_KEYS)}."
 
 
 @dataclass(frozen=True)
@@ -38,13 +54,17 @@ def roster(given: str) -> list[Entry]:
     of the data: an array, a column, or a transform of the image). Paths in it start at its folder.
 
     Raises:
-        ConfigError: an unknown key, a missing model, two teachers of one name, or no teacher at all.
+        ConfigError: an unknown key, a missing model, two teachers of one name, or no teacher at all; or the YAML names
+            code that was not given leave for.
         DataError: the YAML or a file of class names cannot be read.
     """
     if Path(given).suffix in (".yaml", ".yml"):
         entries = _from_yaml(Path(given))
+        trust.found([entry.spec for entry in entries], Path(given))
+        trust.check_all(entry.spec for entry in entries)
     else:
         specs = [spec_of(text.strip()) for text in given.split(",") if text.strip()]
+        trust.wrote(specs)
         entries = [Entry(name, spec) for name, spec in zip(teacher_names(specs), specs, strict=True)]
     if not entries:
         raise ConfigError(f"{given!r} names no teacher.")
@@ -106,12 +126,7 @@ def _short(spec: str) -> str:
 
 
 def _from_yaml(path: Path) -> list[Entry]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(f"{path} cannot be read as YAML: {error}") from None
-    if not isinstance(content, list):
-        raise ConfigError(f"{path} must be a list of teachers, each with name, model and weights.")
+    content = read_yaml(path, list[Any], _FORM)
     return [_entry(item, path, number) for number, item in enumerate(content, 1)]
 
 
@@ -120,15 +135,13 @@ def _entry(item: Any, path: Path, number: int) -> Entry:
     if isinstance(item, str):
         return Entry(teacher_names([item])[0], spec_of(item))
     if not isinstance(item, dict) or "model" not in item:
-        raise ConfigError(f"{where} has no model. A teacher has {', '.join(_KEYS)}.")
+        raise ConfigError(f"{where} has no model. {_FORM}")
     for key in item:
         if key not in _KEYS:
             raise ConfigError(f"{where} has an unknown key {key!r}. {suggest(str(key), _KEYS)}")
-    folder, spec = path.parent, str(item["model"])
-    preprocess = item.get("preprocess") or {}
-    if not isinstance(preprocess, dict):
-        raise ConfigError(f"{where}: preprocess is a mapping with normalise and size, not {preprocess!r}.")
-    spec += "".join(f"@{key}={value}" for key, value in preprocess.items())
+    check_shape(item, _Listed, where, _FORM)
+    folder, spec = path.parent, item["model"]
+    spec += "".join(f"@{key}={value}" for key, value in (item.get("preprocess") or {}).items())
     if "weights" in item:
         spec = f"{spec}:{_from(folder, str(item['weights']))}"
     elif (folder / spec).exists():

@@ -31,8 +31,8 @@ def sentence_vectors(model: str, names: Sequence[str], template: str = "{}") -> 
             "A sentence-embedding model needs transformers: pip install 'kantor[transformers]'."
         ) from None
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(model)
-        encoder = transformers.AutoModel.from_pretrained(model).eval()
+        tokenizer = transformers.AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+        encoder = transformers.AutoModel.from_pretrained(model, trust_remote_code=False).eval()
     except (OSError, ValueError) as error:
         raise DataError(f"transformers cannot load a text encoder from {model}: {error}") from None
     tokens = tokenizer([template.format(name.replace("_", " ")) for name in names], padding=True, return_tensors="pt")

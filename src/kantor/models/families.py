@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from kantor.capture.layout import tensor_of
-from kantor.core.errors import ConfigError, ShapeError, suggest
+from kantor.core.errors import ConfigError, ShapeError
 from kantor.models.builtin import BUILTIN
+from kantor.models.factories import factory_at
 from kantor.models.normalise import Normalise
 from kantor.models.options import typed_options
 from kantor.models.spec import Spec
@@ -119,20 +120,7 @@ def _why_not(spec: Spec, error: ImportError) -> str:
 
 
 def _python(spec: Spec, classes: int | None, shape: tuple[int, ...], options: dict[str, str]) -> Built:
-    module_name, _, attribute = spec.name.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise
-        raise ConfigError(
-            f"There is no module '{module_name}' to take the model {spec.name} from; is its folder on PYTHONPATH? "
-            f"If a built-in was meant: {suggest(module_name, BUILTIN)}"
-        ) from error
-    factory = getattr(module, attribute, None)
-    if not callable(factory):
-        known = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-        raise ConfigError(f"{module_name} has no factory '{attribute}'. {suggest(attribute, known)}")
+    factory = factory_at(spec)
     parameters = inspect.signature(factory).parameters
     # Asked for a network of any number of classes, one that must be told how many is made for two.
     needed = CLASSES in parameters and parameters[CLASSES].default is inspect.Parameter.empty
@@ -148,7 +136,7 @@ def _python(spec: Spec, classes: int | None, shape: tuple[int, ...], options: di
     if lacking:
         raise ConfigError(
             f"{spec.name} must be given {', '.join(lacking)}. A factory is given num_classes and input_shape where it "
-            f"takes them and they are known; the rest is written {module_name}:{attribute}@{lacking[0]}=VALUE."
+            f"takes them and they are known; the rest is written {spec.name}@{lacking[0]}=VALUE."
         )
     network = factory(**known)
     if not isinstance(network, nn.Module):

@@ -11,6 +11,9 @@ from kantor.models.options import literals
 from kantor.models.pretrained import stands_for_weights
 from kantor.models.spec import Spec
 
+_FILES = ("checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay")
+"""Options of timm's that name a file of weights, which timm unpickles: that runs what is in it."""
+
 
 def build(
     spec: Spec,
@@ -35,6 +38,11 @@ def build(
         raise ConfigError(
             f"timm has no weights '{spec.name}'. {suggest(spec.name, timm.list_pretrained(f'{architecture}.*'))}"
         )
+    for key in _FILES:
+        if key in options:
+            raise ConfigError(
+                f"timm:{spec.name} takes no {key}: a weights file follows a colon, timm:{spec.name}:FILE."
+            )
     channels, height, width = image_shape(spec, shape)
     settings = literals({key: text for key, text in options.items() if key != "pretrained"})
     pretrained = stands_for_weights(spec)

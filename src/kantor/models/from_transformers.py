@@ -74,7 +74,8 @@ def build(
 def _config(name: str, recipe: dict[str, Any] | None) -> Any:
     if recipe is None:
         return AutoConfig.from_pretrained(name, trust_remote_code=False)
-    rest = {key: value for key, value in recipe.items() if key not in ("model_type", "auto_map")}
+    known = ("model_type", "auto_map")
+    rest = {key: value for key, value in recipe.items() if key not in known and not _may_fetch_code(key)}
     return AutoConfig.for_model(recipe["model_type"], **rest)
 
 
@@ -87,9 +88,14 @@ def _normalise(preset: dict[str, Any], channels: int, trained: bool) -> Normalis
 
 def _overwrite(config: Any, settings: dict[str, Any], spec: Spec) -> None:
     for key, value in settings.items():
-        if not hasattr(config, key):
+        if not hasattr(config, key) or _may_fetch_code(key):
             raise ConfigError(f"{spec.name} has no option '{key}'. {suggest(key, config.to_dict())}")
         setattr(config, key, value)
+
+
+def _may_fetch_code(key: str) -> bool:
+    """Whether an entry of a configuration is private, or names an implementation: transformers may fetch one to run."""
+    return key.startswith("_") or "implementation" in key
 
 
 def _names(config: Any) -> list[str] | None:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from kantor.core.errors import ConfigError, DataError
-from kantor.models import families
+from kantor.models import families, trust
 from kantor.models.families import CLASSES, Built
 from kantor.models.model import Model
 from kantor.models.normalise import NAMED, Normalise
@@ -25,7 +25,8 @@ def load(spec: str, *, classes: int | Sequence[str] | None = None, input_shape: 
 
     ``NAME[@key=value]...[:WEIGHTS]`` where NAME is a built-in (``resnet8|14|20|32|44|56``, ``cnn``, ``mlp``, ``vit``),
     ``timm:NAME``, ``torchvision:NAME``, ``transformers:NAME`` or a factory of your own, ``package.module:factory``.
-    A ``.safetensors`` file that kantor wrote of a built-in may stand alone.
+    A ``.safetensors`` file that kantor wrote may stand alone; a factory that it names must have been written by you
+    here, or the file's folder be trusted (:mod:`kantor.models.trust`).
 
     Options are the factory's keyword arguments (``cnn@width=128``), and two that every model has:
     ``@normalise=imagenet|cifar|none|standard|MEAN/STD`` and ``@size=224``, to which images are resized first.
@@ -42,6 +43,19 @@ def load(spec: str, *, classes: int | Sequence[str] | None = None, input_shape: 
     Raises:
         ConfigError: an unknown name or option, a package that is not installed, or classes that contradict the file.
         DataError: the weights cannot be read or do not fit; says which keys and shapes.
+    """
+    trust.wrote([spec])
+    return load_named(spec, classes=classes, input_shape=input_shape)
+
+
+def load_named(
+    spec: str, *, classes: int | Sequence[str] | None = None, input_shape: tuple[int, ...] | None = None
+) -> Model:
+    """:func:`load` for a name that may stand in a file, which does not decide which code runs (:mod:`.trust`).
+
+    Raises:
+        ConfigError: it names code that the user did not write; or see :func:`load`.
+        DataError: see :func:`load`.
     """
     parsed, tensors, known = _open(spec)
     wanted = _Wanted.of(classes, known, parsed)
@@ -163,23 +177,31 @@ def _open(text: str) -> tuple[Spec, dict[str, Any] | None, dict[str, Any]]:
     """The name taken apart, the weights if there are any, and what their file says of them."""
     if text.endswith(".safetensors") and Path(text).is_file():
         tensors, known = read_weights(Path(text))
-        own = parse(known["spec"]) if "spec" in known else None
+        own = _own(known, Path(text))
         if own is None:
             raise ConfigError(f"{text} does not say what network it is for. Write NAME:{text}, as in resnet20:{text}.")
-        # A file must not decide which code is imported.
-        if own.family == "python":
-            raise ConfigError(f"{text} is for {own.name}, which is code. Write {own.architecture}:{text}.")
         return replace(own, weights=Path(text)), tensors, known
     spec = parse(text)
     if spec.weights is None:
         return spec, None, {}
     tensors, known = read_weights(spec.weights)
-    own = parse(known["spec"]) if "spec" in known else None
+    own = _own(known, spec.weights)
     if own is None or (own.family, own.name) != (spec.family, spec.name):
         known.pop("recipe", None)
     else:
         spec = replace(spec, options={**own.options, **spec.options})
     return spec, tensors, known
+
+
+def _own(known: dict[str, Any], file: Path) -> Spec | None:
+    """The model that a weights file names, without weights; None where it names none."""
+    if "spec" not in known:
+        return None
+    trust.found([known["spec"]], file)
+    try:
+        return replace(parse(known["spec"]), weights=None)
+    except ConfigError as error:
+        raise DataError(f"{file} names a model that there is not. {error}") from None
 
 
 def _normalise(spec: Spec, known: dict[str, Any], built: Built, shape: tuple[int, ...]) -> Normalise:
@@ -191,7 +213,8 @@ def _normalise(spec: Spec, known: dict[str, Any], built: Built, shape: tuple[int
             return Normalise("standard", own["mean"], own["std"])
         return chosen
     if "normalise" in known:
-        return Normalise(**known["normalise"])
+        own = known["normalise"]
+        return Normalise(own["mode"], own.get("mean"), own.get("std"))
     if built.normalise is not None:
         return built.normalise
     if len(shape) == 1 and spec.weights is None:

@@ -70,7 +70,7 @@ def convert(text: str, annotation: Any, name: str) -> Any:
         return text.lower() == "true"
     try:
         return literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
         return text
 
 

@@ -4,7 +4,7 @@ import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,8 +13,30 @@ from torch import Tensor, nn
 
 from kantor.core.errors import DataError
 from kantor.core.files import write_bytes
+from kantor.core.reading import parse_json
+from kantor.models.normalise import Mode
 
 _KEY = "kantor"
+
+
+class Known(TypedDict):
+    """What a weights file that kantor wrote says of its model: see :meth:`kantor.models.Model.facts`."""
+
+    spec: NotRequired[str]
+    num_classes: NotRequired[int | None]
+    class_names: NotRequired[list[str] | None]
+    input_shape: NotRequired[list[int]]
+    normalise: NotRequired["KnownNormalise"]
+    size: NotRequired[int | None]
+    recipe: NotRequired[dict[str, Any] | None]
+
+
+class KnownNormalise(TypedDict):
+    """See :meth:`kantor.models.Normalise.facts`."""
+
+    mode: Mode
+    mean: NotRequired[list[float] | None]
+    std: NotRequired[list[float] | None]
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -31,12 +53,16 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if path.suffix == ".safetensors":
         try:
             with safe_open(path, framework="pt") as file:
-                metadata = json.loads((file.metadata() or {}).get(_KEY, "{}"))
-                return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118
+                metadata = (file.metadata() or {}).get(_KEY, "{}")
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except (SafetensorError, ValueError, OSError) as error:
             raise DataError(
                 f"{path} cannot be read as safetensors: {error}. It may be damaged; copy it again."
             ) from None
+        remedy = "It may be damaged: copy it again, or write it anew with kantor's own Model.save."
+        known = parse_json(metadata, f"What {path} says of its model", Known, remedy)
+        _check_known(known, path)
+        return tensors, known
     if path.suffix in (".pt", ".pth"):
         return _read_pickle(path), {}
     raise DataError(f"{path}: weights are read from .safetensors, .pt and .pth files.")
@@ -112,6 +138,23 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     if content and all(key.startswith("module.") for key in content):
         content = {key.removeprefix("module."): value for key, value in content.items()}
     return dict(content)
+
+
+def _check_known(known: Mapping[str, Any], path: Path) -> None:
+    """Refuse numbers that no model has."""
+    names, number = known.get("class_names"), known.get("num_classes")
+    normalise = known.get("normalise") or {}
+    mean, std = normalise.get("mean") or [], normalise.get("std") or []
+    for wrong, said in (
+        (number is not None and number < 1, f"it has {number} classes"),
+        (names is not None and number is not None and len(names) != number, f"{number} classes have other names"),
+        (min(known.get("input_shape", [1]), default=0) < 1, f"its input is {known.get('input_shape')}"),
+        ((known.get("size") or 1) < 1, f"its size is {known.get('size')}"),
+        (len(mean) != len(std) or min(std, default=1) <= 0, "each mean needs a positive deviation"),
+        (normalise.get("mode") == "given" and not mean, "the numbers of its normalisation are missing"),
+    ):
+        if wrong:
+            raise DataError(f"What {path} says of its model cannot be: {said}. It may be damaged; copy it again.")
 
 
 def _shape(tensor: Tensor) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 from markupsafe import Markup
 
 from kantor.core.errors import ConfigError
-from kantor.core.files import read_json, write_text
+from kantor.core.files import write_text
+from kantor.core.reading import read_json
 from kantor.report import svg
 from kantor.report.figures import Figure
 from kantor.report.run import ALONE, Run
@@ -33,7 +34,7 @@ def write_analysis(run: Path) -> Path:
     Raises:
         ConfigError: the run was not analysed.
     """
-    content = read_json(run / "analysis.json", AGAIN)
+    content = read_json(run / "analysis.json", remedy=AGAIN)
     if not content:
         raise ConfigError(f"{run} has no analysis.json: `kantor analyse {run}` first.")
     methods: dict[str, Any] = content["methods"]
@@ -93,7 +94,7 @@ def section(run: Run, number: dict[str, int], prefix: str) -> dict[str, Any] | N
     Returns:
         None where the run was not analysed.
     """
-    content = read_json(run.folder / "analysis.json", AGAIN)
+    content = read_json(run.folder / "analysis.json", remedy=AGAIN)
     if not content:
         return None
     methods: dict[str, Any] = content["methods"]

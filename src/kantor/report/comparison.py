@@ -6,7 +6,8 @@ from typing import Any
 from markupsafe import Markup
 
 from kantor.core.errors import ConfigError
-from kantor.core.files import read_json, write_text
+from kantor.core.files import write_text
+from kantor.core.reading import read_json
 from kantor.report.two import MATRIX_WORDS, matrices, render
 
 
@@ -16,7 +17,7 @@ def write_comparison(folder: Path, output: Path | None = None) -> Path:
     Raises:
         ConfigError: there is no comparison in the folder.
     """
-    content = read_json(folder / "compare.json", "Compare the models again.")
+    content = read_json(folder / "compare.json", remedy="Compare the models again.")
     if not content:
         raise ConfigError(f"{folder} has no compare.json: `kantor compare` writes it.")
     a, b, data = content["a"], content["b"], content["data"]

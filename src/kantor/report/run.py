@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from kantor.core.errors import ConfigError
-from kantor.core.files import read_json
 from kantor.core.lines import read_lines
+from kantor.core.reading import read_json
 from kantor.study.statistics import paired_difference, t_interval
 
 ALONE = "none"
@@ -118,7 +118,7 @@ def read_run(folder: Path) -> Run:
         plan=read_json(folder / "plan.json"),
         summary=summary,
         students=students,
-        probes=read_json(folder / "probe.json", "Delete it and `kantor probe` the run again."),
+        probes=read_json(folder / "probe.json", remedy="Delete it and `kantor probe` the run again."),
     )
 
 

@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from kantor.core.files import read_json
 from kantor.core.lines import read_lines
+from kantor.core.reading import read_json
 from kantor.report.answer import answer
 from kantor.report.run import folder_name, read_run
 from kantor.study.config import Study

@@ -11,11 +11,15 @@ import torch
 import yaml
 
 from kantor.core.errors import ConfigError, suggest
+from kantor.core.reading import check_shape, read_yaml
 from kantor.data.views import written_views
 from kantor.faculty.label_cost import CostSource
+from kantor.models import trust
 from kantor.training import Training
 from kantor.training.device import chosen_device
 
+UNREADABLE = "Bring the settings back as `kantor` wrote them, or begin another run by --out."
+"""What to do where a run's own settings cannot be read."""
 WITHOUT_EFFECT = ("out", "jobs", "cache", "cache_limit", "trackers")
 """Settings that results do not depend on."""
 
@@ -180,6 +184,14 @@ class Study(Training):
         """
         return None if self.views is None else written_views(self.views)
 
+    def model_names(self) -> list[str]:
+        """Every model that the settings name, and so all code that they may ask for (:mod:`kantor.models.trust`)."""
+        methods = self.methods if isinstance(self.methods, list) else []
+        starts = [self.start, *(method.get("start") for method in methods if isinstance(method, dict))]
+        cost = (self.label_cost or "").partition(":")[2]
+        names = [self.student, *(self.teacher or "").split(","), cost, *starts]
+        return [str(name).strip().replace("{seed}", "0") for name in names if name]
+
     def digest(self) -> str:
         """What results depend on, as a hex digest: not where they are put, nor how many run at once."""
         content = {k: v for k, v in self.telling().items() if k not in WITHOUT_EFFECT}
@@ -201,19 +213,19 @@ class Study(Training):
         """The settings a run was started with.
 
         Raises:
-            ConfigError: the file is missing, is not YAML, or has a key that is unknown.
+            ConfigError: the file is missing, or has a key that is unknown.
+            DataError: it is not YAML, or a setting in it is of another type.
         """
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ConfigError(f"{path.parent} holds no run: there is no {path.name} in it.") from None
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{path} is not valid YAML: {error}") from error
+        if not path.exists():
+            raise ConfigError(f"{path.parent} holds no run: there is no {path.name} in it.")
+        content = read_yaml(path, dict[str, Any], UNREADABLE)
         known = [f.name for f in dataclasses.fields(cls)]
         for key in content:
             if key not in known:
                 raise ConfigError(f"{path} has an unknown key {key!r}. {suggest(key, known)}")
-        return cls(**content)
+        config = cls(**check_shape(content, cls, str(path), UNREADABLE))
+        trust.found(config.model_names(), path)
+        return config
 
 
 @dataclass(kw_only=True)

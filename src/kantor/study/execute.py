@@ -15,6 +15,7 @@ from typing import Any
 from kantor.core.collectives import wait_for_all, world_size
 from kantor.core.cores import cores
 from kantor.core.errors import KantorError
+from kantor.models import trust
 from kantor.study.config import Study
 from kantor.study.folder import Task, read_result
 from kantor.study.progress import Display
@@ -128,7 +129,7 @@ def _in_workers(run: Path, tasks: Sequence[Task], jobs: int, watch: Watch) -> No
 def _workers(run: Path, jobs: int, threads: int, events: "queue.Queue[Any]") -> Iterator[list["subprocess.Popen[str]"]]:
     workers = [
         subprocess.Popen(
-            [sys.executable, "-m", "kantor.study.worker", str(run)],
+            [sys.executable, "-m", "kantor.study.worker", str(run), *trust.allowed()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -17,9 +17,10 @@ import torch
 from kantor.core.collectives import rank
 from kantor.core.cores import cores
 from kantor.core.errors import ConfigError, DataError, KantorError
-from kantor.core.files import is_partial, read_json, refuse_file, write_json, write_text
+from kantor.core.files import is_partial, refuse_file, write_json, write_text
 from kantor.core.lines import append_line, read_lines
 from kantor.core.locks import lock
+from kantor.core.reading import read_json
 from kantor.study.config import WITHOUT_EFFECT, Study
 from kantor.study.methods import Method
 

@@ -10,9 +10,10 @@ from typing import Any
 from rich.table import Table
 
 from kantor.core.errors import ConfigError
-from kantor.core.files import read_json, write_json
+from kantor.core.files import write_json
+from kantor.core.reading import read_json
 from kantor.data import DataSet, open_data
-from kantor.models import Model, load
+from kantor.models import Model, load, trust
 from kantor.study.config import Study, device_of
 from kantor.study.folder import PROBE, Task, locked, read_result
 from kantor.study.methods import Method
@@ -46,6 +47,7 @@ def probe_run(run: Path, data: str | None, label: str | None, say: Say) -> dict[
         ConfigError: no run, no finished student, or data without labels.
     """
     config = Study.from_yaml(run / "config.yaml")
+    trust.check_all([config.student])
     if not (run / "plan.json").exists():
         raise ConfigError(f"{run} has no finished student to probe. `kantor resume` it first.")
     own = open_study_data(config)
@@ -58,7 +60,7 @@ def probe_run(run: Path, data: str | None, label: str | None, say: Say) -> dict[
     use_threads(Plan.read(run).threads)
     methods = study_methods(config)
     with locked(run):
-        everything = read_json(run / PROBE, "Delete it and probe the run again.")
+        everything = read_json(run / PROBE, remedy="Delete it and probe the run again.")
         known = everything.get(opened.name, {})
         parts = [part for part in (opened.train, opened.validation, opened.test) if part is not None]
         fingerprint = " ".join(part.seen_by("student").fingerprint[:16] for part in parts)

@@ -9,6 +9,7 @@ from rich.console import Console
 from kantor.core.collectives import rank, wait_for_all, world_size
 from kantor.core.errors import KantorError
 from kantor.core.files import remove_partial
+from kantor.models import trust
 from kantor.study.chosen import chosen_teachers
 from kantor.study.config import Study
 from kantor.study.execute import jobs_for, train_all
@@ -43,7 +44,17 @@ def run_study(config: Study, console: Console | None = None, report: Callable[[P
     Raises:
         KantorError: what cannot be done, before hours are spent where that is possible.
     """
+    trust.wrote(config.model_names())
     config = resolved(config)
+    trust.keep(config.folder(), config.model_names())
+    return finish(config, console, report)
+
+
+def finish(config: Study, console: Console | None = None, report: Callable[[Path], None] = unreported) -> Path:
+    """:func:`run_study` of settings that are :func:`resolved`, and that may come from a file: of the code that they
+    name no more is imported than a file may ask for (:mod:`kantor.models.trust`).
+    """
+    trust.check_all(config.model_names())
     study_methods(config)  # a typo is an error before the run has a folder
     study_views(config)
     console = console or terminal()
@@ -113,4 +124,4 @@ def resume(run: Path, console: Console | None = None, report: Callable[[Path], N
     """
     config = Study.from_yaml(run / "config.yaml")
     config.out = str(run)
-    return run_study(config, console, report)
+    return finish(resolved(config), console, report)

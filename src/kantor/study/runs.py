@@ -13,10 +13,11 @@ from threadpoolctl import threadpool_limits
 from kantor.core import seeds
 from kantor.core.collectives import rank
 from kantor.core.errors import NonFiniteError
-from kantor.core.files import read_json, remove_partial, write_json
+from kantor.core.files import remove_partial, write_json
+from kantor.core.reading import read_json
 from kantor.data import Augment, DataSet, LayerSpec, Part, TeacherCache
 from kantor.losses import LabelCost
-from kantor.models import Model
+from kantor.models import Model, trust
 from kantor.objective import CachedTeacher, LiveTeacher, Objective, Teacher, Term, Weight
 from kantor.study.channel_worth import attend, read_worth
 from kantor.study.config import Study
@@ -61,8 +62,16 @@ class Plan:
 
     @classmethod
     def read(cls, run: Path) -> "Plan":
-        """As it was decided."""
+        """As it was decided.
+
+        Raises:
+            ConfigError: it names code that this file may not ask for.
+        """
         content = read_json(run / "plan.json")
+        specs = [teacher["spec"] for teacher in content["teachers"].values()]
+        begins = [start["spec"].replace("{seed}", "0") for start in content["starts"].values() if start]
+        trust.found([*specs, *begins], run / "plan.json")
+        trust.check_all([*specs, *begins])
         starts = {name: start and Start(**start) for name, start in content["starts"].items()}
         return cls(**{**content, "pairs": [Pair(**pair) for pair in content["pairs"]], "starts": starts})
 

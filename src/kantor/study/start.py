@@ -7,8 +7,8 @@ from torch import Tensor
 
 from kantor.core.errors import ConfigError, DataError
 from kantor.faculty.roster import spec_of
-from kantor.models import Model, has_weights, load
-from kantor.models.loading import architecture
+from kantor.models import Model, has_weights
+from kantor.models.loading import architecture, load_named
 from kantor.models.weights import classifier_path, fit_weights
 from kantor.study.config import Study
 
@@ -50,7 +50,7 @@ class Start:
             DataError: they cannot be read, or do not fit the student; says which.
         """
         spec = self.of(seed)
-        source = load(spec, classes=self.classes, input_shape=student.input_shape)
+        source = load_named(spec, classes=self.classes, input_shape=student.input_shape)
         tensors = source.network.state_dict()
         head = classifier_path(student.network)
         own = student.network.state_dict()

@@ -6,7 +6,8 @@ from typing import Any
 
 from rich.table import Table
 
-from kantor.core.files import read_json, write_json
+from kantor.core.files import write_json
+from kantor.core.reading import read_json
 from kantor.study.config import Study
 from kantor.study.folder import Task, read_result, stage_seconds
 from kantor.study.methods import Method

@@ -9,10 +9,11 @@ from rich.table import Table
 
 from kantor.core.collectives import rank
 from kantor.core.errors import ConfigError
-from kantor.core.files import read_json
+from kantor.core.reading import read_json
+from kantor.models import trust
 from kantor.study.config import Study
 from kantor.study.folder import begun, claim
-from kantor.study.run import resolved, resume, run_study, terminal, unreported
+from kantor.study.run import finish, resolved, resume, run_study, terminal, unreported
 from kantor.study.teachers import open_study_data
 from kantor.training.processes import joined_processes
 
@@ -31,6 +32,7 @@ def run_sweep(config: Study, console: Console | None = None, report: Callable[[P
     numbers = config.label_numbers()
     if len(numbers) < 2:
         return [run_study(config, console, report)]
+    trust.wrote(config.model_names())
     config = resolved(config)
     folder = config.folder()
     if (folder / "config.yaml").exists():
@@ -40,6 +42,8 @@ def run_sweep(config: Study, console: Console | None = None, report: Callable[[P
             )
         (folder / "config.yaml").unlink()
     parts = [replace(config, labels_per_class=n, out=str(folder / f"labels-{n}")) for n in numbers]
+    for part in parts:
+        trust.keep(part.folder(), part.model_names())
     open_study_data(max(parts, key=lambda part: part.label_numbers()))
     return _each(parts, console, report)
 
@@ -93,7 +97,7 @@ def _each(parts: list[Study], console: Console | None, report: Callable[[Path], 
         for part in parts:
             if main:
                 console.print(f"\n{part.folder()}", highlight=False, soft_wrap=True)
-            runs.append(run_study(part, console, report))
+            runs.append(finish(resolved(part), console, report))
     if main:
         console.print(sweep_table(runs))
     return runs

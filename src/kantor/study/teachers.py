@@ -12,11 +12,13 @@ import numpy as np
 from kantor.core import seeds
 from kantor.core.collectives import rank, wait_for_all
 from kantor.core.errors import ConfigError, KantorError, not_finite_in, suggest
-from kantor.core.files import read_json, remove_partial, write_json
+from kantor.core.files import remove_partial, write_json
+from kantor.core.reading import read_json
 from kantor.data import DataSet, Part, open_data
 from kantor.faculty.label_cost import CostSource
 from kantor.faculty.roster import read_classes, spec_of, teacher_names
-from kantor.models import Model, has_weights, load
+from kantor.models import Model, has_weights
+from kantor.models.loading import load_named
 from kantor.objective import Objective
 from kantor.study.config import Study, device_of
 from kantor.study.folder import locked, read_result
@@ -156,7 +158,7 @@ def model_for(spec: str, data: DataSet, role: str, classes: list[str] | None = N
     """
     if role == "student" or not has_weights(spec):
         classes = data.classes
-    model = load(spec, classes=classes, input_shape=data.train.input_shapes[role])
+    model = load_named(spec, classes=classes, input_shape=data.train.input_shapes[role])
     if model.needs_fit:
         model.fit_normaliser(data.train.read(np.arange(len(data.train)))[role])
     return model

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from kantor.core.errors import KantorError
+from kantor.models import trust
 from kantor.study.folder import Task
 from kantor.study.runs import Workbench, use_threads
 from kantor.training import Interrupted
@@ -65,4 +66,5 @@ def _channels() -> tuple[TextIO, TextIO]:
 
 
 if __name__ == "__main__":
+    trust.allow(sys.argv[2:])
     main(Path(sys.argv[1]))
