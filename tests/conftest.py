@@ -1,5 +1,7 @@
 """Fixtures that several parts share."""
 
+import importlib
+import importlib.util
 import os
 import tempfile
 from collections.abc import Iterator
@@ -29,3 +31,21 @@ def _denormals() -> Iterator[None]:
     """A study trained in this process flushes denormals to zero, which Hypothesis refuses to work with."""
     yield
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture(scope="session")
+def torchvision_operators():
+    """Makes torchvision importable beside a CPU build of torch, for which its only wheel was not built.
+
+    Its compiled operators are missing there and its import fails on the first; models and transforms need none.
+    """
+    if importlib.util.find_spec("torchvision") is None:
+        pytest.skip("needs torchvision")
+    try:
+        importlib.import_module("torchvision")
+        yield None
+    except RuntimeError:
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        yield library

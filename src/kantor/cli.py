@@ -121,16 +121,16 @@ def compare(options: jsonargparse.Namespace) -> None:
 def resume(options: jsonargparse.Namespace) -> None:
     """Finish whatever is unfinished in a run's folder."""
     from kantor.study import resume_sweep
-    from kantor.study.folder import paths_begin
+    from kantor.study.folder import where_started
     from kantor.study.sweep import runs_in
 
-    with paths_begin(runs_in(Path(options.run))[0]):
-        _one_page(resume_sweep(Path(options.run), report=_page))
+    with where_started(runs_in(Path(options.run))[0], options.run) as (_, folder):
+        _one_page(resume_sweep(Path(folder), report=_page))
 
 
 def evaluate(options: jsonargparse.Namespace) -> None:
     """Accuracy of a trained student, or of any model with its weights, on a part of the data."""
-    from kantor.study.folder import paths_begin
+    from kantor.study.folder import where_started
     from kantor.study.trained import Reading, evaluate_model, evaluate_run
 
     if (options.run is None) == (options.model is None):
@@ -140,8 +140,8 @@ def evaluate(options: jsonargparse.Namespace) -> None:
     if run is not None and ":" in run and not Path(run).exists():
         run, model = None, run  # NAME:FILE in the place of a run
     if run is not None:
-        with paths_begin(Path(run).parent.parent):
-            scores = evaluate_run(Path(run), options.data, options.split, reading)
+        with where_started(Path(run).parent.parent, run, options.data) as (_, folder, data):
+            scores = evaluate_run(Path(folder), data, options.split, reading)
     elif options.data is None:
         raise KantorError("--model needs --data: a folder, zip, parquet folder, npz, or digits.")
     else:
@@ -167,12 +167,12 @@ def probe(options: jsonargparse.Namespace) -> None:
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
-    def one(run: Path) -> None:
-        console.print(table(probe_run(run, options.data, options.label, say)))
+    def one(run: Path, data: str | None) -> None:
+        console.print(table(probe_run(run, data, options.label, say)))
         say(f"It is kept in {run / 'probe.json'}")
         _page(run)
 
-    _in_turn(options.run, one)
+    _in_turn(options.run, one, options.data)
 
 
 def report(options: jsonargparse.Namespace) -> None:
@@ -223,17 +223,17 @@ def methods(options: jsonargparse.Namespace) -> None:  # noqa: ARG001
     terminal().print(table)
 
 
-def _in_turn(folder: str, command: Callable[[Path], None]) -> None:
-    """A command on the run in a folder, or on every run of a sweep."""
-    from kantor.study.folder import paths_begin
+def _in_turn(folder: str, command: Callable[..., None], *typed: str | None) -> None:
+    """A command on the run in a folder, or on every run of a sweep, each where it was started."""
+    from kantor.study.folder import where_started
     from kantor.study.sweep import runs_in
 
     runs = runs_in(Path(folder))
     for run in runs:
         if run != Path(folder):
             print(f"\n{run}", flush=True)
-        with paths_begin(run):
-            command(run)
+        with where_started(run, *typed) as given:
+            command(*given)
     _one_page(runs)
 
 

@@ -1,5 +1,6 @@
 """`kantor evaluate`: other data is read as the run reads its own, and classes are matched by their names."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -107,13 +108,26 @@ def test_other_data_are_read_as_the_runs_own(here, capsys):
     assert "image_size, view, label and classes go with --data" in said(capsys)
 
 
-def test_away_from_where_a_run_was_started_its_paths_are_explained(here, capsys, monkeypatch, tmp_path):
+def test_from_anywhere_a_runs_paths_begin_where_it_was_started(here, capsys, monkeypatch, tmp_path):
+    assert main(["evaluate", "run/none/seed-0"]) == 0
+    own = said(capsys)
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", str(here / "run" / "none" / "seed-0")]) == 0
+    assert said(capsys) == own
+    assert Path.cwd() == tmp_path
+
+
+def test_where_the_place_a_run_was_started_in_is_gone_its_paths_are_explained(here, capsys, monkeypatch, tmp_path):
+    facts = here / "run" / "environment.json"
+    before = facts.read_text()
+    facts.write_text(json.dumps(json.loads(before) | {"directory": str(tmp_path / "gone")}))
     monkeypatch.chdir(tmp_path)
     for command in ("resume", "probe"):
         assert main([command, str(here / "run")]) == 2
-        assert f"Paths in the run's settings begin in {here}, where it was started" in said(capsys)
+        assert f"Paths in the run's settings begin in {tmp_path / 'gone'}, where it was started" in said(capsys)
     assert main(["evaluate", str(here / "run" / "none" / "seed-0")]) == 2
-    assert f"begin in {here}" in said(capsys)
+    assert "begin in" in said(capsys)
+    facts.write_text(before)
     monkeypatch.chdir(here)
     assert main(["resume", "nowhere"]) == 2
     assert "begin in" not in said(capsys)

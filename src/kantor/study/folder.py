@@ -167,16 +167,40 @@ def environment() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def paths_begin(run: Path) -> Iterator[None]:
-    """Add to what goes wrong with a run, away from where it was started, that the paths in its settings begin there."""
+def where_started(run: Path, *typed: str | None) -> Iterator[list[Any]]:
+    """Work in the directory that a run was started in, where the paths in its settings begin.
+
+    Where that is gone, as on another machine, it is said with what goes wrong.
+
+    Args:
+        run: its folder.
+        typed: paths and names that begin where the user is.
+
+    Yields:
+        The run's folder and what was typed, as they are called from there.
+    """
+    started = _started_in(run)
+    if started is None or started == Path.cwd():
+        yield [run, *typed]
+        return
+    if started.is_dir():
+        given = [
+            run.absolute(),
+            *(str(Path(text).absolute()) if text and Path(text).exists() else text for text in typed),
+        ]
+        with contextlib.chdir(started):
+            yield given
+        return
     try:
-        yield
+        yield [run, *typed]
     except (ConfigError, DataError) as error:
-        facts = run / "environment.json"
-        started = read_json(facts).get("directory") if facts.is_file() else None
-        if started in (None, str(Path.cwd())):
-            raise
         raise type(error)(f"{error} (Paths in the run's settings begin in {started}, where it was started.)") from error
+
+
+def _started_in(run: Path) -> Path | None:
+    facts = run / "environment.json"
+    directory = read_json(facts).get("directory") if facts.is_file() else None
+    return Path(directory) if isinstance(directory, str) else None
 
 
 def _version(name: str) -> str:
