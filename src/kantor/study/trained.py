@@ -149,15 +149,14 @@ def evaluate_model(
     """
     spec, opened = spec_of(spec), reading.open(data)
     model = load_trained(spec, opened.train.input_shapes["student"])
-    return score(model, _numbered_as(model, opened, opened.part(part), say))
+    numbered = _numbered_as(model.class_names, opened, opened.part(part), say)
+    if len(numbered) and numbered.targets.max() >= model.num_classes:
+        raise DataError(f"{opened.name} has {len(opened.classes)} classes, and {model.name} knows {model.num_classes}.")
+    return score(model, numbered)
 
 
-def _numbered_as(model: Model, data: DataSet, part: Part, say: Callable[[str], None]) -> Part:
+def _numbered_as(known: list[str] | None, data: DataSet, part: Part, say: Callable[[str], None]) -> Part:
     """The part with its classes numbered as the model numbers them."""
-    known = model.class_names
-    by_number = known is None or _mere_numbers(known) != _mere_numbers(data.classes)
-    if by_number and len(data.classes) > model.num_classes:
-        raise DataError(f"{data.name} has {len(data.classes)} classes, and {model.name} knows {model.num_classes}.")
     if known is None or known == data.classes:
         return part
     if set(known) != set(data.classes) and _mere_numbers(known) != _mere_numbers(data.classes):
