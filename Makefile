@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Tests run two at a time, and the threads of one would fight those of the other.
 test test-slow test-docs: export OMP_NUM_THREADS = 1
 
-.PHONY: help demo test test-slow docs test-docs picture bench-ot bench-methods bench-steps evidence clean
+.PHONY: help demo test fuzz test-slow docs test-docs picture bench-ot bench-methods bench-steps evidence clean
 
 help:
 	@echo "make demo       set up, then compare four ways to train a small student on digits"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench-steps  time and memory of a training step with each loss (ten quiet minutes)"
 	@echo "make evidence  every transfer setting on real data (STUDY=name for one; hours)"
 	@echo "make picture    photograph the demo's report for the README, and write its table (needs Chromium)"
+	@echo "make fuzz       ten thousand bad inputs: no traceback, no hang, no code run (SEED=1 for others; half an hour)"
 	@echo "make test-slow  several processes, kills (after make test)"
 	@echo "make docs       build the pages into docs/_build/html"
 	@echo "make test-docs  build them with every cell run afresh, then run their code and check their commands"
@@ -41,6 +42,11 @@ test: .venv/.dev
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 -m "not slow"
+
+# SEED=number for other inputs.
+SEED ?= 0
+fuzz: .venv/.dev
+	$(BIN)/python tests/fuzz --count 10000 --seed $(SEED)
 
 test-slow: .venv/.dev
 	$(BIN)/pytest -n 2 -m slow
