@@ -96,6 +96,7 @@ def _worker(options: argparse.Namespace, top: Path, name: str, numbers: list[int
 
 
 def _work(seed: int, family: str | None, folder: str, name: str, numbers: str) -> None:
+    sys.modules["numba"] = None  # type: ignore[assignment]  # compiling takes longer than a hang, at its first use
     import torch
     from families import FAMILIES
     from outcome import watched

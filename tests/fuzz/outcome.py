@@ -37,7 +37,7 @@ def watched(call: Callable[[], Any], sentinel: Path, seconds: float) -> Outcome:
     try:
         with _silent(heard), _alarm(seconds):
             status = call()
-        done = Outcome(MESSAGE, _last(heard)) if status == 2 else Outcome(ACCEPTED, "")
+        done = Outcome(MESSAGE, _last(heard)) if isinstance(status, int) and status == 2 else Outcome(ACCEPTED, "")
     except KantorError as error:
         done = Outcome(MESSAGE, str(error))
     except SystemExit as error:

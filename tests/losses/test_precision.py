@@ -1,7 +1,10 @@
 """Full precision inside losses."""
 
+import pytest
 import torch
 
+from kantor import losses
+from kantor.core.errors import ShapeError
 from kantor.losses.precision import full_precision
 
 
@@ -23,3 +26,13 @@ def test_leaves_other_types_alone():
     assert product((torch.eye(2).double(),) * 2, torch.eye(2).double()).dtype == torch.float64
     ids = torch.tensor([3, 4])
     assert full_precision(lambda x: x)(ids) is ids
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.complex64])
+@pytest.mark.parametrize("name", ["sp", "nst", "kd", "rkd", "pkt"])
+def test_outputs_are_floating_point_numbers(name, dtype):
+    x = torch.ones(4, 6)
+    with pytest.raises(ShapeError, match=r"The student's output is \w+, and losses compare floating-point"):
+        getattr(losses, name)(x.to(dtype), x)
+    with pytest.raises(ShapeError, match=r"The teacher's output is"):
+        getattr(losses, name)(x, teacher=x.to(dtype))

@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
+from kantor.core.errors import ShapeError
 from kantor.ot.precision import no_autocast
 
 P = ParamSpec("P")
@@ -19,12 +20,21 @@ def transfer(function: Callable[P, R]) -> Callable[P, R]:
 
     Every loss as a function is wrapped in it, and every module's ``forward``
     (:class:`~kantor.losses.base.TransferLoss`). A learned embedding of the teacher's side lies between the two.
+
+    Raises (when called):
+        ShapeError: an output holds whole numbers, truth values or complex numbers.
     """
-    place = list(inspect.signature(function).parameters).index("teacher")
+    names = list(inspect.signature(function).parameters)
+    place, sides = (
+        names.index("teacher"),
+        [(name, names.index(name)) for name in ("student", "teacher") if name in names],
+    )
     careful = full_precision(function)
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name, position in sides:
+            _check_floating(name, args[position] if len(args) > position else kwargs.get(name))
         if "teacher" in kwargs:
             kwargs["teacher"] = _detached(kwargs["teacher"])
         elif len(args) > place:
@@ -54,6 +64,16 @@ def _widen(x):
     if isinstance(x, tuple | list):
         return tuple(_widen(item) for item in x)
     return x
+
+
+def _check_floating(name: str, x) -> None:
+    if isinstance(x, Tensor) and not x.is_floating_point():
+        raise ShapeError(
+            f"The {name}'s output is {str(x.dtype).removeprefix('torch.')}, and losses compare floating-point numbers. "
+            "Convert it with .float()."
+        )
+    for item in x if isinstance(x, tuple | list) else ():
+        _check_floating(name, item)
 
 
 def _detached(x):
