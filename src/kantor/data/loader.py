@@ -18,6 +18,8 @@ from kantor.data.stream import Stream
 
 # Enough to hide one slow batch; each costs a batch of memory.
 _AHEAD = 2
+# The last images of a batch leave cores idle, and so does what is done with it as a whole: the next fills them.
+_READERS = 2
 
 
 class Loader:
@@ -87,7 +89,7 @@ class Loader:
             for step in steps:
                 yield self._batch(epoch, step, self._share(order, step))
             return
-        with ThreadPoolExecutor(1) as reader:
+        with ThreadPoolExecutor(_READERS) as reader:
             waiting: deque[Future[Batch]] = deque()
             try:
                 for step in steps:

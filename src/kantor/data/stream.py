@@ -40,7 +40,8 @@ class Stream:
     def rows(self, step: int) -> Int64[np.ndarray, " size"]:
         """Positions in the part of the samples that come at step ``step`` of the training, from 0."""
         turn, place = divmod(step, len(self.part) // self.size)
-        if self._pass is None or self._pass[0] != turn:
+        known = self._pass  # of its own, since batches are read by several threads
+        if known is None or known[0] != turn:
             words = hash64(self.seed, ORDER, turn, self.part.ids)
-            self._pass = turn, np.argsort(words, kind="stable").astype(np.int64)
-        return self._pass[1][place * self.size : (place + 1) * self.size]
+            self._pass = known = turn, np.argsort(words, kind="stable").astype(np.int64)
+        return known[1][place * self.size : (place + 1) * self.size]
