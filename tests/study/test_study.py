@@ -315,6 +315,12 @@ def test_a_loss_that_is_not_finite_is_named_and_the_checkpoint_stays(study, monk
         (["--methods=none,kdd"], "No transfer loss is called 'kdd'. Close to it: kd"),
         (["--methods=neuron_transport@cots=l1"], "no setting 'cots'. Close to it: cost"),
         (["--methods=neuron_transport:heavy"], "'heavy' is no weight"),
+        (["--methods=kd@temperature=four"], "temperature is a finite number, not 'four'"),
+        (["--methods=kd@temperature=[1"], "'[1' is no value"),
+        (["--methods=kd@temperature=*a"], "'*a' is no value"),
+        (["--methods=kd@temperature=&a 1&b"], "temperature is a finite number, not '1&b'"),
+        (["--methods=neuron_transport@cost=[1]"], "neuron_transport: cost is"),
+        (["--methods=kd@temperature=1@temperature=2"], "a setting is given twice"),
         (["--methods=kd,kd"], "given twice"),
         (["--student=resnet9"], "resnet8"),
         (["--data=digitz"], "digits"),
@@ -432,6 +438,22 @@ def test_a_method_that_cannot_be_used_is_left_out_where_that_is_asked_for(tmp_pa
     capsys.readouterr()
     assert main(["analyse", str(run)]) == 0
     assert "students are finished" not in capsys.readouterr().out  # what was left out is not waited for
+
+
+@pytest.mark.parametrize("cost", [[], ["--label-cost=matrix:nope.csv"]], ids=["none", "missing"])
+def test_label_transport_is_left_out_where_there_is_no_label_cost(cost, study, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(study.parents[1])
+    teacher = next(Path("runs/teachers").glob("*/teacher.safetensors"))
+    given = [*TINY, f"--teacher=cnn@width=16:{teacher}", "--methods=kd,label_transport", "--seeds=1", "--epochs=1"]
+    assert main(["distill", *given, *cost, f"--out={tmp_path / 'refused'}"]) == 2
+    said = capsys.readouterr().err
+    assert "nope.csv" in said if cost else "--unfit skip" in said
+    assert main(["distill", *given, *cost, f"--out={tmp_path / 'skipped'}", "--unfit=skip"]) == 0
+    assert "label_transport is left out: " in " ".join(capsys.readouterr().out.split())
+    assert list(json.loads((tmp_path / "skipped" / "summary.json").read_text())["methods"]) == ["kd"]
+    assert "label_transport" in json.loads((tmp_path / "skipped" / "step0.json").read_text())["left_out"]
+    # Nor is a cost asked for that no method reads, as that of a ranking.
+    assert main(["distill", *given, *cost, "--methods=kd", f"--out={tmp_path / 'unread'}"]) == 0
 
 
 def test_no_method_that_fits_a_teacher_with_weights(study, monkeypatch, capsys):

@@ -1,14 +1,13 @@
 """Transfer losses: one method, one file, one contract."""
 
-import inspect
 from typing import Any
 
 from kantor.core.errors import ConfigError, suggest
-from kantor.losses.ab import AB
+from kantor.losses.ab import AB, ab
 from kantor.losses.at import AT, at
 from kantor.losses.base import TransferLoss
 from kantor.losses.cc import CC, cc
-from kantor.losses.crd import CRD
+from kantor.losses.crd import CRD, crd, nce
 from kantor.losses.delta import Delta, delta
 from kantor.losses.dist import DIST, dist
 from kantor.losses.dkd import DKD, dkd
@@ -26,13 +25,14 @@ from kantor.losses.neuron_transport import NeuronTransport, neuron_transport
 from kantor.losses.nst import NST, nst
 from kantor.losses.penalty import WeightPenalty
 from kantor.losses.pkt import PKT, pkt
-from kantor.losses.reviewkd import ReviewKD
+from kantor.losses.reviewkd import ReviewKD, hierarchical_context, reviewkd
 from kantor.losses.rkd import RKD, rkd
+from kantor.losses.settings import fitted
 from kantor.losses.sinkd import SinKD, sinkd
 from kantor.losses.sp import SP, sp
 from kantor.losses.uld import ULD, uld
 from kantor.losses.vid import VID, vid
-from kantor.losses.wcord import WCoRD
+from kantor.losses.wcord import WCoRD, wcord
 from kantor.losses.wkd_feature import WKDFeature, wkd_feature
 from kantor.losses.wkd_logit import WKDLogit, wkd_logit
 
@@ -46,30 +46,27 @@ LOSSES: dict[str, type[TransferLoss]] = {
 """Every transfer loss that ``--methods`` and YAML can name; those by transport first."""
 
 PENALTIES: dict[str, type[WeightPenalty]] = {L2SP.name: L2SP}
-"""Every penalty on weights that they can name."""
+"""Every penalty on weights that they can name. (A loss as a function has this name too: ``kantor.losses.kd``.)"""
 
 
 def named(name: str, **settings: Any) -> TransferLoss | WeightPenalty:
     """The loss or penalty of that name, with its settings.
 
     Raises:
-        ConfigError: no loss or no setting has that name; the message says which are close.
+        ConfigError: no loss or no setting has that name, where the message says which are close; or a setting's value
+            is not of its type.
     """
     every = {**LOSSES, **PENALTIES}
     if name not in every:
         raise ConfigError(f"No transfer loss is called {name!r}. {suggest(name, every)}")
-    known = [p for p in inspect.signature(every[name]).parameters if p != "self"]
-    for setting in settings:
-        if setting not in known:
-            raise ConfigError(f"{name} has no setting {setting!r}. {suggest(setting, known)}")
-    return every[name](**settings)
+    return every[name](**fitted(name, every[name], settings))
 
 
 __all__ = [
     "AB", "AT", "CC", "CRD", "DIST", "DKD", "FSP", "FT", "GCKT", "KD", "L2SP", "LCKT", "LOSSES", "NST", "PENALTIES",
     "PKT", "RKD", "SP", "ULD", "VID", "Delta", "EMDFeature", "FitNet", "LabelCost", "LabelTransport", "MultiLevelOT",
-    "NeuronTransport", "ReviewKD", "SinKD", "TransferLoss", "WCoRD", "WKDFeature", "WKDLogit", "WeightPenalty", "at",
-    "cc", "delta", "dist", "dkd", "emd_feature", "fitnet", "fsp", "ft", "gckt", "kd", "l2_sp", "label_transport",
-    "lckt", "multilevel_ot", "named", "neuron_transport", "nst", "pkt", "rkd", "sinkd", "sp", "uld", "vid",
-    "wkd_feature", "wkd_logit",
+    "NeuronTransport", "ReviewKD", "SinKD", "TransferLoss", "WCoRD", "WKDFeature", "WKDLogit", "WeightPenalty", "ab",
+    "at", "cc", "crd", "delta", "dist", "dkd", "emd_feature", "fitnet", "fsp", "ft", "gckt", "hierarchical_context",
+    "kd", "l2_sp", "label_transport", "lckt", "multilevel_ot", "named", "nce", "neuron_transport", "nst", "pkt",
+    "reviewkd", "rkd", "sinkd", "sp", "uld", "vid", "wcord", "wkd_feature", "wkd_logit",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from torch import Tensor
 from kantor.core.collectives import rank, sum_over_ranks, world_size
 from kantor.core.errors import ShapeError
 from kantor.losses.base import Shapes, TransferLoss
-from kantor.losses.checks import one_id_each, same_samples
+from kantor.losses.checks import one_id_each, same_samples, same_shape
 from kantor.losses.draws import Draws
 from kantor.losses.embed import DIM, Embed, pooled_width
 from kantor.losses.memory import FeatureMemory
@@ -49,8 +49,29 @@ def nce(
     return -(told.squeeze(1) + rejected.sum(1)).mean()
 
 
+def crd(
+    student: Float[Tensor, "batch scored"],
+    teacher: Float[Tensor, "batch scored"],
+    samples: int,
+    counts: Int[Tensor, "batch others"] | None = None,
+) -> Float[Tensor, ""]:
+    """:func:`nce` of both sides, added.
+
+    Args:
+        student: scores of the student's embeddings with the teacher's, a sample's own first.
+        teacher: scores of the teacher's embeddings with the student's. (No output of a teacher: its embedding learns.)
+        samples: see :func:`nce`.
+        counts: see :func:`nce`.
+
+    Raises:
+        ShapeError: the two sides are not of one shape, or the counts are not those of the negatives.
+    """
+    same_shape("crd", student, teacher, dims=(2,))
+    return nce(student, samples, counts) + nce(teacher, samples, counts)
+
+
 class CRD(TransferLoss):
-    """:func:`nce` of both sides, added: student embeddings against the teacher's memory, and the reverse.
+    """:func:`crd`: student embeddings against the teacher's memory, and the reverse.
 
     Follows the public code (RepDistiller): linear embeddings to 128 numbers of length 1, memories with momentum .5,
     ``Z`` of each side set from the first step and kept. It differs in what is drawn. Negatives come from the rows of
@@ -121,7 +142,7 @@ class CRD(TransferLoss):
         self.register_buffer("normalisers", torch.zeros(2))
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
-        """The two sides' :func:`nce`, added.
+        """See :func:`crd`.
 
         Raises:
             ConfigError: no ids are given.
@@ -161,8 +182,8 @@ class CRD(TransferLoss):
         normalisers = torch.where(self.normalisers > 0, self.normalisers, _means(sides, counts) * samples)
         if torch.is_grad_enabled():
             self._measured.append(normalisers)
-        total = sum(nce(side / z, samples, counts) for side, z in zip(sides, normalisers, strict=True))
-        return sum_over_ranks(torch.as_tensor(total)) / world_size()
+        student_scores, teacher_scores = (side / z for side, z in zip(sides, normalisers, strict=True))
+        return sum_over_ranks(crd(student_scores, teacher_scores, samples, counts)) / world_size()
 
     def after_step(self) -> None:
         """Commit the step's embeddings and, after the first step, Z; go on to the next draw."""

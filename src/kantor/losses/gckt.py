@@ -126,10 +126,10 @@ class GCKT(TransferLoss):
         same_samples(self.name, student, teacher)
         return self.student_embedding(student), self.teacher_embedding(teacher)
 
-    def contrast(
+    def scores(
         self, student: Float[Tensor, "batch dim"], teacher: Float[Tensor, "batch dim"], ids: Int[Tensor, " batch"]
-    ) -> Float[Tensor, ""]:
-        """:func:`gckt` of embeddings, against the memory."""
+    ) -> tuple[Float[Tensor, " pairs"], Float[Tensor, "batch negatives"], Bool[Tensor, "batch negatives"]]:
+        """The critic's, of positive pairs and of negative ones, against the memory; and which of the latter count."""
         drawn = self.memory.hold(ids, student, teacher)
         if self.memory.seen[drawn].all():
             drawn = self._draw(ids.shape[0])
@@ -146,7 +146,7 @@ class GCKT(TransferLoss):
             negative = [score(other_teacher, student.unsqueeze(1)), score(teacher.unsqueeze(1), other_student)]
         negative = torch.cat(negative, dim=1)
         kept = torch.ne(drawn, ids.unsqueeze(1)).repeat(1, 2)
-        return gckt(positive, negative, kept, negative_weight=self.negative_weight)
+        return positive, negative, kept
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
         """See :func:`gckt`.
@@ -155,7 +155,8 @@ class GCKT(TransferLoss):
             ConfigError: no ids are given.
         """
         student = single(student)
-        return self.contrast(*self.embed(student, single(teacher)), one_id_each(self.name, student, ids))
+        scores = self.scores(*self.embed(student, single(teacher)), one_id_each(self.name, student, ids))
+        return gckt(*scores, negative_weight=self.negative_weight)
 
     def after_step(self) -> None:
         """Commit the step's embeddings, and go on to the next draw."""

@@ -209,7 +209,7 @@ class LabelTransport(TransferLoss):
         if self.cost is None:
             raise ConfigError(
                 "label_transport needs a label cost: give --label-cost glove:FILE (or another that `kantor distill "
-                "--help` lists), or LabelTransport(cost) in your own loop."
+                "--help` lists) or leave the method out (--unfit skip does); in your own loop, LabelTransport(cost)."
             )
         return self.cost
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kantor.core.errors import ShapeError
 from kantor.losses.base import Shapes, TransferLoss
 from kantor.losses.batch_norm import BatchNorm
 from kantor.losses.checks import same_shape
@@ -46,8 +47,24 @@ def hierarchical_context(
     return total / weights
 
 
+@transfer
+def reviewkd(student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> Float[Tensor, ""]:
+    """The sum of :func:`hierarchical_context` over levels.
+
+    Args:
+        student: the fused student maps, each projected to the teacher's shape.
+        teacher: the teacher's maps, level by level.
+
+    Raises:
+        ShapeError: the numbers of levels differ, there is none, or the maps of a level have other shapes.
+    """
+    if not student or len(student) != len(teacher):
+        raise ShapeError(f"reviewkd compares maps level by level; given are {len(student)} and {len(teacher)}.")
+    return torch.stack([hierarchical_context(s, t) for s, t in zip(student, teacher, strict=True)]).sum()
+
+
 class ReviewKD(TransferLoss):
-    """The sum of :func:`hierarchical_context` over levels, the student's levels fused from deep to shallow.
+    """:func:`reviewkd` of the student's levels, fused from deep to shallow.
 
     Every level of the student is brought to a common width, mixed with the deeper levels' result by learned
     attention, resized to the teacher's grid and projected to the teacher's channels (attention-based fusion). Levels
@@ -80,14 +97,14 @@ class ReviewKD(TransferLoss):
         )
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
-        """The sum over levels of :func:`hierarchical_context`."""
+        """See :func:`reviewkd`."""
         s_levels, t_levels = self._levels(as_stages(student)), self._levels(as_stages(teacher))
         carried: Tensor | None = None
-        terms = []
+        fused = []
         for s, t, block in zip(reversed(s_levels), reversed(t_levels), reversed(self.blocks), strict=True):
             out, carried = block(s, carried, t.shape[2:])
-            terms.append(hierarchical_context(out, t))
-        return torch.stack(terms).sum()
+            fused.append(out)
+        return reviewkd(tuple(fused), tuple(reversed(t_levels)))
 
     def _levels(self, stages: tuple[Tensor, ...]) -> list[Tensor]:
         levels = [_as_level(x) for x in stages]

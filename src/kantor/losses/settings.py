@@ -27,7 +27,8 @@ def fitted(name: str, make: Callable[..., Any], settings: dict[str, Any]) -> dic
     Raises:
         ConfigError: a setting is unknown, or its value is not of its type.
     """
-    known = {key: p for key, p in inspect.signature(make).parameters.items() if key != "self"}
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    known = [key for key, p in inspect.signature(make).parameters.items() if p.kind not in variadic]
     hints = get_type_hints(make.__init__ if inspect.isclass(make) else make)
     found = {}
     for key, value in settings.items():
@@ -53,6 +54,13 @@ def _fitted(value: Any, kind: Any) -> Any:
         if isinstance(value, str) and value in get_args(kind):
             return value
         raise TypeError
+    if get_origin(kind) in (list, dict):
+        if not isinstance(value, get_origin(kind)) or (isinstance(value, dict) and not all(map(_is_word, value))):
+            raise TypeError
+        items = get_args(kind)[-1]
+        if isinstance(value, dict):
+            return {key: _fitted(item, items) for key, item in value.items()}
+        return [_fitted(item, items) for item in value]
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if kind is int and number and abs(value) <= _LARGEST and value == int(value):
         return int(value)
@@ -60,11 +68,15 @@ def _fitted(value: Any, kind: Any) -> Any:
         return value if abs(value) <= _LARGEST else float(value)
     if kind in (bool, str) and isinstance(value, kind):
         return value
-    if kind in (None, type(None)) and value is None:
-        return None
+    if kind is Any or (kind is type(None) and value is None):
+        return value
     if kind not in (int, float, bool, str) and isinstance(kind, type) and isinstance(value, kind):
         return value
     raise TypeError
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _said(kind: Any) -> str:
@@ -74,8 +86,16 @@ def _said(kind: Any) -> str:
         return " or ".join(dict.fromkeys(said))
     if get_origin(kind) is Literal:
         return " or ".join(str(choice) for choice in get_args(kind))
-    words = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a word", type(None): "none"}
-    return words.get(kind, "what only Python code can give")
+    if get_origin(kind) in (list, dict):
+        return {list: "a list", dict: "a mapping by name"}[get_origin(kind)]
+    words = {
+        int: "a whole number",
+        float: "a finite number",
+        bool: "true or false",
+        str: "a word",
+        type(None): "left out",
+    }
+    return words.get(kind) or f"a {getattr(kind, '__name__', kind)} in Python code"
 
 
 def _shown(value: Any) -> str:

@@ -3,20 +3,61 @@
 import math
 from typing import Any, ClassVar
 
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kantor.core.errors import ConfigError
 from kantor.losses.base import Shapes, TransferLoss
 from kantor.losses.checks import one_id_each
 from kantor.losses.embed import DIM
-from kantor.losses.gckt import GCKT
+from kantor.losses.gckt import GCKT, gckt
 from kantor.losses.lckt import transported
+from kantor.losses.precision import transfer
 from kantor.losses.settings import positive
 from kantor.losses.stages import single
 
 
+@transfer
+def wcord(
+    student: Float[Tensor, "batch dim"],
+    teacher: Float[Tensor, "batch dim"],
+    positive: Float[Tensor, " pairs"],
+    negative: Float[Tensor, "batch negatives"],
+    kept: Bool[Tensor, "batch negatives"] | None = None,
+    *,
+    gckt_weight: float = 0.8,
+    lckt_weight: float = 0.05,
+    negative_weight: float = 1.0,
+    beta: float = 0.5,
+    steps: int = 50,
+    per_rank: bool = False,
+) -> Float[Tensor, ""]:
+    """``gckt_weight * gckt + lckt_weight * lckt``, of embeddings and of what a critic says of their pairs.
+
+    Args:
+        student: embeddings of the student, for the primal form.
+        teacher: embeddings of the teacher, which the primal form holds fixed.
+        positive, negative, kept, negative_weight: see :func:`~kantor.losses.gckt.gckt`.
+        gckt_weight: weight of the dual form.
+        lckt_weight: weight of the primal form.
+        beta, steps: see :func:`~kantor.losses.lckt.lckt`.
+        per_rank: with several processes, solve the primal form on each process's own part of the batch and average.
+
+    Raises:
+        ShapeError: the embeddings are not rows of one width.
+    """
+    dual = gckt(positive, negative, kept, negative_weight=negative_weight)
+    return gckt_weight * dual + lckt_weight * transported(student, teacher, beta, steps, per_rank)
+
+
+class _Dual(GCKT):
+    """The dual form, which speaks for the whole."""
+
+    name: ClassVar = "wcord"
+
+
 class WCoRD(TransferLoss):
-    """``gckt_weight * gckt + lckt_weight * lckt`` at the penultimate layer, to add to the task loss with weight 1.
+    """:func:`wcord` of learned embeddings of the penultimate layer, to add to the task loss with weight 1.
 
     The paper's total (eq. 14) is ``CE - .8 L_GCKT + .05 L_LCKT`` with L_GCKT maximised; for privileged information it
     takes 1 and .07. Widths and tasks may differ: both layers are embedded in 128 numbers, and no class set is assumed.
@@ -66,18 +107,27 @@ class WCoRD(TransferLoss):
         self.beta = beta
         self.steps = steps
         self.per_rank = per_rank
-        self.dual = GCKT(negatives, negatives_per_anchor, negative_weight, momentum, dim, hidden)
+        self.dual = _Dual(negatives, negatives_per_anchor, negative_weight, momentum, dim, hidden)
 
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:
         """Make embeddings, critic and memory: those of :class:`~kantor.losses.gckt.GCKT`."""
         self.dual.build(student_shapes, teacher_shapes, samples)
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
-        """The weighted sum of :func:`~kantor.losses.gckt.gckt` and :func:`~kantor.losses.lckt.lckt`."""
+        """See :func:`wcord`."""
         ids = one_id_each(self.name, single(student), ids)
         s, t = self.dual.embed(single(student), single(teacher))
-        primal = transported(s, t, self.beta, self.steps, self.per_rank)
-        return self.gckt_weight * self.dual.contrast(s, t, ids) + self.lckt_weight * primal
+        return wcord(
+            s,
+            t,
+            *self.dual.scores(s, t, ids),
+            gckt_weight=self.gckt_weight,
+            lckt_weight=self.lckt_weight,
+            negative_weight=self.dual.negative_weight,
+            beta=self.beta,
+            steps=self.steps,
+            per_rank=self.per_rank,
+        )
 
     def after_step(self) -> None:
         """Commit what the dual form keeps."""

@@ -6,19 +6,48 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, DataError
 from kantor.core.files import read_npz, write_with
 from kantor.data import DataSet
 from kantor.faculty.label_cost import CostMaker, CostSource
 from kantor.faculty.outputs import Outputs, outputs_of
-from kantor.losses import LabelCost, TransferLoss
+from kantor.losses import LOSSES, LabelCost, TransferLoss
 from kantor.models import Model
 from kantor.objective import Term
 from kantor.study.config import Study, device_of
+from kantor.study.methods import Method
 from kantor.study.teachers import model_for
 from kantor.training.loop import Report
 
 _FILE = "label-costs.npz"
+
+
+def needs_cost(loss: str) -> bool:
+    """Whether the loss or penalty of that name compares label spaces."""
+    return loss in LOSSES and LOSSES[loss].needs_label_cost
+
+
+def label_costs_for(
+    config: Study, data: DataSet, models: Mapping[str, Model], methods: Iterable[Method], root: Path, report: Report
+) -> tuple[dict[str, LabelCost], dict[str, str]]:
+    """The label costs where a method needs them; and which methods are left out, and why, where they cannot be made.
+
+    Args:
+        config, data, models, root, report: see :func:`make_label_costs`.
+        methods: what is to be compared.
+
+    Raises:
+        ConfigError, DataError: they cannot be made, and ``unfit`` says that nothing is to be left out.
+    """
+    needing = [method.name for method in methods if any(needs_cost(term.loss) for term in method.terms)]
+    if config.label_cost is None or not models or not needing:
+        return {}, {}
+    try:
+        return make_label_costs(config, data, models, root, report), {}
+    except (ConfigError, DataError) as error:
+        if config.unfit == "refuse":
+            raise
+        return {}, dict.fromkeys(needing, str(error))
 
 
 def make_label_costs(

@@ -16,6 +16,7 @@ import yaml
 
 from kantor import losses
 from kantor.core.errors import ConfigError
+from kantor.losses.settings import fitted
 from kantor.objective import Balanced, Term, Weight
 
 _KD_ALONE = (0.1, 0.9)
@@ -58,12 +59,9 @@ class TermConfig:
             self._check_stages()
         weight = self.weight
         if isinstance(weight, dict):
-            try:
-                weight = Weight(**weight)
-            except TypeError as error:
-                raise ConfigError(
-                    f"{self.loss}: a weight has value, schedule, end and warmup; got {weight}."
-                ) from error
+            if "value" not in weight:
+                raise ConfigError(f"{self.loss}: a weight has value, schedule, end and warmup; got {weight}.")
+            weight = Weight(**fitted(f"{self.loss}: a weight", Weight, weight))
         if isinstance(weight, str):
             weight = _balanced(weight, self.loss)
         return Term(loss, self.student, self.teacher, weight, self.name, self.reason)
@@ -182,6 +180,8 @@ def _from_text(text: str, task_weight: float) -> Method:
             raise ConfigError(f"{text!r}: none stands alone; it is the student without transfer.")
         else:
             given = dict(_setting(setting, piece) for setting in settings)
+            if len(given) < len(settings):
+                raise ConfigError(f"{piece!r}: a setting is given twice.")
             stages = given.pop("stages", None)
             if stages is None and "@stages" in head:
                 raise ConfigError(f"{piece!r}: write how many stages, as @stages=3, or @stages=all.")
@@ -190,18 +190,31 @@ def _from_text(text: str, task_weight: float) -> Method:
 
 
 def _from_mapping(item: dict[str, Any], task_weight: float) -> Method:
-    unknown = set(item) - {"name", "task", "terms", "start"}
-    if unknown or "name" not in item:
-        raise ConfigError(f"A method in YAML has name, task, terms and start; got {', '.join(map(str, item))}.")
-    try:
-        terms = [TermConfig(**term) for term in item.get("terms", [])]
-    except TypeError as error:
-        raise ConfigError(
-            f"Method {item['name']}: a term has loss, settings, weight, student, teacher, stages and name ({error})."
-        ) from error
-    task = item.get("task")
-    given = None if task is None else _number(str(task), "task")
-    return replace(_with_defaults(str(item["name"]), given, terms, task_weight), start=item.get("start"))
+    if not isinstance(item, dict) or set(item) - {"name", "task", "terms", "start"} or "name" not in item:
+        got = ", ".join(map(str, item)) if isinstance(item, dict) else repr(item)
+        raise ConfigError(f"A method in YAML has name, task, terms and start; got {got}.")
+    given = fitted(f"Method {item['name']}", _Given, item)
+    terms = []
+    for term in given.get("terms") or []:
+        if "loss" not in term:
+            raise ConfigError(
+                f"Method {item['name']}: a term has loss, settings, weight, student, teacher, stages and name; got "
+                f"{', '.join(term) or 'nothing'}."
+            )
+        terms.append(TermConfig(**fitted(f"Method {item['name']}: a term", TermConfig, term)))
+    task = given.get("task")
+    task = None if task is None else _number(str(task), "task")
+    return replace(_with_defaults(str(given["name"]), task, terms, task_weight), start=given.get("start"))
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A method as YAML has it."""
+
+    name: str | int | float
+    task: float | str | None = None
+    terms: list[dict[str, Any]] | None = None
+    start: str | None = None
 
 
 def _with_defaults(name: str, task: float | None, terms: list[TermConfig], task_weight: float) -> Method:
@@ -230,7 +243,10 @@ def _setting(text: str, piece: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"{piece!r}: a setting is written @name=value.")
-    parsed = yaml.safe_load(value)
+    try:
+        parsed = yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise ConfigError(f"{piece!r}: {value!r} is no value. Write a number, a word, true or false.") from None
     if isinstance(parsed, str):  # YAML reads 1e-3 as a string
         with contextlib.suppress(ValueError):
             parsed = float(parsed)

@@ -14,7 +14,7 @@ from kantor.core.files import write_json
 from kantor.data import Augment, Batch, DataSet
 from kantor.faculty.label_cost import CostSource
 from kantor.faculty.roster import spec_of
-from kantor.losses import LOSSES, LabelCost
+from kantor.losses import LabelCost
 from kantor.losses.penalty import WeightPenalty
 from kantor.models import Model, has_weights
 from kantor.objective import LiveTeacher, Objective, Read, StepZero
@@ -24,7 +24,7 @@ from kantor.study.caching import cacheable, facts_of, fill, layers_of
 from kantor.study.channel_worth import Worth, measure_worth, write_worth
 from kantor.study.config import Study, device_of
 from kantor.study.folder import timed
-from kantor.study.label_costs import make_label_costs, write_costs
+from kantor.study.label_costs import label_costs_for, needs_cost, write_costs
 from kantor.study.methods import Method
 from kantor.study.plan_probe import probe_part, write_probe
 from kantor.study.runs import Plan, data_for, make_objective, new_student
@@ -107,9 +107,11 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
         sees = f"sees {source.sees}, " if source.sees else ""
         say(f"Teacher {source.name}: {models[source.name].spec}, {sees}trained on {source.saw}{scored}.")
 
-    costs: dict[str, LabelCost] = {}
-    if config.label_cost is not None and models:
-        costs = make_label_costs(config, data, models, run.parent / "cache", report)
+    costs, without = label_costs_for(config, data, models, methods, run.parent / "cache", report)
+    for name, why in without.items():
+        say(f"\n{name} is left out: {why}")
+    methods = [method for method in methods if method.name not in without]
+    if costs:
         if rank() == 0:
             write_costs(run, costs)
         say(f"Label cost {config.label_cost}, on one scale:" + "".join(_nearest(models, data, costs)))
@@ -118,6 +120,7 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
     bound, reads, step0, left_out = _check_methods(
         config, data, methods, starts, models, costs, worth, example, cached, say
     )
+    left_out |= without
     methods = [method for method in methods if method.name in bound]
     if not methods:
         raise ConfigError("None of the methods can be used here; the reasons are above.")
@@ -183,15 +186,19 @@ def _check_untrained(
         return
     models = {name: model_for(spec, data, data.role_of(name), named.get(name)) for name, spec in specs.items()}
     costs: dict[str, LabelCost] = {}
-    needing = {loss.name for loss in LOSSES.values() if loss.needs_label_cost}
+    without: dict[str, str] = {}
     source = CostSource.parse(config.label_cost or "learned")
     if source.kind == "centres":
         model_for(source.argument, data, "teacher")
     if not source.sees_outputs:
-        costs = make_label_costs(config, data, models, run.parent / "cache", report)
+        costs, without = label_costs_for(config, data, models, methods, run.parent / "cache", report)
     refused: list[KantorError] = []
     for method in methods:
-        known = [term for term in method.terms if costs or not config.label_cost or term.loss not in needing]
+        if method.name in without:
+            refused.append(ConfigError(without[method.name]))
+            continue
+        waits = config.label_cost is not None and not costs  # for what a trained teacher says
+        known = [term for term in method.terms if not (waits and needs_cost(term.loss))]
         fixed = [replace(term, weight=None) if isinstance(term.weight, str) else term for term in known]
         method = replace(method, terms=tuple(fixed))
         try:
