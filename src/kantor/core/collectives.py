@@ -27,6 +27,13 @@ def wait_for_all() -> None:
         dist.barrier()
 
 
+def of_main(number: int, device: torch.device) -> int:
+    """The main process's number, on every process."""
+    if world_size() == 1:
+        return number
+    return int(sum_over_ranks(torch.tensor(float(number if rank() == 0 else 0), device=device)))
+
+
 def sum_over_ranks(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """The sum of ``x`` over processes, differentiable. ``x`` has the same shape on every rank."""
     return x if world_size() == 1 else _Sum.apply(x)  # type: ignore[return-value]

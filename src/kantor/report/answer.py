@@ -6,6 +6,7 @@ from typing import Any, Literal
 from markupsafe import Markup
 
 from kantor.report.run import ALONE, Run
+from kantor.study.compared import warnings
 from kantor.study.statistics import paired_difference
 
 Verdict = Literal["better", "unclear", "worse", "unknown"]
@@ -28,14 +29,14 @@ def answer(run: Run) -> Answer:
     The best is the one with the highest mean difference. ``better`` and ``worse`` need an interval clear of zero.
     """
     methods = run.methods
-    notes = _notes(run)
+    notes = [*warnings(methods), *_notes(run)] if run.judged else _notes(run)
     compared = {name: row for name, row in methods.items() if row.get("difference")}
     if not methods:
         return Answer("unknown", Markup("No student is finished yet."), notes)
     if not run.judged:
         return _by_probe(run, notes)
     if not compared:
-        return Answer("unknown", _without_comparison(methods), notes)
+        return Answer("unknown", _of_collapsed(methods) or _without_comparison(methods), notes)
     best = max(compared, key=lambda name: compared[name]["difference"]["mean"])
     difference = compared[best]["difference"]
     mean, interval, seeds = difference["mean"], difference["interval"], len(difference["seeds"])
@@ -119,6 +120,14 @@ def _by_probe(run: Run, notes: list[str]) -> Answer:
         "student, {}."
     ).format(best, f"{100 * row['mean']:.1f}", signed(mean), over)
     return Answer(verdict, headline, notes)
+
+
+def _of_collapsed(methods: dict[str, dict[str, Any]]) -> Markup | None:
+    """Where no difference is shown because students collapsed."""
+    collapsed = [name for name, row in methods.items() if row.get("collapsed")]
+    if not collapsed:
+        return None
+    return Markup("Nothing is compared: students of {} collapsed.").format(", ".join(collapsed))
 
 
 def _without_comparison(methods: dict[str, dict[str, Any]]) -> Markup:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import yaml
@@ -11,7 +10,7 @@ import yaml
 from kantor.core.errors import ConfigError
 from kantor.core.lines import read_lines
 from kantor.core.reading import read_json
-from kantor.study.statistics import paired_difference, t_interval
+from kantor.study.compared import method_row
 
 ALONE = "none"
 """The method without transfer, which every other is compared with."""
@@ -144,24 +143,7 @@ def _compare(students: list[Student], judged: bool) -> dict[str, dict[str, Any]]
     for student in students:
         if student.result is not None:
             done.setdefault(student.method, {})[student.seed] = student.result
-    rows: dict[str, dict[str, Any]] = {}
-    for method, results in done.items():
-        accuracy = [result["accuracy"] for result in results.values()]
-        seconds = [result["seconds"] for result in results.values()]
-        both = [seed for seed in results if seed in done.get(ALONE, {})] if judged and method != ALONE else []
-        difference = None
-        if both:
-            mean, interval = paired_difference(
-                [results[s]["accuracy"] for s in both], [done[ALONE][s]["accuracy"] for s in both]
-            )
-            difference = {"to": ALONE, "mean": mean, "interval": interval, "seeds": both}
-        rows[method] = {
-            "seeds": list(results),
-            "accuracy": accuracy if judged else None,
-            "mean": fmean(accuracy) if judged else None,
-            "interval": t_interval(accuracy) if judged else None,
-            "difference": difference,
-            "seconds": fmean(seconds),
-            "seconds_per_seed": seconds,
-        }
-    return rows
+    alone = done.get(ALONE, {})
+    return {
+        method: method_row(results, {} if method == ALONE else alone, judged=judged) for method, results in done.items()
+    }

@@ -11,6 +11,7 @@ from kantor.report import svg
 from kantor.report.answer import signed, time_ratio
 from kantor.report.run import ALONE, Run
 from kantor.study.statistics import t_interval
+from kantor.study.summary import collapsed
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def _result(run: Run, method: str, row: dict[str, Any], scale: svg.Axis, name: s
         "seeds": str(len(row["seeds"])),
         "mean": f"{100 * row['mean']:.2f}",
         "interval": "" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f}",
-        "difference": "" if not difference else signed(difference["mean"], 2),
+        "difference": signed(difference["mean"], 2) if difference else collapsed(row),
         "difference_interval": " to ".join(signed(bound, 2) for bound in between),
         "clear": _clear(difference),
         "seconds": f"{row['seconds']:.1f}",

@@ -11,6 +11,7 @@ from kantor.core.errors import KantorError
 from kantor.core.files import remove_partial
 from kantor.models import trust
 from kantor.study.chosen import chosen_teachers
+from kantor.study.compared import warnings
 from kantor.study.config import Study
 from kantor.study.execute import jobs_for, train_all
 from kantor.study.folder import Task, claim, locked
@@ -89,6 +90,8 @@ def finish(config: Study, console: Console | None = None, report: Callable[[Path
             summary = summarise(run, config, methods, facts)
             console.print()
             console.print(table(summary))
+            for warning in warnings(summary["methods"]):
+                console.print(warning, style="bold red", highlight=False, markup=False)
             if config.task == "none":
                 console.print("Without labels students have no accuracy: kantor probe judges the features.")
             for teacher in summary.get("teachers", []):

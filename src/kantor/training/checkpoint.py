@@ -25,6 +25,12 @@ class Position:
     """On the validation part, at the last look; that of the last epoch once it is over."""
     best_accuracy: float = -1.0
     best_epoch: int = -1
+    since: int = 0
+    """The first of the epochs at chance that lasted until now; 0 for none (:mod:`kantor.training.collapse`)."""
+    first_loss: float | None = None
+    """Mean task loss of the first epoch."""
+    last_loss: float | None = None
+    """The same of the last one."""
     metrics_bytes: int = 0
     """How much of metrics.jsonl had been written; what a killed run wrote after that is cut."""
 

@@ -9,7 +9,7 @@ from kantor.core.errors import ConfigError
 from kantor.training.schedule import Schedule
 from kantor.training.trackers import tracker_names
 
-LATER = {"validate_every": 1, "tune_lr": []}
+LATER = {"validate_every": 1, "tune_lr": [], "on_collapse": "continue"}
 """Settings that came when there were runs already, each with the value that leaves a run as it was without it."""
 
 
@@ -39,6 +39,8 @@ class Training:
             a validation part.
         validate_every: epochs between looks at the validation part, and always after the last one; the best is chosen
             among these. A large one is most of the time of a training with few labels.
+        on_collapse: stop ends the training of a student that has been at chance on the validation part for some
+            epochs. It is said at the end in either case.
         checkpoint_every: steps between checkpoints; 0 for one per epoch.
         record_plans: epochs between records of the transport plan, as every=N, and always the last one's;
             every=0 for none.
@@ -64,6 +66,7 @@ class Training:
     augment: Literal["auto", "none", "mirror", "crop+mirror"] = "auto"
     select: Literal["auto", "best", "last"] = "auto"
     validate_every: int = 1
+    on_collapse: Literal["continue", "stop"] = "continue"
     checkpoint_every: int = 0
     record_plans: str = "every=1"
     log_every: int = 0

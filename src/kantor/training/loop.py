@@ -16,7 +16,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 
 from kantor.core import seeds
-from kantor.core.collectives import rank, sum_over_ranks, world_size
+from kantor.core.collectives import of_main, rank, sum_over_ranks, world_size
 from kantor.core.errors import NonFiniteError
 from kantor.core.modes import as_trained
 from kantor.data import Batch, DataSet
@@ -24,6 +24,7 @@ from kantor.objective import Objective, Result
 from kantor.training import checkpoint
 from kantor.training.batches import training_batches
 from kantor.training.checkpoint import Position
+from kantor.training.collapse import Collapse, guesses, hopeless, verdict
 from kantor.training.config import Training
 from kantor.training.evaluate import evaluate
 from kantor.training.finite import check_loss, check_weights, explained, looked_at
@@ -67,6 +68,8 @@ class Outcome:
     memory_of: MemoryOf
     """What ``peak_memory`` counts."""
     confusion: list[list[int]]
+    collapse: Collapse | None = None
+    """Where the student ended at chance: since when, and what was seen."""
 
 
 def train(
@@ -160,12 +163,15 @@ def train(
         count = position.sums.pop("samples", 0.0)
         line |= {f"train/{name}": total / count for name, total in position.sums.items()}
         position.sums = {}
+        position.last_loss = line.get("train/task")
+        position.first_loss = position.last_loss if position.first_loss is None else position.first_loss
         line |= {f"gradient_share/{name}": share for name, share in gradient_shares.items()}
         if validation is not None and (epoch % config.validate_every == 0 or epoch == config.epochs):
             with looked_at(position.step, last):
                 scores = evaluate(objective.student, validation, device=device)
             line |= {"validation/accuracy": scores.accuracy, "validation/loss": scores.loss}
             position.accuracy = scores.accuracy
+            position.since = (position.since or epoch) if epoch > 0 and guesses(scores) else 0
             if epoch > 0 and scores.accuracy > position.best_accuracy:
                 position.best_accuracy, position.best_epoch = scores.accuracy, epoch
                 if keep_best:
@@ -183,7 +189,9 @@ def train(
         if resumed is None:
             end_of_epoch({})
             save_last()
-        while position.epoch < config.epochs:
+        while position.epoch < config.epochs and not (
+            config.on_collapse == "stop" and hopeless(position.since, position.epoch, config.epochs)
+        ):
             shares: dict[str, float] = {}
             for batch in loader.epoch(position.epoch, start=position.step_in_epoch):
                 seeds.seed_all(seed, seeds.STEP, position.step, rank())  # dropout
@@ -230,6 +238,7 @@ def train(
             position.epoch += 1
             position.step_in_epoch = 0
             end_of_epoch(shares)
+            position.since = of_main(position.since, device)
             save_last()
             if stop.asked(device) and position.epoch < config.epochs:
                 raise Interrupted(f"Stopped after epoch {position.epoch}; `kantor resume` goes on from there.")
@@ -247,19 +256,22 @@ def train(
         assert data.test is not None
         scores = evaluate(objective.student, data.test, device=device)
     reached = position.best_accuracy if keep_best else position.accuracy
+    losses = position.first_loss, position.last_loss
+    collapse = verdict(scores, position.since, position.accuracy, position.best_accuracy, losses)
     watch.lap(position.step)
     seconds, peak = watch.spent()
     return Outcome(
         accuracy=None if scores is None else scores.accuracy,
         loss=None if scores is None else scores.loss,
         validation_accuracy=None if validation is None else reached,
-        epoch=position.best_epoch if keep_best else config.epochs,
-        epochs=config.epochs,
+        epoch=position.best_epoch if keep_best else position.epoch,
+        epochs=position.epoch,
         steps=position.step,
         seconds=seconds,
         peak_memory=peak,
         memory_of=memory.of,
         confusion=[] if scores is None else scores.confusion,
+        collapse=collapse,
     )
 
 

@@ -1,0 +1,92 @@
+"""Collapse: a student that no longer tells its samples apart, seen while it trains and said at the end."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kantor.training.evaluate import Scores
+
+PATIENCE = 3
+"""Epochs at chance after which a collapsed student is stopped, where that is asked for."""
+EARLY = 0.3
+"""Share of training in which a student that has not left chance yet is only slow."""
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """What became of a student that ended where it could as well have guessed; kept in ``result.json``."""
+
+    epoch: int | None
+    """The first of the epochs at chance that lasted to the end; None where no validation part showed it."""
+    signs: list[str]
+    """What was seen, each in a few words."""
+
+    @classmethod
+    def parse(cls, record: Mapping[str, Any] | None) -> "Collapse | None":
+        """From a result's record; None where there was no collapse."""
+        return None if record is None else cls(record["epoch"], list(record["signs"]))
+
+    def __str__(self) -> str:
+        said = ", ".join(self.signs)
+        return f"at epoch {self.epoch} ({said})" if self.epoch is not None else said
+
+
+def guesses(scores: Scores) -> bool:
+    """Whether a classifier is no better than guessing, in accuracy and in the mean of its classes' recalls.
+
+    The bound is what a constant answer reaches, and two standard errors of it. Both are asked for: where one class is
+    frequent, a student that has learned may be right less often than one that always names it.
+    """
+    counts = [sum(row) for row in scores.confusion]
+    present = [place for place, count in enumerate(counts) if count]
+    if scores.samples == 0 or len(present) < 2:
+        return False
+    chance = max(counts) / scores.samples
+    error = math.sqrt(chance * (1 - chance) / scores.samples)
+    one = 1 / len(present)
+    recalls = [scores.confusion[place][place] / counts[place] for place in present]
+    spread = math.sqrt(sum(one * (1 - one) / counts[place] for place in present)) * one
+    return scores.accuracy <= chance + 2 * error and sum(recalls) * one <= one + 2 * spread
+
+
+def hopeless(since: int, epoch: int, epochs: int) -> bool:
+    """Whether going on is of no use: at chance for some epochs, and not only because training has just begun.
+
+    Args:
+        since: the first of the epochs at chance; 0 for none.
+        epoch: the one that has ended, from 1.
+        epochs: of the whole training.
+    """
+    return since > 0 and epoch - since >= PATIENCE and epoch >= EARLY * epochs
+
+
+def verdict(
+    judged: Scores | None,
+    since: int,
+    accuracy: float,
+    best: float,
+    losses: tuple[float | None, float | None],
+) -> Collapse | None:
+    """Whether the student that is kept, or the one that training ended with, has collapsed.
+
+    Args:
+        judged: of the kept student on the test part; None where it was not read.
+        since: the first of the epochs at chance on the validation part; 0 for none.
+        accuracy: of the last student on the validation part, in [0, 1].
+        best: the best accuracy there.
+        losses: mean task loss of the first and of the last epoch, in nats.
+    """
+    signs = []
+    if judged is not None and guesses(judged):
+        signs.append(f"{100 * judged.accuracy:.1f} % right on the test part, no more than guessing")
+        if sum(any(column) for column in zip(*judged.confusion, strict=True)) == 1:
+            signs.append("one class for every sample")
+    if since and best >= 2 * accuracy:
+        signs.append(f"fell from {100 * best:.1f} to {100 * accuracy:.1f} % right on the validation part")
+    if not signs:
+        return None
+    first, last = losses
+    if first is not None and last is not None and last > first:
+        signs.append(f"task loss {last:.3g}, above the first epoch's {first:.3g}")
+    return Collapse(since or None, signs)

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from kantor.training.collapse import Collapse, guesses, hopeless, verdict
+from kantor.training.evaluate import Scores
+
+
+def scores(confusion):
+    counts = np.array(confusion)
+    return Scores(float(np.trace(counts) / counts.sum()), 1.0, int(counts.sum()), confusion)
+
+
+def drawn(accuracy, classes=10, samples=2000, seed=0):
+    """Right as often as asked for, and otherwise any class."""
+    generator = np.random.default_rng(seed)
+    targets = generator.integers(classes, size=samples)
+    said = np.where(generator.random(samples) < accuracy, targets, generator.integers(classes, size=samples))
+    confusion = np.zeros((classes, classes), int)
+    np.add.at(confusion, (targets, said), 1)
+    return scores(confusion.tolist())
+
+
+@pytest.mark.parametrize("classes", [2, 10, 100])
+def test_one_answer_for_every_sample_is_guessing(classes):
+    confusion = np.zeros((classes, classes), int)
+    confusion[:, 0] = 20
+    assert guesses(scores(confusion.tolist()))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_little_learned_is_no_guessing(seed):
+    assert not guesses(drawn(0.1, seed=seed))  # 19 % right, where guessing gives 10
+
+
+def test_a_rare_class_learned_is_no_guessing():
+    # A constant answer would be right on 90 %; this one is right on 80 % and finds the rare class.
+    assert not guesses(scores([[720, 180], [20, 80]]))
+    assert guesses(scores([[900, 0], [100, 0]]))
+
+
+def test_few_samples_are_no_evidence_of_having_learned():
+    assert guesses(scores([[1, 1], [1, 1]]))
+
+
+def test_what_is_said_of_a_student_that_fell():
+    good, fallen = drawn(0.7), scores([[0, 0, 50]] * 3)
+    assert verdict(good, 0, 0.7, 0.7, (1.0, 0.5)) is None
+    end = verdict(fallen, 3, 1 / 3, 0.7, (1.0, 1.2))
+    assert end is not None
+    assert end.epoch == 3
+    assert [sign.split(" ")[0] for sign in end.signs] == ["33.3", "one", "fell", "task"]
+    # The best epoch's student is kept and good; that training fell all the same is said.
+    kept = verdict(good, 5, 0.1, 0.7, (1.0, 0.9))
+    assert kept is not None
+    assert kept.epoch == 5
+    assert Collapse.parse({"epoch": end.epoch, "signs": end.signs}) == end
+
+
+def test_a_small_validation_part_at_chance_is_no_collapse_of_a_student_that_is_good():
+    assert verdict(drawn(0.3), 4, 0.25, 0.3, (2.0, 1.0)) is None
+
+
+@pytest.mark.parametrize(
+    ("since", "epoch", "expected"), [(0, 30, False), (1, 3, False), (1, 10, True), (28, 30, False), (27, 30, True)]
+)
+def test_when_going_on_is_of_no_use(since, epoch, expected):
+    assert hopeless(since, epoch, 30) is expected
+
+
+def test_how_it_is_said():
+    assert str(Collapse(3, ["one class for every sample"])) == "at epoch 3 (one class for every sample)"
+    assert str(Collapse(None, ["10.0 % right"])) == "10.0 % right"
