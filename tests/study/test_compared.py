@@ -1,3 +1,5 @@
+import pytest
+
 from kantor.study.compared import far_below, method_row, warnings
 
 FALL = {"epoch": 3, "signs": ["10.0 % right on the test part, no more than guessing"]}
@@ -15,7 +17,7 @@ ALONE = results(0.7, 0.72, 0.71)
 
 def test_a_difference_is_paired_by_seed():
     row = method_row(results(0.8, 0.8, 0.8), ALONE, judged=True)
-    assert row["difference"]["mean"] == (0.1 + 0.08 + 0.09) / 3
+    assert row["difference"]["mean"] == pytest.approx(0.09)
     assert row["collapsed"] == {}
     assert warnings({"kd": row}) == []
 
