@@ -10,6 +10,7 @@ import jsonargparse
 import yaml
 
 from kantor.core.errors import suggest
+from kantor.core.names import printable
 from kantor.core.reading import parse_yaml, read_yaml
 
 _LISTS = ("--tune", "--tune_lr", "--tune_seeds", "--teacher_weights", "--seeds", "--input_shape")
@@ -60,7 +61,7 @@ class Parser(jsonargparse.ArgumentParser):
         known = [name for action in self._actions for name in action.option_strings if not name.endswith("+")]
         if message.startswith("unrecognized arguments") and (unknown := re.search(r" (--\w+)", message)):
             message = f"{_dashed(message)}. {_dashed(suggest(unknown[1], known))}"
-        super().error(message, *args, **kwargs)
+        super().error(printable(message), *args, **kwargs)
 
 
 def _underscored(argument: str) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,10 +14,14 @@ from rich.table import Table
 
 from kantor.arguments import Parser
 from kantor.core.errors import KantorError
+from kantor.core.names import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``kantor COMMAND ...``; its exit status is 0 done, 2 bad input, 143 stopped and kept, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without some characters gets the others
     parser, commands = _parser()
     try:
         chosen = parser.parse_args(arguments)
@@ -25,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KantorError as error:
         from kantor.training import Interrupted
 
-        print(f"kantor: {error}", file=sys.stderr)
+        print(printable(f"kantor: {error}"), file=sys.stderr)
         return 143 if isinstance(error, Interrupted) else 2
     except KeyboardInterrupt:
         print("kantor: Interrupted.", file=sys.stderr)
@@ -94,9 +99,9 @@ def analyse(options: jsonargparse.Namespace) -> None:
     from kantor.study.moved import table
 
     def one(run: Path) -> None:
-        terminal().print(table(analyse_run(run, top=options.top, say=lambda text: print(text, flush=True))))
+        terminal().print(table(analyse_run(run, top=options.top, say=_say)))
         page = write(run)
-        print(f"Wrote {run / 'analysis.json'}, {run / 'analysis.html'} and {page}")
+        _say(f"Wrote {run / 'analysis.json'}, {run / 'analysis.html'} and {page}")
 
     _in_turn(options.run, one)
 
@@ -114,8 +119,8 @@ def compare(options: jsonargparse.Namespace) -> None:
     content = compare_models(config)
     terminal().print(*tables(content), sep="\n")
     if said := untrained(content):
-        print(said)
-    print(f"{sentence(content)}\nWrote {config.folder() / 'compare.json'} and {write(config.folder())}")
+        _say(said)
+    _say(f"{sentence(content)}\nWrote {config.folder() / 'compare.json'} and {write(config.folder())}")
 
 
 def resume(options: jsonargparse.Namespace) -> None:
@@ -141,12 +146,12 @@ def evaluate(options: jsonargparse.Namespace) -> None:
         run, model = None, run  # NAME:FILE in the place of a run
     if run is not None:
         with where_started(Path(run).parent.parent, run, options.data) as (_, folder, data):
-            scores = evaluate_run(Path(folder), data, options.split, reading)
+            scores = evaluate_run(Path(folder), data, options.split, reading, _say)
     elif options.data is None:
         raise KantorError("--model needs --data: a folder, zip, parquet folder, npz, or digits.")
     else:
-        scores = evaluate_model(model, options.data, options.split, reading)
-    print(f"{100 * scores.accuracy:.2f} % of {scores.samples:,} {options.split} samples right, loss {scores.loss:.4f}")
+        scores = evaluate_model(model, options.data, options.split, reading, _say)
+    _say(f"{100 * scores.accuracy:.2f} % of {scores.samples:,} {options.split} samples right, loss {scores.loss:.4f}")
 
 
 def export(options: jsonargparse.Namespace) -> None:
@@ -154,7 +159,7 @@ def export(options: jsonargparse.Namespace) -> None:
     from kantor.study.trained import export_model
 
     output, shape = options.output and Path(options.output), options.input_shape and tuple(options.input_shape)
-    print(f"Wrote {export_model(options.run, options.format, output, shape)}")
+    _say(f"Wrote {export_model(options.run, options.format, output, shape)}")
 
 
 def probe(options: jsonargparse.Namespace) -> None:
@@ -181,17 +186,16 @@ def report(options: jsonargparse.Namespace) -> None:
     from kantor.study.sweep import runs_in
 
     runs = [run for folder in options.runs for run in runs_in(Path(folder))]
-    print(f"Wrote {write(runs, options.output and Path(options.output))}")
+    _say(f"Wrote {write(runs, options.output and Path(options.output))}")
 
 
 def watch(options: jsonargparse.Namespace) -> None:
     """Follow a run from its files while it trains, here or elsewhere."""
-    from rich.console import Console
-
     from kantor.report import watch as watch_run
+    from kantor.study import terminal
     from kantor.study.sweep import runs_in
 
-    console = Console()
+    console = terminal()
     with contextlib.suppress(KeyboardInterrupt):
         for run in runs_in(Path(options.run)):  # of a sweep one after the other, as they are trained
             if run != Path(options.run):
@@ -223,6 +227,10 @@ def methods(options: jsonargparse.Namespace) -> None:  # noqa: ARG001
     terminal().print(table)
 
 
+def _say(text: str) -> None:
+    print(printable(text), flush=True)
+
+
 def _in_turn(folder: str, command: Callable[..., None], *typed: str | None) -> None:
     """A command on the run in a folder, or on every run of a sweep, each where it was started."""
     from kantor.study.folder import where_started
@@ -231,7 +239,7 @@ def _in_turn(folder: str, command: Callable[..., None], *typed: str | None) -> N
     runs = runs_in(Path(folder))
     for run in runs:
         if run != Path(folder):
-            print(f"\n{run}", flush=True)
+            _say(f"\n{run}")
         with where_started(run, *typed) as given:
             command(*given)
     _one_page(runs)
@@ -240,14 +248,14 @@ def _in_turn(folder: str, command: Callable[..., None], *typed: str | None) -> N
 def _page(run: Path) -> None:
     from kantor.report import write
 
-    print(f"Its report is {write(run)}")
+    _say(f"Its report is {write(run)}")
 
 
 def _one_page(runs: list[Path]) -> None:
     from kantor.report import write
 
     if len(runs) > 1 and os.environ.get("RANK", "0") == "0":  # the processes that torchrun started have parted by now
-        print(f"All of them in one page: {write(runs)}")
+        _say(f"All of them in one page: {write(runs)}")
 
 
 def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], Any]]]:

@@ -9,6 +9,7 @@ import yaml
 
 from kantor.core.errors import ConfigError
 from kantor.core.lines import read_lines
+from kantor.core.names import folder_name
 from kantor.core.reading import read_json
 from kantor.study.compared import method_row
 
@@ -119,11 +120,6 @@ def read_run(folder: Path) -> Run:
         students=students,
         probes=read_json(folder / "probe.json", remedy="Delete it and `kantor probe` the run again."),
     )
-
-
-def folder_name(method: str) -> str:
-    """A method's folder, as the study names it."""
-    return method.replace(":", "=").replace("/", "_")
 
 
 def _students(folder: Path, methods: list[str]) -> list[Student]:

@@ -13,9 +13,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from kantor.core.lines import read_lines
+from kantor.core.names import folder_name
 from kantor.core.reading import read_json
 from kantor.report.answer import answer
-from kantor.report.run import folder_name, read_run
+from kantor.report.run import read_run
 from kantor.study.config import Study
 from kantor.study.methods import parse_methods
 

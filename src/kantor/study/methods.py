@@ -16,6 +16,7 @@ import yaml
 
 from kantor import losses
 from kantor.core.errors import ConfigError
+from kantor.core.names import check_name, folder_name
 from kantor.losses.settings import fitted
 from kantor.objective import Balanced, Term, Weight
 
@@ -122,8 +123,8 @@ class Method:
 
     @property
     def folder(self) -> str:
-        """The name as a folder: colons and slashes are awkward in paths."""
-        return self.name.replace(":", "=").replace("/", "_")
+        """The name as a folder."""
+        return folder_name(self.name)
 
 
 def parse_methods(given: str | list[str | dict[str, Any]], task_weight: float = 1.0) -> list[Method]:
@@ -147,8 +148,7 @@ def parse_methods(given: str | list[str | dict[str, Any]], task_weight: float = 
     if not methods:
         raise ConfigError("No methods are given. For example: none,kd,neuron_transport.")
     for method in methods:
-        if not method.name.strip():
-            raise ConfigError("A method in YAML has an empty name.")
+        check_name(method.name, "A method")
         if not (math.isfinite(method.task) and method.task >= 0):
             raise ConfigError(f"Method {method.name}: the task's weight is zero or positive, not {method.task:g}.")
         if [m.folder for m in methods].count(method.folder) > 1:

@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from kantor.core.names import printable
 from kantor.study.folder import Task
 
 
@@ -20,11 +21,11 @@ class Display:
         self.console = console
         self._live = console.is_terminal
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[metrics]}"),
+            TextColumn("{task.fields[metrics]}", markup=False),
             console=console,
             disable=not self._live,
         )
@@ -50,7 +51,7 @@ class Display:
         done, total = event.get("step"), event.get("steps")
         if done is None or total is None:
             return
-        name = event.get("stage", "training the teacher")
+        name = printable(event.get("stage", "training the teacher"))
         if self._stage is None:
             self._stage = self._bars.add_task(name, total=total, metrics="")
         self._bars.update(self._stage, description=name, completed=done, total=total, metrics=_metrics(event))
@@ -76,7 +77,7 @@ class Display:
             if "step" not in event:
                 return
             if key not in self._students:
-                self._students[key] = self._bars.add_task(task.label, total=None, metrics="")
+                self._students[key] = self._bars.add_task(printable(task.label), total=None, metrics="")
             self._bars.update(self._students[key], completed=event["step"], total=event["steps"])
             if said := _metrics(event):
                 self._bars.update(self._students[key], metrics=said)

@@ -21,6 +21,7 @@ from kantor.study.runs import Plan, Workbench
 from kantor.study.start import with_student
 from kantor.study.summary import summarise, table
 from kantor.study.teachers import open_study_data, study_methods, study_views
+from kantor.study.terminal import terminal
 from kantor.study.tuning import tune
 from kantor.training.processes import joined_processes
 from kantor.training.trackers import make_stores
@@ -111,12 +112,6 @@ def resolved(config: Study) -> Study:
     config = with_student(chosen_teachers(config))
     config.check()
     return config
-
-
-def terminal() -> Console:
-    """Standard output; wide enough for any table where it is no terminal, so that nothing is cut."""
-    console = Console()
-    return console if console.is_terminal else Console(width=10_000)
 
 
 def resume(run: Path, console: Console | None = None, report: Callable[[Path], None] = unreported) -> Path:

@@ -13,8 +13,9 @@ from kantor.core.reading import read_json
 from kantor.models import trust
 from kantor.study.config import Study
 from kantor.study.folder import begun, claim
-from kantor.study.run import finish, resolved, resume, run_study, terminal, unreported
+from kantor.study.run import finish, resolved, resume, run_study, unreported
 from kantor.study.teachers import open_study_data
+from kantor.study.terminal import terminal
 from kantor.training.processes import joined_processes
 
 
