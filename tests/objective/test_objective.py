@@ -7,19 +7,7 @@ from kantor.core.errors import ConfigError, NonFiniteError, ShapeError
 from kantor.data import Batch
 from kantor.losses import DKD, KD, FitNet, NeuronTransport
 from kantor.objective import Balanced, Objective, Term, Weight
-
-
-def network(width: int, classes: int = 4) -> nn.Sequential:
-    """A user's own module, unknown to kantor."""
-    return nn.Sequential(
-        nn.Conv2d(1, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-        nn.Dropout(0.1), nn.Linear(width, classes),
-    )  # fmt: skip
-
-
-def a_batch(samples: int = 16, classes: int = 4) -> Batch:
-    x = torch.rand(samples, 1, 6, 6)
-    return Batch({"student": x, "teacher": x}, torch.arange(samples) % classes, torch.arange(samples), None)
+from tests.objective.networks import a_batch, network
 
 
 def both() -> list[Term]:
@@ -342,3 +330,38 @@ def test_teachers_that_see_different_things():
     unknown = Objective(nn.Linear(5, 4), {"cat": ct}, [Term(KD(), student="logits", teacher="cat:logits")])
     with pytest.raises(ConfigError, match=r"no view for teacher 'cat'\. Close to it: ct"):
         unknown.check(batch)
+
+
+def test_a_pair_or_a_mapping_is_a_batch_too():
+    student, batch = network(4).eval(), a_batch()
+    objective = Objective(student, {"big": network(8)}, both())
+    pair = (batch.inputs["student"], batch.targets)
+    objective.check(pair, quiet=True)
+    torch.testing.assert_close(objective(pair).loss, objective(batch).loss)
+    torch.testing.assert_close(objective({"x": pair[0], "labels": pair[1]}).loss, objective(batch).loss)
+
+
+def test_a_teacher_that_sees_other_samples_is_refused():
+    batch = a_batch()
+    batch = Batch({"student": batch.inputs["student"], "teacher": batch.inputs["student"][:1]}, batch.targets)
+    with pytest.raises(ShapeError, match=r"big:logits is \[1, 4\] where the student's is \[16, 4\].*same samples"):
+        Objective(network(4), {"big": network(8)}, [Term(KD())]).check(batch, quiet=True)
+
+
+def test_a_student_in_eval_mode_is_said_and_prepared_in_training_mode():
+    modes = []
+
+    class Watching(FitNet):
+        def prepare(self, batches, student):
+            own = objective.student
+            modes.extend([m.training for m in (own, own[1], own[5])] for _ in batches)
+
+    student, batch = network(4), a_batch()
+    objective = Objective(student, {"big": network(8)}, [Term(Watching(), "logits", "logits")], freeze=["0", "1"])
+    assert "eval mode" not in str(objective.check(batch, quiet=True))
+    student.eval()
+    objective.prepare([batch, batch])
+    assert modes == [[True, False, True]] * 2
+    assert not any(module.training for module in student.modules())
+    facts = Objective(student, {"big": network(8)}, [Term(KD())]).check(batch, quiet=True)
+    assert "The student is in eval mode at 1 (BatchNorm2d), 5 (Dropout): there dropout is off" in str(facts)

@@ -1,31 +1,86 @@
-"""Where a teacher's outputs come from makes no difference to what they are."""
+import copy
 
 import pytest
 import torch
+from torch import nn
 
-import kantor
-from kantor.data import Augment, LayerSpec, Loader, TeacherCache
-from kantor.objective import CachedTeacher, LiveTeacher, Read
+from kantor.losses import KD, FitNet, NeuronTransport
+from kantor.objective import LiveTeacher, Objective, Read, Term
+from tests.objective.networks import a_batch, network
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_live_and_cached_are_equal_under_the_students_autocast(tmp_path, dtype):
-    pytest.importorskip("sklearn")
-    data = kantor.open_data("digits", train_limit=64)
-    torch.manual_seed(0)
-    teacher = kantor.load("cnn@width=16", classes=data.classes, input_shape=(1, 8, 8))
-    live, augment = LiveTeacher(teacher), Augment.named("none")
-    reads = [Read("logits"), Read("layer3")]
-    batch = next(Loader(data.train, 32, seed=0, augment=augment).epoch(0))
-    layers = {read.key: LayerSpec(tuple(x.shape[1:])) for read, x in live.outputs(batch, reads).items()}
-    cache = TeacherCache.open(
-        tmp_path, part=data.train, augment=augment, role="teacher", teacher="t", layers=layers, limit_bytes=1e9
-    )
-    cache.fill(lambda few: {read.key: x for read, x in live.outputs(few, reads).items()}, batch_size=32)
-    kept = CachedTeacher(cache, live.facts).outputs(batch, reads)
-    with torch.autocast("cpu", dtype):
-        now = live.outputs(batch, reads)
-        assert torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype == dtype  # the student's own
-    for read in reads:
-        assert now[read].dtype == torch.float32
-        torch.testing.assert_close(now[read], kept[read], rtol=1e-5, atol=1e-6)
+def test_a_part_in_training_mode_moves_no_running_statistics():
+    teacher, batch = network(8), a_batch()
+    live = LiveTeacher(teacher)
+    want = live.outputs(batch, [Read("logits")])[Read("logits")]
+    before = {key: x.clone() for key, x in teacher.state_dict().items()}
+    teacher[1].train()  # the root still says eval
+    torch.testing.assert_close(live.outputs(batch, [Read("logits")])[Read("logits")], want)
+    assert all(torch.equal(x, before[key]) for key, x in teacher.state_dict().items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("own", [torch.float32, torch.float64])
+def test_a_teacher_of_another_dtype_teaches_in_the_students(dtype, own):
+    batch, teacher, student = a_batch(), network(8), network(4).to(own).eval()
+    terms = [Term(KD()), Term(NeuronTransport(), "2", "2")]
+    found = []
+    for given in (teacher, copy.deepcopy(teacher).to(dtype)):
+        objective = Objective(copy.deepcopy(student), {"big": given}, copy.deepcopy(terms))
+        objective.check(batch, quiet=True)
+        result = objective(batch)
+        result.loss.backward()
+        found.append(torch.stack(list(result.terms.values())))
+        assert objective.student[0].weight.grad.dtype == own
+    torch.testing.assert_close(found[0], found[1].to(found[0].dtype), rtol=0.05, atol=0.02)
+    one = Objective(student, {"big": copy.deepcopy(teacher).to(dtype)}, [Term(FitNet(), "2", "2")])
+    one.check(batch, quiet=True)
+    one(batch).loss.backward()
+
+
+class Output(nn.Module):
+    """A network that returns more than its logits."""
+
+    def __init__(self, network: nn.Module, how) -> None:
+        super().__init__()
+        self.network, self.how = network, how
+
+    def forward(self, x: torch.Tensor):
+        return self.how(self.network(x), x)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (lambda logits, x: (logits, x), "its logits are taken to be the first of 2 in a tuple"),
+        (lambda logits, x: {"logits": logits, "input": x}, ""),
+        (lambda logits, x: {"out": logits, "input": x}, "its logits are taken to be 'out' of a dict"),
+    ],
+)
+def test_students_and_teachers_that_return_more_than_logits(how, said):
+    student, teacher, batch = network(4).eval(), network(8), a_batch()
+    terms = [Term(KD()), Term(NeuronTransport(), "network.2", "network.2")]
+    objective = Objective(Output(student, how), {"big": Output(teacher, how)}, terms)
+    facts = objective.check(batch, quiet=True)
+    plain = Objective(student, {"big": teacher}, [Term(KD()), Term(NeuronTransport(), "2", "2")])
+    plain.check(batch, quiet=True)
+    torch.testing.assert_close(objective(batch).loss, plain(batch).loss)
+    for who in ("The student", "Teacher big"):
+        assert (f"{who} returns more than a tensor: {said}" in str(facts)) is bool(said)
+
+
+def test_compiled_students_and_teachers_are_read_and_said_to_run_uncompiled():
+    student, teacher, batch = network(4).eval(), network(8), a_batch()
+    terms = [Term(KD()), Term(NeuronTransport(), "2", "2")]
+    plain = Objective(student, {"big": teacher}, terms)
+    plain.check(batch, quiet=True)
+    compiled = [torch.compile(part, backend="eager") for part in (student, teacher)]
+    objective = Objective(compiled[0], {"big": compiled[1]}, copy.deepcopy(terms))  # type: ignore[arg-type]
+    for term, other in zip(objective.terms, terms, strict=True):
+        term.loss = copy.deepcopy(other.loss)
+    facts = objective.check(batch, quiet=True)
+    torch.testing.assert_close(objective(batch).loss, plain(batch).loss)
+    assert "The student runs uncompiled: compiled code cannot be read at 2." in str(facts)
+    assert "Teacher big runs uncompiled" in str(facts)
+    logits = Objective(compiled[0], {"big": compiled[1]}, [Term(KD())])  # type: ignore[arg-type]
+    assert "uncompiled" not in str(logits.check(batch, quiet=True))

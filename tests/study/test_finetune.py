@@ -98,7 +98,7 @@ def test_delta_attends_to_channels_by_what_the_task_loses_without_them(tuned):
     for seed in (0, 1):
         state = torch.load(tuned / f"delta/seed-{seed}/checkpoints/last.pt", weights_only=True)["objective"]
         for place, key in enumerate(largest):
-            attention = state[f"_owned.0.attention_{place}"]
+            attention = state[f"losses.delta.attention_{place}"]
             assert attention.sum().item() == pytest.approx(1, abs=1e-5)
             assert int(attention.argmax()) == largest[key]
             assert attention.max() > attention.min()

@@ -9,8 +9,15 @@ from torch import nn
 @contextmanager
 def as_evaluated(network: nn.Module) -> Iterator[None]:
     """The network in eval mode; every module's own mode is put back afterwards, whatever happens meanwhile."""
+    with modes_kept(network):
+        network.eval()
+        yield
+
+
+@contextmanager
+def modes_kept(network: nn.Module) -> Iterator[None]:
+    """Put every module's own mode back afterwards, whatever happens meanwhile."""
     modes = [(module, module.training) for module in network.modules()]
-    network.eval()
     try:
         yield
     finally:

@@ -1,6 +1,8 @@
 """From a term's names to layers that exist: which layer of the student meets which layer of the teacher."""
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -19,14 +21,16 @@ def bind(terms: Sequence[Term], student: nn.Module, teachers: Mapping[str, Teach
 
     Raises:
         ConfigError: an unknown teacher, a layer given on one side only, a proposal asked of a cached teacher,
-            or two terms of one name.
+            more stages than there are, or two terms of one name.
     """
-    bound = [_bind(term, student, teachers, batch) for term in terms]
-    names = [b.name for b in bound]
-    for name in names:
-        if names.count(name) > 1 or name == "task":
-            raise ConfigError(f"Two terms are called {name!r}; give one of them another `name`.")
-    return bound
+    spread = [(place, one) for place, term in enumerate(terms) for one in _over(term, student, teachers, batch)]
+    bound = [replace(_bind(term, student, teachers, batch), term=place) for place, term in spread]
+    named = _told_apart(bound, [terms[place].name is not None for place, _ in spread])
+    keys = [b.key for b in named]
+    for b in named:
+        if keys.count(b.key) > 1 or b.name == "task":
+            raise ConfigError(f"Two terms are called {b.name!r}; give one of them another `name`.")
+    return named
 
 
 def paired_stages(student: nn.Module, teacher: LiveTeacher, batch: Batch, *, by_position: bool = False) -> list[Pair]:
@@ -52,61 +56,85 @@ def paired_stages(student: nn.Module, teacher: LiveTeacher, batch: Batch, *, by_
     return pair(*sides)
 
 
+def _over(term: Term, student: nn.Module, teachers: Mapping[str, Teacher], batch: Batch) -> list[Term]:
+    """The term itself, or where it names stages one for each of them."""
+    if term.stages is None:
+        return [term]
+    name = _teacher_name(term.teacher, teachers)
+    assert not isinstance(term.loss, WeightPenalty)  # which a term refuses
+    pairs = paired_stages(student, _live(term, name, teachers), batch, by_position=term.loss.by_position)
+    if term.stages != "all":
+        if term.stages > len(pairs):
+            raise ConfigError(
+                f"{term.loss.name}: {term.stages} stages are asked for, and {len(pairs)} pair: "
+                f"{', '.join(f'{pair.student} <- {pair.teacher}' for pair in pairs)}."
+            )
+        pairs = pairs[-term.stages :]
+    return [
+        replace(
+            term,
+            loss=copy.deepcopy(term.loss),
+            stages=None,
+            student=pair.student,
+            teacher=f"{name}:{pair.teacher}",
+            name=f"{term.label}.{pair.student}",
+            reason=pair.reason,
+        )
+        for pair in pairs
+    ]
+
+
 def _bind(term: Term, student: nn.Module, teachers: Mapping[str, Teacher], batch: Batch) -> Bound:
     if isinstance(term.loss, WeightPenalty):
         return _penalty(term)
-    many = term.loss.reads == "stages"
-    if term.student is None and (term.teacher is None or _only_a_name(term.teacher)):
+    if not term.names_layers:
         teacher = _teacher_name(term.teacher, teachers)
-        student_layers, teacher_layers, reason = _propose(term, student, teachers[teacher], teacher, batch)
+        student_layers, teacher_layers, reason = _propose(term, student, teacher, teachers, batch)
     elif term.student is None or term.teacher is None:
-        raise ConfigError(f"{_label(term)}: name the layers of both student and teacher, or of neither.")
+        raise ConfigError(f"{term.label}: name the layers of both student and teacher, or of neither.")
     else:
         student_layers = _several(term.student)
         split = [split_teacher(layer, list(teachers)) for layer in _several(term.teacher)]
         if len({name for name, _ in split}) != 1:
-            raise ConfigError(f"{_label(term)}: one term reads one teacher. Give each teacher a term of its own.")
+            raise ConfigError(f"{term.label}: one term reads one teacher. Give each teacher a term of its own.")
         teacher, teacher_layers, reason = split[0][0], tuple(path for _, path in split), term.reason
         if len(student_layers) != len(teacher_layers):
             raise ConfigError(
-                f"{_label(term)}: {len(student_layers)} student layers ({', '.join(student_layers)}) meet "
+                f"{term.label}: {len(student_layers)} student layers ({', '.join(student_layers)}) meet "
                 f"{len(teacher_layers)} teacher layers ({', '.join(teacher_layers)})."
             )
-    if not many and len(student_layers) != 1:
-        raise ConfigError(f"{_label(term)} compares one layer with one. Add a term per pair.")
+    if term.loss.reads != "stages" and len(student_layers) != 1:
+        raise ConfigError(f"{term.label} compares one layer with one. Add a term per pair.")
     return Bound(
-        name=_label(term),
+        name=term.label,
+        loss=term.loss,
+        term=0,
         teacher=teacher,
         student_layers=student_layers,
         teacher_layers=teacher_layers,
         weight=resolved_weight(term),
         balance=term.weight.share if isinstance(term.weight, Balanced) else None,
-        many=many,
-        pooled=term.loss.pooled,
         reason=reason,
     )
 
 
 def _penalty(term: Term) -> Bound:
     if term.student is not None or term.teacher is not None:
-        raise ConfigError(f"{_label(term)} is on the student's weights: it takes no layers.")
+        raise ConfigError(f"{term.label} is on the student's weights: it takes no layers.")
     if isinstance(term.weight, Balanced):
-        raise ConfigError(
-            f"{_label(term)} hardly has a gradient where the student starts: give its weight as a number."
-        )
-    return Bound(_label(term), "", (), (), resolved_weight(term), None, False, False, "weights <- where they started")
+        raise ConfigError(f"{term.label} hardly has a gradient where the student starts: give its weight as a number.")
+    reason = "weights <- where they started"
+    return Bound(term.label, term.loss, 0, "", (), (), resolved_weight(term), None, reason)
 
 
 def _propose(
-    term: Term, student: nn.Module, source: Teacher, name: str, batch: Batch
+    term: Term, student: nn.Module, name: str, teachers: Mapping[str, Teacher], batch: Batch
 ) -> tuple[tuple[str, ...], tuple[str, ...], str]:
     assert not isinstance(term.loss, WeightPenalty)
     if term.loss.reads in ("logits", "penultimate", "sequence_logits"):
         layer = "penultimate" if term.loss.reads == "penultimate" else "logits"
         return (layer,), (layer,), f"{term.loss.name} reads {layer}"
-    if not isinstance(source, LiveTeacher):
-        raise ConfigError(f"{_label(term)}: name its layers; a cached teacher ({name}) has no network to propose from.")
-    pairs = paired_stages(student, source, batch, by_position=term.loss.by_position)
+    pairs = paired_stages(student, _live(term, name, teachers), batch, by_position=term.loss.by_position)
     if term.loss.reads == "feature":
         pairs = pairs[-1:]
     return (
@@ -116,8 +144,11 @@ def _propose(
     )
 
 
-def _only_a_name(teacher: str | Sequence[str]) -> bool:
-    return isinstance(teacher, str) and teacher.endswith(":")
+def _live(term: Term, name: str, teachers: Mapping[str, Teacher]) -> LiveTeacher:
+    teacher = teachers[name]
+    if not isinstance(teacher, LiveTeacher):
+        raise ConfigError(f"{term.label}: name its layers; a cached teacher ({name}) has no network to propose from.")
+    return teacher
 
 
 def _teacher_name(teacher: str | Sequence[str] | None, teachers: Mapping[str, Teacher]) -> str:
@@ -132,5 +163,20 @@ def _several(layers: str | Sequence[str]) -> tuple[str, ...]:
     return (layers,) if isinstance(layers, str) else tuple(layers)
 
 
-def _label(term: Term) -> str:
-    return term.name or term.loss.name
+_DIFFERENCES: tuple[Callable[[Bound], str], ...] = (
+    lambda b: "+".join(b.student_layers),
+    lambda b: b.teacher,
+    lambda b: f"{'+'.join(b.student_layers)}.{b.teacher}",
+    lambda b: f"{'+'.join(b.student_layers)}.{b.teacher}.{'+'.join(b.teacher_layers)}",
+)
+"""What tells terms of one loss apart, the shortest first."""
+
+
+def _told_apart(bound: list[Bound], given: list[bool]) -> list[Bound]:
+    """Terms whose names were not given and would be the same get them by layer or by teacher."""
+    found = []
+    for b, own in zip(bound, given, strict=True):
+        alike = [other for other in bound if other.name == b.name]
+        by = next((by for by in _DIFFERENCES if len({by(other) for other in alike}) == len(alike)), None)
+        found.append(replace(b, name=f"{b.name}.{by(b)}") if len(alike) > 1 and by and not own else b)
+    return found

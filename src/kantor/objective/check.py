@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from kantor.core.collectives import sum_over_ranks, world_size
 from kantor.core.errors import ConfigError, NonFiniteError
 from kantor.data.views import ROLES, role_of
 from kantor.losses.base import TransferLoss
 from kantor.losses.penalty import WeightPenalty
+from kantor.objective.following import FirstStep
+from kantor.objective.gradients import gradient_norm, gradient_shares, reached, refuse_without_gradient
+from kantor.objective.notes import notes
+from kantor.objective.targets import accuracy
 from kantor.objective.teachers import Read, class_names
 from kantor.objective.terms import Bound
 from kantor.objective.weights import Weight
 
 if TYPE_CHECKING:
     from kantor.data import Batch
-    from kantor.objective.objective import Objective
+    from kantor.objective.objective import Objective, Result
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class StepZero:
     """Student and losses: what the optimiser moves."""
     teachers: list[TeacherFacts]
     terms: list[TermFacts]
+    notes: list[str] = field(default_factory=list)
+    """What else one should know: how the student's output was read, which of its parts are in eval mode."""
 
     def record(self) -> dict[str, Any]:
         """As plain data."""
@@ -101,6 +104,7 @@ class StepZero:
             why = f" ({t.reason})" if t.reason and t.student else ""
             settings = f"; {t.settings}" if t.settings else ""
             lines.append(f"Term {t.name}: {share}; {pairs}{why}{settings}")
+        lines += self.notes
         return "\n".join(lines)
 
 
@@ -110,7 +114,8 @@ def check_needs(objective: Objective, batch: Batch) -> None:
     Raises:
         ConfigError: missing ids, targets or memory size; a teacher of other classes under a loss that needs the same.
     """
-    for loss in (loss for loss in objective.losses if isinstance(loss, TransferLoss)):
+    losses = [term.loss for term in objective.terms if isinstance(term.loss, TransferLoss)]
+    for loss in losses:
         if loss.needs_ids and (batch.ids is None or objective.samples == 0):
             raise ConfigError(
                 f"{loss.name} keeps a memory by sample id: the batch needs ids, Objective(samples=...) their number."
@@ -124,6 +129,12 @@ def check_needs(objective: Objective, batch: Batch) -> None:
             raise ConfigError(
                 f"{loss.name} needs a target of every sample, and some come without a label. Leave out `unlabelled`, "
                 "or use a loss that `kantor methods` lists without 'targets'."
+            )
+        if loss.needs_targets and batch.targets is not None and not _class_numbers(batch.targets):
+            raise ConfigError(
+                f"{loss.name} needs one class number a sample, and the targets are {list(batch.targets.shape)} of "
+                f"{str(batch.targets.dtype).removeprefix('torch.')}. Of one-hot rows give targets.argmax(1); for mixed "
+                "labels or several a sample use a loss that `kantor methods` lists without 'targets'."
             )
     mine = class_names(objective.student)
     for term in objective.terms:
@@ -148,17 +159,17 @@ def balanced(objective: Objective, batch: Batch) -> list[Bound]:
     """
     if all(bound.balance is None for bound in objective.bound):
         return objective.bound
-    parameters = [p for p in objective.student.parameters() if p.requires_grad]
-    result = objective(batch)
+    parameters = objective.trained
+    result, _ = _with_gradients(objective, batch)
     if not objective.task_weight or "task" not in result.terms:
         raise ConfigError(
             "weight auto sets a term's gradient beside the task's, and there is no task here: give a number."
         )
-    task = objective.task_weight * _gradient_norm(result.terms["task"], parameters)
+    task = objective.task_weight * gradient_norm(result.terms["task"], parameters)
     found = []
     for bound in objective.bound:
         if bound.balance is not None:
-            norm = _gradient_norm(result.terms[bound.name], parameters)
+            norm = gradient_norm(result.terms[bound.name], parameters)
             if not norm > 0:
                 raise ConfigError(
                     f"{bound.name} has no gradient at step 0, so weight auto cannot be found: give a number."
@@ -168,10 +179,14 @@ def balanced(objective: Objective, batch: Batch) -> list[Bound]:
     return found
 
 
-def look(objective: Objective, batch: Batch) -> StepZero:
-    """Run one training batch through the objective and describe it. Changes nothing that is saved."""
-    parameters = [p for p in objective.student.parameters() if p.requires_grad]
-    result = objective(batch)
+def look(objective: Objective, batch: Batch) -> tuple[StepZero, FirstStep]:
+    """Run one training batch through the objective and describe it. Changes nothing that is saved.
+
+    Returns:
+        The facts, and a watch over the parameters that should move at the first step.
+    """
+    parameters = objective.trained
+    result, features = _with_gradients(objective, batch)
     weights = objective.weights()
     for name, value in result.terms.items():
         if not math.isfinite(value.item()):
@@ -186,16 +201,18 @@ def look(objective: Objective, batch: Batch) -> StepZero:
             value=result.terms[bound.name].item(),
             weight=weights[bound.name],
             gradient_share=shares[bound.name],
-            settings=loss.extra_repr(),
+            settings=bound.loss.extra_repr(),
             reason=bound.reason,
         )
-        for loss, bound in zip(objective.losses, objective.bound, strict=True)
+        for bound in objective.bound
     }
     if "task" in result.terms:
         task = TermFacts("task", [], [], result.terms["task"].item(), weights["task"], shares["task"], "", "")
         described = {"task": task} | described
     student_parameters = sum(p.numel() for p in objective.student.parameters())
-    return StepZero(
+    own = {bound.name: [p for p in loss.parameters() if p.requires_grad] for loss, bound in objective.transfers}
+    first_step = FirstStep(parameters, {name: reached(result.terms[name], found) for name, found in own.items()})
+    facts = StepZero(
         student_parameters=student_parameters,
         trained_parameters=sum(p.numel() for p in objective.parameters() if p.requires_grad),
         teachers=[
@@ -212,25 +229,26 @@ def look(objective: Objective, batch: Batch) -> StepZero:
             for name, teacher in objective.teachers.items()
         ],
         terms=list(described.values()),
+        notes=notes(objective, batch, features),
     )
+    return facts, first_step
 
 
-def gradient_shares(terms: Mapping[str, Tensor], parameters: Sequence[Tensor]) -> dict[str, float]:
-    """Norm of each weighted term's gradient over the sum of all their norms; the terms' graph is kept."""
-    norms = {name: _gradient_norm(value, parameters) for name, value in terms.items()}
-    total = sum(norms.values()) or 1.0
-    return {name: norm / total for name, norm in norms.items()}
+def _with_gradients(objective: Objective, batch: Batch) -> tuple[Result, dict[str, Tensor]]:
+    """What the objective says of a batch, and the student's layers, where every term has a gradient in the student.
 
-
-def _gradient_norm(value: Float[Tensor, ""], parameters: Sequence[Tensor]) -> float:
-    """Norm of the gradient; of the mean over processes, which is the global batch's gradient."""
-    if not value.requires_grad:
-        return 0.0
-    grads = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True, materialize_grads=True)
-    if world_size() > 1:
-        grads = [sum_over_ranks(torch.cat([g.flatten().double() for g in grads])) / world_size()]
-    norms = torch.stack([torch.linalg.vector_norm(g, dtype=torch.float64) for g in grads])
-    return torch.linalg.vector_norm(norms).item()  # one transfer: a GPU waits once a term, not once a parameter
+    Raises:
+        ConfigError: one has none.
+    """
+    try:
+        with torch.enable_grad():
+            result, features = objective._look(batch)
+    finally:
+        for loss, _ in objective.transfers:
+            loss.forget()  # what was only looked at is no part of the first step
+    bound = [bound for _, bound in objective.transfers]
+    refuse_without_gradient(result.terms, bound, features, objective.task_weight, objective.trained)
+    return result, features
 
 
 def _shapes(objective: Objective, batch: Batch) -> dict[tuple[str, str], list[int]]:
@@ -253,7 +271,11 @@ def _accuracy(objective: Objective, name: str, batch: Batch) -> float | None:
     if batch.targets is None or not _same_classes(class_names(objective.student), teacher.facts.get("classes")):
         return None
     logits = teacher.outputs(batch, [Read("logits")])[Read("logits")]
-    return (logits[: len(batch.targets)].argmax(dim=-1) == batch.targets).double().mean().item()
+    return accuracy(logits, batch.targets)
+
+
+def _class_numbers(targets: Tensor) -> bool:
+    return targets.ndim == 1 and not targets.is_floating_point() and targets.dtype != torch.bool
 
 
 def _same_classes(mine: Any, theirs: Any) -> bool:

@@ -1,26 +1,31 @@
 """The objective: task loss plus weighted transfer terms, as one module that a loop or DDP can wrap."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from kantor.capture import capture
+from kantor.capture import path_root, read
 from kantor.capture.hooks import find
 from kantor.core import seeds
-from kantor.core.errors import ConfigError, NonFiniteError
-from kantor.data import Batch
+from kantor.core.errors import ConfigError, NonFiniteError, ShapeError
+from kantor.core.modes import as_trained, modes_kept
+from kantor.data import Batch, as_batch
 from kantor.losses.base import Features, TransferLoss
 from kantor.losses.penalty import WeightPenalty
 from kantor.objective.binding import bind
-from kantor.objective.check import StepZero, balanced, check_needs, gradient_shares, look
-from kantor.objective.teachers import LiveTeacher, Read, Teacher, faults, inner
+from kantor.objective.check import StepZero, balanced, check_needs, look
+from kantor.objective.following import FirstStep, refuse_standing_still, refuse_wrapped_student
+from kantor.objective.gradients import gradient_shares
+from kantor.objective.sharing import refuse_shared
+from kantor.objective.state import known_keys, plain_keys
+from kantor.objective.targets import Task, check_task, task_value
+from kantor.objective.teachers import LiveTeacher, Read, Teacher, faults
 from kantor.objective.terms import Bound, Term
-
-Task = Callable[[Float[Tensor, "batch classes"], Int[Tensor, " batch"]], Float[Tensor, ""]]
 
 
 @dataclass
@@ -38,10 +43,13 @@ class Result:
 class Objective(nn.Module):
     """``task_weight * task + sum of weight_k * term_k``, with the checks that come before the first step.
 
-    Owns the student and the losses, so ``parameters()`` and ``state_dict()`` hold those and nothing of a teacher.
+    Owns the student and the losses, so ``parameters()`` and ``state_dict()`` hold those and nothing of a teacher. A
+    state dict has the student under ``student.`` and each term's loss under ``losses.NAME.``, ``/`` in the place of the
+    name's dots; it is loaded after :meth:`check`.
 
     Args:
-        student: any module that maps ``batch.inputs["student"]`` to logits.
+        student: any module that maps ``batch.inputs["student"]`` to logits, or to something that holds them
+            (:func:`kantor.capture.layout.logits_of`).
         teachers: name to network, or to another source of outputs (a cache). Networks see ``batch.inputs["teacher"]``,
             or each ``batch.inputs[NAME]`` where teachers see different things.
         terms: losses bound to layers, and penalties on the student's weights.
@@ -53,7 +61,8 @@ class Objective(nn.Module):
         freeze: paths of the student's modules that stay as they are, running statistics included.
 
     Raises:
-        ConfigError: a negative task weight, terms without a teacher, or an unknown path to freeze.
+        ConfigError: a negative task weight, terms without a teacher, an unknown path to freeze, or a teacher that is
+            partly the student.
     """
 
     def __init__(
@@ -80,8 +89,13 @@ class Objective(nn.Module):
                     f"{term.loss.name} holds the student to the weights it starts from, and it starts from scratch: "
                     "say where from (start: teacher, in a study), or leave it out."
                 )
+        for name, teacher in teachers.items():
+            network = teacher.network if isinstance(teacher, LiveTeacher) else teacher
+            if isinstance(network, nn.Module):
+                refuse_shared(student, network, name)
         self.student = student
-        self._owned = nn.ModuleList(term.loss for term in terms)
+        self.losses = nn.ModuleDict()
+        """Each term's loss or penalty, in order; filled by :meth:`check`."""
         # A dictionary and not an attribute each: teachers stay outside modules(), and so outside state_dict().
         self.teachers: dict[str, Teacher] = {}
         for name, teacher in teachers.items():
@@ -92,84 +106,80 @@ class Objective(nn.Module):
         self.samples = samples
         self.seed = seed
         self.source = dict(source or {})
-        self.frozen = [find(inner(student), path) for path in freeze]
+        self.frozen = [find(path_root(student), path) for path in freeze]
         for module in self.frozen:
             module.requires_grad_(False)
-        if not any(p.requires_grad for p in student.parameters()):
-            raise ConfigError(f"freeze {', '.join(freeze)} leaves nothing of the student to train.")
+        if not self.trained:
+            what = f"freeze {', '.join(freeze)}" if freeze else "requires_grad=False on all parameters"
+            raise ConfigError(f"{what} leaves nothing of the student to train.")
         self.progress = 0.0
-        """Share of training done, for weight schedules; the loop sets it at every step, since warm-ups begin at 0."""
+        """Share of training done, for weight schedules; the loop sets it before each step: warm-ups begin at 0."""
         self.bound: list[Bound] = []
+        self._steps = 0
+        self._first_step: FirstStep | None = None
+        self._met_wrappers = False
+        self.register_state_dict_post_hook(_plain_keys)
+        self.register_load_state_dict_pre_hook(_known_keys)
 
     @property
-    def losses(self) -> list[TransferLoss | WeightPenalty]:
-        """The terms' losses and penalties, in order."""
-        return [term.loss for term in self.terms]
+    def trained(self) -> list[nn.Parameter]:
+        """What of the student learns."""
+        return [p for p in self.student.parameters() if p.requires_grad]
 
     @property
     def transfers(self) -> list[tuple[TransferLoss, Bound]]:
-        """Those that compare layers, with what they are bound to."""
-        pairs = zip(self.losses, self.bound, strict=True)
-        return [(loss, bound) for loss, bound in pairs if isinstance(loss, TransferLoss)]
+        """The losses that compare layers, with what they are bound to."""
+        return [(bound.loss, bound) for bound in self.bound if isinstance(bound.loss, TransferLoss)]
 
-    def check(self, batch: Batch, *, quiet: bool = False) -> StepZero:
+    def check(self, batch: Any, *, quiet: bool = False) -> StepZero:
         """Step 0: bind layers, build the losses' parameters, refuse what cannot work, and say what will happen.
 
         Call it once, before the optimiser is made. The student's weights and running statistics are left as found.
 
         Args:
-            batch: a training batch.
+            batch: a training batch, as :meth:`forward` takes it.
             quiet: do not print.
 
         Returns:
             The facts: pairs, shapes, teachers, each term's value, weight and share of the gradient norm.
 
         Raises:
-            ConfigError: unknown layers, other classes under a loss that needs the same, missing ids or targets.
-            ShapeError: a loss cannot take its layers' shapes.
+            ConfigError: unknown layers, other classes under a loss that needs the same, missing ids or targets, or a
+                term from which no gradient reaches the student.
+            ShapeError: a loss cannot take its layers' shapes, or the task the targets.
             NonFiniteError: a term is not finite on this batch.
         """
         if self.bound:
             raise ConfigError("check() was called before; its losses are built.")
+        batch = as_batch(batch)
         check_needs(self, batch)
         with torch.random.fork_rng(), _buffers_kept(self.student):
-            self.bound = bind(self.terms, self.student, self.teachers, batch)
             try:
+                self.bound = bind(self.terms, self.student, self.teachers, batch)
                 self._build(batch)
                 self.bound = balanced(self, batch)
-                facts = look(self, batch)
-                for loss, _ in self.transfers:
-                    loss.forget()  # what was only looked at is no part of the first step
+                facts, self._first_step = look(self, batch)
             except Exception:
                 self.bound = []
+                self.losses.clear()
                 raise
         if not quiet:
             print(facts)
         return facts
 
-    def forward(self, batch: Batch) -> Result:
-        """The loss of one batch. Call :meth:`check` first if there are terms."""
+    def forward(self, batch: Any) -> Result:
+        """The loss of one batch. Call :meth:`check` first if there are terms.
+
+        Args:
+            batch: a :class:`~kantor.data.Batch`, or what a loader yields: ``(inputs, targets)``, or a mapping
+                (:func:`kantor.data.as_batch`).
+        """
+        batch = as_batch(batch)
         if self.terms and not self.bound:
             raise ConfigError("Call objective.check(batch) before the first step: it builds the losses' parameters.")
-        logits, student = self._student(batch)
-        teacher = self._teachers(batch)
-        terms: dict[str, Tensor] = {}
-        total = logits.new_zeros((), dtype=torch.float32)
-        if self.task is not None:
-            if batch.targets is None:
-                raise ConfigError(
-                    "The batch has no targets, which the task loss needs; give task=None to train without."
-                )
-            terms["task"] = self.task(logits[: len(batch.targets)].float(), batch.targets)
-            total = total + self.task_weight * terms["task"]
-        for loss, bound in zip(self.losses, self.bound, strict=True):
-            if isinstance(loss, WeightPenalty):
-                terms[bound.name] = loss(inner(self.student))
-            else:
-                s, t = self._features(bound, student, teacher)
-                terms[bound.name] = loss(s, t, targets=batch.targets, ids=batch.ids)
-            total = total + bound.weight.at(self.progress) * terms[bound.name]
-        return Result(total, terms, logits)
+        if self.training and torch.is_grad_enabled():
+            self._before_step()
+        return self._look(batch)[0]
 
     def weights(self) -> dict[str, float]:
         """Every term's weight at this point of training, ``task`` first."""
@@ -187,55 +197,32 @@ class Objective(nn.Module):
         """
         weights = self.weights()
         weighted = {name: scale * weights[name] * value for name, value in result.terms.items()}
-        return gradient_shares(weighted, [p for p in self.student.parameters() if p.requires_grad])
+        return gradient_shares(weighted, self.trained)
 
     def after_step(self) -> None:
-        """Commit the losses' memories, averages and potentials, after the optimiser's step."""
+        """Commit the losses' memories, averages and potentials, after the optimiser's step.
+
+        Raises:
+            ConfigError: the optimiser moves the student and leaves out what the losses learn.
+        """
+        if self._first_step is not None:
+            self._first_step.end()
+        self._steps += 1
         for loss, _ in self.transfers:
             loss.after_step()
 
-    def prepare(self, batches: Iterable[Batch]) -> None:
-        """Run the first stage of every loss that has one, on batches of training data.
+    def prepare(self, batches: Iterable[Any]) -> None:
+        """Run the first stage of every loss that has one, on batches of training data, the student in training mode.
 
         Args:
             batches: iterated once per loss and epoch of its first stage, so no generator: a DataLoader, or
                 :meth:`kantor.data.Loader.epochs`.
         """
-        parameters = [p for p in self.student.parameters() if p.requires_grad]
-        for loss, bound in self.transfers:
-            loss.prepare(_FeatureBatches(self, bound, batches), parameters)
-
-    def _build(self, batch: Batch) -> None:
-        with torch.no_grad():
-            _, student = self._student(batch)
-            teacher = self._teachers(batch)
-        if found := faults(teacher, batch.ids):
-            raise NonFiniteError(f"{' '.join(found)} Check that teacher, or its data.")
-        device = next(iter(batch.inputs.values())).device
-        for index, (loss, bound) in enumerate(zip(self.losses, self.bound, strict=True)):
-            seeds.seed_all(self.seed, seeds.LOSS, index)
-            if isinstance(loss, WeightPenalty):
-                loss.build(inner(self.student), self.source)
-            else:
-                s, t = self._features(bound, student, teacher)
-                loss.build(_shapes(s), _shapes(t), self.samples)
-            loss.to(device)
-
-    def _student(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        for module in self.frozen:
-            module.eval()  # whoever called train() meant the rest
-        layers = sorted({layer for bound in self.bound for layer in bound.student_layers})
-        with capture(inner(self.student), layers) as taken:
-            logits = self.student(batch.inputs["student"])
-            return logits, {layer: taken[layer] for layer in layers}
-
-    def _teachers(self, batch: Batch) -> dict[tuple[str, Read], Tensor]:
-        outputs: dict[tuple[str, Read], Tensor] = {}
-        for name, teacher in self.teachers.items():
-            wanted = self.reads(name)
-            if wanted:
-                outputs |= {(name, read): x for read, x in teacher.outputs(batch, wanted).items()}
-        return outputs
+        with modes_kept(self.student):
+            if not self.student.training:
+                as_trained(self.student)
+            for loss, bound in self.transfers:
+                loss.prepare(_FeatureBatches(self, bound, batches), self.trained)
 
     def reads(self, teacher: str) -> list[Read]:
         """What the bound terms want of one teacher, without repeats."""
@@ -249,22 +236,117 @@ class Objective(nn.Module):
             key=lambda read: read.key,
         )
 
+    def _look(self, batch: Batch) -> tuple[Result, dict[str, Float[Tensor, "batch ..."]]]:
+        """What :meth:`forward` says, and the student's layers that it read, by path."""
+        logits, student = self._student(batch)
+        teacher = self._teachers(batch)
+        terms: dict[str, Tensor] = {}
+        total = logits.new_zeros((), dtype=torch.promote_types(logits.dtype, torch.float32))
+        if self.task is not None:
+            if batch.targets is None:
+                raise ConfigError(
+                    "The batch has no targets, which the task loss needs; give task=None to train without."
+                )
+            terms["task"] = task_value(self.task, logits, batch.targets)
+            total = total + self.task_weight * terms["task"]
+        for bound in self.bound:
+            if isinstance(bound.loss, WeightPenalty):
+                terms[bound.name] = bound.loss(path_root(self.student))
+            else:
+                s, t = self._features(bound, student, teacher)
+                terms[bound.name] = bound.loss(s, t, targets=batch.targets, ids=batch.ids)
+            total = total + bound.weight.at(self.progress) * terms[bound.name]
+        return Result(total, terms, logits), student
+
+    def _build(self, batch: Batch) -> None:
+        with torch.no_grad():
+            logits, student = self._student(batch)
+            teacher = self._teachers(batch)
+        if found := faults(teacher, batch.ids):
+            raise NonFiniteError(f"{' '.join(found)} Check that teacher, or its data.")
+        if self.task is not None and batch.targets is not None:
+            check_task(self.task, logits, batch.targets)
+        for index, bound in enumerate(self.bound):
+            seeds.seed_all(self.seed, seeds.LOSS, index)
+            if isinstance(bound.loss, WeightPenalty):
+                bound.loss.build(path_root(self.student), self.source)
+            else:
+                s, t = self._features(bound, student, teacher)
+                bound.loss.build(_shapes(s), _shapes(t), self.samples)
+            # In half precision they would not learn; losses compute in float32 at least.
+            bound.loss.to(logits.device, torch.float64 if logits.dtype == torch.float64 else None)
+            self.losses[bound.key] = bound.loss
+
+    def _before_step(self) -> None:
+        if not self._met_wrappers:
+            refuse_wrapped_student(self, self.student)
+            self._met_wrappers = True
+        refuse_standing_still(self.bound, self.progress, self._steps)
+        if self._first_step is not None:
+            self._first_step.begin()
+
+    def _student(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        for module in self.frozen:
+            module.eval()  # whoever called train() meant the rest
+        layers = sorted({layer for bound in self.bound for layer in bound.student_layers})
+        return read(self.student, batch.inputs["student"], layers, name="the student")
+
+    def _teachers(self, batch: Batch) -> dict[tuple[str, Read], Tensor]:
+        outputs: dict[tuple[str, Read], Tensor] = {}
+        for name, teacher in self.teachers.items():
+            wanted = self.reads(name)
+            if wanted:
+                outputs |= {(name, read): x for read, x in teacher.outputs(batch, wanted).items()}
+        return outputs
+
     def _features(
         self, bound: Bound, student: Mapping[str, Tensor], teacher: Mapping[tuple[str, Read], Tensor]
     ) -> tuple[Features, Features]:
         s = tuple(student[layer] for layer in bound.student_layers)
-        t = tuple(teacher[bound.teacher, Read(layer, bound.pooled)] for layer in bound.teacher_layers)
+        t = tuple(
+            _beside(teacher[bound.teacher, Read(layer, bound.pooled)], x, f"{bound.teacher}:{layer}")
+            for layer, x in zip(bound.teacher_layers, s, strict=True)
+        )
         return (s, t) if bound.many else (s[0], t[0])
+
+
+def _beside(teacher: Tensor, student: Tensor, layer: str) -> Tensor:
+    """The teacher's output in the student's precision, and in single precision at least."""
+    if len(teacher) != len(student):
+        raise ShapeError(
+            f"Teacher's layer {layer} is {list(teacher.shape)} where the student's is {list(student.shape)}: both must "
+            "be of the same samples."
+        )
+    return teacher.to(torch.promote_types(student.dtype, torch.float32)) if teacher.dtype != student.dtype else teacher
+
+
+def _plain_keys(objective: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:  # noqa: ARG001
+    plain_keys(state, prefix)
+
+
+def _known_keys(objective: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    assert isinstance(objective, Objective)
+    if objective.terms and not objective.bound:
+        raise ConfigError(
+            "Call objective.check(batch) before load_state_dict(): it makes the losses' parameters, which are loaded."
+        )
+    known_keys(state, prefix, [key for key, _ in _entries(objective)], list(objective.losses))
+
+
+def _entries(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from module.named_parameters(remove_duplicate=False)
+    yield from module.named_buffers(remove_duplicate=False)
 
 
 class _FeatureBatches:
     """Batches as (student, teacher) features of one term; iterable as often as the batches are."""
 
-    def __init__(self, objective: Objective, bound: Bound, batches: Iterable[Batch]) -> None:
+    def __init__(self, objective: Objective, bound: Bound, batches: Iterable[Any]) -> None:
         self.objective, self.bound, self.batches = objective, bound, batches
 
     def __iter__(self) -> Iterator[tuple[Features, Features]]:
-        for batch in self.batches:
+        for given in self.batches:
+            batch = as_batch(given)
             _, student = self.objective._student(batch)
             yield self.objective._features(self.bound, student, self.objective._teachers(batch))
 

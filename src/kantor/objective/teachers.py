@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from kantor.capture import capture
+from kantor.capture import read as read_layers
 from kantor.core.errors import ConfigError, suggest
 from kantor.data import Batch, TeacherCache
 from kantor.data.views import ROLES, role_of
@@ -90,11 +90,11 @@ class LiveTeacher:
         # The objective keeps teachers out of modules(), so its own .to() does not move them.
         if next(self.network.parameters(), x).device != x.device:
             self.network.to(x.device)
-        if self.network.training:  # a user's network.train() on a shared module would silently change the teacher
+        # A user's train() on the network, or on a part of it, would move its running statistics.
+        if any(module.training for module in self.network.modules()):
             self.network.eval()
-        own = torch.autocast(x.device.type, enabled=False)
-        with own, capture(inner(self.network), [read.layer for read in reads]) as taken:
-            self.network(x)
+        with torch.autocast(x.device.type, enabled=False):
+            _, taken = read_layers(self.network, x, [read.layer for read in reads], name=f"teacher {self.name}")
             return {read: pool(taken[read.layer]) if read.pooled else taken[read.layer] for read in reads}
 
 
@@ -136,13 +136,6 @@ def some_ids(ids: Tensor | None, rows: Bool[Tensor, " batch"]) -> str:
     """The first ids of some rows, as they are said; positions in the batch where there are no ids."""
     chosen = rows.nonzero().flatten() if ids is None else ids.to(rows.device)[rows]
     return f"{chosen[:16].tolist()}{' ...' if len(chosen) > 16 else ''}"
-
-
-def inner(model: nn.Module) -> nn.Module:
-    """The network whose module paths a user means: a kantor model's ``path_root``, any other module itself."""
-    root = getattr(model, "path_root", model)
-    assert isinstance(root, nn.Module)
-    return root
 
 
 def class_names(model: nn.Module) -> Sequence[str] | int | None:

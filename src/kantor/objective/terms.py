@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from kantor.core.errors import ConfigError, suggest
+from kantor.losses import LOSSES
 from kantor.losses.base import TransferLoss
 from kantor.losses.penalty import WeightPenalty
 from kantor.objective.weights import Balanced, Weight
@@ -20,8 +22,14 @@ class Term:
             over several layers; None lets the loss choose (its ``reads``).
         teacher: the same for the teacher, as ``NAME:PATH``; ``NAME:`` is left out when there is one teacher.
         weight: the term's weight; None takes the loss's default, Balanced finds it at step 0.
-        name: how the term is called in logs; the loss's name if left out.
+        name: how the term is called in logs; the loss's name if left out, and what tells them apart (a layer, or the
+            teacher) where several terms have that loss.
         reason: why these layers are compared, for the print at step 0; where they are left out, it says itself.
+        stages: in the place of layers: one term for each of the last so many paired stages, or of ``"all"``, each
+            with this weight and with a copy of the loss.
+
+    Raises:
+        ConfigError: ``stages`` beside layers, of a loss that does not compare one layer with one, or not positive.
     """
 
     loss: TransferLoss | WeightPenalty
@@ -30,6 +38,21 @@ class Term:
     weight: float | Weight | Balanced | None = None
     name: str | None = None
     reason: str = "as given"
+    stages: int | Literal["all"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.stages is not None:
+            _check_stages(self)
+
+    @property
+    def label(self) -> str:
+        """Its name, or its loss's."""
+        return self.name or self.loss.name
+
+    @property
+    def names_layers(self) -> bool:
+        """Whether the user said which layers meet; ``NAME:`` alone says which teacher."""
+        return self.student is not None or not (self.teacher is None or str(self.teacher).endswith(":"))
 
 
 @dataclass(frozen=True)
@@ -37,18 +60,32 @@ class Bound:
     """A term whose names are resolved: which teacher, which module paths, which weight."""
 
     name: str
+    loss: TransferLoss | WeightPenalty
+    term: int
+    """The place of the term that it is of: one that names stages is bound several times."""
     teacher: str
     student_layers: tuple[str, ...]
     teacher_layers: tuple[str, ...]
     weight: Weight
     balance: float | None
     """Share of the task's gradient norm that ``weight`` is set to give at step 0; None where it was given."""
-    many: bool
-    """The loss takes a tuple of layers, even of one."""
-    pooled: bool
-    """The loss sees maps only through their mean over positions."""
     reason: str
     """Why these layers were paired."""
+
+    @property
+    def many(self) -> bool:
+        """The loss takes a tuple of layers, even of one."""
+        return isinstance(self.loss, TransferLoss) and self.loss.reads == "stages"
+
+    @property
+    def pooled(self) -> bool:
+        """The loss sees maps only through their mean over positions."""
+        return isinstance(self.loss, TransferLoss) and self.loss.pooled
+
+    @property
+    def key(self) -> str:
+        """Its name as that of a module, which holds no dot."""
+        return self.name.replace(".", "/")
 
 
 def split_teacher(layer: str, teachers: Sequence[str]) -> tuple[str, str]:
@@ -72,3 +109,18 @@ def resolved_weight(term: Term) -> Weight:
     if term.weight is None or isinstance(term.weight, Balanced):
         return Weight(term.loss.default_weight)
     return term.weight if isinstance(term.weight, Weight) else Weight(float(term.weight))
+
+
+def _check_stages(term: Term) -> None:
+    name = term.loss.name
+    if term.stages != "all" and not (type(term.stages) is int and term.stages > 0):
+        raise ConfigError(f"{name}: stages is how many of the last ones, or all, not {term.stages!r}.")
+    if term.names_layers:
+        raise ConfigError(f"{name}: stages and layers both say where it compares. Give one of them.")
+    reads = "the student's weights" if isinstance(term.loss, WeightPenalty) else term.loss.reads
+    if reads != "feature":
+        able = ", ".join(name for name, loss in LOSSES.items() if loss.reads == "feature")
+        raise ConfigError(
+            f"{name} reads {'every paired stage as it is' if reads == 'stages' else reads}: leave stages out. "
+            f"Those that take it: {able}."
+        )

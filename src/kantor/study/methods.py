@@ -8,7 +8,7 @@ and kd .9, the public benchmarks' settings.
 
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -36,7 +36,7 @@ class TermConfig:
         teacher: the same, as NAME:PATH where there are several teachers.
         name: how logs call it; the loss's name if left out.
         stages: in the place of layers: one term for each of the last so many paired stages, or of all, each with this
-            weight (:func:`kantor.study.stages.spread`).
+            weight (:class:`kantor.objective.Term`).
         reason: why these layers, for the record.
     """
 
@@ -56,8 +56,6 @@ class TermConfig:
             ConfigError: an unknown loss, setting or weight; stages of a loss that does not compare one layer with one.
         """
         loss = losses.named(self.loss, **self.settings)
-        if self.stages is not None:
-            self._check_stages()
         weight = self.weight
         if isinstance(weight, dict):
             if "value" not in weight:
@@ -65,20 +63,7 @@ class TermConfig:
             weight = Weight(**fitted(f"{self.loss}: a weight", Weight, weight))
         if isinstance(weight, str):
             weight = _balanced(weight, self.loss)
-        return Term(loss, self.student, self.teacher, weight, self.name, self.reason)
-
-    def _check_stages(self) -> None:
-        if self.stages != "all" and not (type(self.stages) is int and self.stages > 0):
-            raise ConfigError(f"{self.loss}: stages is how many of the last ones, or all, not {self.stages!r}.")
-        if self.student is not None or not (self.teacher is None or str(self.teacher).endswith(":")):
-            raise ConfigError(f"{self.loss}: stages and layers both say where it compares. Give one of them.")
-        reads = "the student's weights" if self.loss in losses.PENALTIES else losses.LOSSES[self.loss].reads
-        if reads != "feature":
-            able = ", ".join(name for name, loss in losses.LOSSES.items() if loss.reads == "feature")
-            raise ConfigError(
-                f"{self.loss} reads {'every paired stage as it is' if reads == 'stages' else reads}: leave stages out. "
-                f"Those that take it: {able}."
-            )
+        return Term(loss, self.student, self.teacher, weight, self.name, self.reason, self.stages)
 
 
 @dataclass(frozen=True)
@@ -114,6 +99,11 @@ class Method:
                 )
                 for teacher, share in shares.items()
             ]
+        return replace(self, terms=tuple(terms))
+
+    def as_bound(self, bound: Sequence[Mapping[str, Any]]) -> "Method":
+        """The same with its terms as step 0 bound them: one that names stages is one for each of them."""
+        terms = (replace(self.terms[known["term"]], stages=None, name=known["name"]) for known in bound)
         return replace(self, terms=tuple(terms))
 
     @property

@@ -11,6 +11,7 @@ from kantor.core.collectives import rank, wait_for_all
 from kantor.core.cores import cores
 from kantor.core.errors import ConfigError, DataError, KantorError, NonFiniteError, ShapeError
 from kantor.core.files import write_json
+from kantor.core.modes import as_trained
 from kantor.data import Augment, Batch, DataSet
 from kantor.faculty.label_cost import CostSource
 from kantor.faculty.roster import spec_of
@@ -28,7 +29,6 @@ from kantor.study.label_costs import label_costs_for, needs_cost, write_costs
 from kantor.study.methods import Method
 from kantor.study.plan_probe import probe_part, write_probe
 from kantor.study.runs import Plan, data_for, make_objective, new_student
-from kantor.study.stages import spread
 from kantor.study.start import Given, Start, check_start, inside, start_of
 from kantor.study.teachers import accuracy, find_teachers, given_classes, model_for, study_methods, teacher_specs
 from kantor.training import Pair
@@ -222,21 +222,20 @@ def _check_method(
     costs: dict[str, LabelCost],
     example: Batch,
     cached: bool,
-) -> tuple[Objective, list[int], StepZero, Given | None]:
+) -> tuple[Objective, StepZero, Given | None]:
     """One method on one batch.
 
     Returns:
-        Its objective with the losses built; for each of its terms the place of the method's that it is of; what there
-        is to say of it; what its student starts with.
+        Its objective with the losses built; what there is to say of it; what its student starts with.
     """
     source = KEYED_BY if cached else "run on every batch"
     teachers = {name: LiveTeacher(model, source, name) for name, model in models.items()}
     student, given = new_student(config, data, config.seed_list()[0], start)
     seen = data_for(method, config, data)
-    method, places = spread(method, student, teachers, example)
     objective = make_objective(student, teachers, method, config, seen, 0, costs, given=given)
+    as_trained(objective)  # some packages hand out their models in eval mode
     facts = objective.check(example if seen.train.labelled else replace(example, targets=None), quiet=True)
-    return objective, places, facts, given
+    return objective, facts, given
 
 
 def _check_methods(
@@ -257,7 +256,7 @@ def _check_methods(
     left_out: dict[str, str] = {}
     for method in methods:
         try:
-            objective, places, facts, given = _check_method(
+            objective, facts, given = _check_method(
                 config, data, method, starts[method.name], models, costs, example, cached
             )
         except (ConfigError, ShapeError) as error:
@@ -272,13 +271,13 @@ def _check_methods(
         step0[method.name] = facts.record() | {"notes": notes}
         bound[method.name] = [
             {
-                "term": place,
+                "term": b.term,
                 "name": b.name,
                 "student": _one_or_many(b.student_layers, b.many),
                 "teacher": _one_or_many([f"{b.teacher}:{t}" for t in b.teacher_layers], b.many),
                 "weight": asdict(b.weight),
             }
-            for place, b in zip(places, objective.bound, strict=True)
+            for b in objective.bound
         ]
         for name in models:
             reads[name] |= set(objective.reads(name))
@@ -314,7 +313,7 @@ def _how_it_learns(config: Study, objective: Objective, given: Given | None) -> 
     }
     if factors:
         yield f"Learning rate x {', x '.join(f'{factor:g} for {path}' for path, factor in factors.items())}."
-    for loss in objective.losses:
+    for loss in objective.losses.values():
         if isinstance(loss, WeightPenalty) and config.weight_decay:
             yield f"Weight decay 0 in place of {config.weight_decay:g} for the student: {loss.name} holds its weights."
 

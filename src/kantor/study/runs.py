@@ -25,7 +25,6 @@ from kantor.study.folder import Task, locked, read_result, tuned_factor
 from kantor.study.label_costs import hand_over, read_costs
 from kantor.study.methods import Method
 from kantor.study.plan_probe import probe_part
-from kantor.study.stages import as_bound
 from kantor.study.start import Given, Start
 from kantor.study.teachers import model_for, open_study_data, study_methods
 from kantor.training import Pair, Probe, train
@@ -148,7 +147,7 @@ class Workbench:
             config = replace(config, epochs=0)  # nothing to learn from: the untrained student
         student, given = new_student(self.config, self.data, seed, self.plan.starts[method.name])
         bound = [known | {"weight": _times(known["weight"], factor)} for known in self.plan.bound[method.name]]
-        placed = as_bound(method, bound)
+        placed = method.as_bound(bound)
         objective = make_objective(
             student, self.teachers, placed, self.config, data, seed, self.label_costs, bound, given
         )

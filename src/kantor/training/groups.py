@@ -26,7 +26,7 @@ def parameter_groups(objective: Objective, config: Training) -> list[dict[str, A
         ConfigError: a path is unknown (says which are close), or there is no classifier to give ``head_lr`` to.
     """
     factors = learning_rate_factors(objective.student, config)
-    held = any(isinstance(loss, WeightPenalty) for loss in objective.losses)
+    held = any(isinstance(loss, WeightPenalty) for loss in objective.losses.values())
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     student = {id(p): name for name, p in path_root(objective.student).named_parameters()}
     for parameter in objective.parameters():

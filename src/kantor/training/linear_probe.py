@@ -20,7 +20,6 @@ from kantor.core.errors import ConfigError
 from kantor.core.modes import as_evaluated
 from kantor.data import Augment, DataSet, Loader, Part, split
 from kantor.losses.features import pool
-from kantor.objective.teachers import inner
 
 PENALTIES = (1.0, 0.1, 1e-2, 1e-3, 1e-4, 1e-5)
 """Tried from strong to weak, each started from the last; of equals the stronger is taken."""
@@ -106,7 +105,7 @@ def features_of(model: nn.Module, part: Part, layers: Sequence[str]) -> dict[str
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     loader = Loader(part.seen_by("student"), 256, seed=0, augment=Augment.named("none"), shuffle=False, drop_last=False)
     pieces: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
-    with as_evaluated(model), capture(inner(model), layers) as taken:
+    with as_evaluated(model), capture(model, layers) as taken:
         for batch in loader.epoch(0):
             model(batch.inputs["student"].to(device))
             for layer in layers:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int16, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kantor.capture import capture
+from kantor.capture import read
 from kantor.core.files import write_with
 from kantor.core.modes import as_evaluated
 from kantor.data import Augment, Loader, Part
@@ -18,7 +18,6 @@ from kantor.losses.features import pool
 from kantor.losses.neuron_transport import neuron_moments
 from kantor.losses.slow_plan import SolveSettings
 from kantor.objective import Objective, Read, Teacher
-from kantor.objective.teachers import inner
 from kantor.ot.moments import Moments, cost_from
 from kantor.ot.ordering import structured
 
@@ -111,11 +110,11 @@ def _seen(objective: Objective, probe: Probe, device: torch.device) -> list[_See
     loader = Loader(probe.part, probe.batch_size, seed=0, augment=Augment.named("none"), shuffle=False, drop_last=False)
     for cpu_batch in loader.epoch(0):
         batch = cpu_batch.to(device)
-        with as_evaluated(student), capture(inner(student), layers) as taken:
-            student(batch.inputs["student"])
+        with as_evaluated(student):
+            _, taken = read(student, batch.inputs["student"], layers, name="the student")
         for index, pair in enumerate(probe.pairs):
-            read = Read(pair.teacher, pooled=True)
-            ours, theirs = taken[pair.student], probe.teachers[pair.source].outputs(batch, [read])[read]
+            wanted = Read(pair.teacher, pooled=True)
+            ours, theirs = taken[pair.student], probe.teachers[pair.source].outputs(batch, [wanted])[wanted]
             part = neuron_moments(ours, theirs, "correlation", "pooled")
             if index < len(found):
                 found[index].statistics += part

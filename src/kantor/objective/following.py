@@ -1,0 +1,112 @@
+"""Mistakes of a training loop that only its steps show."""
+
+import gc
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook
+from torch.utils.hooks import RemovableHandle
+
+from kantor.core.collectives import world_size
+from kantor.core.errors import ConfigError
+from kantor.objective.terms import Bound
+
+
+class FirstStep:
+    """Watches the first step: an optimiser that moves the student must move the losses' parameters too.
+
+    One that was made before ``check()`` does not know them, and would leave them as they were drawn.
+
+    Args:
+        student: what of the student is trained.
+        learning: by term, the parameters of its loss that have a gradient.
+    """
+
+    def __init__(self, student: Iterable[nn.Parameter], learning: Mapping[str, Iterable[nn.Parameter]]) -> None:
+        self._student = list(student)
+        self._learning = {name: found for name, parameters in learning.items() if (found := list(parameters))}
+        self._stepped: set[int] = set()
+        self._hook: RemovableHandle | None = None
+
+    def begin(self) -> None:
+        """Listen to every optimiser's step, until :meth:`end`."""
+        if self._learning and self._hook is None:
+            here = weakref.ref(self)  # a loop that never calls end() must not keep all this alive
+
+            def stepped(optimizer: Optimizer, *_: Any) -> None:
+                if watch := here():
+                    watch._stepped |= {id(p) for group in optimizer.param_groups for p in group["params"]}
+
+            self._hook = register_optimizer_step_post_hook(stepped)
+
+    def end(self) -> None:
+        """Say it where the student's parameters were stepped and a loss's were not.
+
+        Raises:
+            ConfigError: so it is; names the terms.
+        """
+        if self._hook is None:
+            return
+        self._hook.remove()
+        self._hook, stepped, self._stepped = None, self._stepped, set()
+        if not any(id(p) in stepped for p in self._student):
+            return  # no step was taken, or by an optimiser that is none of torch's
+        learning, self._learning = self._learning, {}
+        left = [
+            name
+            for name, parameters in learning.items()
+            if any(p.requires_grad and id(p) not in stepped for p in parameters)
+        ]
+        if left:
+            raise ConfigError(
+                f"The optimiser moves the student and not what {', '.join(left)} learns beside it. It was made before "
+                "check(), which makes those parameters, or from the student's alone. Make it after check(), from "
+                "objective.parameters()."
+            )
+
+
+def refuse_standing_still(bound: Sequence[Bound], progress: float, steps: int) -> None:
+    """Refuse a second step at progress 0 where a weight rises from 0 with it.
+
+    Raises:
+        ConfigError: a term would train nothing for as long as ``progress`` is not set.
+    """
+    rising = [b.name for b in bound if b.weight.warmup > 0]
+    if rising and steps > 0 and progress == 0:
+        raise ConfigError(
+            f"The weight of {', '.join(rising)} rises from 0 with objective.progress, which still is 0 after {steps} "
+            "steps. Set it before every step: objective.progress = step / steps."
+        )
+
+
+def refuse_wrapped_student(objective: nn.Module, student: nn.Module) -> None:
+    """Refuse several processes whose wrapper stands around the student, and not around the objective.
+
+    The wrapper averages gradients where *it* is called. Beside it each process would train a student of its own.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    if world_size() == 1:
+        return
+    inside = {id(module) for module in student.modules()}
+    for wrapper in gc.get_objects():
+        if not issubclass(type(wrapper), _WRAPPERS) or wrapper is objective:
+            continue
+        wrapped = wrapper.module
+        if wrapped is objective or not isinstance(wrapped, nn.Module):
+            continue
+        around = id(wrapper) in inside or id(wrapped) in inside or any(m is student for m in wrapped.modules())
+        if around and not any(m is objective for m in wrapped.modules()):
+            raise ConfigError(
+                f"The student is wrapped in {type(wrapper).__name__}, and the objective is called beside it: gradients "
+                "would not be averaged, and each process would train a student of its own. Give Objective the student "
+                "as it is, wrap the objective, and call what comes of it: "
+                "DistributedDataParallel(objective, broadcast_buffers=False)(batch)."
+            )
+
+
+_WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)

@@ -1,0 +1,82 @@
+import pytest
+
+from kantor.core.errors import ConfigError
+from kantor.data import Batch
+from kantor.losses import AT, KD, L2SP, FitNet, NeuronTransport
+from kantor.objective import Objective, Term
+from tests.objective.networks import a_batch, network
+
+
+def names(*terms: Term, teachers: int = 1, **settings) -> list[str]:
+    every = {name: network(8) for name in ("big", "other")[:teachers]}
+    objective = Objective(network(4), every, list(terms), **settings)
+    objective.check(a_batch(), quiet=True)
+    return [bound.name for bound in objective.bound]
+
+
+def test_terms_of_one_loss_are_told_apart_by_what_differs():
+    def at(layer: str, teacher: str = "2", name: str | None = None) -> Term:
+        return Term(FitNet(), layer, teacher, name=name)
+
+    assert names(at("2"), Term(KD())) == ["fitnet", "kd"]
+    assert names(at("0"), at("2")) == ["fitnet.0", "fitnet.2"]
+    assert names(at("2", "big:2"), at("2", "other:2"), teachers=2) == ["fitnet.big", "fitnet.other"]
+    assert names(Term(KD(), teacher="big:"), Term(KD(), teacher="other:"), teachers=2) == ["kd.big", "kd.other"]
+    mixed = [at("0", "big:2"), at("2", "big:2"), at("2", "other:2")]
+    assert names(*mixed, teachers=2) == ["fitnet.0.big", "fitnet.2.big", "fitnet.2.other"]
+    assert names(at("2", "0"), at("2", "2")) == ["fitnet.2.big.0", "fitnet.2.big.2"]
+    assert names(at("0", name="fitnet"), at("2")) == ["fitnet", "fitnet.2"]
+    with pytest.raises(ConfigError, match="Two terms are called 'fitnet'"):
+        names(at("2"), at("2"))
+    with pytest.raises(ConfigError, match="Two terms are called 'a'"):
+        names(at("0", name="a"), at("2", name="a"))
+
+
+def kantor_batch() -> Batch:
+    batch = a_batch()
+    x = batch.inputs["student"].new_ones(16, 1, 8, 8).uniform_()
+    return Batch({"student": x, "teacher": x}, batch.targets)
+
+
+def test_stages_of_a_term_are_the_terms_written_out():
+    import kantor
+
+    def losses(*terms: Term) -> tuple[list[str], list[float]]:
+        student = kantor.load("cnn@width=8", classes=4, input_shape=(1, 8, 8))
+        teacher = kantor.load("cnn@width=12", classes=4, input_shape=(1, 8, 8))
+        objective = Objective(student, {"big": teacher}, list(terms))
+        facts = objective.check(kantor_batch(), quiet=True)
+        assert len(objective.losses) == len(facts.terms) - 1
+        assert len({id(loss) for loss in objective.losses.values()}) == len(objective.losses)
+        return [term.name for term in facts.terms], [term.weight for term in facts.terms]
+
+    found = losses(Term(NeuronTransport(), stages=2, weight=5.0))
+    assert found == (["task", "neuron_transport.layer2", "neuron_transport.layer3"], [1.0, 5.0, 5.0])
+    assert losses(Term(NeuronTransport(), stages="all", name="mine"))[0] == [
+        "task", "mine.layer1", "mine.layer2", "mine.layer3",
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match=r"4 stages are asked for, and 3 pair: layer1 <- layer1"):
+        losses(Term(NeuronTransport(), stages=4))
+
+
+def test_stages_that_cannot_be_are_refused_where_they_are_written():
+    for term, says in (
+        (lambda: Term(NeuronTransport(), stages=0), "not 0"),
+        (lambda: Term(NeuronTransport(), stages="some"), "not 'some'"),  # type: ignore[arg-type]
+        (lambda: Term(NeuronTransport(), "2", "2", stages=1), "Give one of them"),
+        (lambda: Term(KD(), stages=1), "kd reads logits"),
+        (lambda: Term(AT(), stages=1), "at reads every paired stage"),
+        (lambda: Term(L2SP(), stages=1), "reads the student's weights"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            term()
+
+
+def test_a_check_that_was_refused_leaves_nothing_behind():
+    objective = Objective(network(4), {"big": network(8)}, [Term(FitNet(), "2", "2"), Term(FitNet(), "9", "2")])
+    with pytest.raises(ConfigError, match="no layer '9'"):
+        objective.check(a_batch(), quiet=True)
+    assert not objective.bound and not objective.losses
+    objective.terms.pop()
+    objective.check(a_batch(), quiet=True)
+    assert list(objective.losses) == ["fitnet"]

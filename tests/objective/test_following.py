@@ -1,0 +1,69 @@
+import pytest
+import torch
+
+from kantor.core.errors import ConfigError
+from kantor.losses import FitNet, NeuronTransport
+from kantor.objective import Objective, Term, Weight
+from tests.objective.networks import a_batch, network
+
+
+def objective(*terms: Term) -> Objective:
+    return Objective(network(4), {"big": network(8)}, list(terms))
+
+
+def a_step(run: Objective, optimizer: torch.optim.Optimizer, *, clear: bool = True) -> None:
+    run(a_batch()).loss.backward()
+    optimizer.step()
+    if clear:
+        run.zero_grad()
+    run.after_step()
+
+
+OPTIMIZERS = [
+    lambda parameters: torch.optim.SGD(parameters, lr=0.01),
+    lambda parameters: torch.optim.AdamW(parameters, lr=0.01),
+    lambda parameters: torch.optim.AdamW(parameters, lr=0.01, foreach=True),
+    lambda parameters: torch.optim.AdamW(parameters, lr=0.01, fused=True),
+]
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_an_optimiser_from_before_check_is_noticed_at_its_first_step(make):
+    run = objective(Term(FitNet(), "2", "2"))
+    optimizer = make(run.parameters())
+    run.check(a_batch(), quiet=True)
+    with pytest.raises(ConfigError, match=r"not what fitnet learns.*after check"):
+        a_step(run, optimizer)
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_one_from_after_check_is_not(make):
+    run = objective(Term(FitNet(), "2", "2"), Term(NeuronTransport(), "2", "2"))
+    run.check(a_batch(), quiet=True)
+    optimizer = make(run.parameters())
+    for _ in range(2):
+        a_step(run, optimizer)
+
+
+def test_steps_that_move_nothing_and_parameters_that_are_held_prove_nothing():
+    run = objective(Term(FitNet(), "2", "2"))
+    run.check(a_batch(), quiet=True)
+    run(a_batch())
+    run.after_step()  # a scaler skipped the step
+    optimizer = torch.optim.SGD(run.student.parameters(), lr=0.1)
+    for parameter in run.losses.parameters():
+        parameter.requires_grad_(False)
+    a_step(run, optimizer)
+
+
+def test_a_loop_that_forgets_progress_under_a_warm_up_is_told():
+    run = objective(Term(NeuronTransport(), "2", "2", weight=Weight(2.0, warmup=0.5)))
+    run.check(a_batch(), quiet=True)
+    optimizer = torch.optim.SGD(run.parameters(), lr=0.01)
+    a_step(run, optimizer)
+    with pytest.raises(ConfigError, match=r"neuron_transport rises from 0.*still is 0 after 1 steps.*step / steps"):
+        run(a_batch())
+    with torch.no_grad():
+        run(a_batch())  # to look is no step
+    run.progress = 0.1
+    a_step(run, optimizer)
