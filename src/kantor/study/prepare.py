@@ -24,6 +24,7 @@ from kantor.objective.teachers import KEYED_BY
 from kantor.study.caching import cacheable, facts_of, fill, layers_of
 from kantor.study.channel_worth import Worth, measure_worth, write_worth
 from kantor.study.config import Study, device_of
+from kantor.study.doubts import doubt
 from kantor.study.folder import timed
 from kantor.study.label_costs import label_costs_for, needs_cost, write_costs
 from kantor.study.methods import Method
@@ -106,6 +107,8 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
         scored = "" if share is None else f"; {100 * share:.2f} % of the test part right"
         sees = f"sees {source.sees}, " if source.sees else ""
         say(f"Teacher {source.name}: {models[source.name].spec}, {sees}trained on {source.saw}{scored}.")
+        if doubted := doubt(source.name, source.spec, share, data.test):
+            say(doubted)
 
     costs, without = label_costs_for(config, data, models, methods, run.parent / "cache", report)
     for name, why in without.items():
