@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from kantor.core.errors import KantorError
-from kantor.core.files import read_json
+from kantor.core.reading import read_json
 from kantor.data import Part
 from kantor.models.spec import parse
 
