@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, DataError
 from kantor.report import write
 
 
@@ -152,3 +152,11 @@ def test_no_run(tmp_path):
         write(tmp_path)
     with pytest.raises(ConfigError, match="No run is given"):
         write([])
+
+
+@pytest.mark.parametrize("damage", [{"pairs": []}, {"a": {}}, {"seconds": {"load": "long"}}, {"matrices": 3}])
+def test_a_file_that_lacks_what_the_page_shows_is_named(tmp_path, compared, damage):
+    content = compared(tmp_path)
+    (tmp_path / "compare.json").write_text(json.dumps(content | damage))
+    with pytest.raises(DataError, match=rf"{tmp_path.name}.*the page cannot be made, since a file lacks something"):
+        write(tmp_path)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, DataError
 from kantor.core.files import write_text
 from kantor.report.analysis import write_analysis
 from kantor.report.comparison import write_comparison
@@ -37,11 +37,24 @@ def write(run: Path | Sequence[Path], output: Path | None = None) -> Path:
 
     Raises:
         ConfigError: a folder holds no run, or several are given and one is no run.
+        DataError: a file in it is damaged.
         KantorError: the page cannot be written.
     """
     folders = [run] if isinstance(run, Path) else list(run)
     if not folders:
         raise ConfigError("No run is given. Name the folder of one, for example runs/demo.")
+    try:
+        return _write(folders, output)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        # A page shows hundreds of entries of its files; where one is gone or of another kind, the file is damaged.
+        raise DataError(
+            f"{', '.join(map(str, folders))}: the page cannot be made, since a file lacks something that it shows, or "
+            f"holds something else in its place ({type(error).__name__}: {error}). Undo what was changed there, or "
+            "write it anew."
+        ) from error
+
+
+def _write(folders: list[Path], output: Path | None) -> Path:
     if len(folders) == 1 and not (folders[0] / "config.yaml").exists():
         for name, write_other in OTHERS.items():
             if (folders[0] / name).exists():

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
@@ -93,9 +93,25 @@ class Task:
         return root / self.method.folder / f"seed-{self.seed}"
 
 
+class _Result(TypedDict, total=False):
+    accuracy: float | None
+    loss: float | None
+    validation_accuracy: float | None
+    epoch: int
+    epochs: int
+    steps: int
+    seconds: float
+    peak_memory: int | None
+    weights: dict[str, Any]
+
+
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """The outcome of a finished seed, None if it is not finished."""
-    return read_json(folder / "result.json") or None
+    """The outcome of a finished seed, None if it is not finished.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    return read_json(folder / "result.json", _Result) or None
 
 
 @contextlib.contextmanager
