@@ -12,6 +12,7 @@ from kantor.core.lines import read_lines
 from kantor.core.names import folder_name
 from kantor.core.reading import read_json
 from kantor.study.compared import method_row
+from kantor.study.folder import read_result
 
 ALONE = "none"
 """The method without transfer, which every other is compared with."""
@@ -129,7 +130,7 @@ def _students(folder: Path, methods: list[str]) -> list[Student]:
     for path in folder.glob("*/seed-*"):
         if path.name[5:].isdigit() and path.is_dir():
             method = known.get(path.parent.name, path.parent.name)
-            found.append(Student(method, int(path.name[5:]), path, read_json(path / "result.json") or None))
+            found.append(Student(method, int(path.name[5:]), path, read_result(path)))
     return sorted(found, key=lambda s: (order.get(s.method, len(order)), s.method, s.seed))
 
 

@@ -18,6 +18,7 @@ from kantor.core.reading import read_json
 from kantor.report.answer import answer
 from kantor.report.run import read_run
 from kantor.study.config import Study
+from kantor.study.folder import read_result
 from kantor.study.methods import parse_methods
 
 State = Literal["waiting", "training", "silent", "done"]
@@ -156,7 +157,7 @@ def table(seen: Look) -> Table:
 
 def _student(folder: Path, method: str, seed: int, epochs: int, now: float) -> Student:
     seconds = sum(line.get("seconds", 0.0) for line in read_lines(folder / "timing.jsonl"))
-    if result := read_json(folder / "result.json"):
+    if result := read_result(folder):
         return Student(method, seed, "done", epochs, epochs, result["loss"], result["accuracy"], seconds)
     metrics = folder / "metrics.jsonl"
     lines = [line for line in read_lines(metrics) if "epoch" in line]

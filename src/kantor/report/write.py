@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import jinja2
+
 from kantor.core.errors import ConfigError, DataError
 from kantor.core.files import write_text
 from kantor.report.analysis import write_analysis
@@ -45,7 +47,7 @@ def write(run: Path | Sequence[Path], output: Path | None = None) -> Path:
         raise ConfigError("No run is given. Name the folder of one, for example runs/demo.")
     try:
         return _write(folders, output)
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, jinja2.UndefinedError) as error:
         # A page shows hundreds of entries of its files; where one is gone or of another kind, the file is damaged.
         raise DataError(
             f"{', '.join(map(str, folders))}: the page cannot be made, since a file lacks something that it shows, or "
