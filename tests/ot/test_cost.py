@@ -131,3 +131,19 @@ def test_a_feature_that_is_not_finite_is_not_hidden(kind, bad):
         solve(cost(x, y, kind))
     with pytest.raises(NonFiniteError, match="cost is"):
         solve(cost(y, x, kind))
+
+
+def test_euclidean_distances_of_close_points_are_exact():
+    """From products a point would be 1e-7 from itself, and points 1e-6 apart would be off by 5e-4 of that."""
+    x = torch.randn(3, 40, 8, generator=torch.Generator().manual_seed(0))
+    moved = x + 1e-6 * torch.nn.functional.normalize(x.flip(1), dim=2)
+    assert (cost(x, x, "euclidean").diagonal(dim1=1, dim2=2) == 0).all()
+    expected = (x.double()[:, :, None] - moved.double()[:, None]).norm(dim=3)
+    torch.testing.assert_close(cost(x, moved, "euclidean").double(), expected, rtol=1e-6, atol=0)
+    same = torch.ones(40, 3)  # all close
+    assert (cost(same, same, "euclidean") == 0).all()
+    torch.testing.assert_close(cost(x[0], moved, "euclidean")[1], cost(x[0], moved[1], "euclidean"))
+    near = x[0, :4].double().requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda z: cost(z, moved[0, :4].double(), "euclidean"), (near,), eps=1e-10, atol=1e-4
+    )

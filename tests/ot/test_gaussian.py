@@ -83,3 +83,13 @@ def test_rounding_below_zero_is_no_negative_eigenvalue(dtype):
     zero = torch.zeros(64, dtype=dtype)
     assert gaussian(zero, singular, zero, singular).abs() < 1e-2 * singular.trace()
     assert gaussian(zero, 0 * singular, zero, 0 * singular) == 0
+
+
+def test_a_gaussian_is_at_no_negative_distance_from_itself():
+    generator = torch.Generator().manual_seed(0)
+    for dtype in (torch.float32, torch.float64):
+        for dimension in (2, 6, 20):
+            root = torch.randn(dimension, dimension, generator=generator, dtype=dtype)
+            mean, covariance = torch.zeros(dimension, dtype=dtype), root @ root.T
+            value = gaussian(mean, covariance, mean, covariance)
+            assert 0 <= value < 1e-5 * covariance.diagonal().sum()

@@ -40,6 +40,8 @@ def wkd_logit(
     p are class probabilities at temperature 1, y the target. q are the probabilities at temperature T of the classes
     other than y, renormalised, and W is the regularised transport cost ``<P, C>`` between them.
 
+    The public code adds 1e-8 to every cost, which moves W by as much and no plan: left out here.
+
     Args:
         student: logits of the student.
         teacher: logits of the teacher, for the same classes.

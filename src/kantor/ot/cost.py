@@ -13,6 +13,10 @@ from kantor.ot.problem import check_real
 CostKind = Literal["sqeuclidean", "euclidean", "cosine", "correlation", "l1"]
 Normaliser = Literal["mean", "max"]
 
+_CLOSE = 1e-4
+"""Points are close where the square of their distance is below this share of the squares of their lengths: there
+float64's products leave less than eleven digits of it."""
+
 
 def cost(
     x: Float[Tensor, "... n d"],
@@ -50,8 +54,7 @@ def cost(
         if kind == "l1":
             matrix = torch.cdist(x, y, p=1.0)
         elif kind == "euclidean":
-            # The root magnifies rounding near zero: float64 keeps the distance of a point to itself below 1e-7.
-            matrix = safe_sqrt(_squared_distances(x.double(), y.double())).to(torch.promote_types(x.dtype, y.dtype))
+            matrix = _distances(x.double(), y.double()).to(torch.promote_types(x.dtype, y.dtype))
         elif kind == "sqeuclidean":
             matrix = _matrix(_SquaredDistances, x, y)
         else:
@@ -119,6 +122,25 @@ def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
     x, y = _shifted(x, y)
     squares = x.square().sum(-1).unsqueeze(-1) + y.square().sum(-1).unsqueeze(-2) - 2.0 * (x @ y.mT)
     return squares.clamp_min(0.0)
+
+
+def _distances(x: Float[Tensor, "... n d"], y: Float[Tensor, "... m d"]) -> Float[Tensor, "... n m"]:
+    """Euclidean distances in float64: by products, and those of close points by differences.
+
+    Products leave rounding of the squared lengths, which the root of a small square would magnify.
+    """
+    squares = _squared_distances(x, y)
+    with torch.no_grad():
+        near_x, near_y = _shifted(x, y)
+        lengths = near_x.square().sum(-1).unsqueeze(-1) + near_y.square().sum(-1).unsqueeze(-2)
+        close = (squares < _CLOSE * lengths).nonzero(as_tuple=True)
+    if len(close[0]) > 4 * (squares.shape[-2] + squares.shape[-1]) * squares[..., 0, 0].numel():
+        return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+    *problem, i, j = close
+    batch = squares.shape[:-2]
+    from_x, to_y = x.expand(*batch, *x.shape[-2:]), y.expand(*batch, *y.shape[-2:])
+    exact = (from_x[*problem, i] - to_y[*problem, j]).square().sum(-1)
+    return safe_sqrt(squares.index_put(close, exact))
 
 
 def _shifted(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -38,10 +38,12 @@ def gaussian(
     _check_semidefinite("covariance_y", covariance_y)
     with no_autocast(mean_x.device):
         means = (upcast(mean_x) - upcast(mean_y)).square().sum(-1)
-        traces = sum(upcast(s).diagonal(dim1=-2, dim2=-1).sum(-1) for s in (covariance_x, covariance_y))
+        traces = sum(s.double().diagonal(dim1=-2, dim2=-1).sum(-1) for s in (covariance_x, covariance_y))
         fidelity = _Fidelity.apply(covariance_x, covariance_y)
         assert isinstance(fidelity, Tensor)
-        return (means + traces - 2 * fidelity).to(means.dtype)
+        value = means + traces - 2 * fidelity
+        # Of equal covariances rounding is left, below zero too; a distance is not. The gradient stays what it is.
+        return (value - value.detach().clamp_max(0.0)).to(means.dtype)
 
 
 def gaussian_diagonal(

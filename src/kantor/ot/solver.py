@@ -1,8 +1,9 @@
 """The contract of a solver: frozen settings, callable on a cost and masses, returns a transport."""
 
 import math
+import sys
 from collections.abc import Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -32,11 +33,19 @@ class Solver:
 
     def _solve(self, cost: Tensor, a: Tensor | None, b: Tensor | None, potentials: Potentials | None) -> Transport:
         problem = problem_of(cost, a, b)
-        return self.run(problem, None if potentials is None else _checked(potentials, problem))
+        transport = self.run(problem, None if potentials is None else _checked(potentials, problem))
+        if transport.epsilon is not None and _rounding(problem, transport.epsilon) > getattr(self, "tol", math.inf):
+            return replace(transport, converged=torch.zeros_like(transport.converged))
+        return transport
 
     def run(self, problem: Problem, potentials: Potentials | None) -> Transport:
         """Solve a checked problem, from ``potentials`` (float64, detached, of the problem's batch) if given."""
         raise NotImplementedError
+
+
+def _rounding(problem: Problem, epsilon: float) -> float:
+    """By how much float64 rounds a plan's entries, whose exponents are costs over epsilon: nobody can see beyond."""
+    return sys.float_info.epsilon * max(abs(problem.lowest), abs(problem.highest)) / epsilon
 
 
 def _eager(solver: Solver, *arguments: Any) -> Transport:

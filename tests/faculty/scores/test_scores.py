@@ -1,5 +1,6 @@
 """Scores against the public implementations, closed forms and a planted teacher."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from sklearn.covariance import LedoitWolf
 
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, ShapeError
 from kantor.faculty.scores import (
     SCORES,
     Evidence,
@@ -137,3 +138,23 @@ def test_names():
         named("logmee")
     with pytest.raises(ConfigError, match="twice"):
         named("nce,nce")
+
+
+@pytest.mark.parametrize("dim", [20, 86, 192, 512])
+def test_logme_with_any_number_of_features(dim):
+    """86 samples: also as many features as samples, and more."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(86) % 5
+    features = torch.randn(86, dim, generator=generator)
+    plain = logme(features, labels)
+    assert math.isfinite(plain)
+    assert logme(features + 3 * torch.nn.functional.one_hot(labels, dim), labels) > plain
+    assert math.isfinite(logme(features.relu(), labels)) and math.isfinite(logme(torch.zeros(86, dim), labels))
+    assert math.isfinite(logme(features[:1], labels[:1]))
+
+
+def test_logme_leaves_out_classes_that_no_sample_has():
+    features, labels = torch.randn(60, 7, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 3
+    assert logme(features, 2 * labels) == pytest.approx(logme(features, labels))
+    with pytest.raises(ShapeError, match="logme"):
+        logme(features, labels[:-1])
