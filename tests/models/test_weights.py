@@ -137,3 +137,22 @@ def test_a_pickle_of_something_else(tmp_path, content):
     torch.save(content, tmp_path / "odd.pt")
     with pytest.raises(DataError, match=r"odd\.pt holds no state dict"):
         read_weights(tmp_path / "odd.pt")
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "model.", "module.", "module._orig_mod.", "model.module."])
+def test_what_wrappers_put_before_every_name_is_taken_off_and_said(tmp_path, network, prefix):
+    wrapped = {prefix + key: x.clone() for key, x in network.state_dict().items()}
+    save_file(wrapped, tmp_path / "w.safetensors")
+    for classes in (4, None):
+        with pytest.warns(UserWarning, match=rf"w\.safetensors: '{prefix}' before every name .* taken off"):
+            loaded = load(f"resnet8:{tmp_path / 'w.safetensors'}", classes=classes)
+        assert loaded.num_classes == 4
+        for key, x in loaded.network.state_dict().items():
+            assert torch.equal(x, network.state_dict()[key])
+
+
+def test_a_prefix_is_left_where_what_follows_is_not_the_network(tmp_path, network):
+    wrapped = {f"model.{key}": x.clone() for key, x in network.state_dict().items()} | {"model.other": torch.zeros(1)}
+    save_file(wrapped, tmp_path / "w.safetensors")
+    with pytest.raises(DataError, match=r"model\."):
+        load(f"resnet8:{tmp_path / 'w.safetensors'}", classes=4)

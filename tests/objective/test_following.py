@@ -1,9 +1,13 @@
+import gc
+
 import pytest
 import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
 
 from kantor.core.errors import ConfigError
 from kantor.losses import FitNet, NeuronTransport
-from kantor.objective import Objective, Term, Weight
+from kantor.objective import Objective, Term, Weight, following
 from tests.objective.networks import a_batch, network
 
 
@@ -67,3 +71,36 @@ def test_a_loop_that_forgets_progress_under_a_warm_up_is_told():
         run(a_batch())  # to look is no step
     run.progress = 0.1
     a_step(run, optimizer)
+
+
+@pytest.mark.filterwarnings("ignore:`broadcast_buffers` is deprecated")
+def test_a_wrapped_student_beside_the_objective_is_refused_under_several_processes(tmp_path, monkeypatch):
+    run = objective(Term(NeuronTransport(), "2", "2"))
+    run.check(a_batch(), quiet=True)
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        monkeypatch.setattr(following, "world_size", lambda: 2)
+        wrapper = DistributedDataParallel(run.student)
+        with pytest.raises(ConfigError, match=r"student is wrapped in DistributedDataParallel.*wrap the objective"):
+            run(a_batch())
+        del wrapper
+        gc.collect()
+        wrapper = DistributedDataParallel(run, broadcast_buffers=False)
+        assert wrapper(a_batch()).loss.isfinite()
+        del wrapper
+        gc.collect()
+    finally:
+        dist.destroy_process_group()
+
+
+def test_a_student_that_is_given_wrapped_is_refused_too(tmp_path, monkeypatch):
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        monkeypatch.setattr(following, "world_size", lambda: 2)
+        run = Objective(DistributedDataParallel(network(4)), {}, [])
+        with pytest.raises(ConfigError, match="wrap the objective"):
+            run(a_batch())
+        del run
+        gc.collect()
+    finally:
+        dist.destroy_process_group()

@@ -15,7 +15,7 @@ from kantor.models.normalise import NAMED, Normalise
 from kantor.models.options import convert
 from kantor.models.pretrained import need_weights, without_weights
 from kantor.models.spec import Spec, parse
-from kantor.models.weights import classifier_path, fit_weights, read_weights
+from kantor.models.weights import classifier_path, fit_weights, read_weights, unwrapped
 
 DEFAULT_INPUT = (3, 32, 32)
 
@@ -63,6 +63,9 @@ def load_named(
     factory = families.factory_of(parsed, known.get("recipe"))
     options = {key: value for key, value in parsed.options.items() if key not in ("normalise", "size")}
 
+    if tensors is not None:
+        named = lambda: factory(wanted.number or 2, shape, options).network.state_dict()  # noqa: E731
+        tensors = unwrapped(tensors, named, str(parsed.weights))
     if wanted.number is None and tensors is not None:
         wanted = replace(wanted, number=_classes_of(tensors, lambda number: factory(number, shape, options).network))
         if wanted.number is None:

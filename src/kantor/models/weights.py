@@ -2,7 +2,8 @@
 
 import json
 import pickle
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -17,6 +18,8 @@ from kantor.core.reading import parse_json
 from kantor.models.normalise import Mode
 
 _KEY = "kantor"
+_WRAPPERS = ("_orig_mod.", "module.", "model.")
+"""What torch.compile, data-parallel training and trainers put before the names of a network's weights."""
 
 
 class Known(TypedDict):
@@ -78,6 +81,37 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     own = {key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}
     # One key alone: safetensors writes several in no fixed order, and the same student must give the same bytes.
     write_bytes(path, save(own, metadata={_KEY: json.dumps(dict(metadata), allow_nan=False)}))
+
+
+def unwrapped(tensors: Mapping[str, Tensor], names: Callable[[], Iterable[str]], source: str) -> dict[str, Tensor]:
+    """Take off what wrappers put before every name, where what is left are exactly the network's own, and say so.
+
+    Args:
+        tensors: by name, as a file has them.
+        names: gives those that the network has; asked only where all in the file begin with a wrapper's.
+        source: of the file, for the warning.
+    """
+    given = dict(tensors)
+    prefix = _wrapper(given)
+    own = _lasting(names()) if prefix else set()
+    if not prefix or _lasting(given) == own:
+        return given
+    found, taken = given, ""
+    while prefix := _wrapper(found):
+        found, taken = {key.removeprefix(prefix): value for key, value in found.items()}, taken + prefix
+        if _lasting(found) == own:
+            warnings.warn(f"{source}: {taken!r} before every name is a wrapper's, and was taken off.", stacklevel=3)
+            return found
+    return given
+
+
+def _wrapper(tensors: Mapping[str, Tensor]) -> str:
+    """The name of a wrapper that all names begin with; empty where there is none."""
+    return next((name for name in _WRAPPERS if tensors and all(key.startswith(name) for key in tensors)), "")
+
+
+def _lasting(names: Iterable[str]) -> set[str]:
+    return {name for name in names if not name.endswith("num_batches_tracked")}
 
 
 def fit_weights(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
