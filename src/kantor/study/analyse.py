@@ -17,6 +17,7 @@ from kantor.core.errors import ConfigError, DataError
 from kantor.core.files import read_npz, write_bytes, write_json
 from kantor.data import DataSet, Part
 from kantor.models import Model, load
+from kantor.study.finished import student_of
 from kantor.study.folder import Task, read_result
 from kantor.study.moved import Analysed, over_seeds
 from kantor.study.plan_probe import probe_part
@@ -128,7 +129,7 @@ class _Look:
     def student(self, task: Task, top: int) -> Analysed:
         """One final student beside each teacher, its neurons written to the run's folder."""
         folder, recorded = task.folder(self.bench.run), self.bench.plan.pairs
-        own, layers = self.layers(load(str(folder / "student.safetensors")), "student", [p.student for p in recorded])
+        own, layers = self.layers(load(str(student_of(folder))), "student", [p.student for p in recorded])
         found, matrices = {}, {}
         for name, (theirs, activity) in self.teachers.items():
             known = [(p.teacher, p.student) for p in recorded if p.source == name]

@@ -17,6 +17,7 @@ from kantor.core.cores import cores
 from kantor.core.errors import KantorError
 from kantor.models import trust
 from kantor.study.config import Study
+from kantor.study.finished import check_files
 from kantor.study.folder import Task, read_result
 from kantor.study.progress import Display
 from kantor.study.runs import Plan, Workbench, use_threads
@@ -32,9 +33,12 @@ def train_all(
     """Train every student of ``tasks`` that is not finished, with progress; on ``bench`` those that train here.
 
     Raises:
+        DataError: files of a finished student are not what they were.
         Interrupted, KantorError: see :func:`execute`.
     """
     unfinished = [task for task in tasks if read_result(task.folder(run)) is None]
+    for task in tasks:
+        check_files(task.folder(run))
     display.students(len(tasks), len(tasks) - len(unfinished))
     if unfinished:
         execute(run, unfinished, jobs_for(config, Plan.read(run).threads), display.student, bench)

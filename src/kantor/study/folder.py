@@ -17,58 +17,20 @@ import torch
 from kantor.core.collectives import rank
 from kantor.core.cores import cores
 from kantor.core.errors import ConfigError, DataError, KantorError
-from kantor.core.files import is_partial, refuse_file, write_json, write_text
 from kantor.core.lines import append_line, read_lines
 from kantor.core.locks import lock
 from kantor.core.reading import read_json
-from kantor.study.config import WITHOUT_EFFECT, Study
 from kantor.study.methods import Method
-
-
-def claim(config: Study) -> Path:
-    """Make the run's folder, or go on in it if it holds a run of the same settings.
-
-    One that ended before it had done anything, for want of a file or by a misspelt class, holds nothing but its
-    settings, and makes way for others.
-
-    Raises:
-        ConfigError: it holds another run, or other files; what differs is named, and nothing is touched.
-        KantorError: it cannot be written.
-    """
-    folder = config.folder()
-    refuse_file(folder)
-    if (folder / "config.yaml").exists():
-        held = Study.from_yaml(folder / "config.yaml")
-        if held.digest() == config.digest():
-            return folder
-        if begun(folder):
-            differing = [k for k, v in vars(config).items() if k not in WITHOUT_EFFECT and getattr(held, k) != v]
-            raise ConfigError(
-                f"{folder} already holds another run (it differs in {', '.join(differing)}). "
-                "Give another --out; nothing was changed."
-            )
-    elif begun(folder):
-        raise ConfigError(f"{folder} holds files that are no run. Give another --out; nothing was changed.")
-    with locked(folder, patience=0.0):
-        (folder / TIMING).unlink(missing_ok=True)
-        # The settings are what makes it a run: they come last, so that a run has all that it began with.
-        write_json(folder / "environment.json", environment())
-        write_text(folder / "config.yaml", config.to_yaml())
-    return folder
-
-
-def begun(folder: Path) -> bool:
-    """Whether a folder holds more than the settings of a run that never came to work."""
-    return folder.exists() and not {entry.name for entry in folder.iterdir() if not is_partial(entry)} <= BEFORE_WORK
-
 
 PROBE = "probe.json"
 """What `kantor probe` found, by data set."""
 TUNING = "tuning.json"
 """What the weight search tried and chose, by method."""
+BEGAN = "began.json"
+"""What the run began with: settings, and digests of data and networks."""
 TIMING = "timing.jsonl"
 """Seconds, stretch by stretch."""
-BEFORE_WORK = {"config.yaml", "environment.json", ".lock", TIMING}
+BEFORE_WORK = {"config.yaml", "environment.json", ".lock", BEGAN, TIMING}
 """All that a run's folder holds until it has found its data and teachers."""
 
 
@@ -173,6 +135,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in packages},
         "machine": platform.machine(),
+        "processor": torch.backends.cpu.get_cpu_capability(),
         "system": platform.system(),
         "cores": cores(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],

@@ -21,6 +21,7 @@ from kantor.models import Model, has_weights
 from kantor.objective import LiveTeacher, Objective, Read, StepZero
 from kantor.objective.binding import paired_stages
 from kantor.objective.teachers import KEYED_BY
+from kantor.study.began import agree_on_networks
 from kantor.study.caching import cacheable, facts_of, fill, layers_of
 from kantor.study.channel_worth import Worth, measure_worth, write_worth
 from kantor.study.config import Study, device_of
@@ -91,7 +92,8 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
     cached = any(method.transfers for method in methods) and cacheable(config, data)
     example = next(training_batches(data, config, 0, transfers=True).epoch(0))
     # A student that cannot be built is known here, before a teacher is trained.
-    work = _multiply_adds(new_student(config, data, 0)[0], example)
+    student = new_student(config, data, 0)[0]
+    work = _multiply_adds(student, example)
     threads = _threads(config, run, work, students=len(methods) * len(config.seed_list()))
 
     say(_data_line(data, augmentation(config, data)))
@@ -101,6 +103,7 @@ def prepare(config: Study, data: DataSet, run: Path, say: Say, report: Report) -
     with timed(run, "teachers"):
         sources = find_teachers(config, data, run.parent / "teachers", report) if config.teacher else []
         models = {s.name: model_for(s.spec, data, data.role_of(s.name), s.classes) for s in sources}
+        agree_on_networks(run, config, models, student, starts)
         reached = {name: accuracy(name, model, data, run.parent / "cache", config) for name, model in models.items()}
     for source in sources:
         share = reached[source.name]

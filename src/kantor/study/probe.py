@@ -15,6 +15,7 @@ from kantor.core.reading import read_json
 from kantor.data import DataSet, open_data
 from kantor.models import Model, load, trust
 from kantor.study.config import Study, device_of
+from kantor.study.finished import student_of
 from kantor.study.folder import PROBE, Task, locked, read_result
 from kantor.study.methods import Method
 from kantor.study.prepare import Say
@@ -124,7 +125,7 @@ def _students(run: Path, config: Study, data: DataSet, methods: list[Method]) ->
         for seed in config.seed_list():
             folder = Task(method, seed).folder(run)
             if read_result(folder) is not None:
-                yield method.name, seed, load(str(folder / "student.safetensors"))
+                yield method.name, seed, load(str(student_of(folder)))
     if not any(_untrained(method) for method in methods):
         for seed in config.seed_list():
             yield RANDOM, seed, new_student(config, data, seed)[0]

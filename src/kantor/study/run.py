@@ -7,14 +7,15 @@ from pathlib import Path
 from rich.console import Console
 
 from kantor.core.collectives import rank, wait_for_all, world_size
-from kantor.core.errors import KantorError
 from kantor.core.files import remove_partial
 from kantor.models import trust
+from kantor.study.began import agree_on_data, moved, settings_of
 from kantor.study.chosen import chosen_teachers
+from kantor.study.claim import claim
 from kantor.study.compared import warnings
 from kantor.study.config import Study
 from kantor.study.execute import jobs_for, train_all
-from kantor.study.folder import Task, claim, locked
+from kantor.study.folder import Task, locked
 from kantor.study.prepare import prepare
 from kantor.study.progress import Display
 from kantor.study.runs import Plan, Workbench
@@ -69,7 +70,10 @@ def finish(config: Study, console: Console | None = None, report: Callable[[Path
             with locked(run) if main else contextlib.nullcontext():
                 if main:
                     remove_partial(run, below=False)
+                if elsewhere := moved(run):
+                    display.say(elsewhere)
                 data = open_study_data(config)
+                agree_on_data(run, data)
                 methods, facts = prepare(config, data, run, display.say, display.stage)
                 make_stores(config.trackers if main else None, run)
             # Students that train here share the data; workers open it themselves, and this copy goes.
@@ -83,8 +87,8 @@ def finish(config: Study, console: Console | None = None, report: Callable[[Path
                 train_all(run, tasks, config, display, bench)
             except BaseException:
                 if main:
-                    summarise(run, config, methods, facts)
-                    with contextlib.suppress(KantorError):  # what failed first is what is said
+                    with contextlib.suppress(Exception):  # what failed first is what is said
+                        summarise(run, config, methods, facts)
                         report(run)
                 raise
         if main:
@@ -120,6 +124,6 @@ def resume(run: Path, console: Console | None = None, report: Callable[[Path], N
     Raises:
         ConfigError: the folder holds no run.
     """
-    config = Study.from_yaml(run / "config.yaml")
+    config = settings_of(run)
     config.out = str(run)
     return finish(resolved(config), console, report)

@@ -21,6 +21,7 @@ from kantor.models import Model, trust
 from kantor.objective import CachedTeacher, LiveTeacher, Objective, Teacher, Term, Weight
 from kantor.study.channel_worth import attend, read_worth
 from kantor.study.config import Study
+from kantor.study.finished import finish
 from kantor.study.folder import Task, locked, read_result, tuned_factor
 from kantor.study.label_costs import hand_over, read_costs
 from kantor.study.methods import Method
@@ -173,7 +174,7 @@ class Workbench:
             weights = {
                 k: v["value"] if isinstance(v, dict) and v["schedule"] == "constant" else v for k, v in weights.items()
             }
-            write_json(folder / "result.json", {**asdict(outcome), "weights": weights})
+            finish(folder, {**asdict(outcome), "weights": weights})
 
     def _teachers(self, part: Part) -> dict[str, Teacher]:
         found: dict[str, Teacher] = {}

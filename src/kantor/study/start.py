@@ -11,6 +11,7 @@ from kantor.models import Model, has_weights
 from kantor.models.loading import architecture, load_named
 from kantor.models.weights import classifier_path, fit_weights
 from kantor.study.config import Study
+from kantor.study.finished import check_weights
 
 SCRATCH, TEACHER = "scratch", "teacher"
 
@@ -50,6 +51,7 @@ class Start:
             DataError: they cannot be read, or do not fit the student; says which.
         """
         spec = self.of(seed)
+        check_weights(spec)
         source = load_named(spec, classes=self.classes, input_shape=student.input_shape)
         tensors = source.network.state_dict()
         head = classifier_path(student.network)

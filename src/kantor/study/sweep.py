@@ -11,8 +11,9 @@ from kantor.core.collectives import rank
 from kantor.core.errors import ConfigError
 from kantor.core.reading import read_json
 from kantor.models import trust
+from kantor.study.began import settings_of
+from kantor.study.claim import begun, claim
 from kantor.study.config import Study
-from kantor.study.folder import begun, claim
 from kantor.study.run import finish, resolved, resume, run_study, unreported
 from kantor.study.teachers import open_study_data
 from kantor.study.terminal import terminal
@@ -60,7 +61,7 @@ def resume_sweep(
     parts = runs_in(folder)
     if parts == [folder]:
         return [resume(folder, console, report)]
-    return _each([replace(Study.from_yaml(part / "config.yaml"), out=str(part)) for part in parts], console, report)
+    return _each([replace(settings_of(part), out=str(part)) for part in parts], console, report)
 
 
 def runs_in(folder: Path) -> list[Path]:

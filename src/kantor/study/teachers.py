@@ -21,6 +21,7 @@ from kantor.models import Model, has_weights
 from kantor.models.loading import load_named
 from kantor.objective import Objective
 from kantor.study.config import Study, device_of
+from kantor.study.finished import check_files, check_weights, finish
 from kantor.study.folder import locked, read_result
 from kantor.study.methods import Method, parse_methods
 from kantor.study.views import views_by_role
@@ -175,6 +176,8 @@ def find_teachers(config: Study, data: DataSet, root: Path, report: Report) -> l
         report: told of training progress.
     """
     classes, views = given_classes(config), data.notes.get("views", {})
+    for spec in filter(has_weights, teacher_specs(config).values()):
+        check_weights(spec)
     found = [
         Source(name, spec, _seen_elsewhere(spec), classes.get(name))
         if has_weights(spec)
@@ -226,6 +229,7 @@ def _trained(name: str, spec: str, config: Study, data: DataSet, root: Path, rep
     main = rank() == 0
     with locked(folder) if main else nullcontext():
         trained = read_result(folder) is not None
+        check_files(folder)
         wait_for_all()
         if not trained:
             if main:
@@ -239,7 +243,7 @@ def _trained(name: str, spec: str, config: Study, data: DataSet, root: Path, rep
                 outcome = train(objective, everything, settings, folder, seed=0, run=key, judge=judge, report=report)
             if outcome is not None:
                 teacher.save(weights)
-                write_json(folder / "result.json", asdict(outcome))
+                finish(folder, asdict(outcome))
             wait_for_all()
     result = read_result(folder)
     return Source(name, f"{spec}:{weights}", saw, seconds=None if result is None else result["seconds"])

@@ -18,6 +18,7 @@ from kantor.models import Model, load, load_trained
 from kantor.models.pretrained import need_weights
 from kantor.models.spec import parse
 from kantor.study.config import Study
+from kantor.study.finished import student_of
 from kantor.study.teachers import open_study_data, study_methods
 from kantor.training import Scores
 from kantor.training import evaluate as score
@@ -226,7 +227,7 @@ def exported(model: Model) -> torch.export.ExportedProgram:
 
 
 def _weights(folder: Path) -> Path:
-    path = folder / "student.safetensors"
+    path = student_of(folder)
     if not path.exists():
         near = sorted(str(p.parent) for p in folder.parent.parent.glob("*/seed-*/student.safetensors"))[:6]
         hint = f" There are: {', '.join(near)}." if near else ""

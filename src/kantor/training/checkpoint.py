@@ -1,5 +1,6 @@
 """Checkpoints: everything a run needs to go on bitwise as if it had never stopped."""
 
+import hashlib
 import io
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -10,6 +11,9 @@ from torch import Tensor
 
 from kantor.core.errors import ConfigError
 from kantor.core.files import write_with
+
+_SEAL = b"\nkantor-sha256:"
+_SEALED = len(_SEAL) + 64
 
 
 @dataclass
@@ -33,6 +37,8 @@ class Position:
     """The same of the last one."""
     metrics_bytes: int = 0
     """How much of metrics.jsonl had been written; what a killed run wrote after that is cut."""
+    metrics_digest: str = ""
+    """SHA-256 of that much of it."""
 
 
 def save(path: Path, position: Position, state: dict[str, Any], run: str) -> None:
@@ -48,6 +54,8 @@ def save(path: Path, position: Position, state: dict[str, Any], run: str) -> Non
     # Through a buffer: torch.save writes the target's file name into the archive, which would differ each time.
     buffer = io.BytesIO()
     torch.save(content, buffer)
+    # Behind the archive, where torch does not look: it reads flipped bits as other numbers.
+    buffer.write(_SEAL + hashlib.sha256(buffer.getbuffer()).hexdigest().encode())
     write_with(path, lambda file: file.write(buffer.getbuffer()))
 
 
@@ -60,16 +68,37 @@ def load(path: Path, run: str) -> tuple[Position, dict[str, Any]] | None:
     if not path.exists():
         return None
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        raw = path.read_bytes()
+        body, sealed = raw[:-_SEALED], raw[-_SEALED:]
+        if sealed != _SEAL + hashlib.sha256(body).hexdigest().encode():
+            raise ConfigError("it is damaged or cut short, or an older version wrote it: its checksum does not fit")
+        content = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ConfigError(
-            f"The checkpoint {path} cannot be read ({error}). Delete it to train this seed from its start."
-        ) from error
+        raise ConfigError(f"The checkpoint {path} cannot be read: {error}. {anew(path)}") from error
     if content.pop("run") != run:
         raise ConfigError(f"The checkpoint {path} was written with other settings. Give another --out, or delete it.")
     known = {f.name for f in fields(Position)}
     position = Position(**{key: value for key, value in content.pop("position").items() if key in known})
     return position, content
+
+
+def required(path: Path, run: str) -> dict[str, Any]:
+    """The state in the checkpoint at ``path``, which another one says is there.
+
+    Raises:
+        ConfigError: it is missing; see also :func:`load`.
+    """
+    found = load(path, run)
+    if found is None:
+        raise ConfigError(
+            f"The checkpoint {path} is missing, which {path.with_name('last.pt')} goes with. {anew(path)}"
+        )
+    return found[1]
+
+
+def anew(path: Path) -> str:
+    """What to do where a checkpoint cannot be used, a sentence."""
+    return f"Delete {path.parent.parent} to train this seed from its start."
 
 
 def clone_state(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -134,18 +134,20 @@ def train(
         objective.prepare(_Moved(loader.epochs(), device))
     else:
         position, state = resumed
+        if keep_best and position.best_epoch > 0:
+            checkpoint.required(best, run)  # now, and not when all is trained
         objective.load_state_dict(state["objective"])
         optimizer.load_state_dict(state["optimizer"])
         if accelerator.scaler is not None:
             accelerator.scaler.load_state_dict(state["scaler"])
     main = accelerator.is_main_process
-    log = MetricsLog(folder / "metrics.jsonl", keep=position.metrics_bytes) if main else None
+    log = MetricsLog(folder / "metrics.jsonl", position.metrics_bytes, position.metrics_digest) if main else None
     memory = PeakMemory(device)
     trackers = Trackers(accelerator, folder, config)
 
     def save_last() -> None:
         if log is not None:
-            position.metrics_bytes = log.synced_bytes()
+            position.metrics_bytes, position.metrics_digest = log.synced_bytes(), log.digest
             state = {"objective": objective.state_dict(), "optimizer": optimizer.state_dict()}
             if accelerator.scaler is not None:
                 state["scaler"] = accelerator.scaler.state_dict()
@@ -248,9 +250,7 @@ def train(
     if log is None:
         return None
     if keep_best:
-        found = checkpoint.load(best, run)
-        assert found is not None
-        objective.student.load_state_dict(found[1]["student"])
+        objective.student.load_state_dict(checkpoint.required(best, run)["student"])
     scores = None
     if judge and objective.task is not None:
         assert data.test is not None

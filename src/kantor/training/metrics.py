@@ -1,14 +1,16 @@
 """metrics.jsonl: what training measured, the same bytes for the same run. Wall-clock time is kept apart."""
 
 import contextlib
+import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from kantor.core.errors import KantorError
+from kantor.core.errors import DataError, KantorError, NonFiniteError
 from kantor.core.lines import append_line, read_lines
 from kantor.training.memory import PeakMemory
 
@@ -19,20 +21,50 @@ class MetricsLog:
     Args:
         path: the file.
         keep: bytes that belong to the checkpoint resumed from; whatever a killed run wrote beyond is dropped.
+        digest: their SHA-256.
+
+    Raises:
+        DataError: they are not there any more, or are others.
+        KantorError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, keep: int) -> None:
+    def __init__(self, path: Path, keep: int = 0, digest: str = "") -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            kept = path.read_bytes()[:keep] if keep and path.exists() else b""
+            self._digest = hashlib.sha256(kept)
+            if keep and self._digest.hexdigest() != digest:
+                raise DataError(
+                    f"{path} is not what its checkpoint goes with: of its first {keep} bytes {len(kept)} are there, or "
+                    f"some are others. Bring it back from a copy, or delete {path.parent} to train this seed from its "
+                    "start."
+                )
             self._file = open(path, "ab")  # noqa: SIM115
             self._file.truncate(keep)
         except OSError as error:
             raise KantorError(f"Could not write {path}: {error.strerror}.") from error
         self._path = path
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that was written."""
+        return self._digest.hexdigest()
+
     def write(self, line: dict[str, Any]) -> None:
-        """Append one line."""
-        self._try(lambda: self._file.write(json.dumps(line).encode() + b"\n"))
+        """Append one line.
+
+        Raises:
+            NonFiniteError: a number in it is NaN or infinite, for which JSON has no word.
+        """
+        try:
+            content = json.dumps(line, allow_nan=False).encode() + b"\n"
+        except ValueError:
+            bad = [name for name, value in line.items() if isinstance(value, float) and not math.isfinite(value)]
+            raise NonFiniteError(
+                f"At step {line.get('step')} {', '.join(bad)} is not finite. Lower lr or a term's weight, or set clip."
+            ) from None
+        self._digest.update(content)
+        self._try(lambda: self._file.write(content))
 
     def synced_bytes(self) -> int:
         """Put everything on disk and say how long the file is."""

@@ -6,8 +6,9 @@ import pytest
 
 from kantor.core.errors import ConfigError
 from kantor.study import Study
-from kantor.study import folder as folders
-from kantor.study.folder import begun, claim, stage_seconds, timed
+from kantor.study import claim as claims
+from kantor.study.claim import begun, claim
+from kantor.study.folder import stage_seconds, timed
 
 
 def study(out, **changes) -> Study:
@@ -23,7 +24,7 @@ def test_killed_between_the_first_two_files(tmp_path, monkeypatch):
 
     run = tmp_path / "run"
     with monkeypatch.context() as patched:
-        patched.setattr(folders, "write_text", killed)
+        patched.setattr(claims, "write_text", killed)
         with pytest.raises(Killed):
             claim(study(run))
     assert not (run / "config.yaml").exists()
