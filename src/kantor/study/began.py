@@ -101,7 +101,7 @@ def moved(run: Path) -> str:
     then, now = read_json(run / "environment.json"), environment()
     before = {**then, **then.get("packages", {})}
     today = {**now, **now["packages"]}
-    names = ("machine", "processor", "cores", "gpus", "torch", "numpy", "scipy")
+    names = ("machine", "processor", "cores", "processes", "gpus", "torch", "numpy", "scipy")
     other = [
         f"{name} {before[name]} then, {today[name]} now"
         for name in names

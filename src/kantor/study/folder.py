@@ -14,7 +14,7 @@ from typing import Any, TypedDict
 
 import torch
 
-from kantor.core.collectives import rank
+from kantor.core.collectives import rank, world_size
 from kantor.core.cores import cores
 from kantor.core.errors import ConfigError, DataError, KantorError
 from kantor.core.lines import append_line, read_lines
@@ -138,6 +138,7 @@ def environment() -> dict[str, Any]:
         "processor": torch.backends.cpu.get_cpu_capability(),
         "system": platform.system(),
         "cores": cores(),
+        "processes": world_size(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "command": shlex.join(["kantor", *sys.argv[1:]]),
         "directory": str(Path.cwd()),

@@ -14,9 +14,7 @@ from kantor.core.files import write_json
 from kantor.core.modes import as_trained
 from kantor.data import Augment, Batch, DataSet
 from kantor.faculty.label_cost import CostSource
-from kantor.faculty.roster import spec_of
 from kantor.losses import LabelCost
-from kantor.losses.penalty import WeightPenalty
 from kantor.models import Model, has_weights
 from kantor.objective import LiveTeacher, Objective, Read, StepZero
 from kantor.objective.binding import paired_stages
@@ -27,16 +25,16 @@ from kantor.study.channel_worth import Worth, measure_worth, write_worth
 from kantor.study.config import Study, device_of
 from kantor.study.doubts import doubt
 from kantor.study.folder import timed
+from kantor.study.how_it_learns import how_it_learns
 from kantor.study.label_costs import label_costs_for, needs_cost, write_costs
 from kantor.study.methods import Method
 from kantor.study.plan_probe import probe_part, write_probe
 from kantor.study.runs import Plan, data_for, make_objective, new_student
-from kantor.study.start import Given, Start, check_start, inside, start_of
+from kantor.study.start import Given, Start, check_start, start_of
 from kantor.study.teachers import accuracy, find_teachers, given_classes, model_for, study_methods, teacher_specs
 from kantor.training import Pair
 from kantor.training.batches import augmentation, training_batches
 from kantor.training.device import emulates_bfloat16
-from kantor.training.groups import learning_rate_factors
 from kantor.training.loop import Report
 
 Say = Callable[[str], None]
@@ -272,7 +270,7 @@ def _check_methods(
             left_out[method.name] = str(error)
             continue
         measure_worth(objective, models, data, worth, device_of(config))
-        notes = [*([str(given)] if given else []), *_how_it_learns(config, objective, given)]
+        notes = [*([str(given)] if given else []), *how_it_learns(config, objective, given)]
         say("\n".join([f"\n{method.name}", *notes, str(facts)]))
         step0[method.name] = facts.record() | {"notes": notes}
         bound[method.name] = [
@@ -300,28 +298,6 @@ def _need_no_labels(config: Study, data: DataSet, methods: list[Method]) -> None
 
 def _one_or_many(layers: Sequence[str], many: bool) -> str | list[str] | None:
     return list(layers) if many else next(iter(layers), None)
-
-
-def _how_it_learns(config: Study, objective: Objective, given: Given | None) -> Iterator[str]:
-    """What differs between parts of the student: what is frozen, who learns how fast, who is not decayed."""
-    frozen = config.frozen()
-    if frozen:
-        held = sum(p.numel() for p in objective.student.parameters() if not p.requires_grad)
-        yield f"Frozen, running statistics too: {', '.join(frozen)} ({held:,} parameters)."
-    if given is not None or not has_weights(spec_of(config.student)):
-        drawn = [path for path in frozen if given is None or any(inside(key, path) for key in given.new)]
-        if drawn:
-            yield f"Frozen at random: {', '.join(drawn)} starts from no weights, and stays as it was drawn."
-    factors = {
-        path: factor
-        for path, factor in learning_rate_factors(objective.student, config).items()
-        if not any(path == held or inside(path, held) for held in frozen)
-    }
-    if factors:
-        yield f"Learning rate x {', x '.join(f'{factor:g} for {path}' for path, factor in factors.items())}."
-    for loss in objective.losses.values():
-        if isinstance(loss, WeightPenalty) and config.weight_decay:
-            yield f"Weight decay 0 in place of {config.weight_decay:g} for the student: {loss.name} holds its weights."
 
 
 def _nearest(models: dict[str, Model], data: DataSet, costs: dict[str, LabelCost]) -> Iterator[str]:
