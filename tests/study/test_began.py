@@ -13,7 +13,7 @@ from kantor.cli import main
 from kantor.study import began
 
 SEED = Path("run/kd/seed-0")
-REMEDIES = ("put it back", "Bring it back", "write the settings anew", "Delete run", "delete run")
+REMEDIES = ("put it back", "Bring it back", "write the settings anew", "Delete ", "delete ")
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,8 @@ def folder(kept, tmp_path, monkeypatch) -> Path:
     """A copy of it, where we are."""
     shutil.copytree(kept, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
+    facts = json.loads(Path("run/environment.json").read_text())
+    Path("run/environment.json").write_text(json.dumps({**facts, "directory": str(Path.cwd())}))
     return tmp_path / "copy"
 
 
