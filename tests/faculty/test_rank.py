@@ -6,6 +6,7 @@ import torch
 import kantor
 from kantor.core.errors import ConfigError, KantorError
 from kantor.faculty import Rank, Ranking, rank_teachers
+from kantor.faculty.roster import classes_by_teacher
 from tests.faculty import planted
 
 NAMES = ("related", "unrelated", "untrained")
@@ -130,3 +131,22 @@ def test_a_dead_teacher_is_ranked_last_or_said_and_never_ends_the_ranking(tmp_pa
     assert good.error is None and "logme" in good.scores
     assert dead.name in ranking.order or dead.why_not
     assert ranking.order[0] == good.name
+
+
+def test_what_decides_in_the_place_of_the_label_cost_is_said(faculty, tmp_path):
+    heard: list[str] = []
+    (tmp_path / "vectors.txt").write_text("nothing 1 0\n")
+    settings = {"label_cost": f"glove:{tmp_path / 'vectors.txt'}", "out": str(tmp_path / "out"), "bootstrap": 0}
+    found = rank_teachers(config(faculty, **settings), heard.append)
+    assert "transport" not in found.scores
+    assert any(line.startswith("Decided by") and "transport" in line for line in heard)
+
+
+def test_class_names_are_given_for_the_one_teacher_or_by_name():
+    assert classes_by_teacher("a,b", ["t"]) == {"t": ["a", "b"]}
+    assert classes_by_teacher({"u": ["a", "b"]}, ["t", "u"]) == {"u": ["a", "b"]}
+    assert classes_by_teacher(None, ["t", "u"]) == {}
+    with pytest.raises(ConfigError, match="say whose"):
+        classes_by_teacher("a,b", ["t", "u"])
+    with pytest.raises(ConfigError, match="no known teacher: 'v'"):
+        classes_by_teacher({"v": "a,b"}, ["t", "u"])

@@ -25,6 +25,8 @@ class Rank:
             centres:NAME:FILE (class centres in a model's features), or learned (from training labels).
         student: a student, NAME:FILE or RUN/METHOD/seed-K, whose predictions the transport score goes to, in the
             place of the labels.
+        teacher_classes: class names of a teacher whose weights do not carry them: a file with one a line, or A,B,C; for
+            several teachers a mapping by name (or ``classes`` in teachers.yaml).
         part: the labelled samples that teachers are judged on.
         train_limit: training samples to use, stratified by class; none for all.
         image_size: side in pixels that images are resized to.
@@ -45,6 +47,7 @@ class Rank:
     scores: str | None = None
     label_cost: str = "learned"
     student: str | None = None
+    teacher_classes: str | list[str] | dict[str, str | list[str] | None] | None = None
     part: Literal["train", "validation", "test"] = "train"
     train_limit: int | None = None
     image_size: int | None = None

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from kantor.faculty.inverse import learned_cost, zero_and_scale
 from kantor.faculty.label_cost import CostMaker, CostSource
 from kantor.faculty.outputs import Outputs, outputs_of
 from kantor.faculty.ranking import Judged, Ranking, places, recommendation
-from kantor.faculty.roster import Entry, roster, spec_of, views_of
+from kantor.faculty.roster import Entry, classes_by_teacher, roster, spec_of, views_of
 from kantor.faculty.scores import SCORES, Evidence, Score, named
 from kantor.losses import LabelCost
 from kantor.models import Model, trust
@@ -28,6 +29,8 @@ from kantor.training.device import chosen_device
 
 Say = Callable[[str], None]
 _FOLDS = 5
+_EVERY = 10.0
+"""Seconds between two lines of progress."""
 _SOURCE_SAMPLES = 1000
 
 
@@ -51,6 +54,8 @@ def rank_teachers(config: Rank, say: Say = _unheard) -> Ranking:
     config.check()
     scores = named(config.scores) if config.scores else list(SCORES.values())
     entries = roster(config.teachers)
+    classes = classes_by_teacher(config.teacher_classes, [entry.name for entry in entries])
+    entries = [replace(entry, classes=classes.get(entry.name, entry.classes)) for entry in entries]
     source = CostSource.parse(config.label_cost)
     given = [*filter(None, [config.student, source.argument])]
     trust.wrote(given)
@@ -91,6 +96,9 @@ def rank_teachers(config: Rank, say: Say = _unheard) -> Ranking:
     if not any(ranked.values()):
         raise KantorError("No teacher could be judged.\n" + "\n".join(f"{t.name}: {t.why_not}" for t in teachers))
     first = next(iter(ranked))
+    if first != scores[0].name:
+        why = dict.fromkeys(t.missing[scores[0].name] for t in teachers if scores[0].name in t.missing)
+        say(f"Decided by {first}, since no teacher could be judged by {scores[0].name}: {'; '.join(why)}.")
     ranking = Ranking(
         data=config.data,
         part=config.part,
@@ -223,6 +231,8 @@ class _Faculty:
                 judged.scores.pop(score.name, None)
                 continue
             judged.score_seconds[score.name] = time.perf_counter() - start
+            if judged.score_seconds[score.name] >= _EVERY:
+                self.say(f"  {name}: {score.name} and its interval took {judged.score_seconds[score.name]:.0f} s.")
         judged.seconds += sum(judged.score_seconds.values())
         return draws
 
@@ -255,6 +265,18 @@ class _Faculty:
             raise ConfigError(f"{entry.name} has no layer before its classifier.")
         return found.features.double(), found.labels
 
+    def _progress(self, what: str) -> Callable[[int, int], None]:
+        """Tell how far a long pass has come, every so many seconds."""
+        last = time.perf_counter()
+
+        def tell(done: int, total: int) -> None:
+            nonlocal last
+            if time.perf_counter() - last >= _EVERY:
+                last = time.perf_counter()
+                self.say(f"  {what}: {done:,} of {total:,} samples.")
+
+        return tell
+
     def _need_view(self, whose: str) -> None:
         if self.own_views and self.config.view is None:
             raise ConfigError(f"Teachers have views of their own: say with --view what the {whose} sees.")
@@ -279,6 +301,7 @@ class _Faculty:
             batch_size=self.config.batch_size,
             limit_gb=self.config.cache_limit,
             device=self.device,
+            progress=self._progress(model.spec),
         )
 
 

@@ -1,6 +1,6 @@
 """Who is in the faculty: teachers from a list of names or from ``teachers.yaml``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -187,3 +187,28 @@ def views_of(entries: Sequence[Entry], view: str | None) -> dict[str, str] | Non
 def _from(folder: Path, text: str) -> str:
     """A path that starts at ``folder``; a name that is no path there, like digits, stays."""
     return str(folder / text) if (folder / text).exists() else text
+
+
+def classes_by_teacher(
+    given: str | list[str] | Mapping[str, str | list[str] | None] | None, names: Sequence[str]
+) -> dict[str, list[str]]:
+    """Class names that the user gave (``teacher_classes``), by teacher.
+
+    Args:
+        given: a file with one a line, A,B,C or a list, for the one teacher there is; or a mapping of these by teacher.
+        names: the teachers'.
+
+    Raises:
+        ConfigError: they are for a teacher that is not there, or it is not said for which.
+        DataError: their file cannot be read.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        if len(names) != 1:
+            raise ConfigError(f"teacher_classes: say whose, as a mapping in YAML. Teachers: {', '.join(names)}.")
+        given = {names[0]: given}
+    for name in given:
+        if name not in names:
+            raise ConfigError(f"teacher_classes names no known teacher: {name!r}. {suggest(str(name), names)}")
+    return {name: read_classes(classes) for name, classes in given.items() if classes is not None}

@@ -11,12 +11,12 @@ import numpy as np
 
 from kantor.core import seeds
 from kantor.core.collectives import rank, wait_for_all
-from kantor.core.errors import ConfigError, KantorError, not_finite_in, suggest
+from kantor.core.errors import ConfigError, KantorError, not_finite_in
 from kantor.core.files import remove_partial, write_json
 from kantor.core.reading import read_json
 from kantor.data import DataSet, Part, open_data
 from kantor.faculty.label_cost import CostSource
-from kantor.faculty.roster import read_classes, spec_of, teacher_names
+from kantor.faculty.roster import classes_by_teacher, read_classes, spec_of, teacher_names
 from kantor.models import Model, has_weights
 from kantor.models.loading import load_named
 from kantor.objective import Objective
@@ -80,17 +80,7 @@ def given_classes(config: Study) -> dict[str, list[str]]:
         ConfigError: they are for a teacher that is not there, or it is not said for which.
         DataError: their file cannot be read.
     """
-    names, given = list(teacher_specs(config)), config.teacher_classes
-    if given is None:
-        return {}
-    if not isinstance(given, dict):
-        if len(names) != 1:
-            raise ConfigError(f"teacher_classes: say whose, as a mapping in YAML. Teachers: {', '.join(names)}.")
-        given = {names[0]: given}
-    for name in given:
-        if name not in names:
-            raise ConfigError(f"teacher_classes names no known teacher: {name!r}. {suggest(str(name), names)}")
-    return {name: read_classes(classes) for name, classes in given.items() if classes is not None}
+    return classes_by_teacher(config.teacher_classes, list(teacher_specs(config)))
 
 
 def study_methods(config: Study) -> list[Method]:
