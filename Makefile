@@ -6,12 +6,13 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Tests run two at a time, and the threads of one would fight those of the other.
 test test-slow test-docs: export OMP_NUM_THREADS = 1
 
-.PHONY: help demo test fuzz test-slow docs test-docs picture bench-ot bench-methods bench-steps evidence clean
+.PHONY: help demo test fuzz test-slow docs test-docs picture bench-ot bench-methods bench-method bench-steps evidence clean
 
 help:
 	@echo "make demo       set up, then compare four ways to train a small student on digits"
 	@echo "make test       set up, then lint, type-check, check the layers and run the tests"
 	@echo "make bench-methods  compare every loss on CIFAR-10, three pairs, tuned alike (hours)"
+	@echo "make bench-method METHOD=crd  the rows of one loss again (half an hour)"
 	@echo "make bench-steps  time and memory of a training step with each loss (ten quiet minutes)"
 	@echo "make evidence  every transfer setting on real data (STUDY=name for one; hours)"
 	@echo "make picture    photograph the demo's report for the README, and write its table (needs Chromium)"
@@ -62,6 +63,7 @@ test-docs: .venv/.dev
 
 # Hours on two cores; each study goes on where it stopped. The last asks what WCoRD's losses do where their weight gives
 # them half the task's gradient.
+comma := ,
 LOUDER := none,gckt:auto=0.5,lckt:auto=0.5,wcord:auto=0.5,crd:auto=0.5
 BENCH := $(BIN)/kantor distill --config examples/benchmark_methods.yaml
 bench-methods: .venv/.demo
@@ -69,6 +71,18 @@ bench-methods: .venv/.demo
 	$(BENCH) --student resnet8@width=0.5 --out runs/bench/half-width
 	$(BENCH) --student vit@patch=8 --optimizer adamw --lr 0.001 --precision no --out runs/bench/other-family
 	$(BENCH) --student resnet8@width=0.5 --methods $(LOUDER) --out runs/bench/louder
+
+# The rows of one method again, where its code has changed (METHOD=crd), with the student alone beside it; then the page.
+bench-method: .venv/.demo
+	$(BENCH) --methods none,$(METHOD) --out runs/bench/same-family-$(METHOD)
+	$(BENCH) --methods none,$(METHOD) --student resnet8@width=0.5 --out runs/bench/half-width-$(METHOD)
+	$(BENCH) --methods none,$(METHOD) --student vit@patch=8 --optimizer adamw --lr 0.001 --precision no \
+	    --out runs/bench/other-family-$(METHOD)
+	for pair in same-family half-width other-family; do \
+	    $(BIN)/python docs/results.py renew bench-$$pair runs/bench/$$pair-$(METHOD) $(METHOD) || exit 1; done
+	$(if $(filter $(METHOD):auto=0.5,$(subst $(comma), ,$(LOUDER))), \
+	    $(BENCH) --student resnet8@width=0.5 --methods none,$(METHOD):auto=0.5 --out runs/bench/louder-$(METHOD) && \
+	    $(BIN)/python docs/results.py renew bench-louder runs/bench/louder-$(METHOD) $(METHOD):auto=0.5)
 
 # STUDY=name for one of them.
 evidence: .venv/.dev

@@ -2,6 +2,7 @@
 
 python docs/results.py                      the pages, from docs/results/*.json
 python docs/results.py keep NAME RUN ...    first keep what finished runs say, as docs/results/NAME.json
+python docs/results.py renew NAME RUN METHOD ...    or put a run's rows of these methods in the place of those kept there
 """
 
 import json
@@ -34,6 +35,19 @@ def keep(name: str, runs: list[Path]) -> None:
         if (run / "probe.json").exists():
             (probed,) = json.loads((run / "probe.json").read_text()).values()
             content["probe"] = probed["methods"]
+    (HERE / "results" / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def renew(name: str, run: Path, methods: list[str]) -> None:
+    """Rows that a change of the code made old; the student alone, with whom the run compares them, was in it too."""
+    content, summary = read(name), json.loads((run / "summary.json").read_text())
+    step0 = json.loads((run / "step0.json").read_text())["methods"]
+    for method in methods:
+        content["methods"][method] = summary["methods"][method]
+        content["tuning"][method] = summary["tuning"][method]
+        content["shares"][method] = share(step0[method]["terms"])
+    command = relative(json.loads((run / "environment.json").read_text())["command"])
+    content["commands"] = list(dict.fromkeys([*content["commands"], command]))
     (HERE / "results" / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
 
 
@@ -273,6 +287,8 @@ def _mean(row: dict) -> float:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["keep"]:
         keep(sys.argv[2], [Path(run) for run in sys.argv[3:]])
+    elif sys.argv[1:2] == ["renew"]:
+        renew(sys.argv[2], Path(sys.argv[3]), sys.argv[4:])
     (HERE / "cifar10.md").write_text(cifar10())
     (HERE / "default-weights.md").write_text(default_weights())
     (HERE / "default-epsilon.md").write_text(default_epsilon())
