@@ -81,7 +81,7 @@ bench-method: .venv/.demo
 	for pair in same-family half-width other-family; do \
 	    $(BIN)/python docs/results.py renew bench-$$pair runs/bench/$$pair-$(METHOD) $(METHOD) || exit 1; done
 	$(if $(filter $(METHOD):auto=0.5,$(subst $(comma), ,$(LOUDER))), \
-	    $(BENCH) --student resnet8@width=0.5 --methods none,$(METHOD):auto=0.5 --out runs/bench/louder-$(METHOD) && \
+	    $(BENCH) --student resnet8@width=0.5 --methods none$(comma)$(METHOD):auto=0.5 --out runs/bench/louder-$(METHOD) && \
 	    $(BIN)/python docs/results.py renew bench-louder runs/bench/louder-$(METHOD) $(METHOD):auto=0.5)
 
 # STUDY=name for one of them.

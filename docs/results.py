@@ -2,7 +2,7 @@
 
 python docs/results.py                      the pages, from docs/results/*.json
 python docs/results.py keep NAME RUN ...    first keep what finished runs say, as docs/results/NAME.json
-python docs/results.py renew NAME RUN METHOD ...    or put a run's rows of these methods in the place of those kept there
+python docs/results.py renew NAME RUN METHOD ...    or put its rows of these methods in the place of those kept there
 """
 
 import json
