@@ -7,12 +7,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jsonargparse
 from rich.table import Table
 
 from kantor.arguments import Parser
+from kantor.command_options import OPTIONS
 from kantor.core.errors import KantorError
 from kantor.core.names import printable
 
@@ -22,9 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without some characters gets the others
-    parser, commands = _parser()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # Only the options of the command that is called are made; where none is, its name is what is wrong, or asked for.
+    parser, commands = _parser(next(iter(given), ""))
     try:
-        chosen = parser.parse_args(arguments)
+        chosen = parser.parse_args(given)
         _trust(chosen[chosen.command])
         return commands[chosen.command](chosen[chosen.command]) or 0
     except KantorError as error:
@@ -93,8 +96,8 @@ def rank(options: jsonargparse.Namespace) -> None:
 
 def analyse(options: jsonargparse.Namespace) -> None:
     """Measure what moved in a run: plans over epochs, and final students beside their teachers."""
+    from kantor.core.terminal import terminal
     from kantor.report import write
-    from kantor.study import terminal
     from kantor.study.analyse import analyse_run
     from kantor.study.moved import table
 
@@ -110,8 +113,8 @@ def compare(options: jsonargparse.Namespace) -> None:
     """Compare any two models, layer by layer: transport distance, CKA, matched neurons, predictions."""
     from kantor.analysis import Compare, compare_models
     from kantor.analysis.show import sentence, tables, untrained
+    from kantor.core.terminal import terminal
     from kantor.report import write
-    from kantor.study import terminal
     from kantor.study.trained import check_views
 
     config = Compare(**_fields(options, Compare))
@@ -164,7 +167,7 @@ def export(options: jsonargparse.Namespace) -> None:
 
 def probe(options: jsonargparse.Namespace) -> None:
     """Judge the features of a run's students by linear classifiers on them, layer by layer."""
-    from kantor.study import terminal
+    from kantor.core.terminal import terminal
     from kantor.study.probe import probe_run, table
 
     console = terminal()
@@ -191,8 +194,8 @@ def report(options: jsonargparse.Namespace) -> None:
 
 def watch(options: jsonargparse.Namespace) -> None:
     """Follow a run from its files while it trains, here or elsewhere."""
+    from kantor.core.terminal import terminal
     from kantor.report import watch as watch_run
-    from kantor.study import terminal
     from kantor.study.sweep import runs_in
 
     console = terminal()
@@ -205,25 +208,18 @@ def watch(options: jsonargparse.Namespace) -> None:
 
 def methods(options: jsonargparse.Namespace) -> None:  # noqa: ARG001
     """List the transfer losses: what each needs, its paper and its default weight."""
-    from kantor.losses import LOSSES, PENALTIES
-    from kantor.study import terminal
+    from kantor import catalogue
+    from kantor.core.terminal import terminal
 
     table = Table(header_style="bold")
     for heading in ("name", "reads", "needs", "default weight", "source"):
         table.add_column(heading, overflow="fold")
-    for loss in LOSSES.values():
-        needs = [
-            word
-            for word, needed in (
-                ("same classes", loss.same_classes),
-                ("targets", loss.needs_targets),
-                ("ids", loss.needs_ids),
-            )
-            if needed
-        ]
-        table.add_row(loss.name, loss.reads, ", ".join(needs), f"{loss.default_weight:g}", loss.paper)
-    for penalty in PENALTIES.values():
-        table.add_row(penalty.name, "weights", "a start", f"{penalty.default_weight:g}", penalty.paper)
+    said = {"same_classes": "same classes", "needs_targets": "targets", "needs_ids": "ids"}
+    for loss in catalogue.losses():
+        needs = ", ".join(word for field, word in said.items() if loss.get(field))
+        table.add_row(loss["name"], loss["reads"], needs, f"{loss['default_weight']:g}", loss["paper"])
+    for penalty in catalogue.losses("PENALTIES"):
+        table.add_row(penalty["name"], "weights", "a start", f"{penalty['default_weight']:g}", penalty["paper"])
     terminal().print(table)
 
 
@@ -258,107 +254,20 @@ def _one_page(runs: list[Path]) -> None:
         _say(f"All of them in one page: {write(runs)}")
 
 
-def _parser() -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], Any]]]:
-    from kantor.analysis.compare import Compare
-    from kantor.faculty.config import Rank
-    from kantor.study.config import FineTune, Study
-
+def _parser(command: str | None = None) -> tuple[jsonargparse.ArgumentParser, dict[str, Callable[[Any], Any]]]:
+    """The parser with the options of one command, or of all: those of a study import all that it may name."""
     parser = Parser(prog="kantor", description="Distil, transfer and compare neural representations.")
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subcommands(required=True, dest="command")
-
-    for command, settings in ((distill, Study), (finetune, FineTune)):
-        study = Parser(description=command.__doc__)
-        study.add_argument("--config", action="config", help="settings in YAML; those on the command line win")
-        study.add_class_arguments(settings, fail_untyped=True)
-        _takes_trust(study)
-        commands.add_subcommand(command.__name__, study, help=_summary(command))
-
-    ranking = Parser(description=rank.__doc__)
-    ranking.add_argument("--config", action="config", help="settings in YAML; those on the command line win")
-    ranking.add_class_arguments(Rank, fail_untyped=True)
-    _takes_trust(ranking)
-    commands.add_subcommand("rank", ranking, help=_summary(rank))
-
-    trained = Parser(description=evaluate.__doc__)
-    trained.add_argument("run", nargs="?", type=str, help="RUN/METHOD/seed-K")
-    trained.add_argument("--model", type=str | None, help="in its place bare weights, as NAME:FILE")
-    trained.add_argument("--data", type=str | None, help="the data; a run's own if left out")
-    trained.add_argument("--split", type=Literal["test", "validation", "train"], default="test", help="which part")
-    trained.add_argument("--image_size", type=int | None, help="side in pixels that images of --data are resized to")
-    trained.add_argument("--view", type=str | None, help="what the model sees of --data: an array, column or transform")
-    trained.add_argument("--label", type=str | None, help="label column or array of --data, if not the usual one")
-    trained.add_argument("--classes", type=str | None, help="classes of --data to keep, as A,B,C")
-    _takes_trust(trained)
-    commands.add_subcommand("evaluate", trained, help=_summary(evaluate))
-
-    moved = Parser(description=analyse.__doc__)
-    moved.add_argument("run", nargs="?", type=str, help="the run's folder, or a sweep's")
-    _takes_trust(moved)
-    moved.add_argument("--top", type=int, default=5, help="samples kept of each neuron, those that excite it most")
-    commands.add_subcommand("analyse", moved, help=_summary(analyse))
-
-    two = Parser(description=compare.__doc__)
-    for name in ("model_a", "model_b"):
-        two.add_argument(name, type=str, help="NAME:FILE, a safetensors file that kantor wrote, or RUN/METHOD/seed-K")
-    two.add_class_arguments(Compare, fail_untyped=True, skip={"model_a", "model_b"})
-    _takes_trust(two)
-    commands.add_subcommand("compare", two, help=_summary(compare))
-
-    again = Parser(description=resume.__doc__)
-    again.add_argument("run", nargs="?", type=str, help="the run's folder, or a sweep's")
-    _takes_trust(again)
-    commands.add_subcommand("resume", again, help=_summary(resume))
-
-    alone = Parser(description=export.__doc__)
-    alone.add_argument("run", nargs="?", type=str, help="RUN/METHOD/seed-K, or a model with its weights, as NAME:FILE")
-    _takes_trust(alone)
-    alone.add_argument(
-        "--format", type=Literal["safetensors", "torch.export"], default="safetensors", help="of the file"
-    )
-    alone.add_argument("--output", type=str | None, help="the file; beside the run's student if left out")
-    alone.add_argument(
-        "--input_shape", type=list[int] | None, help="of one sample, as 3,224,224, where the model's file does not say"
-    )
-    commands.add_subcommand("export", alone, help=_summary(export))
-
-    probed = Parser(description=probe.__doc__)
-    probed.add_argument("run", nargs="?", type=str, help="the run's folder, or a sweep's")
-    _takes_trust(probed)
-    probed.add_argument("--data", type=str | None, help="labelled data; the run's own if left out")
-    probed.add_argument("--label", type=str | None, help="its label column or array, where it is not the usual one")
-    commands.add_subcommand("probe", probed, help=_summary(probe))
-
-    page = Parser(description=report.__doc__)
-    page.add_argument(
-        "runs", nargs="+", type=str, help="the folder of a run, a sweep, a ranking or a comparison, or of several runs"
-    )
-    page.add_argument("--output", type=str | None, help="the page; report.html in the folder if left out")
-    commands.add_subcommand("report", page, help=_summary(report))
-
-    live = Parser(description=watch.__doc__)
-    live.add_argument("run", type=str, help="the run's folder, or a sweep's")
-    live.add_argument("--every", type=float, default=2.0, help="seconds between looks")
-    live.add_argument("--once", action="store_true", help="look once, and end")
-    commands.add_subcommand("watch", live, help=_summary(watch))
-
-    commands.add_subcommand("methods", Parser(description=methods.__doc__), help=_summary(methods))
-    return parser, {
-        f.__name__: f
-        for f in (distill, finetune, rank, analyse, compare, evaluate, resume, export, probe, report, watch, methods)
-    }
-
-
-def _takes_trust(parser: jsonargparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--trust",
-        nargs="?",
-        const="",
-        type=str | None,
-        help="a folder or file (several: A,B) whose models may be code of their own, as my.nets:make: runs that others "
-        "made, a teachers.yaml. Without it only code is imported that you name on the command line, or did when you "
-        "made the run. A run to work on may be named here alone",
-    )
+    functions = (
+        distill, finetune, rank, evaluate, analyse, compare, resume, export, probe, report, watch, methods
+    )  # fmt: skip
+    for function in functions:
+        own = Parser(description=function.__doc__)
+        if command in (None, function.__name__):
+            OPTIONS[function.__name__](own)
+        commands.add_subcommand(function.__name__, own, help=_summary(function))
+    return parser, {function.__name__: function for function in functions}
 
 
 def _trust(options: jsonargparse.Namespace) -> None:

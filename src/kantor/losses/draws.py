@@ -1,14 +1,12 @@
 """Random draws of a loss: the same on every process and after a resume, and apart from torch's own generators."""
 
-from collections.abc import Callable
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
 from kantor.core import seeds
+from kantor.core.uncompiled import outside_graphs
 
-_generator = cast(Callable[..., torch.Generator], torch.compiler.disable(seeds.generator))
+_generator = outside_graphs(seeds.generator)
 
 
 class Draws(nn.Module):

@@ -1,12 +1,13 @@
 """Scores of every row with every column, without ever holding all pairs' hidden units."""
 
-from collections.abc import Callable, Iterator
-from typing import cast
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from kantor.core.uncompiled import outside_graphs
 
 _CACHED = 1 << 18
 """Numbers of hidden units held at a time: 1 MB, what a core's cache holds."""
@@ -47,7 +48,9 @@ class _PairScores(torch.autograd.Function):
 
 
 # A compiled graph would unroll the loop over rows, and with it the point of it.
-_apply = cast(Callable[..., Tensor], torch.compiler.disable(_PairScores.apply))
+@outside_graphs
+def _apply(rows: Tensor, columns: Tensor, last: Tensor) -> Tensor:
+    return _PairScores.apply(rows, columns, last)  # type: ignore[return-value]
 
 
 def _units(rows: Tensor, columns: Tensor) -> Iterator[tuple[slice, Float[Tensor, "some m hidden"]]]:

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kantor.core.errors import ConfigError, NonFiniteError, ShapeError
+from kantor.core.uncompiled import outside_graphs
 from kantor.ot.problem import Problem, check_real, first_entry, problem_of
 from kantor.ot.transport import Potentials, Transport
 
@@ -56,7 +57,7 @@ def _eager(solver: Solver, *arguments: Any) -> Transport:
     return transport
 
 
-_outside_the_graph: Any = torch.compiler.disable(_eager)
+_outside_the_graph = outside_graphs(_eager)
 
 
 def _checked(potentials: Potentials, problem: Problem) -> Potentials:

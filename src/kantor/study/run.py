@@ -8,6 +8,7 @@ from rich.console import Console
 
 from kantor.core.collectives import rank, wait_for_all, world_size
 from kantor.core.files import remove_partial
+from kantor.core.terminal import terminal
 from kantor.models import trust
 from kantor.study.began import agree_on_data, moved, settings_of
 from kantor.study.chosen import chosen_teachers
@@ -22,7 +23,6 @@ from kantor.study.runs import Plan, Workbench
 from kantor.study.start import with_student
 from kantor.study.summary import summarise, table
 from kantor.study.teachers import open_study_data, study_methods, study_views
-from kantor.study.terminal import terminal
 from kantor.study.tuning import tune
 from kantor.training.processes import joined_processes
 from kantor.training.trackers import make_stores

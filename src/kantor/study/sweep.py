@@ -10,13 +10,13 @@ from rich.table import Table
 from kantor.core.collectives import rank
 from kantor.core.errors import ConfigError
 from kantor.core.reading import read_json
+from kantor.core.terminal import terminal
 from kantor.models import trust
 from kantor.study.began import settings_of
 from kantor.study.claim import begun, claim
 from kantor.study.config import Study
 from kantor.study.run import finish, resolved, resume, run_study, unreported
 from kantor.study.teachers import open_study_data
-from kantor.study.terminal import terminal
 from kantor.training.processes import joined_processes
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.table import Table
 
 from kantor.cli import main
-from kantor.study.terminal import Terminal
+from kantor.core.terminal import Terminal
 
 NAMES = ("[/a]", "[red]b", ":dog:", "\x1b[31mc\x1b]0;title\x07")
 

@@ -1,0 +1,43 @@
+"""What the transfer losses say of themselves, read from their sources: a list of them needs no torch, and is there at
+once."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+_FIELDS = ("name", "paper", "default_weight", "reads", "needs_targets", "needs_ids", "same_classes")
+
+
+def losses(registry: str = "LOSSES") -> list[dict[str, Any]]:
+    """The class fields of every loss in a registry of ``kantor.losses``, in its order.
+
+    Args:
+        registry: ``LOSSES`` or ``PENALTIES``.
+    """
+    folder = Path(__file__).parent / "losses"
+    sources = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))}
+    trees = {stem: ast.parse(text) for stem, text in sources.items() if stem == "__init__" or "    paper" in text}
+    classes = {node.name: node for tree in trees.values() for node in tree.body if isinstance(node, ast.ClassDef)}
+    listed = next(
+        node.value
+        for node in trees["__init__"].body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == registry
+    )
+    # In the order of the text, which is that of the registry; its annotation stands outside the value.
+    names = sorted((n for n in ast.walk(listed) if isinstance(n, ast.Name)), key=lambda n: (n.lineno, n.col_offset))
+    return [_fields(name, classes) for name in dict.fromkeys(n.id for n in names) if name in classes]
+
+
+def _fields(name: str, classes: dict[str, ast.ClassDef]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for base in reversed(classes[name].bases):
+        if isinstance(base, ast.Name) and base.id in classes:
+            found |= _fields(base.id, classes)
+    for node in classes[name].body:
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        for target in targets:
+            if isinstance(target, ast.Name) and target.id in _FIELDS and node.value is not None:  # type: ignore[union-attr]
+                found[target.id] = ast.literal_eval(node.value)  # type: ignore[union-attr]
+    return found

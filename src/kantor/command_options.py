@@ -1,0 +1,129 @@
+"""The options of each command. What they are typed by is imported when a command's options are made, and not before."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import jsonargparse
+
+
+def _study(parser: jsonargparse.ArgumentParser) -> None:
+    from kantor.study.config import Study
+
+    _settings(parser, Study)
+
+
+def _finetune(parser: jsonargparse.ArgumentParser) -> None:
+    from kantor.study.config import FineTune
+
+    _settings(parser, FineTune)
+
+
+def _rank(parser: jsonargparse.ArgumentParser) -> None:
+    from kantor.faculty.config import Rank
+
+    _settings(parser, Rank)
+
+
+def _settings(parser: jsonargparse.ArgumentParser, settings: type) -> None:
+    parser.add_argument("--config", action="config", help="settings in YAML; those on the command line win")
+    parser.add_class_arguments(settings, fail_untyped=True)
+    _takes_trust(parser)
+
+
+def _evaluate(parser: jsonargparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", type=str, help="RUN/METHOD/seed-K")
+    parser.add_argument("--model", type=str | None, help="in its place bare weights, as NAME:FILE")
+    parser.add_argument("--data", type=str | None, help="the data; a run's own if left out")
+    parser.add_argument("--split", type=Literal["test", "validation", "train"], default="test", help="which part")
+    parser.add_argument("--image_size", type=int | None, help="side in pixels that images of --data are resized to")
+    parser.add_argument("--view", type=str | None, help="what the model sees of --data: an array, column or transform")
+    parser.add_argument("--label", type=str | None, help="label column or array of --data, if not the usual one")
+    parser.add_argument("--classes", type=str | None, help="classes of --data to keep, as A,B,C")
+    _takes_trust(parser)
+
+
+def _analyse(parser: jsonargparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", type=str, help="the run's folder, or a sweep's")
+    _takes_trust(parser)
+    parser.add_argument("--top", type=int, default=5, help="samples kept of each neuron, those that excite it most")
+
+
+def _compare(parser: jsonargparse.ArgumentParser) -> None:
+    from kantor.analysis.compare import Compare
+
+    for name in ("model_a", "model_b"):
+        parser.add_argument(
+            name, type=str, help="NAME:FILE, a safetensors file that kantor wrote, or RUN/METHOD/seed-K"
+        )
+    parser.add_class_arguments(Compare, fail_untyped=True, skip={"model_a", "model_b"})
+    _takes_trust(parser)
+
+
+def _resume(parser: jsonargparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", type=str, help="the run's folder, or a sweep's")
+    _takes_trust(parser)
+
+
+def _export(parser: jsonargparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", type=str, help="RUN/METHOD/seed-K, or a model with its weights, as NAME:FILE")
+    _takes_trust(parser)
+    parser.add_argument(
+        "--format", type=Literal["safetensors", "torch.export"], default="safetensors", help="of the file"
+    )
+    parser.add_argument("--output", type=str | None, help="the file; beside the run's student if left out")
+    parser.add_argument(
+        "--input_shape", type=list[int] | None, help="of one sample, as 3,224,224, where the model's file does not say"
+    )
+
+
+def _probe(parser: jsonargparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", type=str, help="the run's folder, or a sweep's")
+    _takes_trust(parser)
+    parser.add_argument("--data", type=str | None, help="labelled data; the run's own if left out")
+    parser.add_argument("--label", type=str | None, help="its label column or array, where it is not the usual one")
+
+
+def _report(parser: jsonargparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "runs", nargs="+", type=str, help="the folder of a run, a sweep, a ranking or a comparison, or of several runs"
+    )
+    parser.add_argument("--output", type=str | None, help="the page; report.html in the folder if left out")
+
+
+def _watch(parser: jsonargparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=str, help="the run's folder, or a sweep's")
+    parser.add_argument("--every", type=float, default=2.0, help="seconds between looks")
+    parser.add_argument("--once", action="store_true", help="look once, and end")
+
+
+def _nothing(parser: jsonargparse.ArgumentParser) -> None:
+    """The command has none."""
+
+
+def _takes_trust(parser: jsonargparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--trust",
+        nargs="?",
+        const="",
+        type=str | None,
+        help="a folder or file (several: A,B) whose models may be code of their own, as my.nets:make: runs that others "
+        "made, a teachers.yaml. Without it only code is imported that you name on the command line, or did when you "
+        "made the run. A run to work on may be named here alone",
+    )
+
+
+OPTIONS: dict[str, Callable[[jsonargparse.ArgumentParser], None]] = {
+    "distill": _study,
+    "finetune": _finetune,
+    "rank": _rank,
+    "evaluate": _evaluate,
+    "analyse": _analyse,
+    "compare": _compare,
+    "resume": _resume,
+    "export": _export,
+    "probe": _probe,
+    "report": _report,
+    "watch": _watch,
+    "methods": _nothing,
+}
+"""What adds a command's options to its parser, by the command's name."""
