@@ -18,7 +18,7 @@ def losses(registry: str = "LOSSES") -> list[dict[str, Any]]:
     sources = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))}
     trees = {stem: ast.parse(text) for stem, text in sources.items() if stem == "__init__" or "    paper" in text}
     classes = {node.name: node for tree in trees.values() for node in tree.body if isinstance(node, ast.ClassDef)}
-    listed = next(
+    listed: Any = next(
         node.value
         for node in trees["__init__"].body
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == registry

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 
@@ -13,7 +13,7 @@ _T = TypeVar("_T")
 def outside_graphs(function: Callable[_P, _T]) -> Callable[_P, _T]:
     """``function``, run eagerly where a graph that is compiled comes by it, and as it is everywhere else."""
     # torch.compiler.disable imports the compiler at once, 1.5 s at every start; torch's own form waits for a graph.
-    disable = getattr(torch, "_disable_dynamo", torch.compiler.disable)
+    disable: Any = getattr(torch, "_disable_dynamo", torch.compiler.disable)
     eager: Callable[_P, _T] = disable(function)
 
     @functools.wraps(function)
