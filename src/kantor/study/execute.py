@@ -139,7 +139,14 @@ def _workers(run: Path, jobs: int, threads: int, events: "queue.Queue[Any]") -> 
             text=True,
             encoding="utf-8",
             # Before numpy is loaded: its BLAS takes the number of threads from here.
-            env={**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)},
+            # It imports from where this process does, and not from where a run's file says that it was started.
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": str(threads),
+                "OPENBLAS_NUM_THREADS": str(threads),
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                "PYTHONSAFEPATH": "1",
+            },
             # A group of its own: Ctrl-C reaches the study, which passes it on once.
             start_new_session=True,
         )
