@@ -143,7 +143,7 @@ def evaluate(options: jsonargparse.Namespace) -> None:
 
     if (options.run is None) == (options.model is None):
         raise KantorError("Give either RUN/METHOD/seed-K or --model NAME:FILE.")
-    reading = Reading(options.image_size, options.view, options.label, options.classes)
+    reading = Reading(options.image_size, options.view, options.label, options.classes, options.skip_corrupt)
     run, model = options.run, options.model
     if run is not None and ":" in run and not Path(run).exists():
         run, model = None, run  # NAME:FILE in the place of a run

@@ -39,6 +39,7 @@ def _evaluate(parser: jsonargparse.ArgumentParser) -> None:
     parser.add_argument("--view", type=str | None, help="what the model sees of --data: an array, column or transform")
     parser.add_argument("--label", type=str | None, help="label column or array of --data, if not the usual one")
     parser.add_argument("--classes", type=str | None, help="classes of --data to keep, as A,B,C")
+    parser.add_argument("--skip_corrupt", action="store_true", help="leave out images that cannot be decoded")
     _takes_trust(parser)
 
 

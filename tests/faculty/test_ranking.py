@@ -50,5 +50,5 @@ def test_file(tmp_path):
         again.best(4)
     assert tables(again)[0].row_count == 3
     (tmp_path / "ranking.json").write_text('{"data": 1}')
-    with pytest.raises(DataError, match="no ranking"):
+    with pytest.raises(DataError, match="a ranking as `kantor rank` wrote it"):
         Ranking.read(tmp_path / "ranking.json")

@@ -21,7 +21,7 @@ def test_a_ranking(tmp_path, ranked):
 
 
 def test_elsewhere_and_nothing(tmp_path, ranked):
-    with pytest.raises(DataError, match="no ranking"):
+    with pytest.raises(DataError, match="a ranking as `kantor rank` wrote it"):
         write_ranking(tmp_path)
     ranked(tmp_path)
     assert write_ranking(tmp_path, tmp_path / "page.html").name == "page.html"

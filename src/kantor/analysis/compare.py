@@ -49,6 +49,7 @@ class Compare:
         views: what each model sees, as model_a=NAME,model_b=NAME: arrays of an npz, columns of parquet files, or
             transforms of the image, as in `kantor distill`; the data's only input if left out.
         label: name of the label column or array, where it is not the usual one.
+        skip_corrupt: leave out images that cannot be decoded, and say which.
         batch_size: samples in each forward pass.
         device: auto takes a GPU if there is one.
         out: folder for compare.json and the page; runs/compare-A-B-DIGEST if left out.
@@ -64,6 +65,7 @@ class Compare:
     image_size: int | None = None
     views: str | None = None
     label: str | None = None
+    skip_corrupt: bool = False
     batch_size: int = 256
     device: Literal["auto", "cpu", "cuda"] = "auto"
     out: str | None = None
@@ -104,7 +106,8 @@ class Compare:
         """Where the comparison is written."""
         if self.out is not None:
             return Path(self.out)
-        content = json.dumps({k: v for k, v in dataclasses.asdict(self).items() if k != "out"}, sort_keys=True)
+        left_out = ("out",) if self.skip_corrupt else ("out", "skip_corrupt")
+        content = json.dumps({k: v for k, v in dataclasses.asdict(self).items() if k not in left_out}, sort_keys=True)
         return Path("runs") / f"compare-{'-'.join(self.names())}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
 
@@ -191,6 +194,7 @@ def _open(config: Compare, progress: Progress | None) -> DataSet:
         validation=0.1 if config.split == "validation" else 0,
         views=config.view_map(),
         label=config.label,
+        skip_corrupt=config.skip_corrupt,
         progress=progress,
     )
 

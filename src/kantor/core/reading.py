@@ -146,15 +146,25 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes what :class:`_Loader` would read as something else than text."""
+
+
+def dump_yaml(content: Any) -> str:
+    """Plain values as YAML, in their order; :func:`parse_yaml` gives them back."""
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False)
+
+
 def _plain_scalars() -> None:
     resolvers = yaml.SafeLoader.yaml_implicit_resolvers
     left_out = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:float")
-    _Loader.yaml_implicit_resolvers = {
+    _Loader.yaml_implicit_resolvers = _Dumper.yaml_implicit_resolvers = {
         first: [(tag, form) for tag, form in known if tag not in left_out] for first, known in resolvers.items()
     }
     number = r"[-+]?(?:\d[\d_]*\.[\d_]*(?:[eE][-+]?\d+)?|\d[\d_]*[eE][-+]?\d+|\.\d[\d_]*(?:[eE][-+]?\d+)?)"
     form = re.compile(rf"^(?:{number}|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$")
-    _Loader.add_implicit_resolver("tag:yaml.org,2002:float", form, list("-+0123456789."))
+    for first in "-+0123456789.":
+        _Loader.yaml_implicit_resolvers.setdefault(first, []).append(("tag:yaml.org,2002:float", form))
 
 
 _plain_scalars()

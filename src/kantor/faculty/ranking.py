@@ -1,6 +1,5 @@
 """A ranking: what each teacher scored, who comes first and by how much, in words and in ``ranking.json``."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from jaxtyping import Float
 
 from kantor.core.errors import ConfigError, DataError
 from kantor.core.files import write_json
+from kantor.core.reading import parse_json, read_text
 from kantor.faculty.bootstrap import interval
 from kantor.models import trust
 
@@ -107,15 +107,15 @@ class Ranking:
         Raises:
             DataError: the file is missing or is no ranking.
         """
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            content["scores"] = {
-                name: [Place(**place) for place in places] for name, places in content["scores"].items()
-            }
-            content["teachers"] = [Judged(**teacher) for teacher in content["teachers"]]
-            ranking = cls(**content)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{path} is no ranking that `kantor rank` wrote: {error}") from None
+        remedy = "Give a ranking as `kantor rank` wrote it, or rank again."
+        content = parse_json(read_text(path, remedy), str(path), cls, remedy)
+        scores = {name: [Place(**place) for place in places] for name, places in content["scores"].items()}
+        teachers = [Judged(**teacher) for teacher in content["teachers"]]
+        ranking = cls(**{**content, "scores": scores, "teachers": teachers})
+        known = {teacher.name for teacher in teachers}
+        for place in (place for places in scores.values() for place in places):
+            if place.teacher not in known:
+                raise DataError(f"{path} ranks {place.teacher!r}, of which it says nothing else. {remedy}")
         trust.found([*(teacher.model for teacher in ranking.teachers), ranking.label_cost.partition(":")[2]], path)
         return ranking
 

@@ -95,7 +95,7 @@ def teacher_names(specs: list[str]) -> list[str]:
     return [f"{name}-{k + 1}" if names.count(name) > 1 else name for k, name in enumerate(names)]
 
 
-def read_classes(given: str | list[Any], folder: Path = Path()) -> list[str]:
+def read_classes(given: str | Sequence[Any], folder: Path = Path()) -> list[str]:
     """Class names: a list, names separated by commas, or a file with one a line.
 
     Raises:
@@ -190,7 +190,7 @@ def _from(folder: Path, text: str) -> str:
 
 
 def classes_by_teacher(
-    given: str | list[str] | Mapping[str, str | list[str] | None] | None, names: Sequence[str]
+    given: str | Sequence[str | float] | Mapping[str, str | Sequence[str | float] | None] | None, names: Sequence[str]
 ) -> dict[str, list[str]]:
     """Class names that the user gave (``teacher_classes``), by teacher.
 

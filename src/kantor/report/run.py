@@ -5,14 +5,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from kantor.core.errors import ConfigError
 from kantor.core.lines import read_lines
 from kantor.core.names import folder_name
-from kantor.core.reading import read_json
+from kantor.core.reading import read_json, read_text, read_yaml
 from kantor.study.compared import method_row
+from kantor.study.config import UNREADABLE
 from kantor.study.folder import read_result
+from kantor.study.kept import Begun, Probed, Shown, StepZeroKept, Summary
 
 ALONE = "none"
 """The method without transfer, which every other is compared with."""
@@ -99,13 +99,10 @@ def read_run(folder: Path) -> Run:
         others = [name for name in ("ranking.json", "compare.json") if (folder / name).exists()]
         remedy = f" `kantor report` takes a folder with {others[0]} by itself." if others else ""
         raise ConfigError(f"{folder} holds no run: there is no {path.name} in it.{remedy}")
-    text = path.read_text(encoding="utf-8")
-    try:
-        config = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
-    step0 = read_json(folder / "step0.json")
-    summary = read_json(folder / "summary.json")
+    text = read_text(path, UNREADABLE)
+    config = read_yaml(path, dict[str, Any], UNREADABLE)
+    step0 = read_json(folder / "step0.json", StepZeroKept)
+    summary = read_json(folder / "summary.json", Summary)
     names = [*summary.get("methods", {}), *step0.get("methods", {})]
     students = _students(folder, list(dict.fromkeys(names)))
     if not summary:
@@ -114,12 +111,14 @@ def read_run(folder: Path) -> Run:
         folder=folder,
         config=config,
         config_text=text,
-        environment=read_json(folder / "environment.json"),
+        environment=read_json(folder / "environment.json", Shown),
         step0=step0,
-        plan=read_json(folder / "plan.json"),
+        plan=read_json(folder / "plan.json", Begun),
         summary=summary,
         students=students,
-        probes=read_json(folder / "probe.json", remedy="Delete it and `kantor probe` the run again."),
+        probes=read_json(
+            folder / "probe.json", dict[str, Probed], remedy="Delete it and `kantor probe` the run again."
+        ),
     )
 
 

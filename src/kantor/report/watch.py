@@ -19,6 +19,7 @@ from kantor.report.answer import answer
 from kantor.report.run import read_run
 from kantor.study.config import Study
 from kantor.study.folder import read_result
+from kantor.study.kept import Begun
 from kantor.study.methods import parse_methods
 
 State = Literal["waiting", "training", "silent", "done"]
@@ -90,7 +91,7 @@ def look(run: Path, now: float | None = None) -> Look:
     prepared = (run / "plan.json").exists()
     names = [method.name for method in parse_methods(config.methods)]
     if prepared:  # without those that were left out at step 0 (unfit: skip)
-        kept = read_json(run / "plan.json")["bound"]
+        kept = read_json(run / "plan.json", Begun).get("bound", {})
         names = [name for name in names if name in kept]
     students = [
         _student(run / folder_name(name) / f"seed-{seed}", name, seed, config.epochs, now)
@@ -158,7 +159,7 @@ def table(seen: Look) -> Table:
 def _student(folder: Path, method: str, seed: int, epochs: int, now: float) -> Student:
     seconds = sum(line.get("seconds", 0.0) for line in read_lines(folder / "timing.jsonl"))
     if result := read_result(folder):
-        return Student(method, seed, "done", epochs, epochs, result["loss"], result["accuracy"], seconds)
+        return Student(method, seed, "done", epochs, epochs, result.get("loss"), result["accuracy"], seconds)
     metrics = folder / "metrics.jsonl"
     lines = [line for line in read_lines(metrics) if "epoch" in line]
     if not lines:

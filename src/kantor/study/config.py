@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import yaml
 
 from kantor.core.errors import ConfigError, suggest
-from kantor.core.reading import check_shape, read_yaml
+from kantor.core.reading import check_shape, dump_yaml, read_yaml
 from kantor.data.views import written_views
 from kantor.faculty.label_cost import CostSource
 from kantor.models import trust
@@ -20,6 +19,12 @@ from kantor.training.device import chosen_device
 
 UNREADABLE = "Bring the settings back as `kantor` wrote them, or begin another run by --out."
 """What to do where a run's own settings cannot be read."""
+ClassName = str | int | float
+"""A class in YAML: text in quotes stays as it is, and a bare number is its name."""
+Setting = str | bool | int | float | list[str | bool | int | float] | None
+TermItem = dict[str, str | int | float | list[str] | dict[str, Setting] | None]
+MethodItem = dict[str, str | int | float | list[TermItem] | None]
+"""A method in YAML. Typed throughout, since the parser reads text again as YAML where anything goes."""
 WITHOUT_EFFECT = ("out", "jobs", "cache", "cache_limit", "trackers")
 """Settings that results do not depend on."""
 
@@ -87,17 +92,17 @@ class Study(Training):
     student: str
     start: str = "scratch"
     teacher: str | None = None
-    teacher_classes: str | list[str] | dict[str, Any] | None = None
+    teacher_classes: str | list[ClassName] | dict[str, str | list[ClassName] | None] | None = None
     teacher_weights: Literal["equal", "ranking"] | list[float] = "equal"
     label_cost: str | None = None
     task: Literal["labels", "none"] = "labels"
-    methods: str | list[str | dict[str, Any]] = "none,kd,neuron_transport"
+    methods: str | list[str | MethodItem] = "none,kd,neuron_transport"
     unfit: Literal["refuse", "skip"] = "refuse"
     tune: list[float] = field(default_factory=list)
     tune_lr: list[float] = field(default_factory=list)
     tune_seeds: list[int] = field(default_factory=lambda: [1000])
     seeds: int | list[int] = 5
-    classes: str | list[Any] | None = None
+    classes: str | list[ClassName] | None = None
     labels_per_class: int | str | list[int] | None = None
     train_limit: int | None = None
     unlabelled: int | Literal["all"] | None = None
@@ -206,7 +211,7 @@ class Study(Training):
 
     def to_yaml(self) -> str:
         """The settings as ``config.yaml`` holds them."""
-        return yaml.safe_dump(dataclasses.asdict(self), sort_keys=False)
+        return dump_yaml(dataclasses.asdict(self))
 
     @classmethod
     def from_yaml(cls, path: Path) -> "Study":
@@ -237,7 +242,7 @@ class FineTune(Study):
 
     student: str = "teacher"
     start: str = "teacher"
-    methods: str | list[str | dict[str, Any]] = "none,l2_sp,delta,neuron_transport:1,neuron_transport@plan=identity:1"
+    methods: str | list[str | MethodItem] = "none,l2_sp,delta,neuron_transport:1,neuron_transport@plan=identity:1"
     lr: float = 0.01
     head_lr: float = 10.0
 

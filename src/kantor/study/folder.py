@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 
@@ -20,6 +20,7 @@ from kantor.core.errors import ConfigError, DataError, KantorError
 from kantor.core.lines import append_line, read_lines
 from kantor.core.locks import lock
 from kantor.core.reading import read_json
+from kantor.study.kept import Diverged, Environment, Finished, Tuned
 from kantor.study.methods import Method
 
 PROBE = "probe.json"
@@ -55,25 +56,13 @@ class Task:
         return root / self.method.folder / f"seed-{self.seed}"
 
 
-class _Result(TypedDict, total=False):
-    accuracy: float | None
-    loss: float | None
-    validation_accuracy: float | None
-    epoch: int
-    epochs: int
-    steps: int
-    seconds: float
-    peak_memory: int | None
-    weights: dict[str, Any]
-
-
 def read_result(folder: Path) -> dict[str, Any] | None:
     """The outcome of a finished seed, None if it is not finished.
 
     Raises:
         DataError: it is damaged.
     """
-    return read_json(folder / "result.json", _Result) or None
+    return read_json(folder / "result.json", Finished | Diverged) or None
 
 
 @contextlib.contextmanager
@@ -98,7 +87,7 @@ def stage_seconds(run: Path) -> dict[str, float]:
 
 def tuned_factor(run: Path, method: Method) -> float:
     """The factor the weight search chose for a method; 1 where nothing was tuned."""
-    chosen = read_json(run / TUNING)
+    chosen = read_json(run / TUNING, dict[str, Tuned])
     return chosen[method.name]["chosen"] if chosen else 1.0
 
 
@@ -118,7 +107,9 @@ def locked(folder: Path, patience: float = 20.0) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / ".lock", "w", encoding="utf-8")  # noqa: SIM115
     except OSError as error:
-        raise KantorError(f"Could not write in {folder}: {error.strerror}. Choose another --out.") from error
+        raise KantorError(
+            f"Could not write in {folder}: {error.strerror}. Make it writable, or begin a run elsewhere by --out."
+        ) from error
     with file:
         deadline = time.monotonic() + patience
         while not lock(file):
@@ -179,7 +170,7 @@ def where_started(run: Path, *typed: str | None) -> Iterator[list[Any]]:
 
 def _started_in(run: Path) -> Path | None:
     facts = run / "environment.json"
-    directory = read_json(facts).get("directory") if facts.is_file() else None
+    directory = read_json(facts, Environment).get("directory") if facts.is_file() else None
     return Path(directory) if isinstance(directory, str) else None
 
 

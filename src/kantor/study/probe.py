@@ -17,6 +17,7 @@ from kantor.models import Model, load, trust
 from kantor.study.config import Study, device_of
 from kantor.study.finished import student_of
 from kantor.study.folder import PROBE, Task, locked, read_result
+from kantor.study.kept import Probed
 from kantor.study.methods import Method
 from kantor.study.prepare import Say
 from kantor.study.runs import Plan, new_student, use_threads
@@ -61,7 +62,7 @@ def probe_run(run: Path, data: str | None, label: str | None, say: Say) -> dict[
     use_threads(Plan.read(run).threads)
     methods = study_methods(config)
     with locked(run):
-        everything = read_json(run / PROBE, remedy="Delete it and probe the run again.")
+        everything = read_json(run / PROBE, dict[str, Probed], remedy="Delete it and probe the run again.")
         known = everything.get(opened.name, {})
         parts = [part for part in (opened.train, opened.validation, opened.test) if part is not None]
         fingerprint = " ".join(part.seen_by("student").fingerprint[:16] for part in parts)

@@ -1,7 +1,7 @@
 """One student of a study: made from the run's folder alone, so that any process can train it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from kantor.core import seeds
 from kantor.core.collectives import rank
-from kantor.core.errors import NonFiniteError
+from kantor.core.errors import ConfigError, NonFiniteError
 from kantor.core.files import remove_partial, write_json
 from kantor.core.reading import read_json
 from kantor.data import Augment, DataSet, LayerSpec, Part, TeacherCache
@@ -23,6 +23,7 @@ from kantor.study.channel_worth import attend, read_worth
 from kantor.study.config import Study
 from kantor.study.finished import finish
 from kantor.study.folder import Task, locked, read_result, tuned_factor
+from kantor.study.kept import KeptPlan
 from kantor.study.label_costs import hand_over, read_costs
 from kantor.study.methods import Method
 from kantor.study.plan_probe import probe_part
@@ -65,15 +66,20 @@ class Plan:
         """As it was decided.
 
         Raises:
-            ConfigError: it names code that this file may not ask for.
+            ConfigError: there is none yet, or it names code that this file may not ask for.
+            DataError: it was damaged.
         """
-        content = read_json(run / "plan.json")
+        content = read_json(run / "plan.json", KeptPlan)
+        if not content:
+            raise ConfigError(f"{run} has no plan.json, which step 0 leaves: `kantor resume {run}` first.")
         specs = [teacher["spec"] for teacher in content["teachers"].values()]
         begins = [start["spec"].replace("{seed}", "0") for start in content["starts"].values() if start]
         trust.found([*specs, *begins], run / "plan.json")
         trust.check_all([*specs, *begins])
         starts = {name: start and Start(**start) for name, start in content["starts"].items()}
-        return cls(**{**content, "pairs": [Pair(**pair) for pair in content["pairs"]], "starts": starts})
+        pairs = [Pair(**pair) for pair in content["pairs"]]
+        own = {field.name: content[field.name] for field in fields(cls) if field.name in content}
+        return cls(**{**own, "pairs": pairs, "starts": starts})
 
 
 class Workbench:

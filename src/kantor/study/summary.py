@@ -10,6 +10,7 @@ from kantor.core.reading import read_json
 from kantor.study.compared import method_row
 from kantor.study.config import Study
 from kantor.study.folder import Task, read_result, stage_seconds
+from kantor.study.kept import Environment
 from kantor.study.methods import Method
 
 
@@ -32,7 +33,7 @@ def summarise(run: Path, config: Study, methods: list[Method], extra: dict[str, 
         "task": config.task,
         "methods": {},
         "complete": True,
-        "started": read_json(run / "environment.json").get("started"),
+        "started": read_json(run / "environment.json", Environment).get("started"),
         "seconds": stage_seconds(run),
         **extra,
     }

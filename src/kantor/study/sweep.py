@@ -15,6 +15,7 @@ from kantor.models import trust
 from kantor.study.began import settings_of
 from kantor.study.claim import begun, claim
 from kantor.study.config import Study
+from kantor.study.kept import Summary
 from kantor.study.run import finish, resolved, resume, run_study, unreported
 from kantor.study.teachers import open_study_data
 from kantor.training.processes import joined_processes
@@ -79,7 +80,7 @@ def runs_in(folder: Path) -> list[Path]:
 def sweep_table(runs: list[Path]) -> Table:
     """Test accuracy in % of every method at every number, and the paired difference to the student alone in points."""
     out = Table(header_style="bold", title="labels per class", title_justify="left")
-    summaries = [read_json(run / "summary.json").get("methods", {}) for run in runs]
+    summaries = [read_json(run / "summary.json", Summary).get("methods", {}) for run in runs]
     out.add_column("method", no_wrap=True)
     for run in runs:
         out.add_column(run.name.removeprefix("labels-"), justify="right", no_wrap=True)

@@ -23,6 +23,7 @@ from kantor.objective import Objective
 from kantor.study.config import Study, device_of
 from kantor.study.finished import check_files, check_weights, finish
 from kantor.study.folder import locked, read_result
+from kantor.study.kept import KeptAccuracy
 from kantor.study.methods import Method, parse_methods
 from kantor.study.views import views_by_role
 from kantor.training import Training, evaluate, train
@@ -265,7 +266,7 @@ def accuracy(name: str, model: Model, data: DataSet, root: Path, config: Study) 
         model.cpu()
         write_json(path, {"accuracy": scores.accuracy, "samples": scores.samples})
     wait_for_all()
-    return read_json(path)["accuracy"]
+    return read_json(path, KeptAccuracy, f"Delete {path}.")["accuracy"]
 
 
 def _without(everything: Part, data: DataSet) -> Part:

@@ -1,6 +1,7 @@
 """What one does with a trained student: evaluate it, take it out."""
 
 import contextlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -96,7 +97,7 @@ def evaluate_run(
         reading.view or (None if seen is None else seen["student"]),
         reading.label or config.label,
         reading.classes,
-        config.skip_corrupt,
+        reading.skip_corrupt or config.skip_corrupt,
     )
     return evaluate_model(str(weights), data, part, as_the_run, say)
 
@@ -189,7 +190,8 @@ def export_model(
     Args:
         spec: RUN/METHOD/seed-K, a file that kantor wrote, or any model with its weights.
         form: ``safetensors``, the network's weights under their own keys; or ``torch.export``, a program from pixels
-            in [0, 1] to logits for any batch size, which needs torch alone.
+            in [0, 1] to logits for any batch size and one image size, that of ``input_shape``, which needs torch alone.
+            What the model is, its classes among it, goes with it as its extra file ``kantor.json``.
         output: the file to write; beside the model's own file if left out.
         input_shape: of one sample, where the model's file does not say it.
 
@@ -205,7 +207,8 @@ def export_model(
         model.save(output)
         return output
     program = exported(model)
-    write_with(output, lambda file: torch.export.save(program, file))
+    facts = {"kantor.json": json.dumps(model.facts())}
+    write_with(output, lambda file: torch.export.save(program, file, extra_files=facts))
     return output
 
 

@@ -1,0 +1,185 @@
+"""What a run's folder keeps, as the types that its files are checked against when they are read back.
+
+Keys that are not named here are let through: later versions write more.
+"""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+Interval = tuple[float, float] | None
+
+
+class Environment(TypedDict):
+    """``environment.json``."""
+
+    started: NotRequired[str | None]
+    command: NotRequired[str]
+    directory: NotRequired[str]
+
+
+class Shown(Environment):
+    """``environment.json``, as a page shows it."""
+
+    python: str
+    packages: dict[str, str]
+    machine: str
+    system: str
+    cores: int | None
+    gpus: list[str]
+
+
+class Finished(TypedDict):
+    """``result.json`` of a student or teacher."""
+
+    accuracy: float | None
+    seconds: float
+    loss: NotRequired[float | None]
+    validation_accuracy: NotRequired[float | None]
+    epoch: NotRequired[int]
+    epochs: NotRequired[int]
+    steps: NotRequired[int]
+    peak_memory: NotRequired[int]
+    confusion: NotRequired[list[list[int]]]
+    weights: NotRequired[dict[str, Any]]
+
+
+class Diverged(TypedDict):
+    """``result.json`` of a trial whose loss was not finite."""
+
+    validation_accuracy: float
+    diverged: str
+
+
+class Teacher(TypedDict):
+    """One teacher in ``plan.json``."""
+
+    spec: str
+    classes: list[str] | None
+    digest: str
+    facts: dict[str, Any]
+    layers: dict[str, tuple[list[int], bool]]
+
+
+class KeptWeight(TypedDict):
+    """A term's weight."""
+
+    value: float
+    schedule: str
+    end: float
+    warmup: float
+
+
+class Bound(TypedDict):
+    """One term of a method in ``plan.json``."""
+
+    name: str
+    student: str | list[str] | None
+    teacher: str | list[str] | None
+    weight: KeptWeight
+
+
+class KeptPair(TypedDict):
+    """Layers whose plans are recorded."""
+
+    student: str
+    teacher: str
+    source: str
+
+
+class KeptStart(TypedDict):
+    """Where a method's students start."""
+
+    spec: str
+    classes: NotRequired[list[str] | None]
+
+
+class KeptPlan(TypedDict):
+    """``plan.json``."""
+
+    teachers: dict[str, Teacher]
+    bound: dict[str, list[Bound]]
+    pairs: list[KeptPair]
+    cached: bool
+    threads: int
+    starts: dict[str, KeptStart | None]
+
+
+class Begun(TypedDict):
+    """``plan.json`` for who only looks on."""
+
+    bound: NotRequired[dict[str, list[dict[str, Any]]]]
+    pairs: NotRequired[list[dict[str, Any]]]
+    teachers: NotRequired[dict[str, dict[str, Any]]]
+
+
+class Difference(TypedDict):
+    """A paired difference."""
+
+    to: str
+    mean: float
+    interval: Interval
+
+
+class Row(TypedDict):
+    """One method in ``summary.json``."""
+
+    seeds: list[int]
+    accuracy: list[float] | None
+    mean: float | None
+    interval: Interval
+    difference: Difference | None
+    seconds: float
+
+
+class Summary(TypedDict):
+    """``summary.json``."""
+
+    methods: dict[str, Row]
+    complete: NotRequired[bool]
+    task: NotRequired[Literal["labels", "none"]]
+    seconds: NotRequired[dict[str, float]]
+    teachers: NotRequired[list[dict[str, Any]]]
+    data: NotRequired[dict[str, Any]]
+
+
+class StepZeroKept(TypedDict):
+    """``step0.json``."""
+
+    data: NotRequired[dict[str, Any]]
+    methods: NotRequired[dict[str, dict[str, Any]]]
+    left_out: NotRequired[dict[str, str]]
+
+
+class Tuned(TypedDict):
+    """One method in ``tuning.json``."""
+
+    chosen: float
+    trials: NotRequired[list[dict[str, Any]]]
+
+
+class ProbedLayer(TypedDict):
+    """One layer of one student in ``probe.json``."""
+
+    layer: str
+    accuracy: float | None
+
+
+class ProbedStudent(TypedDict):
+    """One student in ``probe.json``."""
+
+    weights: str
+    layers: list[ProbedLayer]
+
+
+class Probed(TypedDict):
+    """One data set in ``probe.json``."""
+
+    students: dict[str, dict[str, ProbedStudent]]
+    methods: NotRequired[dict[str, dict[str, dict[str, Any]]]]
+    bases: NotRequired[dict[str, str]]
+    fingerprint: NotRequired[str]
+
+
+class KeptAccuracy(TypedDict):
+    """A teacher's accuracy, beside its cache."""
+
+    accuracy: float
