@@ -37,10 +37,13 @@ class TermFacts:
     """``teacher:layer [shape]`` of each teacher layer."""
     value: float
     weight: float
+    """As it acts on this batch: lowered where it is limited."""
     gradient_share: float
     """Norm of the weighted term's gradient in the student's parameters, over the sum of all terms' norms."""
     settings: str
     reason: str
+    lowered_from: float | None = None
+    """What the weight is lowered from on this batch; None where it acts as it is."""
 
 
 @dataclass(frozen=True)
@@ -100,12 +103,20 @@ class StepZero:
         for t in self.terms:
             compared = t.reason if t.name != "task" else "logits <- labels"
             pairs = ", ".join(f"{s} <- {u}" for s, u in zip(t.student, t.teacher, strict=True)) or compared
-            share = f"value {t.value:.4g}, weight {t.weight:.4g}, {100 * t.gradient_share:.0f} % of the gradient"
+            lowered = (
+                "" if t.lowered_from is None else f" (lowered from {t.lowered_from:.4g} while it outweighs the task)"
+            )
+            share = f"value {t.value:.4g}, weight {t.weight:.4g}{lowered}, {_percent(t.gradient_share)} of the gradient"
             why = f" ({t.reason})" if t.reason and t.student else ""
             settings = f"; {t.settings}" if t.settings else ""
             lines.append(f"Term {t.name}: {share}; {pairs}{why}{settings}")
         lines += self.notes
         return "\n".join(lines)
+
+
+def _percent(share: float) -> str:
+    """A share that is not quite none is not called none."""
+    return f"{100 * share:.2g} %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
 
 
 def check_needs(objective: Objective, batch: Batch) -> None:
@@ -203,6 +214,7 @@ def look(objective: Objective, batch: Batch) -> tuple[StepZero, FirstStep]:
             gradient_share=shares[bound.name],
             settings=bound.loss.extra_repr(),
             reason=bound.reason,
+            lowered_from=asked if (asked := bound.weight.at(objective.progress)) > weights[bound.name] else None,
         )
         for bound in objective.bound
     }

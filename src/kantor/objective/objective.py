@@ -21,6 +21,7 @@ from kantor.objective.binding import bind
 from kantor.objective.check import StepZero, balanced, check_needs, look
 from kantor.objective.following import FirstStep, refuse_standing_still, refuse_wrapped_student
 from kantor.objective.gradients import gradient_shares
+from kantor.objective.limits import Limits
 from kantor.objective.sharing import refuse_shared
 from kantor.objective.state import known_keys, plain_keys
 from kantor.objective.targets import Task, check_task, task_value
@@ -115,6 +116,8 @@ class Objective(nn.Module):
         self.progress = 0.0
         """Share of training done, for weight schedules; the loop sets it before each step: warm-ups begin at 0."""
         self.bound: list[Bound] = []
+        self.limits: Limits | None = None
+        """Of terms under a default weight; made by :meth:`check`, where there is a task to measure against."""
         self._steps = 0
         self._first_step: FirstStep | None = None
         self._met_wrappers = False
@@ -158,9 +161,12 @@ class Objective(nn.Module):
                 self.bound = bind(self.terms, self.student, self.teachers, batch)
                 self._build(batch)
                 self.bound = balanced(self, batch)
+                self.limits = self._limited()
                 facts, self._first_step = look(self, batch)
+                for part in self._kept():
+                    part.forget()  # what was only looked at is no part of the first step
             except Exception:
-                self.bound = []
+                self.bound, self.limits = [], None
                 self.losses.clear()
                 raise
         if not quiet:
@@ -182,8 +188,10 @@ class Objective(nn.Module):
         return self._look(batch)[0]
 
     def weights(self) -> dict[str, float]:
-        """Every term's weight at this point of training, ``task`` first."""
-        return {"task": self.task_weight} | {b.name: b.weight.at(self.progress) for b in self.bound}
+        """Every term's weight as it acts at this point of training, ``task`` first."""
+        lowered = {} if self.limits is None else self.limits.now()
+        acting = {b.name: lowered.get(b.name, 1.0) * b.weight.at(self.progress) for b in self.bound}
+        return {"task": self.task_weight} | acting
 
     def gradient_shares(self, result: Result, scale: float = 1.0) -> dict[str, float]:
         """Each term's share of the gradient norm in the student's parameters, in [0, 1]; they sum to 1.
@@ -208,8 +216,8 @@ class Objective(nn.Module):
         if self._first_step is not None:
             self._first_step.end()
         self._steps += 1
-        for loss, _ in self.transfers:
-            loss.after_step()
+        for part in self._kept():
+            part.after_step()
 
     def prepare(self, batches: Iterable[Any]) -> None:
         """Run the first stage of every loss that has one, on batches of training data, the student in training mode.
@@ -255,8 +263,20 @@ class Objective(nn.Module):
             else:
                 s, t = self._features(bound, student, teacher)
                 terms[bound.name] = bound.loss(s, t, targets=batch.targets, ids=batch.ids)
-            total = total + bound.weight.at(self.progress) * terms[bound.name]
+        if self.limits is not None and self.training and torch.is_grad_enabled() and self.limits.due():
+            asked = {bound.name: bound.weight.at(self.progress) for bound in self.bound}
+            self.limits.look(terms, asked, self.trained)
+        weights = self.weights()
+        total = total + sum(weights[bound.name] * terms[bound.name] for bound in self.bound)
         return Result(total, terms, logits), student
+
+    def _kept(self) -> list[TransferLoss | Limits]:
+        """What keeps something from step to step."""
+        return [*(loss for loss, _ in self.transfers), *([] if self.limits is None else [self.limits])]
+
+    def _limited(self) -> Limits | None:
+        limits = {b.name: b.weight.limit for b in self.bound if b.weight.limit is not None}
+        return Limits(limits) if limits and self.task is not None and self.task_weight > 0 else None
 
     def _build(self, batch: Batch) -> None:
         with torch.no_grad():

@@ -8,7 +8,7 @@ from kantor.core.errors import ConfigError, suggest
 from kantor.losses import LOSSES
 from kantor.losses.base import TransferLoss
 from kantor.losses.penalty import WeightPenalty
-from kantor.objective.weights import Balanced, Weight
+from kantor.objective.weights import LIMIT, Balanced, Weight
 
 
 @dataclass
@@ -21,7 +21,8 @@ class Term:
         student: module path of the student's layer, ``logits`` or ``penultimate``; a sequence of them for a loss
             over several layers; None lets the loss choose (its ``reads``).
         teacher: the same for the teacher, as ``NAME:PATH``; ``NAME:`` is left out when there is one teacher.
-        weight: the term's weight; None takes the loss's default, Balanced finds it at step 0.
+        weight: the term's weight; held as it is; None takes the loss's default, whose pull is limited
+            (:data:`~kantor.objective.weights.LIMIT`); Balanced finds it at step 0.
         name: how the term is called in logs; the loss's name if left out, and what tells them apart (a layer, or the
             teacher) where several terms have that loss.
         reason: why these layers are compared, for the print at step 0; where they are left out, it says itself.
@@ -107,7 +108,8 @@ def split_teacher(layer: str, teachers: Sequence[str]) -> tuple[str, str]:
 def resolved_weight(term: Term) -> Weight:
     """The term's weight, the loss's default where none is given (or is to be found)."""
     if term.weight is None or isinstance(term.weight, Balanced):
-        return Weight(term.loss.default_weight)
+        limited = term.weight is None and isinstance(term.loss, TransferLoss)
+        return Weight(term.loss.default_weight, limit=LIMIT if limited else None)
     return term.weight if isinstance(term.weight, Weight) else Weight(float(term.weight))
 
 

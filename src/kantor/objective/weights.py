@@ -25,6 +25,13 @@ class Balanced:
             raise ConfigError(f"A balanced weight's share of the task's gradient is positive, not {self.share}.")
 
 
+LIMIT = 3.0
+"""Of a term under its default weight: the largest norm of its gradient, as a multiple of the task's. Chosen on one half
+of the battery's cases (``docs/defaults.md``)."""
+LIMIT_ADAMW = 0.5
+"""The same under AdamW, whose step is of one length: what a term takes of it the task loses."""
+
+
 @dataclass(frozen=True)
 class Weight:
     """A weight over training: ``value`` held constant, or moved to ``end`` after a linear warm-up from 0.
@@ -34,15 +41,18 @@ class Weight:
         schedule: ``constant``; ``linear`` or ``cosine`` from ``value`` to ``end`` over the rest of training.
         end: where ``linear`` and ``cosine`` arrive.
         warmup: share of training, in [0, 1), over which the weight rises from 0.
+        limit: the weight is lowered while the term's gradient norm is more than so many times the task's
+            (:class:`~kantor.objective.limits.Limits`); None for no limit. Without a task there is none.
 
     Raises:
-        ConfigError: a weight is negative or not finite, or ``warmup`` outside [0, 1).
+        ConfigError: a weight is negative or not finite, ``warmup`` outside [0, 1), or ``limit`` not positive.
     """
 
     value: float
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     end: float = 0.0
     warmup: float = 0.0
+    limit: float | None = None
 
     def __post_init__(self) -> None:
         for name, number in (("value", self.value), ("end", self.end)):
@@ -50,6 +60,8 @@ class Weight:
                 raise ConfigError(f"A weight's {name} is zero or positive; every loss is minimised. Got {number}.")
         if not 0 <= self.warmup < 1:
             raise ConfigError(f"A weight's warmup is a share of training in [0, 1), not {self.warmup}.")
+        if self.limit is not None and not (math.isfinite(self.limit) and self.limit > 0):
+            raise ConfigError(f"A weight's limit is a positive multiple of the task's gradient, not {self.limit}.")
         if self.schedule not in ("constant", "linear", "cosine"):
             raise ConfigError(f"A weight's schedule is constant, linear or cosine, not {self.schedule!r}.")
 

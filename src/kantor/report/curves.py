@@ -15,6 +15,8 @@ CHARTS = (
 )
 """Metric, title, and whether it is a share shown in per cent."""
 
+WEIGHT = "weight/"
+"""Prefix of metrics that hold a term's weight as it acts, where it is limited."""
 GRADIENT = "gradient_share/"
 """Prefix of metrics that hold a term's share of the gradient norm, where training records them."""
 
@@ -83,7 +85,11 @@ def terms(run: Run, method: str) -> Terms | None:
         weight = Weight(**schedule)
         values.append(c.mean)
         # A line of epoch e averages the steps before it: their middle is where its weight is read.
-        weighted.append([abs(weight.at((e - 0.5) / last) * v) for e, v in zip(c.epochs, c.mean, strict=True)])
+        acted = curve(name, students, WEIGHT + name)  # as a limit may have lowered it
+        acting = {} if acted is None else dict(zip(acted.epochs, acted.mean, strict=True))
+        weighted.append(
+            [abs(acting.get(e, weight.at((e - 0.5) / last)) * v) for e, v in zip(c.epochs, c.mean, strict=True)]
+        )
     totals = [sum(column) or 1.0 for column in zip(*weighted, strict=True)]
     recorded = [curve(name, students, GRADIENT + name) for name in found]
     gradient = [c.mean for c in recorded if c is not None and c.epochs == first.epochs]

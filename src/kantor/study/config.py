@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from kantor.core.reading import check_shape, dump_yaml, read_yaml
 from kantor.data.views import written_views
 from kantor.faculty.label_cost import CostSource
 from kantor.models import trust
+from kantor.objective.weights import LIMIT, LIMIT_ADAMW
 from kantor.training import Training
 from kantor.training.device import chosen_device
 
@@ -52,6 +54,9 @@ class Study(Training):
             NAME:WEIGHT sets a weight, and NAME@SETTING=VALUE a setting; neuron_transport@stages=3 is a term at each of
             the last three stages. `kantor methods` lists the losses. With task none, none is the untrained student and
             a method that says task:WEIGHT uses labels all the same (task:1 alone is supervised).
+        limit: of a transfer term under its default weight, the largest norm of its gradient in the student, as a
+            multiple of the task's; while it is larger the weight is lowered. auto is 3 for sgd and 0.5 for adamw, whose
+            steps have one length whatever the gradients'; none for no limit. NAME:WEIGHT and NAME@paper have none.
         unfit: what becomes of a method that cannot be used here (other classes, no ids, layers that it cannot take):
             refuse stops before a student is trained, skip leaves it out and says why.
         tune: factors to try, as 0.5,1,2, on every method's weights (none's learning rate) before the comparison; the
@@ -97,6 +102,7 @@ class Study(Training):
     label_cost: str | None = None
     task: Literal["labels", "none"] = "labels"
     methods: str | list[str | MethodItem] = "none,kd,neuron_transport"
+    limit: float | Literal["auto"] | None = "auto"
     unfit: Literal["refuse", "skip"] = "refuse"
     tune: list[float] = field(default_factory=list)
     tune_lr: list[float] = field(default_factory=list)
@@ -155,8 +161,16 @@ class Study(Training):
             raise ConfigError("train_limit and labels_per_class both say what the student may see: give one.")
         if self.unlabelled is None and self.unlabelled_batch is not None:
             raise ConfigError("unlabelled_batch says how unlabelled samples come: say how many there are (unlabelled).")
+        if isinstance(self.limit, float) and not (math.isfinite(self.limit) and self.limit > 0):
+            raise ConfigError(f"limit is a positive multiple of the task's gradient, auto or none, not {self.limit:g}.")
         if self.jobs < 0 or self.threads < 0:
             raise ConfigError("jobs and threads are 0 (choose) or more.")
+
+    def weight_limit(self) -> float | None:
+        """``limit``, chosen by the optimiser where it is auto."""
+        if self.limit == "auto":
+            return LIMIT if self.optimizer == "sgd" else LIMIT_ADAMW
+        return self.limit
 
     def seed_list(self) -> list[int]:
         """``seeds: 5`` means seeds 0 to 4."""
@@ -224,6 +238,7 @@ class Study(Training):
         if not path.exists():
             raise ConfigError(f"{path.parent} holds no run: there is no {path.name} in it.")
         content = read_yaml(path, dict[str, Any], UNREADABLE)
+        content.setdefault("limit", None)  # runs begun before it came
         known = [f.name for f in dataclasses.fields(cls)]
         for key in content:
             if key not in known:

@@ -19,8 +19,11 @@ from kantor.core.errors import ConfigError
 from kantor.core.names import check_name, folder_name
 from kantor.losses.settings import fitted
 from kantor.objective import Balanced, Term, Weight
+from kantor.objective.weights import LIMIT
 
 _KD_ALONE = (0.1, 0.9)
+PAPER = "paper"
+"""In the place of a weight: the published one, or our default where there is none, held as it is."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,9 @@ class TermConfig:
     Args:
         loss: a loss's name.
         settings: its settings.
-        weight: a number; value, schedule, end and warmup; auto or auto=SHARE, found at step 0 so that the term's
-            gradient norm is that share of the task's; None for the loss's default.
+        weight: a number; value, schedule, end, warmup and limit; auto or auto=SHARE, found at step 0 so that the term's
+            gradient norm is that share of the task's; paper for the loss's default, held as it is; None for the same
+            with a limit.
         student: layer path, or several; None lets the loss choose.
         teacher: the same, as NAME:PATH where there are several teachers.
         name: how logs call it; the loss's name if left out.
@@ -48,6 +52,8 @@ class TermConfig:
     name: str | None = None
     stages: int | Literal["all"] | None = None
     reason: str = "as given"
+    default: float | None = None
+    """The default weight in this method; None for the loss's own."""
 
     def term(self) -> Term:
         """A fresh term, with a loss of its own.
@@ -59,7 +65,7 @@ class TermConfig:
         weight = self.weight
         if isinstance(weight, dict):
             if "value" not in weight:
-                raise ConfigError(f"{self.loss}: a weight has value, schedule, end and warmup; got {weight}.")
+                raise ConfigError(f"{self.loss}: a weight has value, schedule, end, warmup and limit; got {weight}.")
             weight = Weight(**fitted(f"{self.loss}: a weight", Weight, weight))
         if isinstance(weight, str):
             weight = _balanced(weight, self.loss)
@@ -117,13 +123,16 @@ class Method:
         return folder_name(self.name)
 
 
-def parse_methods(given: str | list[str | dict[str, Any]], task_weight: float = 1.0) -> list[Method]:
-    """Every method asked for, in order.
+def parse_methods(
+    given: str | list[str | dict[str, Any]], task_weight: float = 1.0, limit: float | None = LIMIT
+) -> list[Method]:
+    """Every method asked for, in order, its weights filled in.
 
     Args:
         given: strings separated by commas, or a list of strings and mappings with ``name``, ``task``, ``terms`` and
             ``start``.
         task_weight: the task's weight where a method does not say it; 0 for transfer without labels.
+        limit: of transfer terms under their default weights (:class:`~kantor.objective.limits.Limits`); None for none.
 
     Raises:
         ConfigError: an unknown loss or setting, a weight that is no number, or a method named twice.
@@ -135,6 +144,7 @@ def parse_methods(given: str | list[str | dict[str, Any]], task_weight: float = 
         _from_text(item.strip(), task_weight) if isinstance(item, str) else _from_mapping(item, task_weight)
         for item in items
     ]
+    methods = [replace(method, terms=tuple(_weighed(term, limit) for term in method.terms)) for method in methods]
     if not methods:
         raise ConfigError("No methods are given. For example: none,kd,neuron_transport.")
     for method in methods:
@@ -169,6 +179,13 @@ def _from_text(text: str, task_weight: float) -> Method:
         elif name == "none":
             raise ConfigError(f"{text!r}: none stands alone; it is the student without transfer.")
         else:
+            if PAPER in settings:
+                if number is not None:
+                    raise ConfigError(
+                        f"{piece!r}: a weight and @{PAPER} both say how much it weighs. Give one of them."
+                    )
+                settings.remove(PAPER)
+                number = PAPER
             given = dict(_setting(setting, piece) for setting in settings)
             if len(given) < len(settings):
                 raise ConfigError(f"{piece!r}: a setting is given twice.")
@@ -208,10 +225,19 @@ class _Given:
 
 
 def _with_defaults(name: str, task: float | None, terms: list[TermConfig], task_weight: float) -> Method:
-    alone = len(terms) == 1 and terms[0].loss == "kd" and terms[0].weight is None and task is None
+    alone = len(terms) == 1 and terms[0].loss == "kd" and terms[0].weight in (None, PAPER) and task is None
     if alone:
-        return Method(name, task_weight * _KD_ALONE[0], (replace(terms[0], weight=_KD_ALONE[1]),))
+        return Method(name, task_weight * _KD_ALONE[0], (replace(terms[0], default=_KD_ALONE[1]),))
     return Method(name, task_weight if task is None else task, tuple(terms))
+
+
+def _weighed(term: TermConfig, limit: float | None) -> TermConfig:
+    """The term with a default weight written out, and its limit."""
+    if term.weight not in (None, PAPER) or term.loss not in losses.LOSSES:
+        return term
+    value = losses.LOSSES[term.loss].default_weight if term.default is None else term.default
+    limited = {} if limit is None or term.weight == PAPER else {"limit": limit}
+    return replace(term, weight={"value": value, **limited} if limited else value)
 
 
 def _scaled(term: TermConfig, share: float) -> float | str | dict[str, Any]:
@@ -219,7 +245,8 @@ def _scaled(term: TermConfig, share: float) -> float | str | dict[str, Any]:
         return {key: value * share if key in ("value", "end") else value for key, value in term.weight.items()}
     if isinstance(term.weight, str):
         return f"auto={share * _balanced(term.weight, term.loss).share}"
-    return share * (losses.LOSSES[term.loss].default_weight if term.weight is None else term.weight)
+    assert term.weight is not None  # written out when it was parsed
+    return share * term.weight
 
 
 def _balanced(text: str, loss: str) -> Balanced:

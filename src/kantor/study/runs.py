@@ -197,7 +197,8 @@ class Workbench:
 
 
 def _times(weight: dict[str, Any], factor: float) -> dict[str, Any]:
-    return weight | {"value": factor * weight["value"], "end": factor * weight["end"]}
+    """Tuned: a term that is limited may also pull so much more or less."""
+    return weight | {key: factor * weight[key] for key in ("value", "end", "limit") if weight.get(key) is not None}
 
 
 def new_student(config: Study, data: DataSet, seed: int, start: Start | None = None) -> tuple[Model, Given | None]:

@@ -92,7 +92,7 @@ def study_methods(config: Study) -> list[Method]:
     """
     shares = teacher_shares(config)
     task_weight = 0.0 if config.task == "none" else 1.0
-    return [method.over(shares) for method in parse_methods(config.methods, task_weight)]
+    return [method.over(shares) for method in parse_methods(config.methods, task_weight, config.weight_limit())]
 
 
 def study_views(config: Study) -> dict[str, str] | None:

@@ -9,7 +9,7 @@ from kantor.core.errors import ConfigError
 from kantor.training.schedule import Schedule
 from kantor.training.trackers import tracker_names
 
-LATER = {"validate_every": 1, "tune_lr": [], "on_collapse": "continue"}
+LATER = {"validate_every": 1, "tune_lr": [], "on_collapse": "continue", "limit": None}
 """Settings that came when there were runs already, each with the value that leaves a run as it was without it."""
 
 
@@ -32,7 +32,7 @@ class Training:
         freeze: modules of the student that stay as they are, running statistics included: paths separated by commas.
         schedule: learning rate over training.
         warmup: share of training over which the learning rate rises to its peak.
-        clip: largest gradient norm; none does not clip.
+        clip: largest gradient norm of a step, so that none can wreck the student; none does not clip.
         precision: no (float32), bf16 or fp16 mixed precision.
         augment: none, mirror (teacher outputs stay cacheable) or crop+mirror; auto mirrors colour images.
         select: student kept at the end, that of the best validation epoch or the last; auto is best if there is
@@ -61,7 +61,7 @@ class Training:
     freeze: str | list[str] | None = None
     schedule: Schedule = "onecycle"
     warmup: float = 0.0
-    clip: float | None = None
+    clip: float | None = 5.0
     precision: Literal["no", "bf16", "fp16"] = "no"
     augment: Literal["auto", "none", "mirror", "crop+mirror"] = "auto"
     select: Literal["auto", "best", "last"] = "auto"

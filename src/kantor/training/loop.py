@@ -167,6 +167,8 @@ def train(
         position.sums = {}
         position.last_loss = line.get("train/task")
         position.first_loss = position.last_loss if position.first_loss is None else position.first_loss
+        if objective.limits is not None:
+            line |= {f"weight/{name}": weight for name, weight in objective.weights().items() if name != "task"}
         line |= {f"gradient_share/{name}": share for name, share in gradient_shares.items()}
         if validation is not None and (epoch % config.validate_every == 0 or epoch == config.epochs):
             with looked_at(position.step, last):
