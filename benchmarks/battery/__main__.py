@@ -26,7 +26,8 @@ RUNS = ROOT / "runs" / "battery"
 RESULTS = ROOT / "docs" / "results" / "battery.json"
 SEEDS = range(5)
 POLICIES = {"defaults": {}, "fixed": {"limit": None, "clip": None}}
-METHODS = ["none", "kd", "neuron_transport", "kd+neuron_transport", "wcord", "label_transport"]
+TRANSFERS = ["none", "kd", "neuron_transport", "kd+neuron_transport"]
+METHODS = {"defaults": [*TRANSFERS, "wcord", "label_transport"], "fixed": TRANSFERS}
 
 
 def spec(model: str) -> str:
@@ -64,7 +65,7 @@ def run(case: Case) -> None:
             out = RUNS / case.name / f"{policy}-{seed}"
             if (out / "summary.json").exists() and json.loads((out / "summary.json").read_text())["complete"]:
                 continue
-            methods = [method for method in METHODS if case.same_classes or "kd" not in method]
+            methods = [method for method in METHODS[policy] if case.same_classes or "kd" not in method]
             try:
                 run_study(
                     Study(

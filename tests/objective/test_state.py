@@ -23,7 +23,7 @@ def checked(compiled: bool = False) -> Objective:
 
 def test_keys_are_named_by_term():
     keys = list(checked().state_dict())
-    assert {key.split(".")[0] for key in keys} == {"student", "losses"}
+    assert {key.split(".")[0] for key in keys} == {"student", "losses", "limits"}
     assert {key.split(".")[1] for key in keys if key.startswith("losses")} == {"fitnet", "mine/too"}
 
 

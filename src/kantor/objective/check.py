@@ -198,6 +198,7 @@ def look(objective: Objective, batch: Batch) -> tuple[StepZero, FirstStep]:
     """
     parameters = objective.trained
     result, features = _with_gradients(objective, batch)
+    objective.limit(result.terms)
     weights = objective.weights()
     for name, value in result.terms.items():
         if not math.isfinite(value.item()):

@@ -185,7 +185,7 @@ class Objective(nn.Module):
             raise ConfigError("Call objective.check(batch) before the first step: it builds the losses' parameters.")
         if self.training and torch.is_grad_enabled():
             self._before_step()
-        return self._look(batch)[0]
+        return self._look(batch, limited=True)[0]
 
     def weights(self) -> dict[str, float]:
         """Every term's weight as it acts at this point of training, ``task`` first."""
@@ -244,7 +244,17 @@ class Objective(nn.Module):
             key=lambda read: read.key,
         )
 
-    def _look(self, batch: Batch) -> tuple[Result, dict[str, Float[Tensor, "batch ..."]]]:
+    def limit(self, terms: Mapping[str, Float[Tensor, ""]]) -> None:
+        """Lower the weights of limited terms to what their gradients on this batch allow, where a look is due.
+
+        Args:
+            terms: each term's value, with its graph.
+        """
+        if self.limits is not None and self.limits.due():
+            asked = {bound.name: bound.weight.at(self.progress) for bound in self.bound}
+            self.limits.look(terms, asked, self.trained)
+
+    def _look(self, batch: Batch, *, limited: bool = False) -> tuple[Result, dict[str, Float[Tensor, "batch ..."]]]:
         """What :meth:`forward` says, and the student's layers that it read, by path."""
         logits, student = self._student(batch)
         teacher = self._teachers(batch)
@@ -263,9 +273,8 @@ class Objective(nn.Module):
             else:
                 s, t = self._features(bound, student, teacher)
                 terms[bound.name] = bound.loss(s, t, targets=batch.targets, ids=batch.ids)
-        if self.limits is not None and self.training and torch.is_grad_enabled() and self.limits.due():
-            asked = {bound.name: bound.weight.at(self.progress) for bound in self.bound}
-            self.limits.look(terms, asked, self.trained)
+        if limited and self.training and torch.is_grad_enabled():
+            self.limit(terms)
         weights = self.weights()
         total = total + sum(weights[bound.name] * terms[bound.name] for bound in self.bound)
         return Result(total, terms, logits), student
@@ -351,6 +360,9 @@ def _known_keys(objective: nn.Module, state: dict[str, Any], prefix: str, *_: An
             "Call objective.check(batch) before load_state_dict(): it makes the losses' parameters, which are loaded."
         )
     known_keys(state, prefix, [key for key, _ in _entries(objective)], list(objective.losses))
+    if objective.limits is not None:  # a state that was saved before there were limits begins them anew
+        for key, value in objective.limits.state_dict(prefix=f"{prefix}limits.").items():
+            state.setdefault(key, value)
 
 
 def _entries(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
