@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from kantor.core.modes import as_evaluated, as_trained
+from kantor.core.modes import as_evaluated, as_trained, buffers_kept
 
 
 def network() -> nn.Sequential:
@@ -60,3 +60,12 @@ def test_running_statistics_of_a_frozen_part_do_not_move_between_looks(freeze):
     assert torch.equal(before, net[1].running_mean)
     net(torch.randn(4, 1, 2, 2))
     assert torch.equal(before, net[1].running_mean) == (freeze == "yes")
+
+
+def test_buffers_are_kept_and_a_new_one_stays():
+    net = network()
+    with buffers_kept(net):
+        net[1].running_mean += 1
+        net.register_buffer("made", torch.ones(1))
+    assert not net[1].running_mean.any()
+    assert net.made == 1

@@ -9,7 +9,7 @@ import torch
 from kantor.core.errors import ConfigError, DataError
 from kantor.data import Augment, LayerSpec, Loader, TeacherCache, open_data
 from kantor.data.store import InMemory
-from kantor.data.transforms import Chrominance, Degraded, Luminance, Small, cielab
+from kantor.data.transforms import Chrominance, Degraded, Luminance, Small, cielab, transform
 
 RNG = np.random.default_rng(3)
 
@@ -371,3 +371,12 @@ def test_small_is_what_the_name_says():
     with pytest.raises(ConfigError, match="1 or more"):
         Small(side=0)
     assert Small(side=3)(colours(), np.arange(6)).shape == (6, 3, 3, 3)
+
+
+BOMB = "[&a [1,2],&b [" + "*a," * 99 + "],&c [" + "*b," * 99 + "],[" + "*c," * 99 + "]]"
+
+
+@pytest.mark.parametrize("value", [BOMB, "[" * 5000, "{a: " * 500, "*a", "!!python/object/apply:os.system [ls]", "["])
+def test_a_setting_that_no_person_writes_is_refused_at_once(value):
+    with pytest.raises(ConfigError, match="a setting's value is a number"):
+        transform("small", {"side": value})

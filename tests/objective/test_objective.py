@@ -132,6 +132,20 @@ def test_layers_are_proposed_where_none_are_named(capsys):
     assert "% right on this batch" in said
 
 
+def test_names_reach_the_terminal_without_escape_sequences(capsys):
+    name = "\x1b]0;owned\x07layer"
+    student, teacher = network(4), network(8)
+    student.insert(6, nn.Identity())
+    student._modules[name] = student._modules.pop("6")  # a name that no attribute could have
+    student._modules["7"] = student._modules.pop("7")
+    objective = Objective(student, {"big": teacher}, [Term(FitNet(), student=name, teacher="big:5")])
+    objective.check(a_batch())
+    said = capsys.readouterr().out
+    assert "layer [16, 4] <- big:5" in said
+    assert "\x1b" not in said
+    assert "\x07" not in said
+
+
 def test_two_teachers_each_with_its_term():
     batch = a_batch()
     terms = [

@@ -50,6 +50,26 @@ def test_a_damaged_analysis_is_to_be_made_again(tmp_path):
         write_analysis(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda c: c.pop("methods"), "'methods' is missing"),
+        (lambda c: c.update(methods=[]), r"methods is \[\], and must be a mapping"),
+        (lambda c: c["methods"]["kd"].update(seeds=["a"]), r"methods\.kd\.seeds\[0\] is 'a'"),
+        (lambda c: c["methods"]["kd"].update(neurons=["../../secret.npz"] * 2), "which is not in it"),
+        (lambda c: c["samples"]["student"].update(file="/etc/passwd"), "which is not in it"),
+        (lambda c: c["samples"]["student"].update(file="lost.jpg"), r"lost\.jpg cannot be read"),
+    ],
+)
+def test_what_an_analysis_must_hold(tmp_path, analysed, change, said):
+    analysed(tmp_path)
+    content = json.loads((tmp_path / "analysis.json").read_text())
+    change(content)
+    (tmp_path / "analysis.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=said):
+        write_analysis(tmp_path)
+
+
 def test_large_runs_are_cut(tmp_path, analysed, monkeypatch):
     analysed(tmp_path)
     monkeypatch.setattr(module, "LARGEST", 10)
@@ -74,5 +94,5 @@ def test_nothing_to_show(tmp_path):
     with pytest.raises(ConfigError, match="kantor analyse"):
         write_analysis(tmp_path)
     (tmp_path / "bad.npz").write_bytes(b"no zip")
-    with pytest.raises(DataError, match=r"bad\.npz cannot be read: .*Analyse or compare again"):
+    with pytest.raises(DataError, match=r"bad\.npz cannot be read as an npz: .*Analyse or compare again"):
         pack_neurons([("m", "0", tmp_path / "bad.npz")], "correlation")

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, DataError
 from kantor.report import write_comparison
 
 
@@ -44,4 +44,19 @@ def test_markup_in_names_is_text(tmp_path, compared):
 
 def test_nothing_to_show(tmp_path):
     with pytest.raises(ConfigError, match="kantor compare"):
+        write_comparison(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"pairs": 3}, "pairs is 3, and must be a list"),
+        ({"a": {"name": "one"}}, "a: 'parameters' is missing"),
+        ({"seconds": {"passes": "long"}}, r"seconds\.passes is 'long', and must be a number"),
+        ({"neurons": "../neurons.npz"}, "which is not in it"),
+    ],
+)
+def test_what_a_comparison_must_hold(tmp_path, compared, changes, said):
+    compared(tmp_path, **changes)
+    with pytest.raises(DataError, match=said):
         write_comparison(tmp_path)

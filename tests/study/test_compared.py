@@ -1,6 +1,7 @@
 import pytest
 
 from kantor.study.compared import far_below, method_row, warnings
+from kantor.study.statistics import TOO_FEW
 
 FALL = {"epoch": 3, "signs": ["10.0 % right on the test part, no more than guessing"]}
 
@@ -48,3 +49,8 @@ def test_a_seed_far_from_its_fellows_is_named():
 def test_a_study_without_a_task_has_no_accuracies():
     row = method_row(results(None, None), {}, judged=False)
     assert row["accuracy"] is row["mean"] is row["difference"] is None
+
+
+@pytest.mark.parametrize(("accuracy", "said"), [([0.8], []), ([0.8, 0.7], [TOO_FEW]), ([0.8, 0.7, 0.75], [])])
+def test_two_seeds_are_said_to_be_too_few(accuracy, said):
+    assert warnings({"none": method_row(results(*accuracy), {}, judged=True)}) == said

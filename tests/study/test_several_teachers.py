@@ -1,9 +1,10 @@
 """Terms over several teachers, their shares, and teachers from a ranking."""
 
+import numpy as np
 import pytest
 import torch
 
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, DataError
 from kantor.faculty.ranking import Judged, Place, Ranking
 from kantor.losses import LabelCost
 from kantor.study.chosen import chosen_teachers
@@ -26,7 +27,7 @@ def test_a_term_becomes_one_for_each_teacher():
     ]
     (default,) = study_methods(study(methods="neuron_transport"))
     (alone,) = parse_methods("neuron_transport")
-    assert default.terms[0].weight == alone.terms[0].term().loss.default_weight / 2
+    assert default.terms[0].weight == {"value": alone.terms[0].term().loss.default_weight / 2, "limit": 3.0}
     assert study_methods(study("cnn:b.pt", methods="neuron_transport")) == [alone]
 
 
@@ -82,3 +83,19 @@ def test_label_costs_are_kept(tmp_path):
     for name, cost in costs.items():
         assert torch.equal(found[name].cross, cost.cross)
     assert read_costs(tmp_path / "none") == {}
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"a/other": np.ones((2, 2))},
+        {"a/cross": np.array(["x"])},
+        {"a/cross": np.ones(3)},
+        {"a/student": np.ones((2, 2))},
+        {"a/cross": np.full((2, 2), np.nan)},
+    ],
+)
+def test_damaged_label_costs_are_said(tmp_path, arrays):
+    np.savez(tmp_path / "label-costs.npz", **arrays)
+    with pytest.raises(DataError, match=r"label-costs\.npz holds no label costs.*`kantor resume`"):
+        read_costs(tmp_path)

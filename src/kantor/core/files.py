@@ -132,9 +132,12 @@ def read_npz(path: Path, remedy: str) -> dict[str, NDArray]:
     Raises:
         DataError: it cannot be read, holds one array without a name (npy), or pickled objects.
     """
+    begin = b""
     try:
         # Opened here, since numpy leaves the file open when it turns out to be no zip.
         with path.open("rb") as raw:
+            begin = raw.read(1)
+            raw.seek(0)
             arrays = np.load(raw, allow_pickle=False)
             if not isinstance(arrays, np.lib.npyio.NpzFile):
                 raise DataError(f"{path} holds a single array, as an npy does. Save it by its name, with np.savez.")
@@ -144,12 +147,14 @@ def read_npz(path: Path, remedy: str) -> dict[str, NDArray]:
     except DataError:
         raise
     except Exception as error:  # a damaged archive can make its readers raise anything
-        if "pickle" in str(error):
+        # numpy takes whatever is neither npz nor npy for pickled objects.
+        if "pickle" in str(error) and begin in (b"P", b"\x93", b"\x80"):
             raise DataError(
                 f"{path} cannot be read: it holds pickled objects, which could run code. Save plain arrays of numbers "
                 "or text."
             ) from None
-        raise DataError(f"{path} cannot be read as an npz: {error}. {remedy}") from None
+        why = "it is of another kind" if "pickle" in str(error) else error
+        raise DataError(f"{path} cannot be read as an npz: {why}. {remedy}") from None
     strange = next((name for name, array in found.items() if not isinstance(array, np.ndarray)), None)
     if strange is not None:
         raise DataError(f"{path} cannot be read as an npz: {strange} in it is no array. {remedy}")

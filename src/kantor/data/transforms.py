@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kantor.core import seeds
 from kantor.core.errors import ConfigError, suggest
+from kantor.core.reading import parse_yaml
 
 LARGEST_SIDE = 8192
 """Of an image, in pixels."""
@@ -156,8 +157,8 @@ def transform(name: str, settings: dict[str, str]) -> Transform:
         if key not in known:
             raise ConfigError(f"View {name} has no setting {key!r}. {suggest(key, [*known, 'of'])}")
     try:
-        values = {key: yaml.safe_load(value) for key, value in settings.items()}
-    except (yaml.YAMLError, ValueError, RecursionError):
+        values = {key: parse_yaml(value) for key, value in settings.items()}
+    except yaml.YAMLError:
         written = "".join(f"@{key}={value}" for key, value in settings.items())
         raise ConfigError(f"View {name}{written}: a setting's value is a number.") from None
     return kind(**values)

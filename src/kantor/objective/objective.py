@@ -13,7 +13,8 @@ from kantor.capture import path_root, read
 from kantor.capture.hooks import find
 from kantor.core import seeds
 from kantor.core.errors import ConfigError, NonFiniteError, ShapeError
-from kantor.core.modes import as_trained, modes_kept
+from kantor.core.modes import as_trained, buffers_kept, modes_kept
+from kantor.core.names import printable
 from kantor.data import Batch, as_batch
 from kantor.losses.base import Features, TransferLoss
 from kantor.losses.penalty import WeightPenalty
@@ -156,7 +157,7 @@ class Objective(nn.Module):
             raise ConfigError("check() was called before; its losses are built.")
         batch = as_batch(batch)
         check_needs(self, batch)
-        with torch.random.fork_rng(), _buffers_kept(self.student):
+        with torch.random.fork_rng(), buffers_kept(self.student):
             try:
                 self.bound = bind(self.terms, self.student, self.teachers, batch)
                 self._build(batch)
@@ -170,7 +171,7 @@ class Objective(nn.Module):
                 self.losses.clear()
                 raise
         if not quiet:
-            print(facts)
+            print(printable(str(facts)))
         return facts
 
     def forward(self, batch: Any) -> Result:
@@ -381,21 +382,6 @@ class _FeatureBatches:
             batch = as_batch(given)
             _, student = self.objective._student(batch)
             yield self.objective._features(self.bound, student, self.objective._teachers(batch))
-
-
-class _buffers_kept:  # noqa: N801 (a context manager, used like a function)
-    """Leave a module's buffers (running statistics) as they were found."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
-
-    def __enter__(self) -> None:
-        self.saved = {name: buffer.clone() for name, buffer in self.module.named_buffers()}
-
-    def __exit__(self, *_: object) -> None:
-        with torch.no_grad():
-            for name, buffer in self.module.named_buffers():
-                buffer.copy_(self.saved[name])
 
 
 def _shapes(features: Features) -> tuple[torch.Size, ...]:

@@ -7,14 +7,17 @@ from typing import Any
 
 from markupsafe import Markup
 
+from kantor.analysis.kept import Analysis
 from kantor.core.errors import ConfigError
 from kantor.core.files import write_text
 from kantor.core.reading import read_json
 from kantor.report import svg
 from kantor.report.figures import Figure
+from kantor.report.neurons import beside
 from kantor.report.run import ALONE, Run
 from kantor.report.two import MATRIX_WORDS, matrices, render
 from kantor.study.moved import decimals
+from kantor.study.statistics import few
 
 MEASURES = (
     ("distance", "Transport distance to the teacher", False),
@@ -34,14 +37,14 @@ def write_analysis(run: Path) -> Path:
     Raises:
         ConfigError: the run was not analysed.
     """
-    content = read_json(run / "analysis.json", remedy=AGAIN)
+    content = read_json(run / "analysis.json", Analysis, AGAIN)
     if not content:
         raise ConfigError(f"{run} has no analysis.json: `kantor analyse {run}` first.")
     methods: dict[str, Any] = content["methods"]
     number = {ALONE: 0} | {name: svg.style(k) for k, name in enumerate(m for m in methods if m != ALONE)}
     best = _closest(methods)
     files = [
-        (method, str(seed), run / file)
+        (method, str(seed), beside(run, file))
         for method in sorted(methods, key=lambda name: name != best)
         for seed, file in zip(methods[method]["seeds"], methods[method]["neurons"], strict=True)
     ]
@@ -54,6 +57,7 @@ def write_analysis(run: Path) -> Path:
             note
             for note in (
                 "Shares and distances are means over seeds; differences are paired by seed with the student alone.",
+                few(len(found["seeds"]) for found in methods.values()),
                 _unfinished(content),
             )
             if note
@@ -94,7 +98,7 @@ def section(run: Run, number: dict[str, int], prefix: str) -> dict[str, Any] | N
     Returns:
         None where the run was not analysed.
     """
-    content = read_json(run.folder / "analysis.json", remedy=AGAIN)
+    content = read_json(run.folder / "analysis.json", Analysis, AGAIN)
     if not content:
         return None
     methods: dict[str, Any] = content["methods"]

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from kantor.report.run import ALONE, Run
 from kantor.study.compared import warnings
-from kantor.study.statistics import paired_difference
+from kantor.study.statistics import few, paired_difference
 
 Verdict = Literal["better", "unclear", "worse", "unknown"]
 
@@ -115,6 +115,8 @@ def _by_probe(run: Run, notes: list[str]) -> Answer:
         f"Accuracy is that of a linear classifier on the student's frozen {layer}, on {found['samples']['test']:,} "
         f"test samples of {found['data']}; {best} is the best of {len(compared)} by the same numbers."
     )
+    if too_few := few([len(difference["seeds"])]):
+        notes.append(too_few)
     headline = Markup(
         "Without labels, <em>{}</em> brings a linear probe to <strong>{} %</strong>, {} points from the untrained "
         "student, {}."

@@ -5,9 +5,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from kantor.analysis.kept import Comparison
 from kantor.core.errors import ConfigError
 from kantor.core.files import write_text
 from kantor.core.reading import read_json
+from kantor.report.neurons import beside
 from kantor.report.two import MATRIX_WORDS, matrices, render
 
 
@@ -17,7 +19,7 @@ def write_comparison(folder: Path, output: Path | None = None) -> Path:
     Raises:
         ConfigError: there is no comparison in the folder.
     """
-    content = read_json(folder / "compare.json", remedy="Compare the models again.")
+    content = read_json(folder / "compare.json", Comparison, "Compare the models again.")
     if not content:
         raise ConfigError(f"{folder} has no compare.json: `kantor compare` writes it.")
     a, b, data = content["a"], content["b"], content["data"]
@@ -40,7 +42,7 @@ def write_comparison(folder: Path, output: Path | None = None) -> Path:
         "matrix_words": MATRIX_WORDS,
         "sides": (a["name"], b["name"]),
     }
-    files = [("", "", folder / content["neurons"])]
+    files = [("", "", beside(folder, content["neurons"]))]
     names = (a["name"], b["name"])
     samples: dict[str, Any] = content["samples"] or {}
     sheets = {role: samples[side] for role, side in (("teacher", "a"), ("student", "b")) if side in samples}

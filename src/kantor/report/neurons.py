@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from kantor.analysis import partners
+from kantor.core.errors import DataError
 from kantor.core.files import read_npz
 from kantor.ot.ordering import structured
 from kantor.training.plans import quantised
@@ -19,6 +20,7 @@ LARGEST = 6_000_000
 """Characters that neurons may take in a page."""
 WIDEST = 512
 """Wider layers are listed without a map."""
+_AGAIN = "Analyse or compare again."
 
 
 def pack_neurons(files: Sequence[tuple[str, str, Path]], kind: str) -> tuple[list[dict[str, Any]], str]:
@@ -46,12 +48,30 @@ def pack_neurons(files: Sequence[tuple[str, str, Path]], kind: str) -> tuple[lis
 
 
 def data_uri(image: Path) -> str:
-    """A JPEG that needs no file."""
-    return "data:image/jpeg;base64," + base64.b64encode(image.read_bytes()).decode()
+    """A JPEG that needs no file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return "data:image/jpeg;base64," + base64.b64encode(image.read_bytes()).decode()
+    except OSError as error:
+        raise DataError(f"{image} cannot be read: {error.strerror}. {_AGAIN}") from None
+
+
+def beside(folder: Path, file: str) -> Path:
+    """A file that another one in ``folder`` names: there or below, so that a page shows nothing from elsewhere.
+
+    Raises:
+        DataError: it is elsewhere.
+    """
+    if Path(file).is_absolute() or ".." in Path(file).parts:
+        raise DataError(f"What {folder} holds names the file {file}, which is not in it. {_AGAIN}")
+    return folder / file
 
 
 def _read(path: Path, kind: str) -> list[dict[str, Any]]:
-    content = read_npz(path, "Analyse or compare again.")
+    content = read_npz(path, _AGAIN)
     found = [_pack(content, k, kind) for k in range(sum(name.startswith("plan_") for name in content))]
     if len({one["of"] for one in found}) > 1:  # layers of several teachers may have the same paths
         for one in found:

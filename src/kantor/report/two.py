@@ -6,7 +6,7 @@ from typing import Any
 
 from kantor.report import template
 from kantor.report.figures import Figure, figure_data
-from kantor.report.neurons import data_uri, pack_neurons
+from kantor.report.neurons import beside, data_uri, pack_neurons
 
 SCRIPTS = ("heatmap.js", "charts.js", "confusion.js", "page.js", "neurons.js")
 STYLES = ("report.css", "analysis.css")
@@ -45,7 +45,7 @@ def render(
     sets, left_out = pack_neurons(files, kind)
     # Each file is embedded once, as a custom property of the root, whoever shows its pictures.
     files_shown = {file: f"--sheet-{k}" for k, file in enumerate(dict.fromkeys(s["file"] for s in sheets.values()))}
-    images = [f"{name}:url({data_uri(folder / file)})" for file, name in files_shown.items()]
+    images = [f"{name}:url({data_uri(beside(folder, file))})" for file, name in files_shown.items()]
     shown = {role: {**s, "name": files_shown[s["file"]]} for role, s in sheets.items()}
     style = f":root {{ {'; '.join(images)} }}\n"
     data = {

@@ -17,8 +17,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kantor.capture import capture
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, DataError
 from kantor.core.files import read_npz, write_with
+from kantor.core.reading import DAMAGED
 from kantor.data import Augment, DataSet, Loader
 from kantor.losses import Delta
 from kantor.losses.delta import loss_increases
@@ -52,11 +53,18 @@ def measure_worth(
 
 
 def attend(objective: Objective, known: Worth) -> None:
-    """Hand the ``delta`` terms of a checked objective what they want."""
+    """Hand the ``delta`` terms of a checked objective what they want.
+
+    Raises:
+        DataError: it is not known.
+    """
     wanted = iter(_wanted(objective))
     for loss, _ in objective.transfers:
         if isinstance(loss, Delta):
             name, layers = next(wanted)
+            lost = next((layer for layer in layers if (name, layer) not in known), None)
+            if lost is not None:
+                raise DataError(f"The run's {_FILE} lacks what {name}'s {lost} is worth. {DAMAGED}")
             loss.attend([known[name, layer] for layer in layers])
 
 
@@ -68,12 +76,20 @@ def write_worth(run: Path, known: Worth) -> None:
 
 
 def read_worth(run: Path) -> Worth:
-    """As it was kept; empty where the study needs none."""
+    """As it was kept; empty where the study needs none.
+
+    Raises:
+        DataError: it is damaged.
+    """
     if not (run / _FILE).exists():
         return {}
-    arrays = read_npz(run / _FILE, "Delete it and `kantor resume` the run.")
-    keys = [(key, *key.rpartition("/")[::2]) for key in arrays]
-    return {(name, layer): torch.from_numpy(arrays[key]) for key, name, layer in keys}
+    worth: Worth = {}
+    for key, array in read_npz(run / _FILE, DAMAGED).items():
+        name, _, layer = key.rpartition("/")
+        if not name or array.ndim != 1 or array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise DataError(f"{run / _FILE} holds no channels' worth: {key!r} is of another kind. {DAMAGED}")
+        worth[name, layer] = torch.from_numpy(array)
+    return worth
 
 
 def _wanted(objective: Objective) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from statistics import fmean, median
 from typing import Any
 
-from kantor.study.statistics import paired_difference, t_interval
+from kantor.study.statistics import few, paired_difference, t_interval
 from kantor.training.collapse import Collapse
 
 Results = Mapping[int, Mapping[str, Any]]
@@ -89,4 +89,6 @@ def warnings(methods: Mapping[str, Mapping[str, Any]]) -> list[str]:
             said.append(
                 f"{name}: {who}, far below the median of its seeds, {middle:.1f} %. Look at it before its mean."
             )
+    if too_few := few(len(row["seeds"]) for row in methods.values() if row["interval"]):
+        said.append(too_few)
     return said

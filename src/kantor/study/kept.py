@@ -168,14 +168,35 @@ class ProbedStudent(TypedDict):
 
     weights: str
     layers: list[ProbedLayer]
+    seconds: float
+
+
+class ProbedDifference(TypedDict):
+    """A paired difference to a base."""
+
+    mean: float
+    interval: Interval
+
+
+class ProbedRow(TypedDict):
+    """One layer of one method in ``probe.json``."""
+
+    seeds: list[int]
+    accuracy: list[float]
+    mean: float
+    interval: Interval
+    differences: dict[str, ProbedDifference]
 
 
 class Probed(TypedDict):
     """One data set in ``probe.json``."""
 
+    data: str
+    classes: int
+    samples: dict[str, int]
     students: dict[str, dict[str, ProbedStudent]]
-    methods: NotRequired[dict[str, dict[str, dict[str, Any]]]]
-    bases: NotRequired[dict[str, str]]
+    methods: dict[str, dict[str, ProbedRow]]
+    bases: dict[str, str]
     fingerprint: NotRequired[str]
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kantor.core.errors import ConfigError, DataError
+from kantor.core.errors import ConfigError, DataError, KantorError
 from kantor.core.files import read_npz, write_with
+from kantor.core.reading import DAMAGED
 from kantor.data import DataSet
 from kantor.faculty.label_cost import CostMaker, CostSource
 from kantor.faculty.outputs import Outputs, outputs_of
@@ -129,12 +130,19 @@ def write_costs(run: Path, costs: Mapping[str, LabelCost]) -> None:
 
 
 def read_costs(run: Path) -> dict[str, LabelCost]:
-    """As they were kept; none where the study needs none."""
+    """As they were kept; none where the study needs none.
+
+    Raises:
+        DataError: they are damaged.
+    """
     if not (run / _FILE).exists():
         return {}
     found: dict[str, dict[str, torch.Tensor]] = {}
-    arrays = read_npz(run / _FILE, "Delete it and `kantor resume` the run.")
-    for key in arrays:
-        name, _, part = key.rpartition("/")
-        found.setdefault(name, {})[part] = torch.from_numpy(arrays[key])
-    return {name: LabelCost(**parts) for name, parts in found.items()}
+    arrays = read_npz(run / _FILE, DAMAGED)
+    try:
+        for key in arrays:
+            name, _, part = key.rpartition("/")
+            found.setdefault(name, {})[part] = torch.from_numpy(arrays[key])
+        return {name: LabelCost(**parts) for name, parts in found.items()}
+    except (TypeError, KantorError) as error:  # arrays of other names, kinds or shapes
+        raise DataError(f"{run / _FILE} holds no label costs: {error}. {DAMAGED}") from None

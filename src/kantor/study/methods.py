@@ -17,6 +17,7 @@ import yaml
 from kantor import losses
 from kantor.core.errors import ConfigError
 from kantor.core.names import check_name, folder_name
+from kantor.core.reading import parse_yaml
 from kantor.losses.settings import fitted
 from kantor.objective import Balanced, Term, Weight
 from kantor.objective.weights import LIMIT
@@ -261,10 +262,10 @@ def _setting(text: str, piece: str) -> tuple[str, Any]:
     if not equals:
         raise ConfigError(f"{piece!r}: a setting is written @name=value.")
     try:
-        parsed = yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        parsed = parse_yaml(value)
+    except yaml.YAMLError:
         raise ConfigError(f"{piece!r}: {value!r} is no value. Write a number, a word, true or false.") from None
-    if isinstance(parsed, str):  # YAML reads 1e-3 as a string
+    if isinstance(parsed, str):  # such as inf, which YAML writes .inf
         with contextlib.suppress(ValueError):
             parsed = float(parsed)
     return key, parsed

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from kantor.analysis import Matrices, PairFound, Trajectory
-from kantor.study.statistics import paired_difference, t_interval
+from kantor.study.statistics import few, paired_difference, t_interval
 
 ALONE = "none"
 """The method without transfer."""
@@ -124,10 +124,9 @@ def decimals(distances: Iterable[float]) -> int:
 def table(content: dict[str, Any]) -> Table:
     """What ``analysis.json`` holds of the last pair of layers, for a terminal."""
     recorded = any(found["recorded"] for found in content["methods"].values())
-    out = Table(
-        header_style="bold",
-        caption=None if recorded else "No plans were recorded, so who changed partner is not known (record_plans).",
-    )
+    unknown = "" if recorded else "No plans were recorded, so who changed partner is not known (record_plans)."
+    too_few = few(len(found["seeds"]) for found in content["methods"].values())
+    out = Table(header_style="bold", caption=" ".join(filter(None, (unknown, too_few))) or None)
     headings = ("method", "distance", "to alone", "95 % interval", "gap, %", "CKA", "changed partner, %", "seeds")
     for k, heading in enumerate(headings):
         out.add_column(heading, justify="right" if k else "left", no_wrap=True)

@@ -21,7 +21,7 @@ from kantor.study.kept import Probed
 from kantor.study.methods import Method
 from kantor.study.prepare import Say
 from kantor.study.runs import Plan, new_student, use_threads
-from kantor.study.statistics import paired_difference, t_interval
+from kantor.study.statistics import few, paired_difference, t_interval
 from kantor.study.summary import interval_text
 from kantor.study.teachers import open_study_data, study_methods
 from kantor.study.trained import student_views
@@ -96,7 +96,8 @@ def probe_run(run: Path, data: str | None, label: str | None, say: Say) -> dict[
 
 def table(found: dict[str, Any]) -> Table:
     """What was found, for a terminal: test accuracy in % and paired differences in points, by method and layer."""
-    out = Table(header_style="bold")
+    seeds = (len(row["seeds"]) for rows in found["methods"].values() for row in rows.values())
+    out = Table(header_style="bold", caption=few(seeds) or None)
     out.add_column("method", no_wrap=True)
     out.add_column("layer", no_wrap=True)
     headings = ["accuracy (95 % interval)", *(f"to {what}" for what in found["bases"].values())]

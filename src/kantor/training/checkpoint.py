@@ -76,7 +76,7 @@ def load(path: Path, run: str) -> tuple[Position, dict[str, Any]] | None:
     except Exception as error:
         raise ConfigError(f"The checkpoint {path} cannot be read: {error}. {anew(path)}") from error
     if content.pop("run") != run:
-        raise ConfigError(f"The checkpoint {path} was written with other settings. Give another --out, or delete it.")
+        raise ConfigError(f"The checkpoint {path} was written with other settings. {anew(path)}")
     known = {f.name for f in fields(Position)}
     position = Position(**{key: value for key, value in content.pop("position").items() if key in known})
     return position, content
