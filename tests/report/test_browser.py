@@ -370,6 +370,12 @@ def test_pages_of_two_models(opened, compared, analysed, tmp_path, width, dark):
     content = compared(tmp_path)
     browser = opened(write_comparison(tmp_path), width=width, dark=dark)
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    wider = browser.execute_script(
+        "return [...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth)"
+        ".map(e => [getComputedStyle(e).backgroundImage, e.tabIndex, e.ariaLabel])"
+    )
+    assert width > 400 or wider
+    assert all("gradient" in shade and tab == 0 and "scrolls" in label for shade, tab, label in wider)
     shown = [float(cell.text) for cell in browser.find_elements("css selector", '[data-matrix="cka"] tbody td')]
     assert shown == pytest.approx([value for row in content["matrices"]["cka"] for value in row], abs=6e-4)
     best = min(content["matched"], key=lambda match: match["cost"])

@@ -60,3 +60,17 @@ def test_what_a_comparison_must_hold(tmp_path, compared, changes, said):
     compared(tmp_path, **changes)
     with pytest.raises(DataError, match=said):
         write_comparison(tmp_path)
+
+
+def test_a_table_that_is_wider_than_the_page_shows_it_and_is_scrolled_by_keyboard(tmp_path, compared):
+    compared(tmp_path)
+    page = write_comparison(tmp_path).read_text()
+    regions = re.findall(r'<div class="scroll"[^>]*>', page)
+    labels = [re.search(r'aria-label="([^"]*)"', region)[1] for region in regions]
+    assert labels == [
+        f"{title}, scrolls sideways" for title in ("Paired stages", "Predictions", "Transport distance", "Linear CKA")
+    ]
+    assert all('tabindex="0" role="region"' in region for region in regions)
+    rule = re.search(r"\.scroll \{([^}]*)\}", page)[1]
+    assert "overflow-x: auto" in rule
+    assert (rule.count("no-repeat local"), rule.count("no-repeat scroll")) == (2, 2)
