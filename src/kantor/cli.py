@@ -162,7 +162,7 @@ def export(options: jsonargparse.Namespace) -> None:
     from kantor.study.trained import export_model
 
     output, shape = options.output and Path(options.output), options.input_shape and tuple(options.input_shape)
-    _say(f"Wrote {export_model(options.run, options.format, output, shape)}")
+    _say(f"Wrote {export_model(options.run, options.format, output, shape, _say)}")
 
 
 def probe(options: jsonargparse.Namespace) -> None:

@@ -155,7 +155,7 @@ def test_the_student_is_saved_clean_and_evaluates_to_its_result(study, capsys):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
-def test_export_runs_without_kantor_and_agrees(study, tmp_path):
+def test_export_runs_without_kantor_and_agrees(study, tmp_path, capsys):
     folder = study / "kd" / "seed-0"
     program, weights = tmp_path / "student.pt2", tmp_path / "student.safetensors"
     assert main(["export", str(folder), "--format=torch.export", f"--output={program}"]) == 0
@@ -165,7 +165,10 @@ def test_export_runs_without_kantor_and_agrees(study, tmp_path):
 
     x = torch.rand(5, 1, 8, 8)
     expected = kantor.load(str(weights)).eval()(x)
-    torch.testing.assert_close(torch.export.load(program).module()(x), expected)
+    told = {"kantor.json": ""}
+    torch.testing.assert_close(torch.export.load(program, extra_files=told).module()(x), expected)
+    assert json.loads(told["kantor.json"])["takes"] == [None, 1, 8, 8]
+    assert "images of 1 channel(s), 8 pixels high and 8 wide, and no other size" in capsys.readouterr().out
 
 
 def test_a_trained_teacher_is_kept_and_found_again(study, monkeypatch, capsys):

@@ -184,6 +184,7 @@ def export_model(
     form: Literal["safetensors", "torch.export"],
     output: Path | None,
     input_shape: tuple[int, ...] | None = None,
+    say: Callable[[str], None] = print,
 ) -> Path:
     """Write a trained model alone: no teacher, no wrapper, no projector.
 
@@ -191,9 +192,11 @@ def export_model(
         spec: RUN/METHOD/seed-K, a file that kantor wrote, or any model with its weights.
         form: ``safetensors``, the network's weights under their own keys; or ``torch.export``, a program from pixels
             in [0, 1] to logits for any batch size and one image size, that of ``input_shape``, which needs torch alone.
-            What the model is, its classes among it, goes with it as its extra file ``kantor.json``.
+            What the model is, its classes among it, goes with it as its extra file ``kantor.json``, whose ``takes`` is
+            the shape of a batch, null for any number.
         output: the file to write; beside the model's own file if left out.
         input_shape: of one sample, where the model's file does not say it.
+        say: told what a program takes.
 
     Raises:
         ConfigError: there is no trained model; or no file of its own beside which another could be written.
@@ -207,8 +210,14 @@ def export_model(
         model.save(output)
         return output
     program = exported(model)
-    facts = {"kantor.json": json.dumps(model.facts())}
+    facts = {"kantor.json": json.dumps(model.facts() | {"takes": [None, *model.input_shape]})}
     write_with(output, lambda file: torch.export.save(program, file, extra_files=facts))
+    if len(model.input_shape) == 3:
+        channels, height, width = model.input_shape
+        say(
+            f"The program takes any number of images of {channels} channel(s), {height} pixels high and {width} wide, "
+            "and no other size."
+        )
     return output
 
 
