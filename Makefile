@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Tests run two at a time, and the threads of one would fight those of the other.
 test test-slow test-docs: export OMP_NUM_THREADS = 1
 
-.PHONY: help demo test fuzz test-slow docs test-docs picture bench-ot bench-methods bench-method bench-steps evidence clean
+.PHONY: help demo test fuzz test-slow docs test-docs picture bench-ot bench-methods bench-method bench-steps battery evidence clean
 
 help:
 	@echo "make demo       set up, then compare four ways to train a small student on digits"
@@ -14,6 +14,7 @@ help:
 	@echo "make bench-methods  compare every loss on CIFAR-10, three pairs, tuned alike (hours)"
 	@echo "make bench-method METHOD=crd  the rows of one loss again (half an hour)"
 	@echo "make bench-steps  time and memory of a training step with each loss (ten quiet minutes)"
+	@echo "make battery   are the defaults safe with networks of any make? (hours)"
 	@echo "make evidence  every transfer setting on real data (STUDY=name for one; hours)"
 	@echo "make picture    photograph the demo's report for the README, and write its table (needs Chromium)"
 	@echo "make fuzz       ten thousand bad inputs: no traceback, no hang, no code run (SEED=1 for others; half an hour)"
@@ -87,6 +88,11 @@ bench-method: .venv/.demo
 # STUDY=name for one of them.
 evidence: .venv/.dev
 	$(BIN)/python docs/evidence.py run $(STUDY)
+
+# Hours on two cores; goes on where it was stopped.
+battery: .venv/.dev
+	$(BIN)/python -P benchmarks/battery run
+	$(BIN)/python -P benchmarks/battery page
 
 bench-steps: .venv/.demo
 	$(BIN)/python -P benchmarks/step_overhead.py --out docs/results/step_overhead.json

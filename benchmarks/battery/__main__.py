@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent))  # at the end: benchmarks/ot.py must not stand before POT's ot
@@ -80,26 +81,29 @@ def run(case: Case) -> None:
         print(f"{case.name}: seed {seed} is done", flush=True)
 
 
-def gather() -> dict[str, dict[str, dict[str, list[float | None]]]]:
-    """``results[case][policy][method]``: accuracy by seed; None where there is no student, as it diverged."""
-    found: dict[str, dict[str, dict[str, list[float | None]]]] = {}
+def gather() -> dict[str, dict[str, dict[str, dict[str, list[float | None]]]]]:
+    """By case, policy and method: ``accuracy`` by seed (None where the student diverged), and who ``collapsed``."""
+    found: dict[str, dict[str, dict[str, dict[str, list[float | None]]]]] = {}
     for case in CASES:
-        policies: dict[str, dict[str, list[float | None]]] = {}
         for policy in POLICIES:
             folders = [RUNS / case.name / f"{policy}-{seed}" for seed in SEEDS]
-            if not all((folder / "step0.json").exists() for folder in folders):
+            if not all((folder / "summary.json").exists() for folder in folders):
                 continue
             methods = json.loads((folders[0] / "step0.json").read_text())["methods"]
-            policies[policy] = {method: [accuracy(folder, method) for folder in folders] for method in methods}
-        if policies:
-            found[case.name] = policies
+            rows = found.setdefault(case.name, {}).setdefault(policy, {})
+            for method in methods:
+                kept = [result(folder, method) for folder in folders]
+                rows[method] = {
+                    "accuracy": [one.get("accuracy") for one in kept],
+                    "collapsed": [seed for seed, one in zip(SEEDS, kept, strict=True) if not one or one["collapse"]],
+                }
     return found
 
 
-def accuracy(folder: Path, method: str) -> float | None:
-    """Of one student on the test part, in [0, 1]."""
+def result(folder: Path, method: str) -> dict[str, Any]:
+    """``result.json`` of one student; empty where it diverged."""
     (path,) = [*folder.glob(f"{method}/seed-*/result.json")] or [None]
-    return None if path is None else json.loads(path.read_text())["accuracy"]
+    return {} if path is None else json.loads(path.read_text())
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 """The cases: a teacher, a student and data each, that no default was searched on."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,8 +36,13 @@ class Case:
 
     @property
     def half(self) -> str:
-        """``chosen``: the policy was chosen on these; ``unread``: they are for the report alone."""
-        return "unread" if hashlib.sha256(self.name.encode()).digest()[0] % 2 else "chosen"
+        """``tried``: the policy was chosen on pairs like it; ``unread``: nothing like it was looked at before."""
+        return "tried" if self.name in TRIED else "unread"
+
+
+TRIED = ("digits-cnn", "fashion-perceptron", "fashion-perceptron-few", "fashion-mlp", "fashion-plain", "fashion-mixer")
+"""The policy was chosen on single looks at such pairs: a perceptron without bias on MNIST, a CNN on digits, an MLP, a
+CNN without norm and a mixer on Fashion-MNIST."""
 
 
 def _sgd(lr: float, batch: int, epochs: int) -> dict[str, Any]:

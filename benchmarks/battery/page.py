@@ -1,2 +1,116 @@
-def write_page(a, b):
-    pass
+"""The page of the battery: what the defaults do to students, over cases, beside the fixed weights of before."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, median
+
+from battery.cases import CASES, Case
+from kantor.study.statistics import paired_difference
+
+Seeds = Sequence[float | None]
+Row = Mapping[str, Seeds]
+Results = Mapping[str, Mapping[str, Mapping[str, Row]]]
+"""By case, policy and method: ``accuracy`` by seed, None where the student diverged, and the seeds that ``collapsed``."""
+
+CLEARLY = -0.01
+"""A method is clearly below the student alone where its whole interval is."""
+NAMES = {"defaults": "the defaults", "fixed": "fixed weights, no clipping"}
+
+
+def write_page(results: Results, path: Path) -> None:
+    """Write ``docs/defaults.md``.
+
+    Args:
+        results: of ``run``.
+        path: the page.
+    """
+    cases = [case for case in CASES if case.name in results]
+    lines = [
+        "# What the defaults do to a student",
+        "",
+        f"Every method at its defaults, on {len(cases)} pairs of networks of many makes: five seeds each, every seed "
+        "with a draw of labels of its own. Differences are in points of test accuracy to the student alone under the "
+        "same policy, paired by seed. *Clearly below* counts cases whose whole interval lies below -1 point.",
+        "",
+        "The policy: a term under its default weight pulls on the student at most three times as hard as the task, half "
+        "as hard under AdamW, and the gradient of a step is clipped at norm 5. Before, weights were fixed and nothing "
+        "was clipped: `limit: null` and `clip: null` do that still, and the rows *fixed* are of it.",
+        "",
+    ]
+    titles = {
+        "unread": "Pairs that the policy was not chosen on",
+        "tried": "Pairs like those that it was chosen on",
+    }
+    for half, title in titles.items():
+        some = [case for case in cases if case.half == half]
+        if some:
+            lines += [f"## {title}: {len(some)} cases", "", *_summary(some, results), ""]
+    lines += ["## Case by case", ""]
+    lines += _cases(cases, results)
+    lines += [
+        "",
+        "```sh",
+        "make battery   # hours on two cores; goes on where it was stopped",
+        "```",
+        "",
+    ]
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _summary(cases: list[Case], results: Results) -> list[str]:
+    lines = [
+        "| method | policy | cases | median gain | mean gain | worst case | clearly below | collapsed |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    methods = list(dict.fromkeys(m for case in cases for found in results[case.name].values() for m in found))
+    for method in methods:
+        for policy, name in NAMES.items():
+            found = [(case, results[case.name].get(policy, {})) for case in cases]
+            known = [(case, held) for case, held in found if method in held and "none" in held]
+            if not known:
+                continue
+            fallen = sum(len(held[method]["collapsed"]) for _, held in known)
+            students = sum(len(held[method]["accuracy"]) for _, held in known)
+            cells = ["", "", "", ""]
+            if method != "none":
+                gains = [difference(held[method], held["none"]) for _, held in known]
+                below = sum(high is not None and high < CLEARLY for _, (_, high) in gains)
+                means = [mean for mean, _ in gains]
+                worst = min(range(len(means)), key=means.__getitem__)
+                cells = [
+                    f"{100 * median(means):+.1f}", f"{100 * fmean(means):+.1f}",
+                    f"{100 * means[worst]:+.1f} ({known[worst][0].name})", str(below),
+                ]  # fmt: skip
+            lines.append(f"| {method} | {name} | {len(known)} | {' | '.join(cells)} | {fallen} of {students} |")
+    return lines
+
+
+def difference(ours: Row, alone: Row) -> tuple[float, tuple[float | None, float | None]]:
+    """Mean paired difference and its 95 % interval; a student that diverged is right on nothing."""
+    mean, interval = paired_difference(*([x or 0.0 for x in row["accuracy"]] for row in (ours, alone)))
+    return mean, interval or (None, None)
+
+
+def _cases(cases: list[Case], results: Results) -> list[str]:
+    methods = ["kd", "neuron_transport", "kd+neuron_transport", "wcord", "label_transport"]
+    lines = [
+        f"| case | half | teacher to student | labels a class | alone | {' | '.join(methods)} |",
+        f"|---|---|---|---|---|{'---|' * len(methods)}",
+    ]
+    for case in cases:
+        held = results[case.name].get("defaults", {})
+        if "none" not in held:
+            continue
+        cells = []
+        for method in methods:
+            if method not in held:
+                cells.append("")
+                continue
+            mean, (low, high) = difference(held[method], held["none"])
+            spread = "" if low is None or high is None else f" ({100 * low:+.1f} to {100 * high:+.1f})"
+            cells.append(f"{100 * mean:+.1f}{spread}")
+        alone = 100 * fmean(x or 0.0 for x in held["none"]["accuracy"])
+        how = f"{case.settings['optimizer']}, batches of {case.settings['batch_size']}"
+        who = f"`{case.teacher}` to `{case.student}`, {how}"
+        lines.append(f"| {case.name} | {case.half} | {who} | {case.labels} | {alone:.1f} | {' | '.join(cells)} |")
+    return lines
