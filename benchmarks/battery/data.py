@@ -15,10 +15,11 @@ TRAIN = 12_000
 """Training samples read, at most."""
 
 
-def write_split(arrays: Arrays, path: Path, labels: int | None, seed: int) -> Path:
+def write_split(read: Callable[[], Arrays], path: Path, labels: int | None, seed: int) -> Path:
     """An npz with ``labels`` training samples of every class, drawn by ``seed``; all of them where it is None."""
     if path.exists():
         return path
+    arrays = read()
     rows = np.arange(len(arrays["train_label"]))
     if labels is not None:
         shuffled = np.random.default_rng([seed, 20]).permutation(rows)

@@ -5,12 +5,14 @@ from pathlib import Path
 from statistics import fmean, median
 
 from battery.cases import CASES, Case
+from kantor.objective.weights import LIMIT, LIMIT_ADAMW
 from kantor.study.statistics import paired_difference
+from kantor.training import Training
 
 Seeds = Sequence[float | None]
 Row = Mapping[str, Seeds]
 Results = Mapping[str, Mapping[str, Mapping[str, Row]]]
-"""By case, policy and method: ``accuracy`` by seed, None where the student diverged, and the seeds that ``collapsed``."""
+"""By case, policy and method: ``accuracy`` by seed, None where the student diverged, and seeds that ``collapsed``."""
 
 CLEARLY = -0.01
 """A method is clearly below the student alone where its whole interval is."""
@@ -28,13 +30,14 @@ def write_page(results: Results, path: Path) -> None:
     lines = [
         "# What the defaults do to a student",
         "",
-        f"Every method at its defaults, on {len(cases)} pairs of networks of many makes: five seeds each, every seed "
-        "with a draw of labels of its own. Differences are in points of test accuracy to the student alone under the "
-        "same policy, paired by seed. *Clearly below* counts cases whose whole interval lies below -1 point.",
+        f"Every method at its defaults, on {len(cases)} pairs of networks of many makes: up to five seeds each, every "
+        "seed with a draw of labels of its own. Differences are in points of test accuracy to the student alone under "
+        "the same policy, paired by seed. *Clearly below* counts cases whose whole interval lies below -1 point.",
         "",
-        "The policy: a term under its default weight pulls on the student at most three times as hard as the task, half "
-        "as hard under AdamW, and the gradient of a step is clipped at norm 5. Before, weights were fixed and nothing "
-        "was clipped: `limit: null` and `clip: null` do that still, and the rows *fixed* are of it.",
+        f"The policy: a term under its default weight pulls on the student at most {LIMIT:g} times as hard as the task, "
+        f"{LIMIT_ADAMW:g} times under AdamW, and the gradient of a step is clipped at norm {Training().clip:g}. Before, "
+        "weights were fixed and nothing was clipped: `limit: null` and `clip: null` do that still, and the rows *fixed* "
+        "are of it.",
         "",
     ]
     titles = {
@@ -94,8 +97,8 @@ def difference(ours: Row, alone: Row) -> tuple[float, tuple[float | None, float 
 def _cases(cases: list[Case], results: Results) -> list[str]:
     methods = ["kd", "neuron_transport", "kd+neuron_transport", "wcord", "label_transport"]
     lines = [
-        f"| case | half | teacher to student | labels a class | alone | {' | '.join(methods)} |",
-        f"|---|---|---|---|---|{'---|' * len(methods)}",
+        f"| case | half | teacher to student | labels a class | seeds | alone | {' | '.join(methods)} |",
+        f"|---|---|---|---|---|---|{'---|' * len(methods)}",
     ]
     for case in cases:
         held = results[case.name].get("defaults", {})
@@ -109,8 +112,11 @@ def _cases(cases: list[Case], results: Results) -> list[str]:
             mean, (low, high) = difference(held[method], held["none"])
             spread = "" if low is None or high is None else f" ({100 * low:+.1f} to {100 * high:+.1f})"
             cells.append(f"{100 * mean:+.1f}{spread}")
+        seeds = len(held["none"]["accuracy"])
         alone = 100 * fmean(x or 0.0 for x in held["none"]["accuracy"])
         how = f"{case.settings['optimizer']}, batches of {case.settings['batch_size']}"
         who = f"`{case.teacher}` to `{case.student}`, {how}"
-        lines.append(f"| {case.name} | {case.half} | {who} | {case.labels} | {alone:.1f} | {' | '.join(cells)} |")
+        lines.append(
+            f"| {case.name} | {case.half} | {who} | {case.labels} | {seeds} | {alone:.1f} | {' | '.join(cells)} |"
+        )
     return lines

@@ -25,7 +25,7 @@ class Balanced:
             raise ConfigError(f"A balanced weight's share of the task's gradient is positive, not {self.share}.")
 
 
-LIMIT = 3.0
+LIMIT = 5.0
 """Of a term under its default weight: the largest norm of its gradient, as a multiple of the task's. Chosen on one half
 of the battery's cases (``docs/defaults.md``)."""
 LIMIT_ADAMW = 0.5
