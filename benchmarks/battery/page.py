@@ -34,10 +34,10 @@ def write_page(results: Results, path: Path) -> None:
         "seed with a draw of labels of its own. Differences are in points of test accuracy to the student alone under "
         "the same policy, paired by seed. *Clearly below* counts cases whose whole interval lies below -1 point.",
         "",
-        f"The policy: a term under its default weight pulls on the student at most {LIMIT:g} times as hard as the task, "
-        f"{LIMIT_ADAMW:g} times under AdamW, and the gradient of a step is clipped at norm {Training().clip:g}. Before, "
-        "weights were fixed and nothing was clipped: `limit: null` and `clip: null` do that still, and the rows *fixed* "
-        "are of it.",
+        f"The policy: under its default weight a term pulls on the student at most {LIMIT:g} times as hard as the task "
+        f"({LIMIT_ADAMW:g} times under AdamW), and the gradient of a step is clipped at norm {Training().clip:g}. "
+        "Before, weights were fixed and nothing was clipped: `limit: null` and `clip: null` do that still, and the "
+        "rows *fixed* are of it.",
         "",
     ]
     titles = {
