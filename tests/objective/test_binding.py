@@ -1,8 +1,10 @@
 import pytest
+from torch import Tensor, nn
 
 from kantor.core.errors import ConfigError
 from kantor.data import Batch
 from kantor.losses import AT, KD, L2SP, FitNet, NeuronTransport
+from kantor.models import Model
 from kantor.objective import Objective, Term
 from tests.objective.networks import a_batch, network
 
@@ -80,3 +82,31 @@ def test_a_check_that_was_refused_leaves_nothing_behind():
     objective.terms.pop()
     objective.check(a_batch(), quiet=True)
     assert list(objective.losses) == ["fitnet"]
+
+
+class FixedSize(nn.Module):
+    """A transformer's manner: any other image size than its own is refused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.head = nn.Conv2d(1, 8, 8, 8), nn.Linear(8, 4)
+        self.blocks = nn.Sequential(*[nn.Sequential(nn.Linear(8, 8), nn.GELU()) for _ in range(2)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.shape[2:] == (32, 32), f"image size {tuple(x.shape[2:])} doesn't match model (32, 32)"
+        return self.head(self.blocks(self.patches(x).flatten(2).mT).mean(1))
+
+
+def test_layers_of_a_model_of_fixed_size_are_paired_on_images_that_it_resizes():
+    student = Model(FixedSize(), name="fixed", num_classes=4, input_shape=(1, 8, 8), size=32)
+    objective = Objective(student, {"big": network(8)}, [Term(NeuronTransport())])
+    objective.check(kantor_batch(), quiet=True)
+    assert objective.bound[0].student_layers == ("blocks.1",)
+
+
+def test_a_feature_loss_is_not_bound_to_predictions():
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
+    with pytest.raises(ConfigError, match=r"between its input and its classifier.*kd"):
+        Objective(linear, {"big": network(8)}, [Term(NeuronTransport())]).check(kantor_batch(), quiet=True)
+    named = Objective(linear, {"big": network(8)}, [Term(NeuronTransport(), "logits", "logits")])
+    named.check(kantor_batch(), quiet=True)  # the user's own wish

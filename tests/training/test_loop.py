@@ -150,3 +150,47 @@ def test_step_zero_names_a_teacher_whose_outputs_are_not_finite(digits):
     first = Loader(digits.train, 40, seed=0, augment=Augment.named("none")).order(0)[0]
     with pytest.raises(NonFiniteError, match=rf"Teacher big's logits is not finite.*{digits.train.ids[first]}"):
         objective_of(digits, [kantor.Term(losses.KD())], Damaged(digits.train.read(np.array([first]))["student"]))
+
+
+def standing_still(digits):
+    """A student that says the same of every sample, and learns nothing."""
+    objective = objective_of(digits)
+    with torch.no_grad():
+        objective.student.network.linear.weight.zero_()
+    objective.student.network.requires_grad_(False)
+    objective.student.network.linear.bias.requires_grad_(True)
+    return objective
+
+
+def test_a_student_that_ends_at_chance_is_recorded_with_its_epoch(digits, tmp_path):
+    outcome = train(standing_still(digits), digits, settings(lr=1e-9, select="last"), tmp_path, seed=1)
+    assert outcome is not None
+    assert outcome.collapse is not None
+    assert outcome.collapse.epoch == 1
+    assert "one class for every sample" in outcome.collapse.signs
+    assert outcome.epochs == 3
+
+
+def test_a_good_student_is_not_called_collapsed(digits, tmp_path):
+    outcome = train(objective_of(digits), digits, settings(epochs=8), tmp_path, seed=1)
+    assert outcome is not None
+    assert outcome.collapse is None
+
+
+def test_a_collapsed_student_is_stopped_where_that_is_asked_for(digits, tmp_path):
+    config = settings(epochs=10, lr=1e-9, select="last", on_collapse="stop")
+    outcome = train(standing_still(digits), digits, config, tmp_path, seed=1)
+    assert outcome is not None
+    assert outcome.epochs == 4  # at chance for three epochs after the first
+    again = train(standing_still(digits), digits, config, tmp_path, seed=1)  # as after a kill before the result
+    assert again is not None
+    assert again.epochs == 4
+
+
+def test_a_limited_weight_is_logged_as_it_acts(digits, tmp_path):
+    teacher = kantor.load("cnn@width=16", classes=digits.classes, input_shape=(1, 8, 8))
+    objective = objective_of(digits, [kantor.Term(losses.NeuronTransport())], teacher)
+    train(objective, digits, settings(epochs=1), tmp_path, seed=1)
+    acted = [line["weight/neuron_transport"] for line in lines(tmp_path) if "epoch" in line]
+    assert len(acted) == 2
+    assert all(0 < weight <= losses.NeuronTransport.default_weight for weight in acted)
