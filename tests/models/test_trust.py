@@ -80,13 +80,17 @@ def test_a_run_made_here_goes_on_and_its_edited_or_copied_settings_do_not(mark, 
 
     # Numbers choose no code; text may.
     again(mark)
+    settings = yaml.safe_load((run / "began.json").read_text())["settings"]
     edit(run / "config.yaml", student="mark_nets:make@tag=other")
+    assert "config.yaml was edited since the run began" in refused(capsys, "resume", "run")
+    edit(run / "began.json", settings=settings | {"student": "mark_nets:make@tag=other"})  # who edits one may edit both
     said = refused(capsys, "resume", "run")
     assert "mark_nets:make@tag=other" in said and "run/config.yaml" in said and "--trust run" in said
     assert not mark.exists()
 
     run.rename("elsewhere")
     edit(Path("elsewhere/config.yaml"), student="mark_nets:make")
+    edit(Path("elsewhere/began.json"), settings=settings)
     assert "elsewhere/config.yaml names code" in refused(capsys, "resume", "elsewhere")
     assert not mark.exists()
     for command in (["resume", "elsewhere", "--trust"], ["resume", "--trust", "elsewhere"]):
