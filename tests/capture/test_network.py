@@ -81,3 +81,18 @@ def test_one_run_gives_logits_and_layers():
     torch.testing.assert_close(layers["hidden"], network.hidden(x))
     torch.testing.assert_close(layers["penultimate"], network.hidden(x))
     assert read(network, x, [], name="the student")[1] == {}
+
+
+def test_a_batch_norm_that_is_given_one_sample_is_said():
+    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    with pytest.raises(ShapeError, match=r"batch norm of the student.*\(1, 3\).*two samples or more"):
+        read(network, torch.rand(1, 3), ["logits"], name="the student")
+    with pytest.raises(ShapeError, match="batch norm"):
+        read(network, torch.rand(1, 3), ["0"], name="the student")
+    with pytest.raises(ValueError, match="own fault"):
+        read(Faulty(), torch.rand(1, 3), ["logits"], name="the student")
+
+
+class Faulty(nn.Module):
+    def forward(self, x):
+        raise ValueError("own fault")

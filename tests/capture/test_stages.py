@@ -84,3 +84,60 @@ def test_the_activation_is_read_and_not_what_comes_before_it():
 def test_a_linear_model_has_no_stage_and_the_message_says_what_there_is():
     with pytest.raises(ConfigError, match=r"between its input and its classifier.*Its layers: flat, fc\."):
         stages(nn.Sequential(OrderedDict(flat=nn.Flatten(), fc=nn.Linear(3072, 10))), IMAGE)
+
+
+class Heads(nn.Module):
+    """A body and three heads of two layers, or early exits that leave the body at three depths."""
+
+    def __init__(self, early=False):
+        super().__init__()
+        self.early = early
+        self.body = nn.ModuleList(nn.Sequential(nn.Linear(8, 8), nn.ReLU()) for _ in range(3))
+        self.heads = nn.ModuleList(nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 4)) for _ in range(3))
+
+    def forward(self, x):
+        inner, said = [], []
+        for block, head in zip(self.body, self.heads, strict=True):
+            x = block(x)
+            inner.append(x)
+            if self.early:
+                said.append(head(x))
+        said = said or [head(x) for head in self.heads]
+        return {"early": said[:2], "logits": said[2]} if self.early else tuple(said)
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_no_stage_is_what_a_head_says(early):
+    found = [layer.path for layer in stages(Heads(early), torch.rand(2, 8))]
+    assert found[-1] not in ("heads.0", "heads.1", "heads.2")
+    assert not early or {"body.0", "body.1", "body.2"} <= set(found)
+
+
+def test_data_that_a_cell_is_given_step_by_step_is_no_stage():
+    class Steps(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell, self.head = nn.GRUCell(6, 8), nn.Linear(8, 4)
+
+        def forward(self, x):
+            state = x.new_zeros(len(x), 8)
+            for step in range(x.shape[1]):
+                state = self.cell(x[:, step], state)
+            return self.head(state)
+
+    assert [layer.path for layer in stages(Steps(), torch.rand(2, 5, 6))] == ["head.input"]
+
+
+def test_where_nothing_is_told_apart_the_last_hidden_layer_is_a_stage():
+    class Shared(nn.Module):
+        """An activation with a weight, in two places."""
+
+        def __init__(self):
+            super().__init__()
+            self.one, self.act, self.two = nn.Conv2d(3, 8, 3), nn.PReLU(8), nn.Conv2d(8, 8, 3)
+            self.head = nn.Linear(8, 4)
+
+        def forward(self, x):
+            return self.head(self.act(self.two(self.act(self.one(x)))).mean((2, 3)))
+
+    assert [layer.path for layer in stages(Shared(), IMAGE)] == ["head.input"]

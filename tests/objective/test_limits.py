@@ -154,3 +154,19 @@ def test_kd_is_limited_too():
     checked = Objective(network(4), {"big": network(8)}, [Term(KD())])
     checked.check(a_batch(), quiet=True)
     assert list(checked.limits.now()) == ["kd"]
+
+
+@pytest.mark.parametrize(("task", "term"), [(float("inf"), 1.0), (float("nan"), 1.0), (1.0, float("inf"))])
+def test_a_look_at_an_overflow_changes_nothing(task, term):
+    limits, parameter = Limits({"a": 2.0}), nn.Parameter(torch.zeros(1))
+    for values_now in (values(parameter, 1.0, 4.0), values(parameter, task, term)):
+        limits.look(values_now, {"a": 1.0}, [parameter])
+        limits.after_step()
+    assert limits.now() == {"a": pytest.approx(0.5)}
+    assert limits.peak == pytest.approx(1.0)
+
+
+def test_a_task_without_any_gradient_puts_no_term_out():
+    limits, parameter = Limits({"a": 2.0}), nn.Parameter(torch.zeros(1))
+    limits.look(values(parameter, 0.0, 4.0), {"a": 1.0}, [parameter])
+    assert limits.now() == {"a": 1.0}

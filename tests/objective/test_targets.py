@@ -68,7 +68,7 @@ SEVERAL = torch.tensor([[1, 1, 0, 0], [0, 0, 0, 0]]).repeat(8, 1)
         (torch.rand(16), "class numbers as integers.*mse_loss"),
         (torch.zeros(16, 1, dtype=torch.long), r"class numbers \[16\] or probabilities \[16, 4\]"),
         (torch.arange(16), "class 4, and the student has 4 logits"),
-        (torch.full((16,), -1), "class -1, and"),
+        (torch.full((16,), -1), "hold -1, which is no class.*without a label come last.*-100"),
         (torch.zeros(16, 7), r"probabilities \[16, 4\]; the logits are \[16, 4\], the targets \[16, 7\]"),
     ],
 )

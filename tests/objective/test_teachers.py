@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from kantor.core.errors import ConfigError
 from kantor.losses import KD, FitNet, NeuronTransport
 from kantor.objective import LiveTeacher, Objective, Read, Term
 from tests.objective.networks import a_batch, network
@@ -84,3 +85,8 @@ def test_compiled_students_and_teachers_are_read_and_said_to_run_uncompiled():
     assert "Teacher big runs uncompiled" in str(facts)
     logits = Objective(compiled[0], {"big": compiled[1]}, [Term(KD())])  # type: ignore[arg-type]
     assert "uncompiled" not in str(logits.check(batch, quiet=True))
+
+
+def test_a_teacher_whose_lazy_layers_have_no_weights_is_refused():
+    with pytest.raises(ConfigError, match=r"Teacher big has no 1\.weight yet"):
+        LiveTeacher(nn.Sequential(nn.Flatten(), nn.LazyLinear(4)), name="big")

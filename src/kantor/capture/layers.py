@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kantor.capture.compiled import interpreted, named_layers
 from kantor.capture.hooks import path_root
-from kantor.capture.layout import as_features, tensor_of
+from kantor.capture.layout import as_features, logits_of, tensor_of
 from kantor.capture.network import call
 from kantor.core.errors import ShapeError
 from kantor.core.modes import as_evaluated
@@ -37,6 +37,7 @@ class Layer:
         feeds: a weighted leaf is given exactly this output.
         masked: it is a dropout, which hides some of it in training.
         summary: a vector that is the last map or token sequence averaged over positions, or flattened.
+        classifier: a weighted leaf that makes the logits.
     """
 
     path: str
@@ -50,6 +51,7 @@ class Layer:
     feeds: bool = False
     masked: bool = False
     summary: bool = False
+    classifier: bool = False
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -86,6 +88,7 @@ def candidates(network: nn.Module, example: Float[Tensor, "batch ..."]) -> list[
     root = path_root(network)
     with ExitStack() as hooks, as_evaluated(network), interpreted(network), torch.no_grad(), _every_module_runs():
         hooks.callback(root.register_forward_pre_hook(trace.begin, with_kwargs=True).remove)
+        hooks.callback(root.register_forward_hook(trace.end).remove)
         for path, module in named_layers(root):
             if path:
                 hooks.callback(module.register_forward_pre_hook(trace.given(path), with_kwargs=True).remove)
@@ -113,16 +116,26 @@ class _Trace:
         """The last map or token sequence."""
         self.begun = False
         """A weighted leaf has run: what comes now is no longer the data."""
+        self.inputs: set[int] = set()
+        """Where the data lie in memory, views of them too."""
+        self.classifier: str | None = None
+        """Path of the layer that makes the logits."""
 
     def begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
         given = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
+        self.inputs = {_place(x) for x in given}
         if given and given[0].ndim == 4:
             self.image = (given[0].shape[2], given[0].shape[3])
+
+    def end(self, module: nn.Module, args: Any, output: Any) -> None:  # noqa: ARG002
+        with suppress(ShapeError):
+            logits = logits_of(output, "the network", batch=self.batch)
+            self.classifier = self.makers.get((id(logits), logits._version))
 
     def given(self, path: str) -> Any:
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             x = next((x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)), None)
-            if x is None or not self.begun or not _weighted(module):
+            if x is None or not self.begun or not _weighted(module) or _place(x) in self.inputs:
                 return
             maker = self.makers.get((id(x), x._version), f"{path}.input")
             if maker == f"{path}.input":
@@ -160,6 +173,7 @@ class _Trace:
                 layer,
                 depth=layer.depth / max(self.runs, 1),
                 feeds=path in self.feeding and self.calls[path] < 2,
+                classifier=layer.weighted and path == self.classifier,
             )
             for path, layer in self.found.items()
         ]
@@ -188,6 +202,10 @@ class _Trace:
 def _summarises(vector: Float[Tensor, "batch dim"], wide: Float[Tensor, "batch ..."]) -> bool:
     averaged = wide.mean(dim=(2, 3) if wide.ndim == 4 else 1)
     return any(vector.shape == x.shape and torch.allclose(vector, x, atol=1e-6) for x in (averaged, wide.flatten(1)))
+
+
+def _place(x: Tensor) -> int:
+    return x.untyped_storage().data_ptr()
 
 
 _DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)

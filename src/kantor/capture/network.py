@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from kantor.capture.hooks import LOGITS, capture
 from kantor.capture.layout import logits_of
+from kantor.core.errors import ShapeError
 
 
 def call(network: nn.Module, x: Float[Tensor, "batch ..."]) -> Any:
@@ -35,13 +36,26 @@ def read(
 
     Raises:
         ConfigError: there is no such layer, or it did not run.
-        ShapeError: the logits cannot be told from what the network returns, or a layer's output cannot be read.
+        ShapeError: the logits cannot be told from what the network returns, or a layer's output cannot be read; or
+            a batch norm in train mode is given a single value.
     """
     layers = tuple(layers)
     inside = [layer for layer in layers if layer != LOGITS]
     if not inside:
-        logits = logits_of(call(network, x), name, batch=len(x))
+        logits = logits_of(_run(network, x, name), name, batch=len(x))
         return logits, dict.fromkeys(layers, logits)
     with capture(network, inside) as taken:
-        logits = logits_of(call(network, x), name, batch=len(x))
+        logits = logits_of(_run(network, x, name), name, batch=len(x))
     return logits, {layer: logits if layer == LOGITS else taken[layer] for layer in layers}
+
+
+def _run(network: nn.Module, x: Tensor, name: str) -> Any:
+    try:
+        return call(network, x)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ShapeError(
+            f"A batch norm of {name} cannot train on one value a channel: this batch is {tuple(x.shape)}. Give batches "
+            "of two samples or more, or freeze that layer."
+        ) from error

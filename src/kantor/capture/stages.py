@@ -22,7 +22,7 @@ def stages(network: nn.Module, example: Float[Tensor, "batch ..."]) -> list[Laye
 
     A plain network, whose layers stand in no blocks, has its stages where activations enter the next layer: the last
     map of each resolution, then hidden vectors, cut into even parts. Where a function made them (``torch.relu`` in
-    ``forward``), their path is ``NEXT.input``.
+    ``forward``), their path is ``NEXT.input``. Where none is told apart so, the last hidden layer is the only stage.
 
     Args:
         network: any module; of a ``Model`` the paths are those of its ``network``.
@@ -41,6 +41,7 @@ def stages(network: nn.Module, example: Float[Tensor, "batch ..."]) -> list[Laye
     found = _by_resolution(_plain_maps(layers)) or _even_parts(_blocks([layer for layer in layers if layer.leaves]))
     if not found or found[-1].kind != "vector":
         found = [*found, *_even_parts(_plain_vectors(layers, found))]
+    found = found or [layer for layer in layers if not layer.masked][-1:]
     if not found:
         known = ", ".join(layer.path for layer in every[:8]) or "none that can be read"
         raise ConfigError(
@@ -51,9 +52,11 @@ def stages(network: nn.Module, example: Float[Tensor, "batch ..."]) -> list[Laye
 
 
 def _hidden(layers: list[Layer]) -> list[Layer]:
-    """The layers between the data and the classifier, which is the last leaf with weights to run."""
+    """The layers between the data and the classifier: the leaf that makes the logits, of several heads' the one whose
+    answer is taken; where that cannot be told, the last leaf with weights to run."""
     weighted = [place for place, layer in enumerate(layers) if layer.weighted]
     end = weighted[-1] if weighted else len(layers) - 1
+    end = next((place for place, layer in enumerate(layers) if layer.classifier), end)
     return [layer for layer in layers[:end] if not (weighted and layer.data)]
 
 

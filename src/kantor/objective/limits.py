@@ -5,6 +5,7 @@ neither norm nor bias, a weight that suits a ResNet leaves the task a hundredth 
 gone. A limit lowers the weight while that is so. It never raises one.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -56,6 +57,8 @@ class Limits(nn.Module):
     ) -> None:
         """Measure the gradients of one batch. With several processes every one of them calls it.
 
+        What is not finite, or has no task to be measured by, changes no factor.
+
         Args:
             terms: each term's value, with its graph; ``task`` among them.
             weights: each term's weight without its limit.
@@ -64,9 +67,13 @@ class Limits(nn.Module):
         task = gradient_norm(terms["task"] * _PRECISION, parameters) / _PRECISION
         peak = torch.clamp(self.peak, min=task)
         allowed = max(task, FLOOR * float(peak))
+        if not (math.isfinite(task) and allowed > 0):
+            return  # an overflow, whose step is left out, or a batch without a task: there is nothing to measure by
         factors = self.factors.clone()
         for place, (name, limit) in enumerate(self.limits.items()):
             pull = weights[name] * gradient_norm(terms[name] * _PRECISION, parameters) / _PRECISION
+            if not math.isfinite(pull):
+                continue
             factor = min(1.0, limit * allowed / pull) if pull > 0 else 1.0
             before = float(self.factors[place])
             first = int(self.steps) == 0

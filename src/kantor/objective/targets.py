@@ -93,6 +93,11 @@ def _check_cross_entropy(logits: Tensor, targets: Tensor) -> None:
             "such as torch.nn.functional.mse_loss."
         )
     wrong = targets[(targets >= logits.shape[1]) | ((targets < 0) & (targets != _IGNORED))]
+    if len(wrong) and wrong[0] < 0:
+        raise ShapeError(
+            f"The targets hold {wrong[0].item()}, which is no class. Samples without a label come last in a batch, and "
+            f"targets are those of the others alone; or give {_IGNORED}, which cross-entropy leaves out."
+        )
     if len(wrong):
         raise ShapeError(
             f"The targets hold class {wrong[0].item()}, and the student has {logits.shape[1]} logits, for classes 0 to "

@@ -55,9 +55,17 @@ class LiveTeacher:
         network: the teacher.
         source: what the step-0 print says of where its outputs come from.
         name: what it is called, where teachers see different things.
+
+    Raises:
+        ConfigError: its lazy layers have no weights yet.
     """
 
     def __init__(self, network: nn.Module, source: str = "run on every batch", name: str = "teacher") -> None:
+        unmade = next((key for key, p in network.named_parameters() if nn.parameter.is_lazy(p)), None)
+        if unmade is not None:
+            raise ConfigError(
+                f"Teacher {name} has no {unmade} yet, a lazy layer's: run it on a batch, or load weights."
+            )
         self.network = network.eval().requires_grad_(False)
         self.name = name
         self.facts = {
