@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kantor.core.errors import ConfigError, KantorError
-from kantor.core.files import atomic, refuse_shared, remove_partial, write_json, write_text
+from kantor.core.errors import ConfigError, DataError, KantorError
+from kantor.core.files import atomic, read_npz, refuse_shared, remove_partial, write_json, write_text
 
 
 def test_a_failure_leaves_what_was_there_and_no_litter(tmp_path):
@@ -110,3 +110,11 @@ def test_files_and_folders_are_for_whom_the_umask_says(tmp_path):
 def test_a_byte_that_is_no_character_does_not_end_a_page(tmp_path):
     write_text(tmp_path / "a.html", os.fsdecode(b"class \xff"))
     assert (tmp_path / "a.html").read_text() == "class ?"
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04 no zip either"])
+def test_what_is_no_npz_is_said_with_the_callers_remedy(tmp_path, content):
+    path = tmp_path / "x.npz"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"x\.npz cannot be read as an npz: .*\. Copy it again\.$"):
+        read_npz(path, "Copy it again.")
