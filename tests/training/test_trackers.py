@@ -71,7 +71,7 @@ def test_lines_are_passed_on_and_finished_whatever_happens(tmp_path):
         raise RuntimeError("killed")
     settings, line, end = recorder.told
     assert settings["epochs"] == 3
-    assert "clip" not in settings  # not set: no dashboard can show it
+    assert "freeze" not in settings  # not set: no dashboard can show it
     assert line == (8, {"epoch": 1, "train/loss": 0.5})
     assert end == "finished"
 
