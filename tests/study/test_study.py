@@ -15,7 +15,7 @@ from kantor.cli import main
 from kantor.study.folder import locked
 
 TINY = [
-    "--data=digits", "--teacher=cnn@width=16", "--teacher-epochs=2", "--student=cnn@width=8", "--train-limit=100",
+    "--data=digits", "--teacher=cnn@width=16", "--teacher-epochs=2", "--student=cnn@width=8", "--train-limit=300",
     "--batch-size=25", "--epochs=3", "--seeds=2", "--jobs=1",
 ]  # fmt: skip
 

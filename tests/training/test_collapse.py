@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from kantor.training.checkpoint import Position
 from kantor.training.collapse import Collapse, guesses, hopeless, verdict
 from kantor.training.evaluate import Scores
 
@@ -42,22 +43,40 @@ def test_few_samples_are_no_evidence_of_having_learned():
     assert guesses(scores([[1, 1], [1, 1]]))
 
 
+@pytest.mark.parametrize(("confusion", "guessed"), [([[7, 3], [2, 8]], False), ([[6, 4], [4, 6]], True)])
+def test_few_samples_are_no_evidence_of_collapse_either(confusion, guessed):
+    assert guesses(scores(confusion)) is guessed  # 15 and 12 right of 20
+
+
+def ended(since, accuracy, best, best_epoch, losses):
+    return Position(
+        since=since,
+        accuracy=accuracy,
+        best_accuracy=best,
+        best_epoch=best_epoch,
+        first_loss=losses[0],
+        last_loss=losses[1],
+    )
+
+
 def test_what_is_said_of_a_student_that_fell():
     good, fallen = drawn(0.7), scores([[0, 0, 50]] * 3)
-    assert verdict(good, 0, 0.7, 0.7, (1.0, 0.5)) is None
-    end = verdict(fallen, 3, 1 / 3, 0.7, (1.0, 1.2))
+    assert verdict(good, ended(0, 0.7, 0.7, 2, (1.0, 0.5))) is None
+    end = verdict(fallen, ended(3, 1 / 3, 0.7, 2, (1.0, 1.2)))
     assert end is not None
     assert end.epoch == 3
     assert [sign.split(" ")[0] for sign in end.signs] == ["33.3", "one", "fell", "task"]
     # The best epoch's student is kept and good; that training fell all the same is said.
-    kept = verdict(good, 5, 0.1, 0.7, (1.0, 0.9))
+    kept = verdict(good, ended(5, 0.1, 0.7, 4, (1.0, 0.9)))
     assert kept is not None
     assert kept.epoch == 5
     assert Collapse.parse({"epoch": end.epoch, "signs": end.signs}) == end
 
 
 def test_a_small_validation_part_at_chance_is_no_collapse_of_a_student_that_is_good():
-    assert verdict(drawn(0.3), 4, 0.25, 0.3, (2.0, 1.0)) is None
+    assert verdict(drawn(0.3), ended(4, 0.25, 0.3, 3, (2.0, 1.0))) is None
+    # Two right of ten, then one: no epoch was better than guessing, so nothing fell.
+    assert verdict(drawn(0.3), ended(1, 0.1, 0.2, 1, (2.0, 1.0))) is None
 
 
 @pytest.mark.parametrize(

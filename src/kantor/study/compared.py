@@ -76,10 +76,10 @@ def warnings(methods: Mapping[str, Mapping[str, Any]]) -> list[str]:
             said.append(
                 f"{name}: {len(collapsed)} of {len(row['seeds'])} students collapsed: {who}. "
                 + (
-                    "Nothing is compared with it. Try a lower lr, or clip."
+                    "Nothing is compared with it. Try more epochs, a lower lr, or clip."
                     if name == "none"
-                    else "Its mean is not shown as a gain or loss. Try a lower lr, a smaller clip, less weight "
-                    f"({name.split('+')[-1].partition(':')[0]}:WEIGHT), or name the layers yourself."
+                    else "Its mean is not shown as a gain or loss. Try more epochs, a lower lr, a smaller clip, "
+                    f"less weight ({name.split('+')[-1].partition(':')[0]}:WEIGHT), or name the layers yourself."
                 )
             )
         if row.get("far"):

@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kantor.training.checkpoint import Position
 from kantor.training.evaluate import Scores
 
 PATIENCE = 3
 """Epochs at chance after which a collapsed student is stopped, where that is asked for."""
 EARLY = 0.3
 """Share of training in which a student that has not left chance yet is only slow."""
+MARGIN = 0.2
+"""Share of the way from guessing to always being right that no chance is made of, however few the samples."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +38,22 @@ class Collapse:
 def guesses(scores: Scores) -> bool:
     """Whether a classifier is no better than guessing, in accuracy and in the mean of its classes' recalls.
 
-    The bound is what a constant answer reaches, and two standard errors of it. Both are asked for: where one class is
-    frequent, a student that has learned may be right less often than one that always names it.
+    The bound is what a constant answer reaches, and two standard errors of it, or :data:`MARGIN` where that is less:
+    of twenty samples of two classes, 15 right are no proof of having learned, and no sign of collapse either. Both are
+    asked for: where one class is frequent, a student that has learned may be right less often than one that always
+    names it.
     """
     counts = [sum(row) for row in scores.confusion]
     present = [place for place, count in enumerate(counts) if count]
     if scores.samples == 0 or len(present) < 2:
         return False
     chance = max(counts) / scores.samples
-    error = math.sqrt(chance * (1 - chance) / scores.samples)
+    error = min(2 * math.sqrt(chance * (1 - chance) / scores.samples), MARGIN * (1 - chance))
     one = 1 / len(present)
     recalls = [scores.confusion[place][place] / counts[place] for place in present]
-    spread = math.sqrt(sum(one * (1 - one) / counts[place] for place in present)) * one
-    return scores.accuracy <= chance + 2 * error and sum(recalls) * one <= one + 2 * spread
+    spread = 2 * math.sqrt(sum(one * (1 - one) / counts[place] for place in present)) * one
+    spread = min(spread, MARGIN * (1 - one))
+    return scores.accuracy <= chance + error and sum(recalls) * one <= one + spread
 
 
 def hopeless(since: int, epoch: int, epochs: int) -> bool:
@@ -61,32 +67,25 @@ def hopeless(since: int, epoch: int, epochs: int) -> bool:
     return since > 0 and epoch - since >= PATIENCE and epoch >= EARLY * epochs
 
 
-def verdict(
-    judged: Scores | None,
-    since: int,
-    accuracy: float,
-    best: float,
-    losses: tuple[float | None, float | None],
-) -> Collapse | None:
+def verdict(judged: Scores | None, position: Position) -> Collapse | None:
     """Whether the student that is kept, or the one that training ended with, has collapsed.
 
     Args:
         judged: of the kept student on the test part; None where it was not read.
-        since: the first of the epochs at chance on the validation part; 0 for none.
-        accuracy: of the last student on the validation part, in [0, 1].
-        best: the best accuracy there.
-        losses: mean task loss of the first and of the last epoch, in nats.
+        position: where training ended.
     """
+    since, accuracy, best = position.since, position.accuracy, position.best_accuracy
     signs = []
     if judged is not None and guesses(judged):
         signs.append(f"{100 * judged.accuracy:.1f} % right on the test part, no more than guessing")
         if sum(any(column) for column in zip(*judged.confusion, strict=True)) == 1:
             signs.append("one class for every sample")
-    if since and best >= 2 * accuracy:
+    # What never left chance has not fallen: one right of ten is not half of what two were.
+    if position.best_epoch < since and best >= 2 * accuracy:
         signs.append(f"fell from {100 * best:.1f} to {100 * accuracy:.1f} % right on the validation part")
     if not signs:
         return None
-    first, last = losses
+    first, last = position.first_loss, position.last_loss
     if first is not None and last is not None and last > first:
         signs.append(f"task loss {last:.3g}, above the first epoch's {first:.3g}")
     return Collapse(since or None, signs)

@@ -258,8 +258,7 @@ def train(
         assert data.test is not None
         scores = evaluate(objective.student, data.test, device=device)
     reached = position.best_accuracy if keep_best else position.accuracy
-    losses = position.first_loss, position.last_loss
-    collapse = verdict(scores, position.since, position.accuracy, position.best_accuracy, losses)
+    collapse = verdict(scores, position)
     watch.lap(position.step)
     seconds, peak = watch.spent()
     return Outcome(
