@@ -214,7 +214,7 @@ def test_settings_from_yaml_and_the_command_line_wins(study, monkeypatch, tmp_pa
 
 def test_a_trial_that_diverges_is_a_weight_not_taken_and_not_the_end(study, monkeypatch, capsys):
     monkeypatch.chdir(study.parents[1])
-    arguments = ["distill", *TINY, "--seeds=1", "--methods=kd", "--tune=[1, 1e30]", "--clip=none"]
+    arguments = ["distill", *TINY, "--seeds=1", "--methods=kd", "--tune=[1, 1e30]", "--clip=null"]
     assert main([*arguments, "--out=runs/diverged"]) == 0
     assert "x 1e+30: 0.0 (1 diverged); taken x 1" in capsys.readouterr().out
     trials = json.loads(Path("runs/diverged/tuning.json").read_text())["kd"]["trials"]

@@ -32,7 +32,7 @@ class Training:
         freeze: modules of the student that stay as they are, running statistics included: paths separated by commas.
         schedule: learning rate over training.
         warmup: share of training over which the learning rate rises to its peak.
-        clip: largest gradient norm of a step, so that none can wreck the student; none does not clip.
+        clip: largest gradient norm of a step, so that none can wreck the student; null does not clip.
         precision: no (float32), bf16 or fp16 mixed precision.
         augment: none, mirror (teacher outputs stay cacheable) or crop+mirror; auto mirrors colour images.
         select: student kept at the end, that of the best validation epoch or the last; auto is best if there is
