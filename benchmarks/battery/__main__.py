@@ -27,6 +27,8 @@ SHARED = ROOT.parent / "shared" / "data"
 RUNS = ROOT / "runs" / "battery"
 RESULTS = ROOT / "docs" / "results" / "battery.json"
 SEEDS = range(5)
+DIVERGED = "diverged.txt"
+"""In a run's folder, where not all of its students could be trained to the end."""
 POLICIES = {"defaults": {}, "fixed": {"limit": None, "clip": None}}
 TRANSFERS = ["none", "kd", "neuron_transport", "kd+neuron_transport"]
 METHODS = {"defaults": [*TRANSFERS, "wcord", "label_transport"], "fixed": TRANSFERS}
@@ -43,6 +45,7 @@ def run(case: Case, seed: int) -> None:
 
     from kantor.core.errors import KantorError
     from kantor.study import Study, run_study
+    from kantor.training import Interrupted
 
     quiet = Console(quiet=True)
     arrays = sets(SHARED)
@@ -60,7 +63,7 @@ def run(case: Case, seed: int) -> None:
     data = write_split(arrays[case.data], RUNS / "data" / f"{case.data}-{case.labels}-{seed}.npz", case.labels, seed)
     for policy, settings in POLICIES.items():
         out = RUNS / case.name / f"{policy}-{seed}"
-        if (out / "summary.json").exists():
+        if done(out):
             continue
         methods = [method for method in METHODS[policy] if case.same_classes or "kd" not in method]
         try:
@@ -72,7 +75,10 @@ def run(case: Case, seed: int) -> None:
                 ),
                 quiet,
             )  # fmt: skip
+        except Interrupted:
+            raise
         except KantorError as error:  # a student that diverged is a result
+            (out / DIVERGED).write_text(str(error), encoding="utf-8")
             print(f"{case.name} {policy} seed {seed}: {error}", flush=True)
     print(f"{case.name}: seed {seed} is done", flush=True)
 
@@ -98,8 +104,13 @@ def gather() -> dict[str, dict[str, dict[str, dict[str, list[float | None]]]]]:
 
 def finished(case: Case) -> list[int]:
     """Seeds that are done under every policy."""
-    done = lambda seed, policy: (RUNS / case.name / f"{policy}-{seed}" / "summary.json").exists()  # noqa: E731
-    return [seed for seed in SEEDS if all(done(seed, policy) for policy in POLICIES)]
+    return [seed for seed in SEEDS if all(done(RUNS / case.name / f"{policy}-{seed}") for policy in POLICIES)]
+
+
+def done(out: Path) -> bool:
+    """Every student of a run is trained, or has diverged."""
+    summary = out / "summary.json"
+    return (out / DIVERGED).exists() or (summary.exists() and json.loads(summary.read_text())["complete"])
 
 
 def result(folder: Path, method: str) -> dict[str, Any]:
