@@ -194,3 +194,10 @@ def test_a_limited_weight_is_logged_as_it_acts(digits, tmp_path):
     acted = [line["weight/neuron_transport"] for line in lines(tmp_path) if "epoch" in line]
     assert len(acted) == 2
     assert all(0 < weight <= losses.NeuronTransport.default_weight for weight in acted)
+
+
+def test_a_gradient_that_overflows_is_no_step_of_zero(digits, tmp_path):
+    # Finite in the loss, infinite in the gradient's norm: clipping it to zero would leave the student standing.
+    objective = objective_of(digits, task_weight=1e36, task=lambda logits, targets: logits.exp().mean() * 1e2)
+    with pytest.raises(NonFiniteError, match="gradient's norm is inf"):
+        train(objective, digits, settings(epochs=1), tmp_path, seed=1)

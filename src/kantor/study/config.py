@@ -56,7 +56,7 @@ class Study(Training):
             a method that says task:WEIGHT uses labels all the same (task:1 alone is supervised).
         limit: of a transfer term under its default weight, the largest norm of its gradient in the student, as a
             multiple of the task's; while it is larger the weight is lowered. auto is 5 for sgd and 0.5 for adamw, whose
-            steps have one length whatever the gradients'; none for no limit. NAME:WEIGHT and NAME@paper have none.
+            steps have one length whatever the gradients'; null for no limit. NAME:WEIGHT and NAME@paper have none.
         unfit: what becomes of a method that cannot be used here (other classes, no ids, layers that it cannot take):
             refuse stops before a student is trained, skip leaves it out and says why.
         tune: factors to try, as 0.5,1,2, on every method's weights (none's learning rate) before the comparison; the
@@ -68,7 +68,7 @@ class Study(Training):
         classes: classes of the data to keep, in this order, as A,B,C (in YAML also a list); all if left out.
         labels_per_class: training samples of every class that the student may see; fewer are a part of more. Several
             numbers, as 5,20,100, are a run each. Validation is cut before, and is the same for all.
-        train_limit: training samples the student may see, stratified by class; none for all.
+        train_limit: training samples the student may see, stratified by class; null for all.
         unlabelled: so many training samples, or all, come without labels beside each batch (unlabelled_batch): transfer
             terms see them, the task does not. They are those that have none (label -1 or empty, a class folder called
             unlabelled) and those that labels_per_class or train_limit leaves out. With task none they are training

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kantor.core.errors import NonFiniteError
 from kantor.data import Batch
@@ -45,6 +45,24 @@ def explained(error: NonFiniteError, objective: Objective, batch: Batch, last: P
     if found:
         return NonFiniteError(f"{error} {' '.join(found)} {_stays(last)} Check that teacher, or its data.")
     return NonFiniteError(f"{error} {_stays(last)} {_REMEDY}")
+
+
+def check_gradient(norm: Tensor | None, step: int, last: Path) -> None:
+    """Refuse a gradient whose norm is not finite: clipped to zero, it would leave the student standing without a word.
+
+    Args:
+        norm: before clipping; None where nothing was clipped.
+        step: how many steps the student has trained.
+        last: the last checkpoint.
+
+    Raises:
+        NonFiniteError: the norm is NaN or infinite.
+    """
+    if norm is not None and not bool(torch.isfinite(norm)):
+        raise NonFiniteError(
+            f"At step {step + 1} the gradient's norm is {float(norm)}, more than its precision holds. "
+            f"{_stays(last)} {_REMEDY}"
+        )
 
 
 def check_weights(student: nn.Module, step: int, last: Path) -> None:

@@ -27,7 +27,7 @@ from kantor.training.checkpoint import Position
 from kantor.training.collapse import Collapse, guesses, hopeless, verdict
 from kantor.training.config import Training
 from kantor.training.evaluate import evaluate
-from kantor.training.finite import check_loss, check_weights, explained, looked_at
+from kantor.training.finite import check_gradient, check_loss, check_weights, explained, looked_at
 from kantor.training.groups import FACTOR, parameter_groups
 from kantor.training.memory import MemoryOf, PeakMemory
 from kantor.training.metrics import MetricsLog, Stopwatch
@@ -215,7 +215,9 @@ def train(
                         shares = _gradient_shares(objective, result, accelerator)
                 accelerator.backward(result.loss)
                 if config.clip is not None:
-                    accelerator.clip_grad_norm_(objective.parameters(), config.clip)
+                    norm = accelerator.clip_grad_norm_(objective.parameters(), config.clip)
+                    if accelerator.scaler is None:  # which skips such a step itself
+                        check_gradient(norm, position.step, last)
                 optimizer.step()
                 optimizer.zero_grad()
                 objective.after_step()
