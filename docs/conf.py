@@ -55,4 +55,4 @@ add_module_names = False
 # Every reference to something of kantor's must resolve; other projects' pages are not at hand offline.
 nitpicky = True
 # Nor do type variables have a page.
-nitpick_ignore_regex = [(r"py:.*", r"(?!kantor).*"), (r"py:class", r"kantor\..*\.[A-Z]")]
+nitpick_ignore_regex = [(r"py:.*", r"(?!kantor).*"), (r"py:class", r"kantor\..*\.(_[A-Z]\w*|[A-Z])")]

@@ -22,7 +22,7 @@ class Term:
             over several layers; None lets the loss choose (its ``reads``).
         teacher: the same for the teacher, as ``NAME:PATH``; ``NAME:`` is left out when there is one teacher.
         weight: the term's weight; held as it is; None takes the loss's default, whose pull is limited
-            (:data:`~kantor.objective.weights.LIMIT`); Balanced finds it at step 0.
+            (``kantor.objective.weights.LIMIT``); Balanced finds it at step 0.
         name: how the term is called in logs; the loss's name if left out, and what tells them apart (a layer, or the
             teacher) where several terms have that loss.
         reason: why these layers are compared, for the print at step 0; where they are left out, it says itself.
