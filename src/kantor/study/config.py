@@ -162,7 +162,7 @@ class Study(Training):
         if self.unlabelled is None and self.unlabelled_batch is not None:
             raise ConfigError("unlabelled_batch says how unlabelled samples come: say how many there are (unlabelled).")
         if isinstance(self.limit, float) and not (math.isfinite(self.limit) and self.limit > 0):
-            raise ConfigError(f"limit is a positive multiple of the task's gradient, auto or none, not {self.limit:g}.")
+            raise ConfigError(f"limit is a positive multiple of the task's gradient, auto or null, not {self.limit:g}.")
         if self.jobs < 0 or self.threads < 0:
             raise ConfigError("jobs and threads are 0 (choose) or more.")
 
