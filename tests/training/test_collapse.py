@@ -89,3 +89,8 @@ def test_when_going_on_is_of_no_use(since, epoch, expected):
 def test_how_it_is_said():
     assert str(Collapse(3, ["one class for every sample"])) == "at epoch 3 (one class for every sample)"
     assert str(Collapse(None, ["10.0 % right"])) == "10.0 % right"
+
+
+def test_without_a_validation_part_nothing_falls():
+    assert verdict(drawn(0.7), Position(first_loss=1.0, last_loss=0.5)) is None
+    assert verdict(None, Position()) is None

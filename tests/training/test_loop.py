@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -201,3 +202,10 @@ def test_a_gradient_that_overflows_is_no_step_of_zero(digits, tmp_path):
     objective = objective_of(digits, task_weight=1e36, task=lambda logits, targets: logits.exp().mean() * 1e2)
     with pytest.raises(NonFiniteError, match="gradient's norm is inf"):
         train(objective, digits, settings(epochs=1), tmp_path, seed=1)
+
+
+def test_a_good_student_without_a_validation_part_is_not_called_collapsed(digits, tmp_path):
+    whole = replace(digits, validation=None)
+    outcome = train(objective_of(whole), whole, settings(epochs=8), tmp_path, seed=1)
+    assert outcome is not None
+    assert outcome.collapse is None

@@ -81,7 +81,7 @@ def verdict(judged: Scores | None, position: Position) -> Collapse | None:
         if sum(any(column) for column in zip(*judged.confusion, strict=True)) == 1:
             signs.append("one class for every sample")
     # What never left chance has not fallen: one right of ten is not half of what two were.
-    if position.best_epoch < since and best >= 2 * accuracy:
+    if since and position.best_epoch < since and best >= 2 * accuracy:
         signs.append(f"fell from {100 * best:.1f} to {100 * accuracy:.1f} % right on the validation part")
     if not signs:
         return None
