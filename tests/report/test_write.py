@@ -154,9 +154,17 @@ def test_no_run(tmp_path):
         write([])
 
 
-@pytest.mark.parametrize("damage", [{"pairs": []}, {"a": {}}, {"seconds": {"load": "long"}}, {"matrices": 3}])
-def test_a_file_that_lacks_what_the_page_shows_is_named(tmp_path, compared, damage):
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ({"pairs": []}, "the page cannot be made, since a file lacks something"),
+        ({"a": {}}, "compare.json cannot be used: a: 'name' is missing"),
+        ({"seconds": {"load": "long"}}, "compare.json cannot be used: seconds.load is 'long'"),
+        ({"matrices": 3}, "compare.json cannot be used: matrices is 3"),
+    ],
+)
+def test_a_file_that_lacks_what_the_page_shows_is_named(tmp_path, compared, damage, said):
     content = compared(tmp_path)
     (tmp_path / "compare.json").write_text(json.dumps(content | damage))
-    with pytest.raises(DataError, match=rf"{tmp_path.name}.*the page cannot be made, since a file lacks something"):
+    with pytest.raises(DataError, match=rf"{tmp_path.name}.*{said}"):
         write(tmp_path)

@@ -7,6 +7,7 @@ import torch
 from kantor.core.errors import ConfigError, DataError
 from kantor.faculty.ranking import Judged, Place, Ranking
 from kantor.losses import LabelCost
+from kantor.objective.weights import LIMIT
 from kantor.study.chosen import chosen_teachers
 from kantor.study.config import Study
 from kantor.study.label_costs import read_costs, write_costs
@@ -27,7 +28,7 @@ def test_a_term_becomes_one_for_each_teacher():
     ]
     (default,) = study_methods(study(methods="neuron_transport"))
     (alone,) = parse_methods("neuron_transport")
-    assert default.terms[0].weight == {"value": alone.terms[0].term().loss.default_weight / 2, "limit": 3.0}
+    assert default.terms[0].weight == {"value": alone.terms[0].term().loss.default_weight / 2, "limit": LIMIT}
     assert study_methods(study("cnn:b.pt", methods="neuron_transport")) == [alone]
 
 

@@ -103,7 +103,7 @@ def test_a_pretrained_models_architecture_has_no_weights():
     ("given", "says"),
     [
         ("task:-1+rkd", "Method task:-1\\+rkd: the task's weight is zero or positive, not -1"),
-        ([{"name": " ", "terms": [{"loss": "rkd"}]}], "A method in YAML has an empty name"),
+        ([{"name": " ", "terms": [{"loss": "rkd"}]}], "A method has an empty name"),
         ([{"name": "x", "terms": [{"loss": "rkd", "weight": -2}]}], "weight of rkd is zero or positive, not -2"),
     ],
 )

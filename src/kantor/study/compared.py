@@ -78,8 +78,8 @@ def warnings(methods: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 + (
                     "Nothing is compared with it. Try more epochs, a lower lr, or clip."
                     if name == "none"
-                    else "Its mean is not shown as a gain or loss. Try more epochs, a lower lr, a smaller clip, "
-                    f"less weight ({name.split('+')[-1].partition(':')[0]}:WEIGHT), or name the layers yourself."
+                    else "Its mean is not shown as a gain or loss. Try more epochs, a lower lr, a smaller clip, less "
+                    "weight on what is transferred, or layers that you name yourself."
                 )
             )
         if row.get("far"):
