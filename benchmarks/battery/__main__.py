@@ -18,7 +18,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent))  # at the end: benchmarks/ot.py must not stand before POT's ot
 
-from battery.cases import CASES, Case  # noqa: E402
+from battery.cases import CASES, SEEDS, Case  # noqa: E402
 from battery.data import sets, write_split  # noqa: E402
 from battery.page import write_page  # noqa: E402
 
@@ -26,7 +26,6 @@ ROOT = HERE.parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 RUNS = ROOT / "runs" / "battery"
 RESULTS = ROOT / "docs" / "results" / "battery.json"
-SEEDS = range(5)
 DIVERGED = "diverged.txt"
 """In a run's folder, where not all of its students could be trained to the end."""
 POLICIES = {"defaults": {}, "fixed": {"limit": None, "clip": None}}

@@ -1,10 +1,10 @@
 """The cases: a teacher, a student and data each, that no default was searched on."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-Data = Callable[[], Mapping[str, Any]]
+SEEDS = range(5)
+"""Of every case; each has a draw of labels of its own."""
 
 
 @dataclass(frozen=True)

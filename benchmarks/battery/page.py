@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
 
-from battery.cases import CASES, Case
+from battery.cases import CASES, SEEDS, Case
 from kantor.objective.weights import LIMIT, LIMIT_ADAMW
 from kantor.study.statistics import paired_difference
 from kantor.training import Training
@@ -30,7 +30,7 @@ def write_page(results: Results, path: Path) -> None:
     lines = [
         "# What the defaults do to a student",
         "",
-        f"Every method at its defaults, on {len(cases)} pairs of networks of many makes: up to five seeds each, every "
+        f"Every method at its defaults, on {len(cases)} pairs of networks of many makes, every "
         "seed with a draw of labels of its own. Differences are in points of test accuracy to the student alone under "
         "the same policy, paired by seed. *Clearly below* counts cases whose whole interval lies below -1 point.",
         "",
@@ -40,6 +40,14 @@ def write_page(results: Results, path: Path) -> None:
         "rows *fixed* are of it.",
         "",
     ]
+    students = [len(results[case.name]["defaults"]["none"]["accuracy"]) for case in cases]
+    if len(cases) < len(CASES) or min(students) < len(SEEDS):
+        lines += [
+            f"**Not all of it has run yet: {len(cases)} of {len(CASES)} cases, and {sum(students)} of "
+            f"{len(SEEDS) * len(CASES)} draws.** One seed is no evidence of a small difference; it shows whether a "
+            "student is wrecked.",
+            "",
+        ]
     titles = {
         "unread": "Pairs that the policy was not chosen on",
         "tried": "Pairs like those that it was chosen on",
