@@ -24,7 +24,7 @@ from kantor.core.errors import ConfigError, ShapeError
 from kantor.data import Augment, Batch, Loader, open_data
 from kantor.losses import LOSSES
 from kantor.objective import LiveTeacher, Objective, Read
-from kantor.study.methods import parse_methods
+from kantor.study.settings.methods import parse_methods
 
 DATA = "../shared/data/cifar10"
 TEACHER = "resnet56:../shared/data/cifar10_resnets/resnet56.safetensors"

@@ -16,7 +16,7 @@ import yaml
 from results import HERE, keep, read
 from scipy import stats
 
-from kantor.study.statistics import paired_difference
+from kantor.results.statistics import paired_difference
 
 OURS = ("neuron_transport", "wcord", "gckt", "lckt", "label_transport")
 LEVEL = 0.95

@@ -69,7 +69,7 @@ def placed(word: str, page: Path, folder: Path) -> str:
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=name)
 def test_commands_parse(page, tmp_path, monkeypatch):
     from kantor.cli import _parser
-    from kantor.study.methods import parse_methods
+    from kantor.study.settings.methods import parse_methods
 
     monkeypatch.chdir(tmp_path)
     for file, text in written(page).items():
@@ -88,7 +88,7 @@ def test_yaml_is_a_study():
 
     from kantor.faculty.roster import _KEYS
     from kantor.study import Study
-    from kantor.study.methods import parse_methods
+    from kantor.study.settings.methods import parse_methods
 
     studies = [block for page in PAGES for block in blocks(page, "yaml")]
     studies += [text for page in PAGES for file, text in written(page).items() if file.endswith(".yaml")]

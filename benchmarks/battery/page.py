@@ -6,7 +6,7 @@ from statistics import fmean, median
 
 from battery.cases import CASES, SEEDS, Case
 from kantor.objective.weights import LIMIT, LIMIT_ADAMW
-from kantor.study.statistics import paired_difference
+from kantor.results.statistics import paired_difference
 from kantor.training import Training
 
 Seeds = Sequence[float | None]

@@ -23,7 +23,7 @@ from kantor.data import open_data
 from kantor.faculty import Ranking
 from kantor.faculty.agreement import Agreement, agreement
 from kantor.faculty.inverse import learned_cost
-from kantor.study.statistics import paired_difference
+from kantor.results.statistics import paired_difference
 
 HERE = Path(__file__).parent
 _NUMBERS = {3: "three", 5: "five", 8: "eight", 12: "twelve"}

@@ -98,8 +98,8 @@ def analyse(options: jsonargparse.Namespace) -> None:
     """Measure what moved in a run: plans over epochs, and final students beside their teachers."""
     from kantor.core.terminal import terminal
     from kantor.report import write
-    from kantor.study.analyse import analyse_run
-    from kantor.study.moved import table
+    from kantor.results.movement import table
+    from kantor.study.afterwards.analyse import analyse_run
 
     def one(run: Path) -> None:
         terminal().print(table(analyse_run(run, top=options.top, say=_say)))
@@ -115,7 +115,7 @@ def compare(options: jsonargparse.Namespace) -> None:
     from kantor.analysis.show import sentence, tables, untrained
     from kantor.core.terminal import terminal
     from kantor.report import write
-    from kantor.study.trained import check_views
+    from kantor.study.afterwards.evaluate import check_views
 
     config = Compare(**_fields(options, Compare))
     check_views((config.model_a, config.model_b), config.views)
@@ -129,7 +129,7 @@ def compare(options: jsonargparse.Namespace) -> None:
 def resume(options: jsonargparse.Namespace) -> None:
     """Finish whatever is unfinished in a run's folder."""
     from kantor.study import resume_sweep
-    from kantor.study.folder import where_started
+    from kantor.study.resume.folder import where_started
     from kantor.study.sweep import runs_in
 
     with where_started(runs_in(Path(options.run))[0], options.run) as (_, folder):
@@ -138,8 +138,8 @@ def resume(options: jsonargparse.Namespace) -> None:
 
 def evaluate(options: jsonargparse.Namespace) -> None:
     """Accuracy of a trained student, or of any model with its weights, on a part of the data."""
-    from kantor.study.folder import where_started
-    from kantor.study.trained import Reading, evaluate_model, evaluate_run
+    from kantor.study.afterwards.evaluate import Reading, evaluate_model, evaluate_run
+    from kantor.study.resume.folder import where_started
 
     if (options.run is None) == (options.model is None):
         raise KantorError("Give either RUN/METHOD/seed-K or --model NAME:FILE.")
@@ -159,7 +159,7 @@ def evaluate(options: jsonargparse.Namespace) -> None:
 
 def export(options: jsonargparse.Namespace) -> None:
     """Write a trained model alone: weights, or a program that runs without kantor."""
-    from kantor.study.trained import export_model
+    from kantor.study.afterwards.evaluate import export_model
 
     output, shape = options.output and Path(options.output), options.input_shape and tuple(options.input_shape)
     _say(f"Wrote {export_model(options.run, options.format, output, shape, _say)}")
@@ -168,7 +168,7 @@ def export(options: jsonargparse.Namespace) -> None:
 def probe(options: jsonargparse.Namespace) -> None:
     """Judge the features of a run's students by linear classifiers on them, layer by layer."""
     from kantor.core.terminal import terminal
-    from kantor.study.probe import probe_run, table
+    from kantor.study.afterwards.linear_probes import probe_run, table
 
     console = terminal()
 
@@ -229,7 +229,7 @@ def _say(text: str) -> None:
 
 def _in_turn(folder: str, command: Callable[..., None], *typed: str | None) -> None:
     """A command on the run in a folder, or on every run of a sweep, each where it was started."""
-    from kantor.study.folder import where_started
+    from kantor.study.resume.folder import where_started
     from kantor.study.sweep import runs_in
 
     runs = runs_in(Path(folder))

@@ -7,13 +7,13 @@ import jsonargparse
 
 
 def _study(parser: jsonargparse.ArgumentParser) -> None:
-    from kantor.study.config import Study
+    from kantor.study.settings.study import Study
 
     _settings(parser, Study)
 
 
 def _finetune(parser: jsonargparse.ArgumentParser) -> None:
-    from kantor.study.config import FineTune
+    from kantor.study.settings.study import FineTune
 
     _settings(parser, FineTune)
 

@@ -14,8 +14,8 @@ from kantor.faculty.ranking import Ranking
 from kantor.models import load
 from kantor.report import write
 from kantor.study import Study
-from kantor.study.chosen import chosen_teachers
-from kantor.study.teachers import study_views
+from kantor.study.settings.ranked_teachers import chosen_teachers
+from kantor.study.teachers.find import study_views
 
 WIDTHS = {"cheap": 5, "scan": 12, "xray": 9}
 

@@ -32,7 +32,7 @@ def command(arguments: list[str]) -> Input:
 def methods(rng: random.Random, place: Path, world: Path) -> Input:
     """Texts and mappings for ``--methods``, as far as their terms."""
     from kantor.losses import LOSSES
-    from kantor.study.methods import parse_methods
+    from kantor.study.settings.methods import parse_methods
 
     names = (*LOSSES, "l2_sp", "none")
     settings = (

@@ -14,7 +14,7 @@ from PIL import Image
 from kantor.analysis import layer_matrices, look_at_pair
 from kantor.analysis.pairs import write_neurons
 from kantor.faculty.ranking import Judged, Ranking, places, recommendation
-from kantor.study.statistics import paired_difference, t_interval
+from kantor.results.statistics import paired_difference, t_interval
 from kantor.training.plans import LARGEST, quantised
 
 CLASSES = ["cat", "dog", "ship", "<b>bird</b>"]

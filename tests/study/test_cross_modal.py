@@ -75,7 +75,7 @@ def test_the_probe_holds_every_method_seed_and_layer_with_paired_differences(run
 
 
 def test_what_was_probed_is_not_probed_again(run, monkeypatch, capsys):
-    import kantor.study.probe as module
+    import kantor.study.afterwards.linear_probes as module
 
     monkeypatch.chdir(run.parents[1])
     before = json.loads((run / "probe.json").read_text())
@@ -244,7 +244,7 @@ def test_a_teacher_of_vectors_and_a_student_of_coloured_images(tmp_path, monkeyp
 
 def test_the_examples_are_studies():
     from kantor.study import Study
-    from kantor.study.teachers import study_methods
+    from kantor.study.teachers.find import study_methods
 
     folder = Path(__file__).parents[2] / "examples"
     files = [*(folder / "cross_modal").glob("*.yaml"), *(folder / "privileged").glob("*.yaml")]

@@ -82,7 +82,7 @@ def test_a_killed_worker_is_reported_and_the_others_finish(small_disk):
     while not (small_disk / "run" / "kd" / "seed-0" / "timing.jsonl").exists() and study.poll() is None:
         time.sleep(0.005)
     found = subprocess.run(
-        ["pgrep", "-P", str(study.pid), "-f", "kantor.study.worker"], capture_output=True, text=True
+        ["pgrep", "-P", str(study.pid), "-f", "kantor.study.execution.worker"], capture_output=True, text=True
     ).stdout.split()
     assert len(found) == 2
     os.kill(max(map(int, found)), 9)

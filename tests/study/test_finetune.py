@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 import kantor
 from kantor.cli import main
 from kantor.study import Study
-from kantor.study.claim import begun
+from kantor.study.resume.claim import begun
 from kantor.study.sweep import runs_in
 from runs import assert_same_student, environment
 

@@ -8,11 +8,11 @@ from kantor.core.errors import ConfigError, DataError
 from kantor.faculty.ranking import Judged, Place, Ranking
 from kantor.losses import LabelCost
 from kantor.objective.weights import LIMIT
-from kantor.study.chosen import chosen_teachers
-from kantor.study.config import Study
-from kantor.study.label_costs import read_costs, write_costs
-from kantor.study.methods import parse_methods
-from kantor.study.teachers import given_classes, study_methods, teacher_shares, teacher_specs
+from kantor.study.settings.methods import parse_methods
+from kantor.study.settings.ranked_teachers import chosen_teachers
+from kantor.study.settings.study import Study
+from kantor.study.teachers.find import given_classes, study_methods, teacher_shares, teacher_specs
+from kantor.study.teachers.label_costs import read_costs, write_costs
 
 
 def study(teacher: str = "resnet20:a.pt,cnn:b.pt", **settings) -> Study:

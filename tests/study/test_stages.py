@@ -8,7 +8,7 @@ import yaml
 
 from kantor.cli import main
 from kantor.core.errors import ConfigError
-from kantor.study.methods import parse_methods
+from kantor.study.settings.methods import parse_methods
 
 TINY = [
     "distill", "--data=digits", "--teacher=cnn@width=16", "--teacher-epochs=1", "--student=cnn@width=8", "--epochs=2",

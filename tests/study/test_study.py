@@ -12,7 +12,7 @@ import yaml
 from safetensors.torch import load_file
 
 from kantor.cli import main
-from kantor.study.folder import locked
+from kantor.study.resume.folder import locked
 
 TINY = [
     "--data=digits", "--teacher=cnn@width=16", "--teacher-epochs=2", "--student=cnn@width=8", "--train-limit=300",
@@ -413,7 +413,7 @@ def test_folders_that_are_no_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_intervals_of_known_numbers():
-    from kantor.study.statistics import paired_difference, t_interval
+    from kantor.results.statistics import paired_difference, t_interval
 
     # mean 2, standard deviation 1, t(.975, 2) = 4.302653
     low, high = t_interval([1.0, 2.0, 3.0])

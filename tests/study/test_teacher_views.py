@@ -17,8 +17,8 @@ from kantor.objective import Read
 from kantor.report.pictures import pictures
 from kantor.report.run import read_run
 from kantor.study import Study
-from kantor.study.runs import Workbench
-from kantor.study.teachers import study_views
+from kantor.study.execution.student import Workbench
+from kantor.study.teachers.find import study_views
 from kantor.training import evaluate
 from kantor.training.batches import training_batches
 from tests.study.runs import assert_same_student

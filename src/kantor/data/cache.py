@@ -24,7 +24,7 @@ from torch import Tensor
 from kantor.core.errors import ConfigError, DataError, NonFiniteError, ShapeError
 from kantor.data.augment import Augment
 from kantor.data.batch import Batch
-from kantor.data.kept import opened, writing
+from kantor.data.kept_array import opened, writing
 from kantor.data.part import Part, Progress
 
 _VIEW_NAMES = ("image", "mirror")

@@ -3,7 +3,6 @@
 from kantor.ot.auto import Auto
 from kantor.ot.cost import CostKind, Normaliser, cost, normalised
 from kantor.ot.divergence import divergence
-from kantor.ot.door import Method, solve, solver_for
 from kantor.ot.exact import Exact
 from kantor.ot.gaussian import gaussian, gaussian_diagonal
 from kantor.ot.moments import Moments, cost_from, moments
@@ -12,6 +11,7 @@ from kantor.ot.problem import Problem, problem_of
 from kantor.ot.proximal import Proximal
 from kantor.ot.sinkhorn import Sinkhorn
 from kantor.ot.sliced import one_dimensional, sliced
+from kantor.ot.solve_any import Method, solve, solver_for
 from kantor.ot.solver import Solver
 from kantor.ot.transport import Potentials, Transport, plan_of
 from kantor.ot.unbalanced import Unbalanced, unbalanced

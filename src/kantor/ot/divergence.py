@@ -5,7 +5,7 @@ from torch import Tensor
 
 from kantor.ot.cost import CostKind
 from kantor.ot.cost import cost as ground_cost
-from kantor.ot.door import solve
+from kantor.ot.solve_any import solve
 
 
 def divergence(

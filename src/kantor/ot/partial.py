@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kantor.core.errors import ConfigError
-from kantor.ot.door import Method, solve
 from kantor.ot.problem import check_positive, problem_of
+from kantor.ot.solve_any import Method, solve
 from kantor.ot.transport import Transport, cached_with_graph
 
 

@@ -7,17 +7,17 @@ from typing import Any
 
 from markupsafe import Markup
 
-from kantor.analysis.kept import Analysis
+from kantor.analysis.file_types import Analysis
 from kantor.core.errors import ConfigError
 from kantor.core.files import write_text
 from kantor.core.reading import read_json
 from kantor.report import svg
 from kantor.report.figures import Figure
+from kantor.report.layer_by_layer import MATRIX_WORDS, matrices, render
 from kantor.report.neurons import beside
 from kantor.report.run import ALONE, Run
-from kantor.report.two import MATRIX_WORDS, matrices, render
-from kantor.study.moved import decimals
-from kantor.study.statistics import few
+from kantor.results.movement import decimals
+from kantor.results.statistics import few
 
 MEASURES = (
     ("distance", "Transport distance to the teacher", False),

@@ -5,12 +5,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from kantor.analysis.kept import Comparison
+from kantor.analysis.file_types import Comparison
 from kantor.core.errors import ConfigError
 from kantor.core.files import write_text
 from kantor.core.reading import read_json
+from kantor.report.layer_by_layer import MATRIX_WORDS, matrices, render
 from kantor.report.neurons import beside
-from kantor.report.two import MATRIX_WORDS, matrices, render
 
 
 def write_comparison(folder: Path, output: Path | None = None) -> Path:

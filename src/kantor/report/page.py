@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 from kantor.report import template
 from kantor.report.analysis import section
-from kantor.report.answer import answer
 from kantor.report.classes import SHOWN, changes, confusions, ends
 from kantor.report.figures import figure_data, learning_curves, term_figures
+from kantor.report.headline import answer
 from kantor.report.pictures import Pictures
 from kantor.report.plans import Packed
 from kantor.report.probe import probed

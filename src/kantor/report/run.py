@@ -9,10 +9,10 @@ from kantor.core.errors import ConfigError
 from kantor.core.lines import read_lines
 from kantor.core.names import folder_name
 from kantor.core.reading import read_json, read_text, read_yaml
-from kantor.study.compared import method_row
-from kantor.study.config import UNREADABLE
-from kantor.study.folder import read_result
-from kantor.study.kept import Begun, Probed, Shown, StepZeroKept, Summary
+from kantor.results.files import read_result
+from kantor.results.records import Begun, Probed, Shown, StepZeroKept, Summary
+from kantor.results.rows import method_row
+from kantor.study.settings.study import UNREADABLE
 
 ALONE = "none"
 """The method without transfer, which every other is compared with."""

@@ -8,10 +8,10 @@ from typing import Any
 from markupsafe import Markup
 
 from kantor.report import svg
-from kantor.report.answer import signed, time_ratio
+from kantor.report.headline import signed, time_ratio
 from kantor.report.run import ALONE, Run
-from kantor.study.statistics import t_interval
-from kantor.study.summary import collapsed
+from kantor.results.statistics import t_interval
+from kantor.results.table import collapsed
 
 
 @dataclass(frozen=True)

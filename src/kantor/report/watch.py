@@ -15,12 +15,12 @@ from rich.table import Table
 from kantor.core.lines import read_lines
 from kantor.core.names import folder_name
 from kantor.core.reading import read_json
-from kantor.report.answer import answer
+from kantor.report.headline import answer
 from kantor.report.run import read_run
-from kantor.study.config import Study
-from kantor.study.folder import read_result
-from kantor.study.kept import Begun
-from kantor.study.methods import parse_methods
+from kantor.results.files import read_result
+from kantor.results.records import Begun
+from kantor.study.settings.methods import parse_methods
+from kantor.study.settings.study import Study
 
 State = Literal["waiting", "training", "silent", "done"]
 SILENCE = 120.0

@@ -10,20 +10,24 @@ from kantor.core.collectives import rank, wait_for_all, world_size
 from kantor.core.files import remove_partial
 from kantor.core.terminal import terminal
 from kantor.models import trust
-from kantor.study.began import agree_on_data, moved, settings_of
-from kantor.study.chosen import chosen_teachers
-from kantor.study.claim import claim
-from kantor.study.compared import warnings
-from kantor.study.config import Study
-from kantor.study.execute import jobs_for, train_all
-from kantor.study.folder import Task, locked
-from kantor.study.prepare import prepare
-from kantor.study.progress import Display
-from kantor.study.runs import Plan, Workbench
-from kantor.study.start import with_student
-from kantor.study.summary import summarise, table
-from kantor.study.teachers import open_study_data, study_methods, study_views
-from kantor.study.tuning import tune
+from kantor.results.rows import warnings
+from kantor.results.table import table
+from kantor.study.execution.job import Job
+from kantor.study.execution.parallel import jobs_for
+from kantor.study.execution.progress import Display
+from kantor.study.execution.step_zero import prepare
+from kantor.study.execution.student import Workbench
+from kantor.study.execution.summary import summarise
+from kantor.study.execution.tuning import tune
+from kantor.study.execution.workers import train_all
+from kantor.study.resume.claim import claim
+from kantor.study.resume.fingerprints import agree_on_data, moved, settings_of
+from kantor.study.resume.folder import locked
+from kantor.study.resume.prepared import Prepared
+from kantor.study.settings.ranked_teachers import chosen_teachers
+from kantor.study.settings.starting_weights import with_student
+from kantor.study.settings.study import Study
+from kantor.study.teachers.find import open_study_data, study_methods, study_views
 from kantor.training.processes import joined_processes
 from kantor.training.trackers import make_stores
 
@@ -77,13 +81,13 @@ def finish(config: Study, console: Console | None = None, report: Callable[[Path
                 methods, facts = prepare(config, data, run, display.say, display.stage)
                 make_stores(config.trackers if main else None, run)
             # Students that train here share the data; workers open it themselves, and this copy goes.
-            alone = world_size() > 1 or jobs_for(config, Plan.read(run).threads) == 1
+            alone = world_size() > 1 or jobs_for(config, Prepared.read(run).threads) == 1
             bench = Workbench(run, data) if alone else None
             del data
             if config.tune:
                 facts["tuning"] = tune(run, config, methods, display, bench)
             try:
-                tasks = [Task(m, seed) for seed in config.seed_list() for m in methods]
+                tasks = [Job(m, seed) for seed in config.seed_list() for m in methods]
                 train_all(run, tasks, config, display, bench)
             except BaseException:
                 if main:

@@ -12,12 +12,12 @@ from kantor.core.errors import ConfigError
 from kantor.core.reading import read_json
 from kantor.core.terminal import terminal
 from kantor.models import trust
-from kantor.study.began import settings_of
-from kantor.study.claim import begun, claim
-from kantor.study.config import Study
-from kantor.study.kept import Summary
+from kantor.results.records import Summary
+from kantor.study.resume.claim import begun, claim
+from kantor.study.resume.fingerprints import settings_of
 from kantor.study.run import finish, resolved, resume, run_study, unreported
-from kantor.study.teachers import open_study_data
+from kantor.study.settings.study import Study
+from kantor.study.teachers.find import open_study_data
 from kantor.training.processes import joined_processes
 
 

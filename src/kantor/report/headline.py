@@ -1,0 +1,176 @@
+"""The answer first: was the transfer worth it? One sentence from the run's own numbers."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from markupsafe import Markup
+
+from kantor.report.run import ALONE, Run
+from kantor.results.rows import warnings
+from kantor.results.statistics import few, paired_difference
+
+Verdict = Literal["better", "unclear", "worse", "unknown"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a reader takes away."""
+
+    verdict: Verdict
+    headline: Markup
+    """One sentence."""
+    notes: list[str]
+    """What qualifies it, a sentence each."""
+
+
+def answer(run: Run) -> Answer:
+    """Compare the best transfer method of a run with the student alone.
+
+    The best is the one with the highest mean difference. ``better`` and ``worse`` need an interval clear of zero.
+    """
+    methods = run.methods
+    notes = [*warnings(methods), *_notes(run)] if run.judged else _notes(run)
+    compared = {name: row for name, row in methods.items() if row.get("difference")}
+    if not methods:
+        return Answer("unknown", Markup("No student is finished yet."), notes)
+    if not run.judged:
+        return _by_probe(run, notes)
+    if not compared:
+        return Answer("unknown", _of_collapsed(methods) or _without_comparison(methods), notes)
+    best = max(compared, key=lambda name: compared[name]["difference"]["mean"])
+    difference = compared[best]["difference"]
+    mean, interval, seeds = difference["mean"], difference["interval"], len(difference["seeds"])
+    name, points = Markup("<em>{}</em>").format(best), Markup("<strong>{} points</strong>").format(signed(mean))
+    if len(compared) > 1:
+        notes.insert(
+            0, f"{best} is the best of {len(compared)} transfer methods here, chosen by the same test numbers."
+        )
+    notes[:0] = _against_kd(methods, best)
+    if interval is None:
+        headline = Markup("With one seed, {} ends {} from the student alone{}; chance alone can do that, so add seeds.")
+        return Answer("unknown", headline.format(name, points, _time(run, best)), notes)
+    spread = f"95 % interval {signed(interval[0])} to {signed(interval[1])}, over {seeds} seeds"
+    if interval[0] > 0:
+        headline = Markup("{} beats the student alone by {}, {}{}.")
+        return Answer("better", headline.format(name, points, spread, _time(run, best)), notes)
+    if interval[1] < 0:
+        who = "No method helps: even the best, {}, is" if len(compared) > 1 else "{} is"
+        headline = Markup(who + " worse than the student alone, by {}, {}{}.")
+        return Answer("worse", headline.format(name, points, spread, _time(run, best)), notes)
+    who = (
+        "No method is clearly better than the student alone: the best, {}, is at"
+        if len(compared) > 1
+        else ("{} is not clearly better than the student alone:")
+    )
+    return Answer("unclear", Markup(who + " {}, {}{}.").format(name, points, spread, _time(run, best)), notes)
+
+
+def signed(share: float, digits: int = 1) -> str:
+    """A difference of shares in points, with its sign (a true minus)."""
+    return f"{100 * share:+.{digits}f}".replace("-", "−")
+
+
+def time_ratio(run: Run, method: str) -> float | None:
+    """Seconds per step of ``method`` over those of the student alone, on the seeds both finished."""
+    ours, theirs = run.seconds_per_step(method), run.seconds_per_step(ALONE)
+    both = ours.keys() & theirs.keys()
+    return sum(ours[s] for s in both) / sum(theirs[s] for s in both) if both else None
+
+
+def _time(run: Run, method: str) -> str:
+    ratio = time_ratio(run, method)
+    if ratio is None:
+        return ""
+    change = round(100 * (ratio - 1))
+    if change == 0:
+        return ", at the same time per step"
+    return f", at {change} % more time per step" if change > 0 else f", at {-change} % less time per step"
+
+
+def _by_probe(run: Run, notes: list[str]) -> Answer:
+    """The answer of a run without labels: its features are all there is to judge."""
+    if not run.probes:
+        return Answer(
+            "unknown",
+            Markup("Trained without labels: <em>kantor probe {}</em> judges the features.").format(run.name),
+            notes,
+        )
+    found = list(run.probes.values())[-1]
+    base = next(iter(found["bases"]))
+    last = {name: list(rows.items())[-1] for name, rows in found["methods"].items()}
+    compared = {name: row["differences"][base] for name, (_, row) in last.items() if base in row["differences"]}
+    if not compared:
+        return Answer("unknown", Markup("Only untrained students were probed; nothing is compared."), notes)
+    best = max(compared, key=lambda name: compared[name]["mean"])
+    difference, (layer, row) = compared[best], last[best]
+    mean, interval = difference["mean"], difference["interval"]
+    verdict: Verdict = "unknown" if interval is None else "better" if interval[0] > 0 else "unclear"
+    verdict = "worse" if interval is not None and interval[1] < 0 else verdict
+    over = (
+        "with one seed"
+        if interval is None
+        else f"95 % interval {signed(interval[0])} to {signed(interval[1])}, over {len(difference['seeds'])} seeds"
+    )
+    notes.append(
+        f"Accuracy is that of a linear classifier on the student's frozen {layer}, on {found['samples']['test']:,} "
+        f"test samples of {found['data']}; {best} is the best of {len(compared)} by the same numbers."
+    )
+    if too_few := few([len(difference["seeds"])]):
+        notes.append(too_few)
+    headline = Markup(
+        "Without labels, <em>{}</em> brings a linear probe to <strong>{} %</strong>, {} points from the untrained "
+        "student, {}."
+    ).format(best, f"{100 * row['mean']:.1f}", signed(mean), over)
+    return Answer(verdict, headline, notes)
+
+
+def _of_collapsed(methods: dict[str, dict[str, Any]]) -> Markup | None:
+    """Where no difference is shown because students collapsed."""
+    collapsed = [name for name, row in methods.items() if row.get("collapsed")]
+    if not collapsed:
+        return None
+    return Markup("Nothing is compared: students of {} collapsed.").format(", ".join(collapsed))
+
+
+def _without_comparison(methods: dict[str, dict[str, Any]]) -> Markup:
+    best = max(methods, key=lambda name: methods[name]["mean"])
+    row = methods[best]
+    reached = f"{100 * row['mean']:.1f} %"
+    if row["interval"]:
+        reached += f", 95 % interval {100 * row['interval'][0]:.1f} to {100 * row['interval'][1]:.1f}"
+    reached += f", over {len(row['seeds'])} seed{'s' if len(row['seeds']) > 1 else ''}"
+    if best == ALONE and len(methods) == 1:
+        return Markup("The student alone reaches <strong>{}</strong>; nothing is compared with it.").format(reached)
+    return Markup(
+        "<em>{}</em> reaches <strong>{}</strong>; the student alone was not trained on these seeds, "
+        "so whether transfer helped is not known."
+    ).format(best, reached)
+
+
+def _against_kd(methods: dict[str, dict[str, Any]], best: str) -> list[str]:
+    if best == "kd" or "kd" not in methods:
+        return []
+    ours, theirs = methods[best], methods["kd"]
+    both = [seed for seed in ours["seeds"] if seed in theirs["seeds"]]
+    if len(both) < 2:
+        return []
+    first, second = ([row["accuracy"][row["seeds"].index(seed)] for seed in both] for row in (ours, theirs))
+    mean, interval = paired_difference(first, second)
+    assert interval is not None
+    clear = "clear of" if interval[0] > 0 or interval[1] < 0 else "not clear of"
+    return [
+        f"Against plain kd it is {signed(mean)} points ({signed(interval[0])} to {signed(interval[1])}), {clear} zero."
+    ]
+
+
+def _notes(run: Run) -> list[str]:
+    notes = []
+    parts = run.step0.get("data", {}).get("parts", {})
+    if "test" in parts and run.judged:
+        notes.append(f"Accuracy is on {parts['test']['samples']:,} test samples, read once at the end of training.")
+    finished = sum(student.result is not None for student in run.students)
+    if not run.summary.get("complete", True):
+        notes.append(
+            f"{finished} students are finished and the run is not: numbers will change. `kantor resume` finishes it."
+        )
+    return notes

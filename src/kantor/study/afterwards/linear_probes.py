@@ -1,0 +1,183 @@
+"""`kantor probe`: a linear probe on every student of a run, layer by layer, and how methods compare by it."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from rich.table import Table
+
+from kantor.core.errors import ConfigError
+from kantor.core.files import write_json
+from kantor.core.reading import read_json
+from kantor.data import DataSet, open_data
+from kantor.models import Model, load, trust
+from kantor.results.files import PROBE, read_result
+from kantor.results.records import Probed
+from kantor.results.seal import student_of
+from kantor.results.statistics import few, paired_difference, t_interval
+from kantor.results.table import interval_text
+from kantor.study.afterwards.evaluate import student_views
+from kantor.study.execution.job import Job
+from kantor.study.execution.step_zero import Say
+from kantor.study.execution.student import new_student, use_threads
+from kantor.study.resume.folder import locked
+from kantor.study.resume.prepared import Prepared
+from kantor.study.settings.methods import Method
+from kantor.study.settings.study import Study, device_of
+from kantor.study.teachers.find import open_study_data, study_methods
+from kantor.training.linear_probe import probe
+
+RANDOM = "random"
+"""The row of the untrained student, where the run has no such method."""
+
+
+def probe_run(run: Path, data: str | None, label: str | None, say: Say) -> dict[str, Any]:
+    """Probe every finished student of a run and its untrained students; keep what is found in ``probe.json``.
+
+    A student that was probed on the same data before, with the same weights, is not probed again.
+
+    Args:
+        run: the run's folder.
+        data: labelled data, opened as the student sees it; None for the run's own.
+        label: name of its label column or array, where it is not the usual one.
+        say: told of each student.
+
+    Returns:
+        What ``probe.json`` holds for these data.
+
+    Raises:
+        ConfigError: no run, no finished student, or data without labels.
+    """
+    config = Study.from_yaml(run / "config.yaml")
+    trust.check_all([config.student])
+    if not (run / "plan.json").exists():
+        raise ConfigError(f"{run} has no finished student to probe. `kantor resume` it first.")
+    own = open_study_data(config)
+    opened = own if data is None else _other(data, label, config)
+    if opened.train.input_shapes["student"] != own.train.input_shapes["student"]:
+        shapes = [list(d.train.input_shapes["student"]) for d in (own, opened)]
+        raise ConfigError(
+            f"The students see {shapes[0]}, and {opened.name} has {shapes[1]}. Resize it, or give other --data."
+        )
+    use_threads(Prepared.read(run).threads)
+    methods = study_methods(config)
+    with locked(run):
+        everything = read_json(run / PROBE, dict[str, Probed], remedy="Delete it and probe the run again.")
+        known = everything.get(opened.name, {})
+        parts = [part for part in (opened.train, opened.validation, opened.test) if part is not None]
+        fingerprint = " ".join(part.seen_by("student").fingerprint[:16] for part in parts)
+        if known.get("fingerprint") != fingerprint:
+            known = {"fingerprint": fingerprint, "students": {}}
+        students: dict[str, dict[str, Any]] = known["students"]
+        for name, seed, model in _students(run, config, own, methods):
+            digest = model.weights_digest()
+            if students.get(name, {}).get(str(seed), {}).get("weights") == digest:
+                continue
+            began = time.perf_counter()
+            found = probe(model.to(device_of(config)), opened)
+            students.setdefault(name, {})[str(seed)] = {
+                "weights": digest,
+                "layers": [asdict(layer) for layer in found],
+                "seconds": round(time.perf_counter() - began, 2),
+            }
+            reached = ", ".join(
+                f"{layer.layer} {100 * layer.accuracy:.1f}" for layer in found if layer.accuracy is not None
+            )
+            say(f"{name}, seed {seed}: {reached}")
+            # Whole after every student: a probe that is cut off leaves a file that the page can show.
+            everything[opened.name] = known | _facts(opened) | _summary(students, methods, config)
+            write_json(run / PROBE, everything)
+        if not students:
+            raise ConfigError(f"{run} has no finished student to probe. `kantor resume` it first.")
+        everything[opened.name] = known | _facts(opened) | _summary(students, methods, config)
+        write_json(run / PROBE, everything)
+    return everything[opened.name]
+
+
+def table(found: dict[str, Any]) -> Table:
+    """What was found, for a terminal: test accuracy in % and paired differences in points, by method and layer."""
+    seeds = (len(row["seeds"]) for rows in found["methods"].values() for row in rows.values())
+    out = Table(header_style="bold", caption=few(seeds) or None)
+    out.add_column("method", no_wrap=True)
+    out.add_column("layer", no_wrap=True)
+    headings = ["accuracy (95 % interval)", *(f"to {what}" for what in found["bases"].values())]
+    for heading in ("seeds", *headings):
+        out.add_column(heading, justify="right", no_wrap=True)
+    for method, rows in found["methods"].items():
+        for layer, row in rows.items():
+            differences = [_cell(row["differences"].get(base), "+.2f") for base in found["bases"]]
+            cells = [method, layer, str(len(row["seeds"])), _cell(row, ".2f"), *differences]
+            out.add_row(*cells, end_section=layer == list(rows)[-1])
+    return out
+
+
+def _cell(row: dict[str, Any] | None, form: str) -> str:
+    if row is None:
+        return ""
+    between = interval_text(row["interval"], form)
+    return format(100 * row["mean"], form) + (f" ({between})" if between else "")
+
+
+def _other(data: str, label: str | None, config: Study) -> DataSet:
+    return open_data(data, image_size=config.image_size, views=student_views(config), label=label)
+
+
+def _students(run: Path, config: Study, data: DataSet, methods: list[Method]) -> Iterator[tuple[str, int, Model]]:
+    for method in methods:
+        for seed in config.seed_list():
+            folder = Job(method, seed).folder(run)
+            if read_result(folder) is not None:
+                yield method.name, seed, load(str(student_of(folder)))
+    if not any(_untrained(method) for method in methods):
+        for seed in config.seed_list():
+            yield RANDOM, seed, new_student(config, data, seed)[0]
+
+
+def _facts(data: DataSet) -> dict[str, Any]:
+    parts = {name: len(part) for name in ("train", "validation", "test") if (part := getattr(data, name)) is not None}
+    return {"data": data.name, "classes": len(data.classes), "samples": parts}
+
+
+def _untrained(method: Method) -> bool:
+    return not method.terms and method.task == 0
+
+
+def _summary(students: dict[str, dict[str, Any]], methods: list[Method], config: Study) -> dict[str, Any]:
+    """By method and layer: accuracies, their mean and interval, and paired differences to each base."""
+    bases = {next((m.name for m in methods if _untrained(m)), RANDOM): "untrained"}
+    supervised = next((m.name for m in methods if not m.terms and m.task > 0), None)
+    if supervised is not None:
+        bases[supervised] = "labels alone"
+    order = [name for name in (*(m.name for m in methods), RANDOM) if name in students]
+    reached = {
+        name: {
+            int(seed): {layer["layer"]: layer["accuracy"] for layer in kept["layers"]}
+            for seed, kept in students[name].items()
+            if int(seed) in config.seed_list()
+        }
+        for name in order
+    }
+    rows: dict[str, dict[str, Any]] = {}
+    for name, by_seed in reached.items():
+        seeds = sorted(by_seed)
+        rows[name] = {}
+        for layer in by_seed[seeds[0]]:
+            accuracy = [by_seed[seed][layer] for seed in seeds]
+            differences = {}
+            for base in bases:
+                both = [seed for seed in seeds if seed in reached.get(base, {})]
+                if base != name and both:
+                    ours, theirs = ([of[seed][layer] for seed in both] for of in (by_seed, reached[base]))
+                    mean, interval = paired_difference(ours, theirs)
+                    differences[base] = {"mean": mean, "interval": interval, "seeds": both}
+            rows[name][layer] = {
+                "seeds": seeds,
+                "accuracy": accuracy,
+                "mean": fmean(accuracy),
+                "interval": t_interval(accuracy),
+                "differences": differences,
+            }
+    return {"bases": bases, "methods": rows}

@@ -1,0 +1,112 @@
+"""What a person sees while a study runs: bars on a terminal, plain lines elsewhere."""
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from kantor.core.names import printable
+from kantor.study.execution.job import Job
+
+
+class Display:
+    """Progress of stages (caching, a teacher's training) and of students.
+
+    Args:
+        console: where to write.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._live = console.is_terminal
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[metrics]}", markup=False),
+            console=console,
+            disable=not self._live,
+        )
+        self._students: dict[str, TaskID] = {}
+        self._stage: TaskID | None = None
+        self._all: TaskID | None = None
+        self._done = self._total = 0
+        self._said = 0.0
+
+    def __enter__(self) -> "Display":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def say(self, text: str) -> None:
+        """Print lines of facts above the bars."""
+        self.console.print(text, highlight=False, soft_wrap=True)
+
+    def stage(self, event: dict[str, Any]) -> None:
+        """Progress of what comes before the students: a cache, or a teacher in training."""
+        done, total = event.get("step"), event.get("steps")
+        if done is None or total is None:
+            return
+        name = printable(event.get("stage", "training the teacher"))
+        if self._stage is None:
+            self._stage = self._bars.add_task(name, total=total, metrics="")
+        self._bars.update(self._stage, description=name, completed=done, total=total, metrics=_metrics(event))
+        self._sometimes(f"{name}: {done}/{total} {_metrics(event)}".rstrip())
+        if done >= total and "stage" in event:
+            self._bars.remove_task(self._stage)
+            self._stage = None
+
+    def students(self, total: int, done: int) -> None:
+        """Students come next: ``done`` of ``total`` are finished already."""
+        if self._stage is not None:
+            self._bars.remove_task(self._stage)
+            self._stage = None
+        self._total, self._done = total, done
+        if self._all is not None:
+            self._bars.remove_task(self._all)
+        self._all = self._bars.add_task("students", total=total, completed=done, metrics="")
+
+    def student(self, task: Job, event: dict[str, Any]) -> None:
+        """Progress of one student."""
+        key = task.label
+        if event["event"] == "progress":
+            if "step" not in event:
+                return
+            if key not in self._students:
+                self._students[key] = self._bars.add_task(printable(task.label), total=None, metrics="")
+            self._bars.update(self._students[key], completed=event["step"], total=event["steps"])
+            if said := _metrics(event):
+                self._bars.update(self._students[key], metrics=said)
+                self._sometimes(f"{task.label}: {said}")
+            return
+        if key in self._students:
+            self._bars.remove_task(self._students.pop(key))
+        if event["event"] == "done":
+            self._done += 1
+            if self._all is not None:
+                self._bars.update(self._all, completed=self._done)
+            if not self._live:
+                self.console.print(f"{self._done}/{self._total} {task.label}", highlight=False)
+        else:
+            self.console.print(f"{task.label}: {event.get('message', event['event'])}", highlight=False)
+
+    def _sometimes(self, line: str) -> None:
+        """A plain line where there are no bars, four a minute at most."""
+        if not self._live and time.monotonic() - self._said > 15:
+            self._said = time.monotonic()
+            self.console.print(line, highlight=False)
+
+
+def _metrics(event: dict[str, Any]) -> str:
+    said = []
+    if "epoch" in event and "epochs" in event:
+        said.append(f"epoch {event['epoch']}/{event['epochs']}")
+    if "train/loss" in event:
+        said.append(f"loss {event['train/loss']:.3f}")
+    if "validation/accuracy" in event:
+        said.append(f"validation {100 * event['validation/accuracy']:.1f} %")
+    return ", ".join(said)

@@ -1,0 +1,219 @@
+"""One student of a study: made from the run's folder alone, so that any process can train it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from threadpoolctl import threadpool_limits
+
+from kantor.core import seeds
+from kantor.core.collectives import rank
+from kantor.core.errors import NonFiniteError
+from kantor.core.files import remove_partial, write_json
+from kantor.data import Augment, DataSet, Part
+from kantor.losses import LabelCost
+from kantor.models import Model
+from kantor.objective import CachedTeacher, LiveTeacher, Objective, Teacher, Term, Weight
+from kantor.results.files import read_result
+from kantor.results.seal import finish
+from kantor.study.execution.job import Job, tuned_factor
+from kantor.study.resume.folder import locked
+from kantor.study.resume.prepared import Prepared
+from kantor.study.settings.methods import Method
+from kantor.study.settings.starting_weights import Given, Start
+from kantor.study.settings.study import Study
+from kantor.study.teachers.cached_outputs import open_cache
+from kantor.study.teachers.channel_worth import attend, read_worth
+from kantor.study.teachers.find import model_for, open_study_data, study_methods
+from kantor.study.teachers.label_costs import hand_over, read_costs
+from kantor.training import Probe, train
+from kantor.training.batches import augmentation, training_batches
+from kantor.training.linear_probe import validation_accuracy
+from kantor.training.loop import Report
+from kantor.training.plan_samples import probe_part
+
+
+class Workbench:
+    """Data and teachers of a run, opened once for all the students that a process trains.
+
+    Args:
+        run: the run's folder, with its ``config.yaml`` and ``plan.json``.
+        data: the study's data, where it is open already.
+    """
+
+    def __init__(self, run: Path, data: DataSet | None = None) -> None:
+        self.run = run
+        self._opened = data
+        self.config = Study.from_yaml(run / "config.yaml")
+        self.methods = {method.name: method for method in study_methods(self.config)}
+        self.plan = Prepared.read(run)
+        self.label_costs = read_costs(run)
+        self.channel_worth = read_worth(run)
+
+    @cached_property
+    def data(self) -> DataSet:
+        """The study's data."""
+        return self._opened or open_study_data(self.config)
+
+    @cached_property
+    def teachers(self) -> dict[str, Teacher]:
+        """What gives the teachers' outputs on what students are shown."""
+        return self._teachers(self.data.shown)
+
+    @cached_property
+    def probe(self) -> Probe | None:
+        """Where transport plans are recorded."""
+        if not self.plan.pairs or not self.config.plans_every():
+            return None
+        part = probe_part(self.data)
+        return Probe(part, self.plan.pairs, self._teachers(part))
+
+    def train(self, task: Job, report: Report) -> None:
+        """Train one student and leave it in its folder; go on from its last checkpoint if there is one.
+
+        Raises:
+            ConfigError: another process is training it.
+            KantorError: see :func:`kantor.training.train`.
+        """
+        folder = task.folder(self.run)
+        if rank() > 0:
+            self._attempt(task, folder, report)
+            return
+        with locked(folder):
+            if read_result(folder) is None:
+                remove_partial(folder)
+                self._attempt(task, folder, report)
+
+    def _attempt(self, task: Job, folder: Path, report: Report) -> None:
+        """Train; a trial whose loss is not finite is a weight that cannot be taken, not the end of the search."""
+        try:
+            self._train(task, folder, report)
+        except NonFiniteError as error:
+            if task.factor is None:
+                raise
+            if rank() == 0:
+                write_json(folder / "result.json", {"validation_accuracy": 0.0, "diverged": str(error)})
+
+    def _train(self, task: Job, folder: Path, report: Report) -> None:
+        method, seed, data = task.method, task.seed, data_for(task.method, self.config, self.data)
+        factor = tuned_factor(self.run, method) if task.factor is None else task.factor
+        # What has no transfer weight is tuned by its learning rate.
+        config = self.config if method.terms else replace(self.config, lr=factor * self.config.lr)
+        if task.factor is not None:
+            config = replace(config, trackers=None)  # a dashboard shows the comparison
+        if not method.terms and not data.train.labelled:
+            config = replace(config, epochs=0)  # nothing to learn from: the untrained student
+        student, given = new_student(self.config, self.data, seed, self.plan.starts[method.name])
+        bound = [known | {"weight": _times(known["weight"], factor)} for known in self.plan.bound[method.name]]
+        placed = method.as_bound(bound)
+        objective = make_objective(
+            student, self.teachers, placed, self.config, data, seed, self.label_costs, bound, given
+        )
+        loader = training_batches(data, self.config, seed, transfers=bool(method.transfers))
+        objective.check(next(loader.epoch(0)), quiet=True)
+        attend(objective, self.channel_worth)
+        outcome = train(
+            objective,
+            data,
+            config,
+            folder,
+            seed=seed,
+            run=f"{self.config.digest()}/{method.name}/{seed}/{factor:g}",
+            probe=self.probe if task.factor is None else None,
+            judge=task.factor is None and self.config.task != "none",
+            report=report,
+        )
+        if outcome is not None:
+            if task.factor is not None and self.config.task == "none":
+                outcome = replace(outcome, validation_accuracy=validation_accuracy(student, self.data))
+            student.cpu().save(folder / "student.safetensors")
+            weights = {"task": objective.task_weight} | {b.name: asdict(b.weight) for b in objective.bound}
+            weights = {
+                k: v["value"] if isinstance(v, dict) and v["schedule"] == "constant" else v for k, v in weights.items()
+            }
+            finish(folder, {**asdict(outcome), "weights": weights})
+
+    def _teachers(self, part: Part) -> dict[str, Teacher]:
+        found: dict[str, Teacher] = {}
+        for name, known in self.plan.teachers.items():
+            role = self.data.role_of(name)
+            if self.plan.cached:
+                augment = augmentation(self.config, self.data) if part is self.data.shown else Augment.named("none")
+                root, limit = self.run.parent / "cache", self.config.cache_limit
+                cache = open_cache(root, part.seen_by(role), augment, known["digest"], self.plan.layers(name), limit)
+                found[name] = CachedTeacher(cache, known["facts"])
+            else:
+                found[name] = LiveTeacher(model_for(known["spec"], self.data, role, known["classes"]), name=name)
+        return found
+
+
+def _times(weight: dict[str, Any], factor: float) -> dict[str, Any]:
+    """Tuned: a term that is limited may also pull so much more or less."""
+    return weight | {key: factor * weight[key] for key in ("value", "end", "limit") if weight.get(key) is not None}
+
+
+def new_student(config: Study, data: DataSet, seed: int, start: Start | None = None) -> tuple[Model, Given | None]:
+    """The student before training, and what it was given: the same for every method of a seed and a start."""
+    seeds.seed_all(seed, seeds.INIT)
+    student = model_for(config.student, data, "student")
+    return student, None if start is None else start.give(student, seed)
+
+
+def data_for(method: Method, config: Study, data: DataSet) -> DataSet:
+    """The data as a method may see it: without labels where the study is, unless the method's task has a weight.
+
+    Without a task, samples that had a label and those that never had one are alike.
+    """
+    if config.task == "labels" or method.task > 0:
+        return data
+    return replace(data, train=data.shown, unlabelled=None).without_labels()
+
+
+def make_objective(
+    student: Model,
+    teachers: Mapping[str, Teacher],
+    method: Method,
+    config: Study,
+    data: DataSet,
+    seed: int,
+    costs: Mapping[str, LabelCost],
+    bound: list[dict[str, Any]] | None = None,
+    given: Given | None = None,
+) -> Objective:
+    """The objective of one method.
+
+    Args:
+        data: as :func:`data_for` gives it; without labels there is no task.
+        costs: label costs by teacher; none where no term needs one.
+        bound: layers and weights as step 0 decided them; None to let it decide.
+        given: what the student starts from.
+    """
+    terms = [term.term() for term in method.terms]
+    if bound is not None:
+        terms = [
+            Term(term.loss, known["student"], known["teacher"], Weight(**known["weight"]), term.name)
+            for term, known in zip(terms, bound, strict=True)
+        ]
+    hand_over(terms, costs, teachers)
+    return Objective(
+        student,
+        teachers if method.transfers else {},
+        terms,
+        task_weight=method.task,
+        task=F.cross_entropy if data.train.labelled else None,
+        samples=data.train.samples,
+        seed=seed,
+        source=None if given is None else given.weights,
+        freeze=config.frozen(),
+    )
+
+
+def use_threads(threads: int) -> None:
+    """Compute on so many threads, numpy's BLAS included, and flush denormals, which cost a CPU ten times as much."""
+    torch.set_num_threads(threads)
+    threadpool_limits(threads)
+    torch.set_flush_denormal(True)

@@ -1,0 +1,52 @@
+"""summary.json and the table: what each method reached, and how far it is from the student alone."""
+
+from pathlib import Path
+from typing import Any
+
+from kantor.core.files import write_json
+from kantor.core.reading import read_json
+from kantor.results.files import read_result, stage_seconds
+from kantor.results.records import Environment
+from kantor.results.rows import method_row
+from kantor.study.execution.job import Job
+from kantor.study.settings.methods import Method
+from kantor.study.settings.study import Study
+
+
+def summarise(run: Path, config: Study, methods: list[Method], extra: dict[str, Any]) -> dict[str, Any]:
+    """Gather every finished seed's result into ``summary.json``.
+
+    Accuracies are shares in [0, 1] on the test part; see :func:`~kantor.results.rows.method_row`. A study without a
+    task has none, nor differences: they are null, and ``task`` says so. ``seconds`` are those of step 0's stages, and
+    of a student's training; ``peak_memory`` is the highest of its seeds, in bytes, ``memory_of`` what it counts.
+
+    Args:
+        run: the run's folder.
+        config: its settings.
+        methods: in the table's order.
+        extra: further facts to keep (data, teachers, weights).
+    """
+    results = {m.name: _results(run, m, config.seed_list()) for m in methods}
+    alone = results.get("none", {})
+    summary: dict[str, Any] = {
+        "task": config.task,
+        "methods": {},
+        "complete": True,
+        "started": read_json(run / "environment.json", Environment).get("started"),
+        "seconds": stage_seconds(run),
+        **extra,
+    }
+    judged = config.task != "none"
+    for method in methods:
+        found = results[method.name]
+        summary["complete"] &= len(found) == len(config.seed_list())
+        if not found:
+            continue
+        summary["methods"][method.name] = method_row(found, {} if method.name == "none" else alone, judged=judged)
+    write_json(run / "summary.json", summary)
+    return summary
+
+
+def _results(run: Path, method: Method, seeds: list[int]) -> dict[int, dict[str, Any]]:
+    found = {seed: read_result(Job(method, seed).folder(run)) for seed in seeds}
+    return {seed: result for seed, result in found.items() if result is not None}

@@ -1,0 +1,114 @@
+"""The run's folder: who may write in it, and where things are."""
+
+import contextlib
+import importlib.metadata
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kantor.core.collectives import world_size
+from kantor.core.cores import cores
+from kantor.core.errors import ConfigError, DataError, KantorError
+from kantor.core.locks import lock
+from kantor.core.reading import read_json
+from kantor.results.files import BEGAN, TIMING
+from kantor.results.records import Environment
+
+BEFORE_WORK = {"config.yaml", "environment.json", ".lock", BEGAN, TIMING}
+"""All that a run's folder holds until it has found its data and teachers."""
+
+
+@contextlib.contextmanager
+def locked(folder: Path, patience: float = 20.0) -> Iterator[None]:
+    """Hold ``folder`` against a second process; the lock dies with its holder.
+
+    Args:
+        folder: made if it is not there.
+        patience: seconds to wait for the worker of a killed study to notice and end.
+
+    Raises:
+        ConfigError: another process holds it.
+        KantorError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / ".lock", "w", encoding="utf-8")  # noqa: SIM115
+    except OSError as error:
+        raise KantorError(
+            f"Could not write in {folder}: {error.strerror}. Make it writable, or begin a run elsewhere by --out."
+        ) from error
+    with file:
+        deadline = time.monotonic() + patience
+        while not lock(file):
+            if time.monotonic() > deadline:
+                raise ConfigError(f"Another process is working in {folder}. Wait for it, or stop it.")
+            time.sleep(0.1)
+        yield
+
+
+def environment() -> dict[str, Any]:
+    """What a run ran with: versions, machine, command, and when it began."""
+    packages = ("kantor", "torch", "numpy", "scipy", "numba", "accelerate", "safetensors", "pillow")
+    return {
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in packages},
+        "machine": platform.machine(),
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        "system": platform.system(),
+        "cores": cores(),
+        "processes": world_size(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "command": shlex.join(["kantor", *sys.argv[1:]]),
+        "directory": str(Path.cwd()),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+@contextlib.contextmanager
+def where_started(run: Path, *typed: str | None) -> Iterator[list[Any]]:
+    """Work in the directory that a run was started in, where the paths in its settings begin.
+
+    Where that is gone, as on another machine, it is said with what goes wrong.
+
+    Args:
+        run: its folder.
+        typed: paths and names that begin where the user is.
+
+    Yields:
+        The run's folder and what was typed, as they are called from there.
+    """
+    started = _started_in(run)
+    if started is None or started == Path.cwd():
+        yield [run, *typed]
+        return
+    if started.is_dir():
+        given = [
+            run.absolute(),
+            *(str(Path(text).absolute()) if text and Path(text).exists() else text for text in typed),
+        ]
+        with contextlib.chdir(started):
+            yield given
+        return
+    try:
+        yield [run, *typed]
+    except (ConfigError, DataError) as error:
+        raise type(error)(f"{error} (Paths in the run's settings begin in {started}, where it was started.)") from error
+
+
+def _started_in(run: Path) -> Path | None:
+    facts = run / "environment.json"
+    directory = read_json(facts, Environment).get("directory") if facts.is_file() else None
+    return Path(directory) if isinstance(directory, str) else None
+
+
+def _version(name: str) -> str:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version(name)
+    return "not installed"

@@ -1,0 +1,61 @@
+"""What step 0 decided, in ``plan.json``: the same for every seed and process."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from kantor.core.errors import ConfigError
+from kantor.core.files import write_json
+from kantor.core.reading import read_json
+from kantor.data import LayerSpec
+from kantor.models import trust
+from kantor.results.records import KeptPlan
+from kantor.study.settings.starting_weights import Start
+from kantor.training import Pair
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the checks at step 0 decided, as ``plan.json`` keeps it: the same for every seed and process."""
+
+    teachers: dict[str, dict[str, Any]]
+    """By name: ``spec`` (with weights), ``classes`` (where the user gave them), ``digest``, ``facts``, and ``layers``:
+    what is cached of it, by key."""
+    bound: dict[str, list[dict[str, Any]]]
+    """By method: of each term its name, its layers, its weight, and the place among the method's of the ``term`` it is
+    of, which is one for several where that names stages."""
+    pairs: list[Pair]
+    """Layers whose transport plans are recorded."""
+    cached: bool
+    threads: int
+    starts: dict[str, Start | None]
+    """By method: the weights that its students start from."""
+
+    def layers(self, teacher: str) -> dict[str, LayerSpec]:
+        """What is cached of a teacher."""
+        known = self.teachers[teacher]["layers"]
+        return {key: LayerSpec(tuple(shape), pooled=pooled) for key, (shape, pooled) in known.items()}
+
+    def write(self, run: Path) -> None:
+        """Keep it in the run's folder."""
+        write_json(run / "plan.json", asdict(self))
+
+    @classmethod
+    def read(cls, run: Path) -> "Prepared":
+        """As it was decided.
+
+        Raises:
+            ConfigError: there is none yet, or it names code that this file may not ask for.
+            DataError: it was damaged.
+        """
+        content = read_json(run / "plan.json", KeptPlan)
+        if not content:
+            raise ConfigError(f"{run} has no plan.json, which step 0 leaves: `kantor resume {run}` first.")
+        specs = [teacher["spec"] for teacher in content["teachers"].values()]
+        begins = [start["spec"].replace("{seed}", "0") for start in content["starts"].values() if start]
+        trust.found([*specs, *begins], run / "plan.json")
+        trust.check_all([*specs, *begins])
+        starts = {name: start and Start(**start) for name, start in content["starts"].items()}
+        pairs = [Pair(**pair) for pair in content["pairs"]]
+        own = {field.name: content[field.name] for field in fields(cls) if field.name in content}
+        return cls(**{**own, "pairs": pairs, "starts": starts})

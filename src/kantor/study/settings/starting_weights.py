@@ -1,0 +1,142 @@
+"""Where a student starts: from scratch, from its teacher's weights, or from any other's."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from kantor.core.errors import ConfigError, DataError
+from kantor.faculty.roster import spec_of
+from kantor.models import Model, has_weights
+from kantor.models.loading import architecture, load_named
+from kantor.models.weights import classifier_path, fit_weights
+from kantor.results.seal import check_weights
+from kantor.study.settings.study import Study
+
+SCRATCH, TEACHER = "scratch", "teacher"
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights to start from."""
+
+    spec: str
+    """NAME:FILE or RUN/METHOD/seed-K, in which ``{seed}`` stands for the student's seed."""
+    classes: list[str] | None = None
+    """Class names that the user gave, where the weights carry none."""
+
+    def of(self, seed: int) -> str:
+        """The model's name for one seed.
+
+        Raises:
+            ConfigError: there are no weights there.
+        """
+        text = self.spec.replace("{seed}", str(seed))
+        spec = spec_of(text)
+        if (spec == text and ":" not in text and not text.endswith(".safetensors")) or not has_weights(spec):
+            raise ConfigError(
+                f"start {text}: there are no weights. Write scratch, teacher, NAME:FILE, or RUN/METHOD/seed-{{seed}} "
+                "for the student that an earlier run trained with the same seed."
+            )
+        return spec
+
+    def give(self, student: Model, seed: int) -> "Given":
+        """Put the weights into ``student``, and what stands before its network with them.
+
+        The classifier is taken where the source names the very classes of the student, and stays new elsewhere. All
+        else must fit.
+
+        Raises:
+            ConfigError: there are no weights there.
+            DataError: they cannot be read, or do not fit the student; says which.
+        """
+        spec = self.of(seed)
+        check_weights(spec)
+        source = load_named(spec, classes=self.classes, input_shape=student.input_shape)
+        tensors = source.network.state_dict()
+        head = classifier_path(student.network)
+        own = student.network.state_dict()
+        new = [] if source.class_names == student.class_names else [key for key in own if inside(key, head)]
+        taken = {key: x for key, x in tensors.items() if not (new and inside(key, classifier_path(source.network)))}
+        try:
+            fit_weights(student.network, {**taken, **{key: own[key] for key in new}}, f"{student.spec} (start {spec})")
+        except DataError as error:
+            raise DataError(
+                f"{error} A student starts from weights of its own network: that of the teacher is `student: teacher`; "
+                "another begins at `start: scratch`, and kantor distill holds it to the teacher."
+            ) from None
+        student.normalise, student.size = source.normalise, source.size
+        return Given(spec, taken, {key: list(own[key].shape) for key in new})
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a student was given to start with."""
+
+    spec: str
+    weights: dict[str, Tensor]
+    """By name in the student's network; parameters and running statistics."""
+    new: dict[str, list[int]]
+    """Shapes of what starts anew."""
+
+    def __str__(self) -> str:
+        new = ", ".join(f"{name} {shape}" for name, shape in self.new.items()) or "nothing"
+        return f"Start: {len(self.weights)} tensors taken from {self.spec}; new: {new}."
+
+
+def start_of(config: Study, text: str | None, teacher: tuple[str, list[str] | None] | None) -> Start | None:
+    """What a method's ``start``, or the study's where it has none, stands for; None for scratch.
+
+    Args:
+        config: the study's settings.
+        text: the method's own.
+        teacher: its only teacher with its weights, and class names that were given for it.
+    """
+    text = config.start if text is None else text
+    if text == SCRATCH:
+        return None
+    if text != TEACHER:
+        return Start(text)
+    if teacher is None:
+        raise ConfigError("start teacher needs one teacher: give --teacher NAME:FILE, or say which as start NAME:FILE.")
+    return Start(*teacher)
+
+
+def check_start(config: Study, texts: list[str | None]) -> None:
+    """Refuse a start from a teacher that has no weights yet, before it is trained.
+
+    It would be trained on all labels of this data's training part, and each student would begin with what they say,
+    however few labels it is given.
+
+    Args:
+        config: the study's settings.
+        texts: every method's own start.
+
+    Raises:
+        ConfigError: see above.
+    """
+    if TEACHER not in [config.start if text is None else text for text in texts] or not config.teacher:
+        return
+    if "," not in config.teacher and not has_weights(spec_of(config.teacher)):
+        raise ConfigError(
+            f"start teacher: {config.teacher} has no weights, and would be trained on this data's own labels, which "
+            "every student would then begin with. Give --teacher NAME:FILE or RUN/METHOD/seed-K, trained on other data."
+        )
+
+
+def with_student(config: Study) -> Study:
+    """The settings with the teacher's architecture in the place of ``student: teacher``.
+
+    Raises:
+        ConfigError: there is no teacher, or there are several.
+    """
+    if config.student != TEACHER:
+        return config
+    if config.teacher is None or "," in config.teacher:
+        raise ConfigError("student teacher has the architecture of the one --teacher; give one, as NAME:FILE or a run.")
+    return dataclasses.replace(config, student=architecture(spec_of(config.teacher)))
+
+
+def inside(key: str, path: str | None) -> bool:
+    """Whether a tensor's or module's name lies below a module's path."""
+    return path is not None and key.startswith(f"{path}.")

@@ -1,0 +1,272 @@
+"""The settings of a study: data, teacher, student, methods and seeds."""
+
+import dataclasses
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from kantor.core.errors import ConfigError, suggest
+from kantor.core.reading import check_shape, dump_yaml, read_yaml
+from kantor.data.views import written_views
+from kantor.faculty.label_cost import CostSource
+from kantor.models import trust
+from kantor.objective.weights import LIMIT, LIMIT_ADAMW
+from kantor.training import Training
+from kantor.training.device import chosen_device
+
+UNREADABLE = "Bring the settings back as `kantor` wrote them, or begin another run by --out."
+"""What to do where a run's own settings cannot be read."""
+ClassName = str | int | float
+"""A class in YAML: text in quotes stays as it is, and a bare number is its name."""
+Setting = str | bool | int | float | list[str | bool | int | float] | None
+TermItem = dict[str, str | int | float | list[str] | dict[str, Setting] | None]
+MethodItem = dict[str, str | int | float | list[TermItem] | None]
+"""A method in YAML. Typed throughout, since the parser reads text again as YAML where anything goes."""
+WITHOUT_EFFECT = ("out", "jobs", "cache", "cache_limit", "trackers")
+"""Settings that results do not depend on."""
+
+
+@dataclass(kw_only=True)
+class Study(Training):
+    """Methods x seeds on one data set, one student and its teachers.
+
+    Args:
+        data: digits, a folder or zip of class folders, a folder of parquet files, or an npz of named arrays.
+        student: a model, as NAME[@setting=value]...; for example resnet8 or cnn@width=32. `teacher` is the teacher's
+            architecture.
+        start: where the student starts: scratch, teacher (the teacher's weights, with a new classifier where its
+            classes are others), NAME:FILE, or RUN/METHOD/seed-{seed}, the student of the same seed of an earlier run.
+            In YAML a method may have a start of its own.
+        teacher: a model with its weights, as NAME:FILE; without FILE it is trained once and kept. Several are
+            separated by commas; best:RANKING.json is the first of a ranking, best@top=3:RANKING.json the first three.
+        teacher_classes: class names of a teacher whose weights do not carry them: a file with one a line, or A,B,C;
+            in YAML also a list, or a mapping by teacher.
+        teacher_weights: share of each of several teachers: equal, ranking (1 / its place), or a list of numbers.
+        label_cost: cost between classes for label_transport: glove:FILE (word vectors of the names), sentences:MODEL,
+            matrix:FILE, centres:NAME:FILE (class centres in a model's features), or learned (from training labels).
+        task: labels (cross-entropy on them), or none: transfer without labels, judged by `kantor probe`.
+        methods: what to compare, separated by commas; none is the student alone, terms are joined by +, and
+            NAME:WEIGHT sets a weight, and NAME@SETTING=VALUE a setting; neuron_transport@stages=3 is a term at each of
+            the last three stages. `kantor methods` lists the losses. With task none, none is the untrained student and
+            a method that says task:WEIGHT uses labels all the same (task:1 alone is supervised).
+        limit: of a transfer term under its default weight, the largest norm of its gradient in the student, as a
+            multiple of the task's; while it is larger the weight is lowered. auto is 5 for sgd and 0.5 for adamw, whose
+            steps have one length whatever the gradients'; null for no limit. NAME:WEIGHT and NAME@paper have none.
+        unfit: what becomes of a method that cannot be used here (other classes, no ids, layers that it cannot take):
+            refuse stops before a student is trained, skip leaves it out and says why.
+        tune: factors to try, as 0.5,1,2, on every method's weights (none's learning rate) before the comparison; the
+            one with the best validation accuracy is taken. Every method gets as many trials.
+        tune_lr: factors to try on the learning rate of methods without transfer, as many as tune has; those of tune if
+            left out.
+        tune_seeds: seeds of these trials; used for nothing else.
+        seeds: how many seeds, 0 to N-1; or a list of seeds, as 100,101 (100, is the list of one).
+        classes: classes of the data to keep, in this order, as A,B,C (in YAML also a list); all if left out.
+        labels_per_class: training samples of every class that the student may see; fewer are a part of more. Several
+            numbers, as 5,20,100, are a run each. Validation is cut before, and is the same for all.
+        train_limit: training samples the student may see, stratified by class; null for all.
+        unlabelled: so many training samples, or all, come without labels beside each batch (unlabelled_batch): transfer
+            terms see them, the task does not. They are those that have none (label -1 or empty, a class folder called
+            unlabelled) and those that labels_per_class or train_limit leaves out. With task none they are training
+            samples like all others.
+        validation: share of these cut off for choosing the best epoch, in [0, 1); 0 for none.
+        image_size: side in pixels that images are resized to.
+        views: what each role sees, as teacher=NAME,student=NAME (in YAML also a mapping): arrays of an npz, columns of
+            parquet, or transforms of the image: image, luminance, chrominance, small@side=16,
+            degraded@noise=0.1@blur=1. A teacher among several may have a view of its own, by its name, as
+            student=cheap,mri=scan,ct=xray; teacher= is then for those that are not named.
+        label: name of the label column or array, where it is not the usual one.
+        skip_corrupt: leave out images that cannot be decoded, and say which.
+        teacher_epochs: epochs for a teacher that must be trained; it sees all training samples but the student's
+            validation part.
+        teacher_lr: peak learning rate for it.
+        cache: keep the teacher's outputs on disk; auto does where the augmentation has fixed views.
+        cache_limit: largest cache in GB.
+        jobs: students trained at once, in processes of their own; 0 for as many as the cores carry. Results do not
+            depend on it, but for the threads that are chosen with it.
+        threads: threads of each process; 0 chooses: one for a small student, and for a large one the cores shared
+            among the jobs. It is fixed when a run begins, and kept when it is resumed, here or elsewhere.
+        out: the run's folder; runs/DATA-STUDENT-DIGEST if left out. Runs, teachers and caches live beside it.
+    """
+
+    data: str
+    student: str
+    start: str = "scratch"
+    teacher: str | None = None
+    teacher_classes: str | list[ClassName] | dict[str, str | list[ClassName] | None] | None = None
+    teacher_weights: Literal["equal", "ranking"] | list[float] = "equal"
+    label_cost: str | None = None
+    task: Literal["labels", "none"] = "labels"
+    methods: str | list[str | MethodItem] = "none,kd,neuron_transport"
+    limit: float | Literal["auto"] | None = "auto"
+    unfit: Literal["refuse", "skip"] = "refuse"
+    tune: list[float] = field(default_factory=list)
+    tune_lr: list[float] = field(default_factory=list)
+    tune_seeds: list[int] = field(default_factory=lambda: [1000])
+    seeds: int | list[int] = 5
+    classes: str | list[ClassName] | None = None
+    labels_per_class: int | str | list[int] | None = None
+    train_limit: int | None = None
+    unlabelled: int | Literal["all"] | None = None
+    validation: float = 0.1
+    image_size: int | None = None
+    views: str | dict[str, str] | None = None
+    label: str | None = None
+    skip_corrupt: bool = False
+    teacher_epochs: int = 30
+    teacher_lr: float = 0.1
+    cache: str = "auto"
+    cache_limit: float = 4.0
+    jobs: int = 0
+    threads: int = 0
+    out: str | None = None
+
+    def check(self) -> None:
+        """Refuse values that cannot be meant.
+
+        Raises:
+            ConfigError: names the setting and what it takes.
+        """
+        super().check()
+        if self.cache not in ("auto", "on", "off"):
+            raise ConfigError(f"cache is auto, on or off, not {self.cache!r}.")
+        if isinstance(self.seeds, int) and self.seeds < 1:
+            raise ConfigError(f"seeds is at least 1, or a list of seeds, not {self.seeds}.")
+        if len(set(self.seed_list())) != len(self.seed_list()):
+            raise ConfigError(f"seeds holds one twice: {self.seeds}.")
+        if self.tune and (min(self.tune) <= 0 or not self.tune_seeds):
+            raise ConfigError("tune is a list of positive factors, and tune_seeds of at least one seed.")
+        if self.tune_lr and (len(self.tune_lr) != len(self.tune) or min(self.tune_lr) <= 0):
+            raise ConfigError(
+                f"tune_lr is as many positive factors as tune has ({len(self.tune)}), so that every method has as many "
+                f"trials; got {self.tune_lr}."
+            )
+        if self.tune and set(self.tune_seeds) & set(self.seed_list()):
+            raise ConfigError(f"tune_seeds {self.tune_seeds} are also seeds of the comparison; take others.")
+        if self.tune and self.validation == 0:
+            raise ConfigError("tune needs a validation part: set validation.")
+        if self.teacher_epochs < 1:
+            raise ConfigError(f"teacher_epochs is at least 1, not {self.teacher_epochs}.")
+        if not self.teacher_lr > 0:
+            raise ConfigError(f"teacher_lr is positive, not {self.teacher_lr:g}.")
+        if self.label_cost is not None:
+            CostSource.parse(self.label_cost)
+        if self.task == "none" and self.select == "best":
+            raise ConfigError("select best needs the accuracy that task none does without: the last epoch is kept.")
+        if self.label_numbers() and self.train_limit is not None:
+            raise ConfigError("train_limit and labels_per_class both say what the student may see: give one.")
+        if self.unlabelled is None and self.unlabelled_batch is not None:
+            raise ConfigError("unlabelled_batch says how unlabelled samples come: say how many there are (unlabelled).")
+        if isinstance(self.limit, float) and not (math.isfinite(self.limit) and self.limit > 0):
+            raise ConfigError(f"limit is a positive multiple of the task's gradient, auto or null, not {self.limit:g}.")
+        if self.jobs < 0 or self.threads < 0:
+            raise ConfigError("jobs and threads are 0 (choose) or more.")
+
+    def weight_limit(self) -> float | None:
+        """``limit``, chosen by the optimiser where it is auto."""
+        if self.limit == "auto":
+            return LIMIT if self.optimizer == "sgd" else LIMIT_ADAMW
+        return self.limit
+
+    def seed_list(self) -> list[int]:
+        """``seeds: 5`` means seeds 0 to 4."""
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+
+    def label_numbers(self) -> list[int]:
+        """``labels_per_class`` as numbers; empty where it is left out.
+
+        Raises:
+            ConfigError: something in it is no positive number, or is there twice.
+        """
+        given = self.labels_per_class
+        items = [] if given is None else given.split(",") if isinstance(given, str) else given
+        items = [items] if isinstance(items, int) else items
+        try:
+            numbers = [int(item) for item in items]
+        except (TypeError, ValueError):
+            numbers = [0]
+        if min(numbers, default=1) < 1:
+            raise ConfigError(f"labels_per_class is a number of samples, or several as 5,20,100, not {given!r}.")
+        if len(set(numbers)) < len(numbers):
+            raise ConfigError(f"labels_per_class holds a number twice: {given!r}.")
+        return numbers
+
+    def view_map(self) -> dict[str, str] | None:
+        """``teacher=NAME,student=NAME`` as a mapping, as written; see
+        :func:`kantor.study.settings.views.views_by_role`.
+
+        Raises:
+            ConfigError: it is not of that form, or says twice what one sees.
+        """
+        return None if self.views is None else written_views(self.views)
+
+    def model_names(self) -> list[str]:
+        """Every model that the settings name, and so all code that they may ask for (:mod:`kantor.models.trust`)."""
+        methods = self.methods if isinstance(self.methods, list) else []
+        starts = [self.start, *(method.get("start") for method in methods if isinstance(method, dict))]
+        cost = (self.label_cost or "").partition(":")[2]
+        names = [self.student, *(self.teacher or "").split(","), cost, *starts]
+        return [str(name).strip().replace("{seed}", "0") for name in names if name]
+
+    def digest(self) -> str:
+        """What results depend on, as a hex digest: not where they are put, nor how many run at once."""
+        content = {k: v for k, v in self.telling().items() if k not in WITHOUT_EFFECT}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def folder(self) -> Path:
+        """The run's folder."""
+        if self.out is not None:
+            return Path(self.out)
+        names = [Path(self.data).stem, self.student.partition(":")[0]]
+        return Path("runs") / "-".join([*names, self.digest()[:8]])
+
+    def to_yaml(self) -> str:
+        """The settings as ``config.yaml`` holds them."""
+        return dump_yaml(dataclasses.asdict(self))
+
+    @classmethod
+    def from_yaml(cls, path: Path) -> "Study":
+        """The settings a run was started with.
+
+        Raises:
+            ConfigError: the file is missing, or has a key that is unknown.
+            DataError: it is not YAML, or a setting in it is of another type.
+        """
+        if not path.exists():
+            raise ConfigError(f"{path.parent} holds no run: there is no {path.name} in it.")
+        content = read_yaml(path, dict[str, Any], UNREADABLE)
+        content.setdefault("limit", None)  # runs begun before it came
+        known = [f.name for f in dataclasses.fields(cls)]
+        for key in content:
+            if key not in known:
+                raise ConfigError(f"{path} has an unknown key {key!r}. {suggest(key, known)}")
+        config = cls(**check_shape(content, cls, str(path), UNREADABLE))
+        trust.found(config.model_names(), path)
+        return config
+
+
+@dataclass(kw_only=True)
+class FineTune(Study):
+    """The same settings as of a study, with defaults for a pretrained model that is adapted to a new task.
+
+    The student is the teacher's network with its weights and a new classifier, which learns ten times as fast.
+    """
+
+    student: str = "teacher"
+    start: str = "teacher"
+    methods: str | list[str | MethodItem] = "none,l2_sp,delta,neuron_transport:1,neuron_transport@plan=identity:1"
+    lr: float = 0.01
+    head_lr: float = 10.0
+
+
+def device_of(config: Training) -> torch.device:
+    """The device that ``auto`` stands for.
+
+    Raises:
+        ConfigError: cuda is asked for and there is none.
+    """
+    return chosen_device(config.device)

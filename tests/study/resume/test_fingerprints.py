@@ -1,0 +1,218 @@
+"""A run goes on with what it began with, or says what is other and what to do, before a step is taken."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import kantor
+from kantor.cli import main
+from kantor.study.resume import fingerprints
+
+SEED = Path("run/kd/seed-0")
+REMEDIES = ("put it back", "Bring it back", "write the settings anew", "Delete ", "delete ")
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory) -> Path:
+    """A folder with data, a teacher, and a finished run."""
+    folder = tmp_path_factory.mktemp("kept")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        draw = np.random.default_rng(0)
+        images = draw.integers(0, 255, (120, 8, 8, 1), dtype=np.uint8)
+        labels = np.arange(120) % 3
+        images[labels == 1, :4] //= 2
+        images[labels == 2, 4:] //= 2
+        write_data(images, labels)
+        torch.manual_seed(0)
+        kantor.load("cnn@width=8", classes=3, input_shape=(1, 8, 8)).save("teacher.safetensors")
+        arguments = ["--data", "data.npz", "--teacher", "cnn@width=8:teacher.safetensors", "--student", "cnn@width=8"]
+        more = ["--methods", "none,kd", "--seeds", "1", "--epochs", "2", "--batch-size", "20", "--lr", "0.01"]
+        assert main(["distill", *arguments, *more, "--jobs", "1", "--device", "cpu", "--out", "run"]) == 0
+    return folder
+
+
+def write_data(images, labels) -> None:
+    np.savez("data.npz", train_images=images[:90], train_labels=labels[:90], test_images=images[90:],
+             test_labels=labels[90:])  # fmt: skip
+
+
+@pytest.fixture
+def folder(kept, tmp_path, monkeypatch) -> Path:
+    """A copy of it, where we are."""
+    shutil.copytree(kept, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    facts = json.loads(Path("run/environment.json").read_text())
+    Path("run/environment.json").write_text(json.dumps({**facts, "directory": str(Path.cwd())}))
+    return tmp_path / "copy"
+
+
+def refused(capsys, *says: str) -> str:
+    """Resume, and be refused with a remedy; nothing was trained."""
+    there = {path: path.stat().st_mtime_ns for path in Path("run").rglob("*.pt")}
+    capsys.readouterr()
+    assert main(["resume", "run"]) == 2
+    said = capsys.readouterr().err
+    for text in says:
+        assert text in said
+    assert any(remedy in said for remedy in REMEDIES), said
+    assert {path: path.stat().st_mtime_ns for path in Path("run").rglob("*.pt")} == there
+    return said
+
+
+def unfinished() -> None:
+    """As if the last student had been killed after its last checkpoint."""
+    (SEED / "result.json").unlink()
+
+
+def flip(path: Path, place: float) -> None:
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 4
+    path.write_bytes(content)
+
+
+def test_nothing_changed(folder):
+    before = (SEED / "student.safetensors").read_bytes()
+    assert main(["resume", "run"]) == 0
+    unfinished()
+    assert main(["resume", "run"]) == 0
+    assert (SEED / "student.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize("what", ["images", "labels"])
+def test_other_data(folder, capsys, part, what):
+    with np.load("data.npz") as arrays:
+        content = dict(arrays)
+    values = content[f"{part}_{what}"]
+    values[:20] = (values[:20] + 1) % 3
+    np.savez("data.npz", **content)
+    refused(capsys, "the data", part)
+
+
+def test_another_teacher_in_the_file(folder, capsys):
+    torch.manual_seed(1)
+    kantor.load("cnn@width=8", classes=3, input_shape=(1, 8, 8)).save("teacher.safetensors")
+    refused(capsys, "the teacher's weights (teacher)")
+
+
+def test_an_edited_setting(folder, capsys):
+    path = Path("run/config.yaml")
+    path.write_text(path.read_text().replace("lr: 0.01\n", "lr: 0.02\n", 1))
+    refused(capsys, "config.yaml was edited", "lr is 0.02 and was 0.01")
+
+
+def test_what_results_do_not_depend_on_may_be_edited(folder):
+    path = Path("run/config.yaml")
+    path.write_text(path.read_text().replace("jobs: 1\n", "jobs: 2\n"))
+    assert main(["resume", "run"]) == 0
+
+
+@pytest.mark.parametrize("share", [0.0, 0.03, 0.1, 0.35, 0.5, 0.77, 0.97])
+def test_settings_cut_short(folder, capsys, share):
+    path = Path("run/config.yaml")
+    path.write_text(path.read_text()[: int(share * len(path.read_text()))])
+    refused(capsys, "config.yaml", "began.json holds them")
+
+
+@pytest.mark.parametrize("method", ["none", "kd"])
+@pytest.mark.parametrize("how", ["missing", "empty", "truncated", "flipped"])
+@pytest.mark.parametrize("name", ["student.safetensors", "metrics.jsonl"])
+def test_a_finished_students_files(folder, capsys, method, how, name):
+    path = Path("run") / method / "seed-0" / name
+    content = path.read_bytes()
+    if how == "missing":
+        path.unlink()
+    elif how == "flipped":
+        flip(path, 0.7)
+    else:
+        path.write_bytes(b"" if how == "empty" else content[:-20])
+    refused(capsys, str(path), "is missing" if how == "missing" else "was changed or damaged")
+    if name == "student.safetensors":
+        for command in ("evaluate", "export"):
+            assert main([command, str(path.parent)]) == 2
+            assert str(path) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", [0.0, 0.01, 0.3, 0.6, 0.9, 0.999])
+@pytest.mark.parametrize("name", ["last.pt", "best.pt"])
+def test_a_flipped_bit_in_a_checkpoint(folder, capsys, name, place):
+    unfinished()
+    flip(SEED / "checkpoints" / name, place)
+    refused(capsys, str(SEED / "checkpoints" / name), "damaged")
+
+
+@pytest.mark.parametrize("left", [0, 100, 5000])
+@pytest.mark.parametrize("name", ["last.pt", "best.pt"])
+def test_a_checkpoint_cut_short(folder, capsys, name, left):
+    unfinished()
+    path = SEED / "checkpoints" / name
+    path.write_bytes(path.read_bytes()[:left])
+    refused(capsys, str(path), "cut short")
+
+
+def test_the_best_is_missing(folder, capsys):
+    unfinished()
+    (SEED / "checkpoints" / "best.pt").unlink()
+    refused(capsys, "best.pt is missing", str(SEED))
+
+
+@pytest.mark.parametrize("how", ["missing", "shortened", "edited"])
+def test_metrics_that_do_not_go_with_their_checkpoint(folder, capsys, how):
+    unfinished()
+    path = SEED / "metrics.jsonl"
+    if how == "missing":
+        path.unlink()
+    else:
+        path.write_text(path.read_text()[:-30] if how == "shortened" else path.read_text().replace("1", "2", 1))
+    refused(capsys, str(path), "is not what its checkpoint goes with")
+
+
+def test_after_the_remedy_the_run_ends_as_it_did(folder, capsys):
+    before = (SEED / "student.safetensors").read_bytes()
+    flip(SEED / "student.safetensors", 0.5)
+    refused(capsys)
+    shutil.rmtree(SEED)
+    assert main(["resume", "run"]) == 0
+    assert (SEED / "student.safetensors").read_bytes() == before
+
+
+def test_export_over_the_student_leaves_it_as_it_was(folder):
+    assert main(["export", str(SEED)]) == 0
+    assert main(["resume", "run"]) == 0
+
+
+def test_a_run_of_an_older_version_is_taken_as_it_is_found(folder):
+    Path("run/began.json").unlink()
+    assert main(["resume", "run"]) == 0
+    assert {"settings", "data", "teachers", "student"} <= set(json.loads(Path("run/began.json").read_text()))
+
+
+def test_files_that_methods_start_from(folder, capsys):
+    Path("start.safetensors").write_bytes(Path("teacher.safetensors").read_bytes())
+    arguments = ["--data", "data.npz", "--student", "cnn@width=8", "--start", "cnn@width=8:start.safetensors"]
+    more = ["--methods", "none", "--seeds", "1", "--epochs", "1", "--batch-size", "20", "--jobs", "1"]
+    assert main(["distill", *arguments, *more, "--device", "cpu", "--out", "begun"]) == 0
+    torch.manual_seed(1)
+    kantor.load("cnn@width=8", classes=3, input_shape=(1, 8, 8)).save("start.safetensors")
+    assert main(["resume", "begun"]) == 2
+    assert "the file (start.safetensors) is not what it was" in capsys.readouterr().err
+
+
+def test_another_machine_is_said_and_threads_stay(folder, capsys, monkeypatch):
+    facts = json.loads(Path("run/environment.json").read_text())
+    facts["packages"]["torch"], facts["cores"] = "1.0", 64
+    Path("run/environment.json").write_text(json.dumps(facts))
+    plan = json.loads(Path("run/plan.json").read_text())
+    Path("run/plan.json").write_text(json.dumps({**plan, "threads": 2}))
+    monkeypatch.setattr(fingerprints, "cores", lambda: 1)
+    assert main(["resume", "run"]) == 0
+    said = capsys.readouterr().out
+    assert "torch 1.0 then" in said
+    assert "train on 2 threads, and there are 1 cores" in said
+    assert json.loads(Path("run/plan.json").read_text())["threads"] == 2
+    assert len(json.loads(Path("run/environment.json").read_text())["resumed"]) == 1
