@@ -154,7 +154,7 @@ def evaluate(options: jsonargparse.Namespace) -> None:
         raise KantorError("--model needs --data: a folder, zip, parquet folder, npz, or digits.")
     else:
         scores = evaluate_model(model, options.data, options.split, reading, _say)
-    _say(f"{100 * scores.accuracy:.2f} % of {scores.samples:,} {options.split} samples right, loss {scores.loss:.4f}")
+    _say(f"{scores.said(options.split)}, loss {scores.loss:.4f}")
 
 
 def export(options: jsonargparse.Namespace) -> None:

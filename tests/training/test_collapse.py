@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from kantor.tasks import Scale
 from kantor.training.checkpoint import Position
 from kantor.training.collapse import Collapse, guesses, hopeless, verdict
 from kantor.training.evaluate import Scores
@@ -8,7 +9,7 @@ from kantor.training.evaluate import Scores
 
 def scores(confusion):
     counts = np.array(confusion)
-    return Scores(float(np.trace(counts) / counts.sum()), 1.0, int(counts.sum()), confusion)
+    return Scores({"accuracy": float(np.trace(counts) / counts.sum())}, 1.0, int(counts.sum()), confusion)
 
 
 def drawn(accuracy, classes=10, samples=2000, seed=0):
@@ -51,8 +52,8 @@ def test_few_samples_are_no_evidence_of_collapse_either(confusion, guessed):
 def ended(since, accuracy, best, best_epoch, losses):
     return Position(
         since=since,
-        accuracy=accuracy,
-        best_accuracy=best,
+        reached=accuracy,
+        best=best,
         best_epoch=best_epoch,
         first_loss=losses[0],
         last_loss=losses[1],
@@ -94,3 +95,19 @@ def test_how_it_is_said():
 def test_without_a_validation_part_nothing_falls():
     assert verdict(drawn(0.7), Position(first_loss=1.0, last_loss=0.5)) is None
     assert verdict(None, Position()) is None
+
+
+def test_where_outputs_name_no_class_nothing_is_known_of_guessing():
+    scale = Scale("RMSE", higher_is_better=False)
+    far_off = Scores({"RMSE": 9.0}, 81.0, 50, [], (scale,))
+    assert not guesses(far_off)
+    assert verdict(far_off, Position(reached=9.0, best=0.1, best_epoch=1), scale) is None
+
+
+def test_what_is_said_speaks_the_tasks_metric():
+    scale = Scale("mIoU", "%")
+    one = Scores({"mIoU": 0.25}, 1.0, 50, [[25, 0], [25, 0]], (scale,))
+    end = verdict(one, ended(2, 0.25, 0.6, 1, (1.0, 0.5)), scale)
+    assert end is not None
+    assert end.signs[0] == "mIoU 25.0 % on the test part, no more than guessing"
+    assert end.signs[-1] == "fell from 60.0 to mIoU 25.0 % on the validation part"

@@ -1,13 +1,15 @@
-"""Accuracy of a model, and of one of which nothing can be said."""
+"""Metrics of a model, and of one of which nothing can be said."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import kantor
-from kantor.core.errors import NonFiniteError
+from kantor.core.errors import DataError, NonFiniteError
+from kantor.tasks import Regression
 from kantor.training import evaluate
 
 
@@ -63,3 +65,34 @@ def test_a_frozen_part_stays_frozen(digits):
     modes = [module.training for module in model.modules()]
     evaluate(model, digits.test)
     assert [module.training for module in model.modules()] == modes
+
+
+def test_the_last_batch_counts_by_its_samples(digits):
+    model = kantor.load("cnn@width=8", classes=digits.classes, input_shape=(1, 8, 8))
+    whole, parts = (evaluate(model, digits.test, batch_size=size) for size in (1000, 7))
+    assert len(digits.test) % 7
+    assert parts.value == whole.value
+    assert parts.loss == pytest.approx(whole.loss)
+    assert parts.confusion == whole.confusion
+    assert sum(map(sum, whole.confusion)) == len(digits.test)
+
+
+def test_a_model_of_too_few_classes_is_refused(digits):
+    model = kantor.load("cnn@width=8", classes=5, input_shape=(1, 8, 8))
+    with pytest.raises(DataError, match=r"labels of the test part.*the student has 5 logits.*trained for"):
+        evaluate(model, digits.test)
+
+
+def test_numbers_are_judged_by_the_root_of_their_mean_square_over_all_batches(tmp_path):
+    x = np.arange(20, dtype=np.float32)[:, None].repeat(3, 1)
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=x[:, 0], x_test=x[:7], y_test=x[:7, 0])
+    part = kantor.open_data(tmp_path / "a.npz", kind="numbers").part("test")
+    found = evaluate(Constant(), part, task=Regression("m"), batch_size=3)
+    assert found.value == pytest.approx(math.sqrt(np.square(np.arange(7)).mean()))
+    assert found.said("test").startswith("RMSE 3.61 m, R2 -2.25 on 7 test samples")
+    assert found.confusion == []
+
+
+class Constant(nn.Module):
+    def forward(self, x):
+        return 0 * x[:, :1]

@@ -14,6 +14,7 @@ from kantor import losses
 from kantor.core.errors import NonFiniteError
 from kantor.data import Augment, Loader
 from kantor.objective import LiveTeacher
+from kantor.tasks import Regression
 from kantor.training import Pair, Probe, Training, train
 
 SETTINGS = Training(epochs=3, batch_size=40, lr=0.05, augment="none", device="cpu", record_plans="every=0")
@@ -209,3 +210,43 @@ def test_a_good_student_without_a_validation_part_is_not_called_collapsed(digits
     outcome = train(objective_of(whole), whole, settings(epochs=8), tmp_path, seed=1)
     assert outcome is not None
     assert outcome.collapse is None
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory):
+    """Vectors, and a number that is a sum of theirs."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(160, 6)).astype(np.float32)
+    path = tmp_path_factory.mktemp("data") / "numbers.npz"
+    np.savez(path, x=x, y=x.sum(axis=1) + 0.1 * generator.normal(size=160))
+    return kantor.open_data(path, kind="numbers")
+
+
+def regressor(numbers):
+    torch.manual_seed(0)
+    student = kantor.load("mlp@hidden=16", classes=numbers.classes, input_shape=(6,))
+    student.fit_normaliser(numbers.train.read(np.arange(len(numbers.train)))["student"])
+    found = kantor.Objective(student, {}, [], task=Regression())
+    found.check(next(Loader(numbers.train, 40, seed=0, augment=Augment.named("none")).epoch(0)), quiet=True)
+    return found
+
+
+def test_the_best_student_of_a_regression_is_that_of_the_lowest_error(numbers, tmp_path):
+    config = settings(epochs=6, lr=0.1, batch_size=20, select="best", schedule="constant")
+    outcome = train(regressor(numbers), numbers, config, tmp_path, seed=0)
+    assert outcome is not None
+    seen = [line["validation/RMSE"] for line in lines(tmp_path)][1:]
+    assert outcome.epoch == 1 + seen.index(min(seen))
+    assert outcome.validation == min(seen) < max(seen)
+    assert outcome.metrics is not None
+    assert outcome.metrics["RMSE"] < 1 < np.std(numbers.test.targets)
+    assert outcome.accuracy is None
+    assert outcome.validation_accuracy is None
+    assert outcome.collapse is None
+    assert {"train/RMSE", "train/R2", "validation/R2", "validation/loss"} <= set(lines(tmp_path)[-1])
+
+
+def test_the_error_on_training_batches_is_the_root_of_their_mean_square(numbers, tmp_path):
+    train(regressor(numbers), numbers, settings(epochs=1, batch_size=20, clip=None), tmp_path, seed=0)
+    last = lines(tmp_path)[-1]
+    assert last["train/RMSE"] == pytest.approx(math.sqrt(last["train/task"]), rel=1e-6)

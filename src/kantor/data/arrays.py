@@ -14,6 +14,7 @@ from kantor.core.errors import ConfigError, DataError
 from kantor.core.files import read_npz
 from kantor.data.class_names import renumbered
 from kantor.data.images import resize
+from kantor.data.label_kinds import LabelKind, label_arrays
 from kantor.data.labels import OBVIOUS, UNLABELLED, as_text, class_numbers, whole_numbers
 from kantor.data.roles import PARTS
 from kantor.data.source import Found, Source
@@ -30,7 +31,12 @@ _IDS = "_ids"
 
 
 def read_arrays(
-    path: Path, image_size: int | None, views: Mapping[str, str] | None, label: str | None, need_labels: bool
+    path: Path,
+    image_size: int | None,
+    views: Mapping[str, str] | None,
+    label: str | None,
+    need_labels: bool,
+    kind: LabelKind = "classes",
 ) -> Found:
     """Read an npz: labels, one array per view, and the parts if it says them.
 
@@ -39,6 +45,8 @@ def read_arrays(
     ``[channels, height, width]``; floating-point ones must lie in [0, 1]. Parts are index arrays called ``train``,
     ``test``, ``validation`` (or ``train_index`` and so on), or arrays by part (``x_train``, ``y_train``, ``x_test``;
     or ``train_images``); without them opening cuts 40 % for the test. Class names are taken from ``class_names``.
+    Labels are class numbers or names, or what ``kind`` says: numbers ``[n]`` or ``[n, numbers]``, several labels a row
+    ``[n, labels]`` in 0 and 1, or maps of class numbers ``[n, ...]``.
     What teachers alone see may be missing outside the training part. Views may number their instances in ``NAME_ids``,
     one number or text per row: no id may be there twice, and where one view has ids all that are seen have them, the
     same row by row.
@@ -53,7 +61,7 @@ def read_arrays(
     parts, strays = _by_part(arrays, path)
     own_names = {part: own for part, held in parts.items() if (own := _take_names(held, path)) is not None}
     names = names or own_names.get("train")
-    found = {part: _take_label(held, label, path, part, need_labels) for part, held in parts.items()}
+    found = {part: _take_label(held, label, path, part, need_labels, kind) for part, held in parts.items()}
     labels = {part: values for part, values in found.items() if values is not None}
     labelled = len(labels) == len(parts)
     if not labelled:
@@ -69,13 +77,10 @@ def read_arrays(
     _same_rows(parts, labels, path)
     roles, ignored = _choose_views(parts["train"], views, path, len(labels["train"]))
     cuts = _take_cuts(parts["train"], len(labels["train"]), path) if len(parts) == 1 else {}
-    for part, own in own_names.items():
-        if names is None:
-            raise DataError(f"{path} names the classes of the {part} part alone. Name them in {_CLASS_NAMES[1]}.")
-        if labels[part].dtype.kind not in "US":
-            where = f"{path}, {part} part"
-            labels[part] = renumbered(whole_numbers(labels[part], where), own, names, where)
-    classes, numbers = class_numbers(labels, names, dict.fromkeys(labels, str(path)))
+    if kind == "classes" or not labelled:
+        classes, numbers = _class_numbers(labels, names, own_names, path)
+    else:
+        classes, numbers = label_arrays(labels, kind, names, str(path))
     sources = {}
     for part, held in parts.items():
         _same_instances(held, roles, len(labels[part]), f"{path}, {part} part")
@@ -91,7 +96,22 @@ def read_arrays(
         sources[part] = Source(numbers[part], stores)
     ignored += strays
     notes: dict[str, Any] = {"ignored_arrays": ignored} if ignored else {}
-    return Found(classes, sources, roles, cuts, test_share=0.4, labelled=labelled, notes=notes)
+    return Found(classes, sources, roles, cuts, test_share=0.4, labelled=labelled, kind=kind, notes=notes)
+
+
+def _class_numbers(
+    labels: dict[str, Shaped[np.ndarray, " n"]],
+    names: list[str] | None,
+    own_names: Mapping[str, list[str]],
+    path: Path,
+) -> tuple[list[str], dict[str, Int64[np.ndarray, " n"]]]:
+    for part, own in own_names.items():
+        if names is None:
+            raise DataError(f"{path} names the classes of the {part} part alone. Name them in {_CLASS_NAMES[1]}.")
+        if labels[part].dtype.kind not in "US":
+            where = f"{path}, {part} part"
+            labels[part] = renumbered(whole_numbers(labels[part], where), own, names, where)
+    return class_numbers(labels, names, dict.fromkeys(labels, str(path)))
 
 
 def _take_names(arrays: Arrays, path: Path) -> list[str] | None:
@@ -129,8 +149,8 @@ def _by_part(arrays: Arrays, path: Path) -> tuple[dict[str, Arrays], list[str]]:
 
 
 def _take_label(
-    arrays: Arrays, label: str | None, path: Path, part: str, need_labels: bool
-) -> Shaped[np.ndarray, " n"] | None:
+    arrays: Arrays, label: str | None, path: Path, part: str, need_labels: bool, kind: LabelKind
+) -> Shaped[np.ndarray, "n ..."] | None:
     key = label if label is not None else next((name for name in OBVIOUS if name in arrays), None)
     if key is None and not need_labels:
         return None
@@ -138,10 +158,15 @@ def _take_label(
         wanted = f"called {label!r}" if label is not None else f"of labels ({', '.join(OBVIOUS)})"
         raise DataError(f"{path} has no array {wanted} for {part}. It has: {', '.join(arrays)}. Name one with --label.")
     found = arrays.pop(key)
+    if kind != "classes":
+        return found
     if found.ndim == 2 and found.shape[1] == 1:
         found = found[:, 0]
     if found.ndim != 1:
-        raise DataError(f"{path}: labels {key!r} have shape {list(found.shape)}; one class number per row is needed.")
+        raise DataError(
+            f"{path}: labels {key!r} have shape {list(found.shape)}; one class number per row is needed. Numbers, "
+            "several labels a row and maps are learned by --task regression, several_labels or dense_labels."
+        )
     return found
 
 
@@ -225,7 +250,7 @@ def _ids(arrays: Arrays, name: str, samples: int, where: str) -> Shaped[np.ndarr
     return ids
 
 
-def _same_rows(parts: Mapping[str, Arrays], labels: Mapping[str, Shaped[np.ndarray, " n"]], path: Path) -> None:
+def _same_rows(parts: Mapping[str, Arrays], labels: Mapping[str, Shaped[np.ndarray, "n ..."]], path: Path) -> None:
     for part, arrays in parts.items():
         for key, array in arrays.items():
             if array.ndim >= 2 and len(array) != len(labels[part]):

@@ -81,7 +81,7 @@ def class_numbers(
     return list(names) if names is not None else [str(number) for number in range(count)], whole
 
 
-def whole_numbers(values: Shaped[np.ndarray, " n"], where: str) -> Int64[np.ndarray, " n"]:
+def whole_numbers(values: Shaped[np.ndarray, "n ..."], where: str) -> Int64[np.ndarray, "n ..."]:
     """Labels that are whole numbers, whatever their type.
 
     Raises:
@@ -94,7 +94,11 @@ def whole_numbers(values: Shaped[np.ndarray, " n"], where: str) -> Int64[np.ndar
         bad = np.flatnonzero(~((np.abs(values) < _LARGEST) & (values == np.round(values))))
         if not len(bad):
             return values.astype(np.int64)
-        raise DataError(f"{where}, row {bad[0]}: label {values[bad[0]]} is no class number.")
+        place = np.unravel_index(bad[0], values.shape)[0]
+        raise DataError(
+            f"{where}, row {place}: label {values.flat[bad[0]]} is no class number. Numbers are learned by --task "
+            "regression."
+        )
     raise DataError(f"{where}: labels of type {values.dtype} are neither class numbers nor names.")
 
 

@@ -13,6 +13,7 @@ from kantor.data.arrays import read_arrays
 from kantor.data.digits import read_digits
 from kantor.data.folders import read_folder, read_zip
 from kantor.data.images import load_images
+from kantor.data.label_kinds import IN_WORDS, LabelKind
 from kantor.data.labels import NO_LABEL
 from kantor.data.parquet import find_parquet, read_parquet
 from kantor.data.part import DataSet, Part, Progress
@@ -36,13 +37,15 @@ def open_data(
     views: Mapping[str, str] | None = None,
     label: str | None = None,
     need_labels: bool = True,
+    kind: LabelKind = "classes",
     progress: Progress | None = None,
 ) -> DataSet:
     """Open a data set, decode and check what will be used of it, and cut it into parts.
 
-    Every cut is stratified by class and made by a fixed hash of the sample's id, whatever the run's seed: a test part
-    where the data brings none (20 %; 40 % of an npz), then the limit, then validation from what the limit left. With
-    ``labels_per_class`` validation is cut first: it is the same for every number, and comes on top of it.
+    Every cut is made by a fixed hash of the sample's id, whatever the run's seed, and stratified by class where labels
+    are classes: a test part where the data brings none (20 %; 40 % of an npz), then the limit, then validation from
+    what the limit left. With ``labels_per_class`` validation is cut first: it is the same for every number, and comes
+    on top of it.
 
     Args:
         path_or_name: ``digits``; a folder or zip of class folders, with or without ``train``, ``val``, ``test`` above
@@ -64,23 +67,29 @@ def open_data(
             where teachers alone look.
         label: name of the label column (parquet) or array (npz), where it is not an obvious one.
         need_labels: off, data without any can be opened too: images in one folder, a table or npz without labels.
+        kind: what the labels are read as (:data:`kantor.data.label_kinds.LabelKind`): ``classes``; from an npz also
+            ``numbers``, ``several`` or ``maps``.
         progress: told (done, total) images as they are decoded.
 
     Raises:
         DataError: files that are missing, damaged, empty, or labelled out of range; the message names them. A class
             with fewer samples than ``labels_per_class``, or fewer left than ``unlabelled``.
-        ConfigError: settings that cannot be used with this data (a role without a view, a view that is not there, one
-            for all teachers beside one for a single one), or an extra that is not installed.
+        ConfigError: settings that cannot be used with this data (``labels_per_class`` where labels are no classes, a
+            role without a view, a view that is not there, one for all teachers beside one for a single one), or an
+            extra that is not installed.
     """
     if not 0 <= validation < 1:
         raise ConfigError(f"A validation share of {validation} is not in [0, 1).")
     if train_limit is not None and labels_per_class is not None:
         raise ConfigError("train_limit and labels_per_class both say how much of the training part is kept: give one.")
-    found = _read(path_or_name, image_size, views, label, need_labels)
+    found = _read(path_or_name, image_size, views, label, need_labels, kind)
     if need_labels and not found.labelled:
         raise DataError(f"{path_or_name} has no labels. Only --task none does without.")
     if not found.labelled and (classes is not None or labels_per_class is not None):
         raise ConfigError(f"{path_or_name} has no labels to choose classes or labels_per_class by.")
+    if kind != "classes" and (classes is not None or labels_per_class is not None):
+        what = "classes" if classes is not None else "labels_per_class"
+        raise ConfigError(f"{what} chooses samples by their class, and the labels are {IN_WORDS[kind]}: leave it out.")
     if classes is not None:
         found = only_classes(found, classes)
     notes: dict[str, Any] = dict(found.notes)
@@ -88,10 +97,13 @@ def open_data(
         notes["views"] = {role: str(view) for role, view in found.views.items()}
     if not found.labelled:
         notes["labels"] = "the data has none"
-    rows = {name: np.flatnonzero(source.targets >= 0) for name, source in found.parts.items()}
+    elif kind != "classes":
+        notes["labels"] = IN_WORDS[kind]
+    rows = {name: np.flatnonzero(source.strata >= 0) for name, source in found.parts.items()}
     origin = {name: name for name in rows} | dict.fromkeys(found.cuts, "train")
     rows |= found.cuts
-    bare = np.flatnonzero(found.parts["train"].targets == NO_LABEL)
+    strata = found.parts["train"].strata
+    bare = np.flatnonzero(strata == NO_LABEL)
     for name, cut in found.cuts.items():
         if name != "train" and np.isin(cut, bare).any():
             raise DataError(f"{path_or_name}: row {cut[np.isin(cut, bare)][0]} is in {name} and has no label.")
@@ -102,19 +114,16 @@ def open_data(
 
     if "test" not in rows:
         everything = rows["train"]
-        targets = found.parts["train"].targets[everything]
-        chosen = split.choose(
-            targets, everything, split.share(found.test_share, len(targets)), split.TEST, leave_one=True
-        )
+        count = split.share(found.test_share, len(everything))
+        chosen = split.choose(strata[everything], everything, count, split.TEST, leave_one=True)
         rows["test"], rows["train"] = everything[chosen], np.delete(everything, chosen)
         origin["test"] = "train"
         notes["test"] = f"the data brings no test part: {found.test_share:.0%} of it is cut by a fixed hash of the id"
 
     def cut_validation() -> None:
         if "validation" not in rows and validation > 0:
-            targets = found.parts["train"].targets[rows["train"]]
-            count = split.share(validation, len(targets))
-            chosen = split.choose(targets, rows["train"], count, split.VALIDATION, leave_one=True)
+            count = split.share(validation, len(rows["train"]))
+            chosen = split.choose(strata[rows["train"]], rows["train"], count, split.VALIDATION, leave_one=True)
             rows["validation"], rows["train"] = rows["train"][chosen], np.delete(rows["train"], chosen)
             origin["validation"] = "train"
 
@@ -157,36 +166,47 @@ def open_data(
         notes["training_only"] = "; ".join(
             f"{in_words(role)}'s view; {' and '.join(parts)} do without it" for role, parts in without.items() if parts
         )
-    if need_labels and len(np.unique(train.targets)) < 2:
+    if need_labels and kind == "classes" and len(np.unique(train.targets)) < 2:
         raise DataError(
             f"{path_or_name} has one class, {found.classes[train.targets[0]]}, among its training samples: there is "
             "nothing to learn from their labels. Give two classes or more; only --task none does without labels."
         )
-    unseen = np.setdiff1d(np.arange(len(found.classes)), train.targets)
+    unseen = np.setdiff1d(np.arange(len(found.classes)), train.targets) if kind == "classes" else []
     if len(unseen):
         notes["classes_without_training_samples"] = [found.classes[c] for c in unseen]
     name = str(path_or_name) if str(path_or_name) == "digits" else Path(path_or_name).resolve().name
-    return DataSet(name, list(found.classes), train, part("validation"), part("test"), notes, part("unlabelled"))
+    return DataSet(name, list(found.classes), train, part("validation"), part("test"), notes, part("unlabelled"), kind)
 
 
 def _read(
-    path: str | Path, image_size: int | None, views: Mapping[str, str] | None, label: str | None, need_labels: bool
+    path: str | Path,
+    image_size: int | None,
+    views: Mapping[str, str] | None,
+    label: str | None,
+    need_labels: bool,
+    kind: LabelKind,
 ) -> Found:
     place = Path(path)
-    kind = place.suffix.lower()
-    if label is not None and (str(path) == "digits" or kind == ".zip" or (place.is_dir() and not find_parquet(place))):
+    suffix = place.suffix.lower()
+    if label is not None and (
+        str(path) == "digits" or suffix == ".zip" or (place.is_dir() and not find_parquet(place))
+    ):
         raise ConfigError(f"label names a column of parquet files or an array of an npz; {path} has its own labels.")
+    if kind != "classes" and (str(path) == "digits" or (place.exists() and suffix != ".npz")):
+        raise ConfigError(
+            f"{path} has a class a sample, and labels that are {IN_WORDS[kind]} are read from an npz alone."
+        )
     if str(path) == "digits":
         return read_digits(image_size, views)
     if not place.exists():
         near = [entry.name for entry in place.parent.iterdir()] if place.parent.is_dir() else []
         hint = f" {suggest(place.name, near)}" if near else ""
         raise DataError(f"There is no file or folder {path}, nor a data set of that name (there is: digits).{hint}")
-    if kind == ".npz":
-        return read_arrays(place, image_size, views, label, need_labels)
-    if kind == ".zip":
+    if suffix == ".npz":
+        return read_arrays(place, image_size, views, label, need_labels, kind)
+    if suffix == ".zip":
         return read_zip(place, views, need_labels)
-    if kind == ".parquet" or (place.is_dir() and find_parquet(place)):
+    if suffix == ".parquet" or (place.is_dir() and find_parquet(place)):
         return read_parquet(place, views, label, need_labels)
     if place.is_dir():
         return read_folder(place, views, need_labels)
@@ -194,7 +214,7 @@ def _read(
 
 
 def _limited(found: Found, rows: Int64[np.ndarray, " n"], limit: int) -> Int64[np.ndarray, " kept"]:
-    targets = found.parts["train"].targets[rows]
+    targets = found.parts["train"].strata[rows]
     present = len(np.unique(targets))
     if limit < present:
         raise ConfigError(

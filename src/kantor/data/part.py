@@ -7,11 +7,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Int64, Shaped
 from torch import Tensor
 
 from kantor.core.errors import ConfigError, DataError
 from kantor.core.seeds import SPLIT, hash64
+from kantor.data.label_kinds import LabelKind, is_classes
 from kantor.data.store import Store
 from kantor.data.views import ROLES, Seen, in_words, role_of
 
@@ -28,8 +29,8 @@ class Part:
     ids: Int64[np.ndarray, " n"]
     """Each sample's row number in the source part it came from: of the whole training source, before the limit and
     the validation cut."""
-    targets: Int64[np.ndarray, " n"]
-    """Class numbers."""
+    targets: Shaped[np.ndarray, "n ..."]
+    """Class numbers; or float32 numbers, or int64 maps (:data:`kantor.data.label_kinds.LabelKind`)."""
     samples: int
     """Ids are in ``range(samples)``: the size of the source part."""
     stores: Mapping[str, Store]
@@ -58,6 +59,11 @@ class Part:
         """Whether a role sees images in colour, or what was made of some."""
         under = [store.store if isinstance(store, Seen) else store for store in self.stores.values()]
         return any(len(store.shape) == 3 and store.shape[0] == 3 for store in under)
+
+    @property
+    def is_classes(self) -> bool:
+        """Whether labels are a class number a sample."""
+        return is_classes(self.targets)
 
     def seen_by(self, role: str) -> "Part":
         """The same samples with student and teacher in the place of ``role``, whose input alone is read then.
@@ -107,7 +113,8 @@ class Part:
         """A hex digest of ids, targets and contents: parts with equal fingerprints hold the same samples."""
         digest = hashlib.sha256()
         for array in (self.ids, self.targets):
-            digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
+            kind = "<f4" if array.dtype.kind == "f" else "<i8"
+            digest.update(np.ascontiguousarray(array, dtype=kind).tobytes())
         known: dict[int, str] = {}
         for role, store in sorted(self.stores.items()):
             if id(store) not in known:
@@ -129,6 +136,7 @@ class DataSet:
 
     name: str
     classes: list[str]
+    """Names of what a model has an output for: classes, or the numbers or labels of a sample."""
     train: Part
     validation: Part | None
     test: Part | None
@@ -136,6 +144,8 @@ class DataSet:
     """What was decided, skipped or ignored while opening."""
     unlabelled: Part | None = None
     """Training samples whose labels are not used: shown to transfer terms, beside those of ``train``."""
+    kind: LabelKind = "classes"
+    """What the labels are."""
 
     @cached_property
     def shown(self) -> Part:
@@ -176,6 +186,7 @@ class DataSet:
         """What step 0 prints: samples of each part and of its source, shapes, classes, and everything in ``notes``."""
         return {
             "data": self.name,
+            **({} if self.kind == "classes" else {"kind": self.kind}),
             "classes": len(self.classes) if self.train.labelled else 0,
             "class_names": self.classes if self.train.labelled else [],
             "parts": {name: {"samples": len(part), "of": part.samples} for name, part in self._parts().items()},

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, Shaped
 
+from kantor.data.label_kinds import LabelKind, strata_of
 from kantor.data.store import InMemory
 from kantor.data.views import View
 
@@ -34,11 +35,17 @@ class Encoded(Protocol):
 class Source:
     """One part as it lies on disk."""
 
-    targets: Int64[np.ndarray, " n"]
-    """Class numbers; in the training part also ``labels.NO_LABEL`` and ``labels.LEFT_OUT``."""
+    targets: Shaped[np.ndarray, "n ..."]
+    """Class numbers; in the training part also ``labels.NO_LABEL`` and ``labels.LEFT_OUT``. Or labels of another kind:
+    float32 numbers (NaN where a sample has none), int64 maps."""
     inputs: Mapping[str, Encoded | InMemory]
     """By name: compressed images, or samples in memory, by row. A part other than train may lack one that only
     teachers see."""
+
+    @property
+    def strata(self) -> Int64[np.ndarray, " n"]:
+        """By what cuts are proportioned: classes, or 0 where labels are none; negative where a sample has no label."""
+        return strata_of(self.targets)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +53,7 @@ class Found:
     """All that a reader of a format found."""
 
     classes: Sequence[str]
+    """Their names; of labels that are no classes, names of the numbers or labels."""
     parts: Mapping[str, Source]
     """Always ``train``; ``validation`` and ``test`` where the data brings them."""
     views: Mapping[str, View]
@@ -56,4 +64,6 @@ class Found:
     """What is cut from ``train`` for a test part where the data brings none."""
     labelled: bool = True
     """Off, every target is 0 and means nothing."""
+    kind: LabelKind = "classes"
+    """What the labels are."""
     notes: dict[str, Any] = field(default_factory=dict)

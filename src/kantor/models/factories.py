@@ -1,6 +1,5 @@
 """A factory of the user's own, ``package.module:factory``: found, and known for one before anything is called."""
 
-import importlib
 import inspect
 import sys
 import types
@@ -12,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from kantor.core.errors import ConfigError, suggest
+from kantor.core.imported import module_named
 from kantor.models import trust
 from kantor.models.builtin import BUILTIN
 from kantor.models.spec import Spec
@@ -30,7 +30,7 @@ def factory_at(spec: Spec) -> Callable[..., Any]:
     module_name, _, attribute = spec.name.partition(":")
     if module_name.partition(".")[0] in sys.stdlib_module_names:
         raise ConfigError(f"{spec.name} {_NO_FACTORY.format('is of the standard library, which makes no networks')}")
-    module = _module(module_name, spec)
+    module = module_named(module_name, spec.name, "model", BUILTIN)
     factory = getattr(module, attribute, None)
     if not callable(factory):
         known = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
@@ -42,18 +42,6 @@ def factory_at(spec: Spec) -> Callable[..., Any]:
 
 
 _NO_FACTORY = "{}. Name a class that is an nn.Module, or a function that returns one."
-
-
-def _module(name: str, spec: Spec) -> types.ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise
-        raise ConfigError(
-            f"There is no module '{name}' to take the model {spec.name} from; is its folder on PYTHONPATH? "
-            f"If a built-in was meant: {suggest(name, BUILTIN)}"
-        ) from error
 
 
 def _why_not(factory: Any) -> str | None:

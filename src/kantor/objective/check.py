@@ -16,10 +16,12 @@ from kantor.losses.penalty import WeightPenalty
 from kantor.objective.following import FirstStep
 from kantor.objective.gradients import gradient_norm, gradient_shares, reached, refuse_without_gradient
 from kantor.objective.notes import notes
-from kantor.objective.targets import accuracy
 from kantor.objective.teachers import Read, class_names
 from kantor.objective.terms import Bound
 from kantor.objective.weights import Weight
+from kantor.tasks import Classification
+from kantor.tasks.given import OfLoss
+from kantor.tasks.scale import ACCURACY
 
 if TYPE_CHECKING:
     from kantor.data import Batch
@@ -60,7 +62,10 @@ class TeacherFacts:
     source: str
     """Run on every batch, or cached and keyed by what."""
     accuracy: float | None
-    """On this one batch, in [0, 1]; None without labels, or where its classes are not the student's."""
+    """On this one batch, in [0, 1]; None without labels, where its classes are not the student's, or where the task is
+    judged by another metric."""
+    scored: str = ""
+    """What it reaches on this batch by the task's metric, in words; empty where it is not scored."""
     unnamed: int = 0
     """How many classes it has, where their number is all that is known and the student's classes have names: class i
     of the one is taken for class i of the other."""
@@ -87,11 +92,7 @@ class StepZero:
             f"Student: {self.student_parameters:,} parameters; {self.trained_parameters:,} trained with the losses'."
         ]
         for t in self.teachers:
-            seen = (
-                f"{100 * t.accuracy:.1f} % right on this batch"
-                if t.accuracy is not None
-                else "not scored (other classes, or no labels)"
-            )
+            seen = f"{t.scored} on this batch" if t.scored else "not scored (other classes, or no labels)"
             size = f"{t.parameters:,} parameters ({t.ratio:.1f} x the student's)"
             sees = f"sees {t.sees}, " if t.sees else ""
             lines.append(f"Teacher {t.name}: {size}, {sees}{t.mode}, {seen}; {t.source}.")
@@ -151,6 +152,12 @@ def check_needs(objective: Objective, batch: Batch) -> None:
     for term in objective.terms:
         if isinstance(term.loss, WeightPenalty) or not term.loss.same_classes:
             continue
+        if objective.task is not None and not objective.task.distributions:
+            raise ConfigError(
+                f"{term.loss.name} compares predictions as distributions over classes, and those of the task "
+                f"{objective.task.name} are none. Use a loss on features: neuron_transport, wcord, crd, rkd or another "
+                "that `kantor methods` lists without 'same classes'."
+            )
         for name, teacher in objective.teachers.items():
             theirs = teacher.facts.get("classes")
             if not _same_classes(mine, theirs) and (term.teacher is None or str(term.teacher).startswith(f"{name}:")):
@@ -236,7 +243,7 @@ def look(objective: Objective, batch: Batch) -> tuple[StepZero, FirstStep]:
                 mode=teacher.facts["mode"],
                 sees=_sees(name, batch),
                 source=teacher.facts["source"],
-                accuracy=_accuracy(objective, name, batch),
+                **_scored(objective, name, batch),
                 unnamed=_unnamed(class_names(objective.student), teacher.facts.get("classes")),
             )
             for name, teacher in objective.teachers.items()
@@ -279,12 +286,21 @@ def _sees(name: str, batch: Batch) -> str:
     return f"{role} {list(batch.inputs[role].shape[1:])}" if own else ""
 
 
-def _accuracy(objective: Objective, name: str, batch: Batch) -> float | None:
+def _scored(objective: Objective, name: str, batch: Batch) -> dict[str, Any]:
+    """What a teacher reaches on the batch, by the metric of the task; by accuracy where the task is a plain loss."""
+    unknown = {"accuracy": None, "scored": ""}
     teacher = objective.teachers[name]
     if batch.targets is None or not _same_classes(class_names(objective.student), teacher.facts.get("classes")):
-        return None
+        return unknown
     logits = teacher.outputs(batch, [Read("logits")])[Read("logits")]
-    return accuracy(logits, batch.targets)
+    task = Classification() if objective.task is None or isinstance(objective.task, OfLoss) else objective.task
+    try:
+        value = task.values(task.measured(logits, batch.targets))[task.scale.name]
+    except RuntimeError:  # outputs of another shape than the student's: nothing is known of them
+        return unknown
+    if math.isnan(value):
+        return unknown
+    return {"accuracy": value if task.scale == ACCURACY else None, "scored": task.scale.said(value)}
 
 
 def _class_numbers(targets: Tensor) -> bool:

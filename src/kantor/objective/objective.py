@@ -1,11 +1,10 @@
 """The objective: task loss plus weighted transfer terms, as one module that a loop or DDP can wrap."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -25,9 +24,11 @@ from kantor.objective.gradients import gradient_shares
 from kantor.objective.limits import Limits
 from kantor.objective.sharing import refuse_shared
 from kantor.objective.state import known_keys, plain_keys
-from kantor.objective.targets import Task, check_task, task_value
 from kantor.objective.teachers import LiveTeacher, Read, Teacher, faults
 from kantor.objective.terms import Bound, Term
+from kantor.tasks import Classification, Task, as_task, check_task
+
+_CLASSIFICATION = Classification()
 
 
 @dataclass
@@ -56,7 +57,8 @@ class Objective(nn.Module):
             or each ``batch.inputs[NAME]`` where teachers see different things.
         terms: losses bound to layers, and penalties on the student's weights.
         task_weight: weight of the task loss, zero or positive.
-        task: task loss on logits and targets; None for transfer without labels.
+        task: a :class:`kantor.tasks.Task`, classification if left out; a plain loss on logits and targets; None for
+            transfer without labels.
         samples: sample ids are in ``range(samples)``; needed by losses with a memory.
         seed: seeds the losses' own parameters, apart from the student's.
         source: the weights that the student starts from, by parameter name; what penalties compare with.
@@ -74,7 +76,7 @@ class Objective(nn.Module):
         terms: Sequence[Term],
         *,
         task_weight: float = 1.0,
-        task: Task | None = F.cross_entropy,
+        task: Task | Callable[[Tensor, Tensor], Tensor] | None = _CLASSIFICATION,
         samples: int = 0,
         seed: int = 0,
         source: Mapping[str, Tensor] | None = None,
@@ -104,7 +106,7 @@ class Objective(nn.Module):
             self.teachers[name] = LiveTeacher(teacher, name=name) if isinstance(teacher, nn.Module) else teacher
         self.terms = list(terms)
         self.task_weight = task_weight if task is not None else 0.0
-        self.task = task
+        self.task = as_task(task)
         self.samples = samples
         self.seed = seed
         self.source = dict(source or {})
@@ -266,7 +268,7 @@ class Objective(nn.Module):
                 raise ConfigError(
                     "The batch has no targets, which the task loss needs; give task=None to train without."
                 )
-            terms["task"] = task_value(self.task, logits, batch.targets)
+            terms["task"] = self.task(logits, batch.targets)
             total = total + self.task_weight * terms["task"]
         for bound in self.bound:
             if isinstance(bound.loss, WeightPenalty):

@@ -13,6 +13,8 @@ from kantor.core.errors import ConfigError
 from kantor.core.files import write_with
 
 _SEAL = b"\nkantor-sha256:"
+_RENAMED = {"accuracy": "reached", "best_accuracy": "best"}
+"""What checkpoints were called in that were written when accuracy was the only metric."""
 _SEALED = len(_SEAL) + 64
 
 
@@ -25,9 +27,11 @@ class Position:
     step_in_epoch: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     """Running sums of this epoch's metrics."""
-    accuracy: float = -1.0
-    """On the validation part, at the last look; that of the last epoch once it is over."""
-    best_accuracy: float = -1.0
+    counts: dict[str, Tensor] = field(default_factory=dict)
+    """Of every metric of the task, what its sums over this epoch's batches are."""
+    reached: float | None = None
+    """The task's metric on the validation part, at the last look; that of the last epoch once it is over."""
+    best: float | None = None
     best_epoch: int = -1
     since: int = 0
     """The first of the epochs at chance that lasted until now; 0 for none (:mod:`kantor.training.collapse`)."""
@@ -78,8 +82,10 @@ def load(path: Path, run: str) -> tuple[Position, dict[str, Any]] | None:
     if content.pop("run") != run:
         raise ConfigError(f"The checkpoint {path} was written with other settings. {anew(path)}")
     known = {f.name for f in fields(Position)}
-    position = Position(**{key: value for key, value in content.pop("position").items() if key in known})
-    return position, content
+    kept = {_RENAMED.get(key, key): value for key, value in content.pop("position").items()}
+    if "accuracy" in kept["sums"]:  # from the middle of an epoch, when it was summed as a mean a batch
+        kept["counts"] = {"accuracy": torch.tensor([kept["sums"].pop("accuracy"), kept["sums"]["samples"]])}
+    return Position(**{key: value for key, value in kept.items() if key in known}), content
 
 
 def required(path: Path, run: str) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kantor.tasks import Scale
+from kantor.tasks.scale import ACCURACY
 from kantor.training.checkpoint import Position
 from kantor.training.evaluate import Scores
 
@@ -38,6 +40,9 @@ class Collapse:
 def guesses(scores: Scores) -> bool:
     """Whether a classifier is no better than guessing, in accuracy and in the mean of its classes' recalls.
 
+    It is told by the confusion, and so of tasks alone whose outputs name classes: of others nobody knows what guessing
+    reaches.
+
     The bound is what a constant answer reaches, and two standard errors of it, or :data:`MARGIN` where that is less:
     of twenty samples of two classes, 15 right are no proof of having learned, and no sign of collapse either. Both are
     asked for: where one class is frequent, a student that has learned may be right less often than one that always
@@ -45,15 +50,17 @@ def guesses(scores: Scores) -> bool:
     """
     counts = [sum(row) for row in scores.confusion]
     present = [place for place, count in enumerate(counts) if count]
-    if scores.samples == 0 or len(present) < 2:
+    if len(present) < 2:
         return False
-    chance = max(counts) / scores.samples
-    error = min(2 * math.sqrt(chance * (1 - chance) / scores.samples), MARGIN * (1 - chance))
+    labels = sum(counts)
+    chance = max(counts) / labels
+    error = min(2 * math.sqrt(chance * (1 - chance) / labels), MARGIN * (1 - chance))
     one = 1 / len(present)
     recalls = [scores.confusion[place][place] / counts[place] for place in present]
     spread = 2 * math.sqrt(sum(one * (1 - one) / counts[place] for place in present)) * one
     spread = min(spread, MARGIN * (1 - one))
-    return scores.accuracy <= chance + error and sum(recalls) * one <= one + spread
+    right = sum(scores.confusion[place][place] for place in present) / labels
+    return right <= chance + error and sum(recalls) * one <= one + spread
 
 
 def hopeless(since: int, epoch: int, epochs: int) -> bool:
@@ -67,25 +74,36 @@ def hopeless(since: int, epoch: int, epochs: int) -> bool:
     return since > 0 and epoch - since >= PATIENCE and epoch >= EARLY * epochs
 
 
-def verdict(judged: Scores | None, position: Position) -> Collapse | None:
+def verdict(judged: Scores | None, position: Position, scale: Scale = ACCURACY) -> Collapse | None:
     """Whether the student that is kept, or the one that training ended with, has collapsed.
 
     Args:
         judged: of the kept student on the test part; None where it was not read.
         position: where training ended.
+        scale: of the metric that students are judged by.
     """
-    since, accuracy, best = position.since, position.accuracy, position.best_accuracy
+    since = position.since
     signs = []
     if judged is not None and guesses(judged):
-        signs.append(f"{100 * judged.accuracy:.1f} % right on the test part, no more than guessing")
+        signs.append(f"{scale.said(judged.value)} on the test part, no more than guessing")
         if sum(any(column) for column in zip(*judged.confusion, strict=True)) == 1:
             signs.append("one class for every sample")
-    # What never left chance has not fallen: one right of ten is not half of what two were.
-    if since and position.best_epoch < since and best >= 2 * accuracy:
-        signs.append(f"fell from {100 * best:.1f} to {100 * accuracy:.1f} % right on the validation part")
+    if since and position.best_epoch < since and (fall := _fall(position, scale)):
+        signs.append(fall)
     if not signs:
         return None
     first, last = position.first_loss, position.last_loss
     if first is not None and last is not None and last > first:
         signs.append(f"task loss {last:.3g}, above the first epoch's {first:.3g}")
     return Collapse(since or None, signs)
+
+
+def _fall(position: Position, scale: Scale) -> str | None:
+    """How far a student fell on the validation part, if it was twice as good before; of shares alone that can be said.
+
+    What never left chance has not fallen: one right of ten is not half of what two were.
+    """
+    reached, best = position.reached, position.best
+    if reached is None or best is None or not scale.is_share or best < 2 * reached:
+        return None
+    return f"fell from {scale.number(best, 1)} to {scale.said(reached)} on the validation part"

@@ -1,86 +1,131 @@
-"""Accuracy and loss of a model on a part of the data."""
+"""Metrics and loss of a model on a part of the data."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from kantor.core.errors import DataError, NonFiniteError
+from kantor.core.errors import DataError, NonFiniteError, ShapeError
 from kantor.core.modes import as_evaluated
 from kantor.data import Augment, Batch, Loader, Part
 from kantor.objective.teachers import some_ids
+from kantor.tasks import Classification, Scale, Task, check_task
+from kantor.tasks.scale import ACCURACY
+from kantor.tasks.task import labelled
+
+_CLASSIFICATION = Classification()
 
 
 @dataclass(frozen=True)
 class Scores:
     """What a model scores on a part."""
 
-    accuracy: float
-    """Share of samples whose most probable class is the target's, in [0, 1]."""
+    metrics: Mapping[str, float]
+    """Every metric of the task by its name; those of which the part says nothing are left out."""
     loss: float
-    """Mean cross-entropy, in nats."""
+    """The task's, a mean over the labels that count: for classification cross-entropy, in nats."""
     samples: int
-    confusion: list[list[int]]
-    """``confusion[target][prediction]``: counts."""
+    confusion: list[list[int]] = field(default_factory=list)
+    """``confusion[target][prediction]``: counts; empty where the task's outputs name no class."""
+    scales: tuple[Scale, ...] = (ACCURACY,)
+    """Of the metrics; the first is what the model is judged by."""
+
+    @property
+    def scale(self) -> Scale:
+        """Of the metric that the model is judged by."""
+        return self.scales[0]
+
+    @property
+    def value(self) -> float:
+        """The metric that the model is judged by."""
+        return self.metrics[self.scale.name]
+
+    def said(self, part: str) -> str:
+        """Every metric in words.
+
+        Args:
+            part: what it was scored on.
+        """
+        if self.scale == ACCURACY:
+            return f"{self.scale.text(self.value)} of {self.samples:,} {part} samples right"
+        told = [s.said(self.metrics[s.name], 2) for s in self.scales if s.name in self.metrics]
+        return f"{', '.join(told)} on {self.samples:,} {part} samples"
 
 
-@torch.no_grad()
 def evaluate(
-    model: nn.Module, part: Part, *, batch_size: int = 256, device: torch.device | None = None, role: str = "student"
+    model: nn.Module,
+    part: Part,
+    *,
+    task: Task = _CLASSIFICATION,
+    batch_size: int = 256,
+    device: torch.device | None = None,
+    role: str = "student",
 ) -> Scores:
     """Run ``model`` in eval mode over ``part``, in order and without augmentation; its parts' modes are restored.
 
+    What the metrics add up is added over all samples, so that the last, shorter batch counts as what it is.
+
     Args:
-        model: maps inputs to logits.
+        model: maps inputs to logits, or whatever the task's outputs are.
         part: what to score it on.
+        task: what it is judged by.
         batch_size: samples at once.
         device: where the model is; batches are moved there.
         role: whose input it sees.
 
     Raises:
-        DataError: the model has fewer outputs than the part has classes.
+        DataError: the part's labels do not fit the model's outputs, as where it has fewer than there are classes; or
+            the metric is of nothing there.
         NonFiniteError: it says NaN or infinity of a sample, so that nothing can be said of it.
     """
     with as_evaluated(model):
-        return _scores(model, part.seen_by(role), role, batch_size, device)
+        return _scores(model, part.seen_by(role), task, role, batch_size, device)
 
 
-def _scores(model: nn.Module, part: Part, role: str, batch_size: int, device: torch.device | None) -> Scores:
-    correct, loss = 0, 0.0
-    confusion: torch.Tensor | None = None
+def _scores(
+    model: nn.Module, part: Part, task: Task, role: str, batch_size: int, device: torch.device | None
+) -> Scores:
+    sums: dict[str, Tensor] = {}
+    confusion: Tensor | None = None
     loader = Loader(part, batch_size, seed=0, augment=Augment.named("none"), shuffle=False, drop_last=False)
     for batch in loader.epoch(0):
         batch = batch.to(device) if device is not None else batch
         assert batch.targets is not None
         logits = model(batch.inputs[role]).float()
-        if int(batch.targets.max()) >= logits.shape[1]:
+        known = labelled(logits, batch.targets)
+        try:
+            check_task(task, logits, batch.targets) if not sums else task.check(known, batch.targets)
+        except ShapeError as error:
             raise DataError(
-                f"The model has {logits.shape[1]} outputs, but {part.name} holds class {int(batch.targets.max())}. "
-                "Evaluate it on the data it was trained for."
-            )
+                f"The model's outputs do not fit the labels of the {part.name} part: {error} Evaluate it on the data "
+                "it was trained for."
+            ) from error
         _check_finite(logits, batch, part)
-        predicted = logits.argmax(dim=1)
-        if confusion is None:
-            confusion = torch.zeros(logits.shape[1], logits.shape[1], dtype=torch.long)
-        confusion += torch.bincount(
-            (batch.targets * logits.shape[1] + predicted).cpu(), minlength=confusion.numel()
-        ).reshape(confusion.shape)
-        correct += int((predicted == batch.targets).sum())
-        loss += F.cross_entropy(logits, batch.targets, reduction="sum").item()
-    if not math.isfinite(loss):
-        raise NonFiniteError(f"The loss on the {part.name} part is {loss}: the outputs are too large. {_DIVERGED}")
-    assert confusion is not None
-    return Scores(correct / len(part), loss / len(part), len(part), confusion.tolist())
+        added = task.measured(logits, batch.targets) | {_LOSS: task.loss_sums(known, batch.targets)}
+        for name, value in added.items():
+            sums[name] = sums[name] + value.cpu() if name in sums else value.cpu()
+        counts = task.confusion(known, batch.targets)
+        if counts is not None:
+            confusion = counts.cpu() if confusion is None else confusion + counts.cpu()
+    total, counted = sums.pop(_LOSS).tolist()
+    if not math.isfinite(total):
+        raise NonFiniteError(f"The loss on the {part.name} part is {total}: the outputs are too large. {_DIVERGED}")
+    metrics = {name: value for name, value in task.values(sums).items() if not math.isnan(value)}
+    if task.scale.name not in metrics:
+        raise DataError(f"The {part.name} part has no label of which {task.scale.name} says anything.")
+    matrix = [] if confusion is None else confusion.tolist()
+    return Scores(metrics, total / max(1, counted), len(part), matrix, tuple(metric.scale for metric in task.metrics))
 
 
+_LOSS = "loss of the task"
 _DIVERGED = "Such a model has diverged, or its weights are damaged; train it anew, with a lower lr or with clip."
 
 
 def _check_finite(logits: torch.Tensor, batch: Batch, part: Part) -> None:
     # Minus infinity alone is how a class is ruled out.
-    rows = (logits.isnan() | (logits == math.inf)).any(dim=1)
+    rows = (logits.isnan() | (logits == math.inf)).reshape(len(logits), -1).any(dim=1)
     if rows.any():
         raise NonFiniteError(
             f"The model's outputs are not finite on {int(rows.sum())} of {len(rows)} samples of the {part.name} part, "

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ import torch.distributed as dist
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
-from torch import nn
+from torch import Tensor, nn
 
 from kantor.core import seeds
 from kantor.core.collectives import of_main, rank, sum_over_ranks, world_size
@@ -21,6 +21,8 @@ from kantor.core.errors import NonFiniteError
 from kantor.core.modes import as_trained
 from kantor.data import Batch, DataSet
 from kantor.objective import Objective, Result
+from kantor.tasks import Task
+from kantor.tasks.scale import ACCURACY
 from kantor.training import checkpoint
 from kantor.training.batches import training_batches
 from kantor.training.checkpoint import Position
@@ -53,7 +55,7 @@ class Outcome:
     """What a finished training run is judged by; kept as ``result.json``."""
 
     accuracy: float | None
-    """On the test part, read once; None for a trial."""
+    """On the test part, read once; None for a trial, and for a task that is judged by another metric."""
     loss: float | None
     validation_accuracy: float | None
     """Of the student that was kept."""
@@ -70,6 +72,10 @@ class Outcome:
     confusion: list[list[int]]
     collapse: Collapse | None = None
     """Where the student ended at chance: since when, and what was seen."""
+    metrics: Mapping[str, float] | None = None
+    """Every metric of the task on the test part, by name; None where it was not read."""
+    validation: float | None = None
+    """The task's first metric on the validation part, of the student that was kept; None without one."""
 
 
 def train(
@@ -123,7 +129,8 @@ def train(
     steps = config.epochs * loader.steps_per_epoch
     # A backward pass for each term: dear where epochs are of a few steps.
     shares_every = max(1, math.ceil(config.epochs / SHARES))
-    validation = data.validation if objective.task is not None else None
+    task = objective.task
+    validation = data.validation if task is not None else None
     keep_best = validation is not None and config.select != "last"
     last, best = folder / "checkpoints" / "last.pt", folder / "checkpoints" / "best.pt"
 
@@ -164,20 +171,27 @@ def train(
         line: dict[str, Any] = {"epoch": epoch, "step": position.step}
         count = position.sums.pop("samples", 0.0)
         line |= {f"train/{name}": total / count for name, total in position.sums.items()}
-        position.sums = {}
+        if task is not None and position.counts:
+            line |= {f"train/{name}": value for name, value in _told(task, position.counts).items()}
+        position.sums, position.counts = {}, {}
         position.last_loss = line.get("train/task")
         position.first_loss = position.last_loss if position.first_loss is None else position.first_loss
         if objective.limits is not None:
             line |= {f"weight/{name}": weight for name, weight in objective.weights().items() if name != "task"}
         line |= {f"gradient_share/{name}": share for name, share in gradient_shares.items()}
-        if validation is not None and (epoch % config.validate_every == 0 or epoch == config.epochs):
+        if (
+            task is not None
+            and validation is not None
+            and (epoch % config.validate_every == 0 or epoch == config.epochs)
+        ):
             with looked_at(position.step, last):
-                scores = evaluate(objective.student, validation, device=device)
-            line |= {"validation/accuracy": scores.accuracy, "validation/loss": scores.loss}
-            position.accuracy = scores.accuracy
+                scores = evaluate(objective.student, validation, task=task, device=device)
+            line |= {f"validation/{name}": value for name, value in scores.metrics.items()}
+            line["validation/loss"] = scores.loss
+            position.reached = scores.value
             position.since = (position.since or epoch) if epoch > 0 and guesses(scores) else 0
-            if epoch > 0 and scores.accuracy > position.best_accuracy:
-                position.best_accuracy, position.best_epoch = scores.accuracy, epoch
+            if epoch > 0 and scores.scale.better(scores.value, position.best):
+                position.best, position.best_epoch = scores.value, epoch
                 if keep_best:
                     checkpoint.save(best, position, {"student": objective.student.state_dict()}, run)
         every = config.plans_every()
@@ -208,7 +222,7 @@ def train(
                     result: Result = wrapped(batch)
                 except NonFiniteError as error:
                     raise explained(error, objective, batch, last) from error
-                values = _values(result, batch)
+                values, counts = _values(result, batch, task)
                 check_loss(values, result, objective, batch, last)
                 if objective.terms and (position.step + 1) % (shares_every * loader.steps_per_epoch) == 0:
                     with watch.stopped():
@@ -226,8 +240,11 @@ def train(
                 position.step_in_epoch += 1
                 for name, value in {**values, "samples": 1.0}.items():
                     position.sums[name] = position.sums.get(name, 0.0) + value * len(batch)
+                for name, sums in counts.items():
+                    position.counts[name] = position.counts[name] + sums if name in position.counts else sums
                 if log is not None and config.log_every and position.step % config.log_every == 0:
-                    line = {"step": position.step, **{f"step/{name}": value for name, value in values.items()}}
+                    seen = values if task is None else values | _told(task, counts)
+                    line = {"step": position.step, **{f"step/{name}": value for name, value in seen.items()}}
                     log.write(line)
                     trackers.log(line)
                 report({"step": position.step, "steps": steps})
@@ -256,17 +273,18 @@ def train(
     if keep_best:
         objective.student.load_state_dict(checkpoint.required(best, run)["student"])
     scores = None
-    if judge and objective.task is not None:
+    if judge and task is not None:
         assert data.test is not None
-        scores = evaluate(objective.student, data.test, device=device)
-    reached = position.best_accuracy if keep_best else position.accuracy
-    collapse = verdict(scores, position)
+        scores = evaluate(objective.student, data.test, task=task, device=device)
+    reached = None if validation is None else position.best if keep_best else position.reached
+    accuracy = task is not None and task.scale == ACCURACY
+    collapse = verdict(scores, position, ACCURACY if task is None else task.scale)
     watch.lap(position.step)
     seconds, peak = watch.spent()
     return Outcome(
-        accuracy=None if scores is None else scores.accuracy,
+        accuracy=scores.value if scores is not None and accuracy else None,
         loss=None if scores is None else scores.loss,
-        validation_accuracy=None if validation is None else reached,
+        validation_accuracy=reached if accuracy else None,
         epoch=position.best_epoch if keep_best else position.epoch,
         epochs=position.epoch,
         steps=position.step,
@@ -275,6 +293,8 @@ def train(
         memory_of=memory.of,
         confusion=[] if scores is None else scores.confusion,
         collapse=collapse,
+        metrics=None if scores is None else scores.metrics,
+        validation=reached,
     )
 
 
@@ -300,15 +320,23 @@ def _wrapped(accelerator: Accelerator, objective: Objective) -> Callable[[Batch]
     return run
 
 
-def _values(result: Result, batch: Batch) -> dict[str, float]:
-    """Loss, terms and accuracy of the global batch, in one transfer: a GPU waits once a step, not once a number."""
+def _values(result: Result, batch: Batch, task: Task | None) -> tuple[dict[str, float], dict[str, Tensor]]:
+    """Loss and terms of the global batch, and what the task's metrics add up of it.
+
+    In one transfer: a GPU waits once a step, not once a number.
+    """
     with torch.no_grad():
         values = {"loss": result.loss, **result.terms}
-        if batch.targets is not None:
-            known = result.logits[: len(batch.targets)]
-            values["accuracy"] = (known.argmax(dim=1) == batch.targets).double().mean()
-        means = sum_over_ranks(torch.stack([value.double() for value in values.values()])) / world_size()
-    return dict(zip(values, means.tolist(), strict=True))
+        counts = {} if task is None or batch.targets is None else task.measured(result.logits, batch.targets)
+        numbers = [torch.stack([value.double() for value in values.values()]), *(x.flatten() for x in counts.values())]
+        means, *sums = sum_over_ranks(torch.cat(numbers)).cpu().split([len(x) for x in numbers])
+    shaped = {name: flat.reshape(like.shape) for (name, like), flat in zip(counts.items(), sums, strict=True)}
+    return dict(zip(values, (means / world_size()).tolist(), strict=True)), shaped
+
+
+def _told(task: Task, counts: dict[str, Tensor]) -> dict[str, float]:
+    """Every metric of what was added up, without those of which that says nothing."""
+    return {name: value for name, value in task.values(counts).items() if math.isfinite(value)}
 
 
 def _gradient_shares(objective: Objective, result: Result, accelerator: Accelerator) -> dict[str, float]:

@@ -265,7 +265,7 @@ def accuracy(name: str, model: Model, data: DataSet, root: Path, config: Study) 
         with not_finite_in(f"Teacher {name}"):
             scores = evaluate(model.to(device), test, device=device)
         model.cpu()
-        write_json(path, {"accuracy": scores.accuracy, "samples": scores.samples})
+        write_json(path, {"accuracy": scores.value, "samples": scores.samples})
     wait_for_all()
     return read_json(path, KeptAccuracy, f"Delete {path}.")["accuracy"]
 

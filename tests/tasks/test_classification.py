@@ -7,7 +7,7 @@ from kantor.core.errors import ConfigError, ShapeError
 from kantor.data import Batch
 from kantor.losses import DKD, KD
 from kantor.objective import Objective, Term
-from kantor.objective.targets import accuracy, task_value
+from kantor.tasks import Classification, TokenClassification
 from tests.objective.networks import a_batch, network
 
 LOGITS = torch.tensor([[2.0, 0.0, 1.0], [0.0, 3.0, 1.0], [1.0, 0.0, 0.5]])
@@ -21,9 +21,9 @@ def with_targets(targets: torch.Tensor) -> Batch:
 def test_one_hot_and_class_numbers_of_any_type_are_one_task(dtype):
     numbers = torch.tensor([0, 1, 2])
     want = F.cross_entropy(LOGITS, numbers)
-    torch.testing.assert_close(task_value(F.cross_entropy, LOGITS, F.one_hot(numbers, 3).to(dtype)), want)
+    torch.testing.assert_close(Classification()(LOGITS, F.one_hot(numbers, 3).to(dtype)), want)
     if not dtype.is_floating_point and dtype != torch.bool:
-        torch.testing.assert_close(task_value(F.cross_entropy, LOGITS, numbers.to(dtype)), want)
+        torch.testing.assert_close(Classification()(LOGITS, numbers.to(dtype)), want)
 
 
 def test_mixed_labels_train_and_are_scored_by_their_largest_share():
@@ -34,18 +34,6 @@ def test_mixed_labels_train_and_are_scored_by_their_largest_share():
     assert facts.teachers[0].accuracy is not None
     batch = with_targets(mixed)
     torch.testing.assert_close(objective(batch).terms["task"], F.cross_entropy(student(batch.inputs["student"]), mixed))
-
-
-def test_accuracy_of_every_kind_of_target():
-    assert accuracy(LOGITS, torch.tensor([0, 1, 2])) == pytest.approx(2 / 3)
-    assert accuracy(LOGITS, torch.tensor([0, 2])) == 0.5  # samples without a target come last
-    assert accuracy(LOGITS, torch.tensor([0, -100, 2])) == 0.5
-    assert accuracy(LOGITS, torch.tensor([[0.8, 0.2, 0], [0, 0.4, 0.6], [1, 0, 0]])) == pytest.approx(2 / 3)
-    assert accuracy(LOGITS, torch.tensor([[1, 1, 0], [0, 0, 0], [1, 0, 0]])) is None
-    assert accuracy(LOGITS, torch.rand(3)) is None
-    maps = torch.randn(2, 3, 4, 5)
-    assert accuracy(maps, maps.argmax(1)) == 1
-    assert accuracy(maps.permute(0, 2, 3, 1), maps.argmax(1)) == 1
 
 
 def test_several_labels_a_sample_train_with_a_loss_for_them():
@@ -95,8 +83,9 @@ def test_labels_per_token_are_told_how_and_pixels_just_work():
 
     x, targets = torch.rand(8, 1, 6, 6), torch.randint(0, 9, (8, 6))
     batch = Batch({"student": x, "teacher": x}, targets)
-    with pytest.raises(ShapeError, match=r"label per token.*transpose"):
+    with pytest.raises(ShapeError, match=r"label per token.*TokenClassification"):
         Objective(Tokens(), {}, []).check(batch, quiet=True)
+    Objective(Tokens(), {}, [], task=TokenClassification()).check(batch, quiet=True)
     per_token = lambda logits, targets: F.cross_entropy(logits.transpose(1, 2), targets)  # noqa: E731
     Objective(Tokens(), {}, [], task=per_token).check(batch, quiet=True)
     pixels = Batch({"student": x, "teacher": x}, torch.randint(0, 4, (8, 6, 6)))
@@ -112,3 +101,17 @@ def test_a_loss_that_needs_class_numbers_says_so():
     mixed = torch.full((16, 4), 0.25)
     with pytest.raises(ConfigError, match=r"dkd needs one class number a sample.*\[16, 4\]"):
         Objective(network(4), {"big": network(8)}, [Term(DKD())]).check(with_targets(mixed), quiet=True)
+
+
+def test_the_sum_of_the_loss_and_the_labels_that_count():
+    targets = torch.tensor([0, -100, 2])
+    loss, counted = Classification().loss_sums(LOGITS, targets).tolist()
+    assert counted == 2
+    assert loss / counted == pytest.approx(F.cross_entropy(LOGITS[[0, 2]], targets[[0, 2]]).item())
+    soft = F.one_hot(torch.tensor([0, 1, 2]), 3)
+    assert Classification().loss_sums(LOGITS, soft)[1] == 3
+
+
+def test_confusion_counts_labels_by_what_is_said_of_them():
+    found = Classification().confusion(LOGITS, torch.tensor([0, 2, 2]))
+    assert found.tolist() == [[1, 0, 0], [0, 0, 0], [1, 1, 0]]

@@ -1,0 +1,86 @@
+"""What may be given in the place of a task: a task, a plain loss, a name."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from kantor.core.errors import ConfigError, suggest
+from kantor.core.imported import named_in_module
+from kantor.models import trust
+from kantor.tasks.classification import Classification
+from kantor.tasks.dense_labels import DenseLabels
+from kantor.tasks.metrics import MeanLoss
+from kantor.tasks.next_token import NextToken
+from kantor.tasks.regression import Regression
+from kantor.tasks.several_labels import SeveralLabels
+from kantor.tasks.task import Task
+from kantor.tasks.token_classification import TokenClassification
+
+BUILT_IN: dict[str, type[Task]] = {
+    task.name: task for task in (Classification, SeveralLabels, Regression, TokenClassification, NextToken, DenseLabels)
+}
+"""Tasks by their names."""
+
+
+class OfLoss(Task):
+    """A plain loss on outputs and labels, judged by itself.
+
+    Args:
+        function: the mean loss of a batch.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.name = getattr(function, "__name__", type(function).__name__)
+        self.metrics = (MeanLoss(self.loss_sums),)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return self.function(outputs, targets)
+
+
+def as_task(given: Any) -> Task | None:
+    """A task from what may be given in its place: a task, a plain loss on outputs and labels, or None.
+
+    ``torch.nn.functional.cross_entropy`` is classification.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if given is F.cross_entropy:
+        return Classification()
+    if given is None or isinstance(given, Task):
+        return given
+    if isinstance(given, type) and issubclass(given, Task):
+        raise ConfigError(f"task={given.__name__} is the class of a task: give one, as {given.__name__}().")
+    if not callable(given):
+        raise ConfigError(
+            f"task={given!r} is no task: give a kantor.tasks.Task, a loss on outputs and labels, or None. Its name is "
+            "made a task by kantor.tasks.named."
+        )
+    return OfLoss(given)
+
+
+def named(name: str) -> Task:
+    """The task of a name: a built-in, or your own as ``package.module:Task``.
+
+    There the class of a task is called without arguments, and so is a function that makes one; a task is taken as it
+    is.
+
+    Raises:
+        ConfigError: there is none of that name, it is no task, or nobody gave leave to import it
+            (:mod:`kantor.models.trust`).
+    """
+    if ":" not in name:
+        if name not in BUILT_IN:
+            raise ConfigError(
+                f"There is no task {name!r}. {suggest(name, BUILT_IN)} Your own is written package.module:Task."
+            )
+        return BUILT_IN[name]()
+    trust.check_all([name])
+    found = named_in_module(name, "task")
+    made = found() if callable(found) and not isinstance(found, Task) else found
+    if not isinstance(made, Task):
+        raise ConfigError(f"{name} is no task, but a {type(made).__name__}. Make it a subclass of kantor.tasks.Task.")
+    return made

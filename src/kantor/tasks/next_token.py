@@ -1,0 +1,67 @@
+"""Next-token prediction: what language models learn."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Float64, Int
+from torch import Tensor
+
+from kantor.core.errors import ShapeError
+from kantor.tasks.classification import check_classes
+from kantor.tasks.metrics import BitsPerByte, Metric, Perplexity
+from kantor.tasks.task import IGNORED, Task, type_of
+
+
+class NextToken(Task):
+    """Cross-entropy of every token given those before it, in nats, judged by perplexity.
+
+    Outputs are ``[batch, tokens, vocabulary]``; labels are the tokens themselves ``[batch, tokens]``, -100 where one is
+    not to be predicted. They are shifted here: the output at a place is compared with the token after it.
+
+    Args:
+        token_bytes: how many bytes of text each token of the vocabulary stands for; with it bits per byte are told
+            too, by which models of other vocabularies are compared.
+    """
+
+    name = "next_token"
+    labels = "maps"
+    axis = -1
+    ignored = IGNORED
+
+    def __init__(self, token_bytes: Sequence[int] | None = None) -> None:
+        metrics: list[Metric] = [Perplexity(self.loss_sums)]
+        if token_bytes is not None:
+            metrics.append(BitsPerByte(self.loss_sums, token_bytes, _predicted))
+        self.metrics: Sequence[Metric] = metrics
+
+    def loss(
+        self, outputs: Float[Tensor, "labelled tokens vocabulary"], targets: Int[Tensor, "labelled tokens"]
+    ) -> Float[Tensor, ""]:
+        return F.cross_entropy(outputs[:, :-1].flatten(0, 1), targets[:, 1:].flatten().long(), ignore_index=IGNORED)
+
+    def loss_sums(
+        self, outputs: Float[Tensor, "labelled tokens vocabulary"], targets: Int[Tensor, "labelled tokens"]
+    ) -> Float64[Tensor, " loss_counted"]:
+        flat = targets[:, 1:].flatten().long()
+        loss = F.cross_entropy(outputs[:, :-1].flatten(0, 1), flat, ignore_index=IGNORED, reduction="sum").double()
+        return torch.stack([loss, (flat >= 0).sum().double()])
+
+    def check(
+        self, outputs: Float[Tensor, "labelled tokens vocabulary"], targets: Int[Tensor, "labelled tokens"]
+    ) -> None:
+        if outputs.ndim != 3 or targets.shape != outputs.shape[:2] or targets.is_floating_point():
+            raise ShapeError(
+                "Next-token prediction takes the tokens as labels, one for every place of outputs [batch, tokens, "
+                f"vocabulary]; the outputs are {list(outputs.shape)}, the targets {list(targets.shape)} of "
+                f"{type_of(targets)}."
+            )
+        if targets.shape[1] < 2:
+            raise ShapeError("Next-token prediction needs two tokens a sample: the first is not predicted.")
+        check_classes(targets, outputs.shape[2])
+
+
+def _predicted(targets: Int[Tensor, "batch tokens"]) -> Int[Tensor, " counted"]:
+    """The tokens that count."""
+    after = targets[:, 1:]
+    return after[after >= 0].long()
