@@ -72,7 +72,8 @@ def is_classes(targets: Shaped[np.ndarray, "n ..."]) -> bool:
 def texts_of(targets: Shaped[np.ndarray, "n ..."], names: Sequence[str]) -> list[str]:
     """Each sample's label in words: its class, its numbers, the labels that it has; of a map nothing."""
     if is_classes(targets):
-        return [names[target] if 0 <= target < len(names) else f"class {target}" for target in targets.tolist()]
+        numbers: list[int] = targets.tolist()
+        return [names[number] if 0 <= number < len(names) else f"class {number}" for number in numbers]
     if targets.dtype.kind != "f":
         return [""] * len(targets)
     rows = targets.reshape(len(targets), -1)
