@@ -41,7 +41,7 @@ def test_vectors_and_tokens_pass_unchanged():
         assert as_features(x, "layer", batch=3) is x
 
 
-@pytest.mark.parametrize("x", [torch.zeros(4), torch.zeros(1, 2, 3, 4, 5), torch.zeros(2, 3, dtype=torch.long)])
+@pytest.mark.parametrize("x", [torch.zeros(4), torch.zeros(1, 2, 3, 4, 5, 6), torch.zeros(2, 3, dtype=torch.long)])
 def test_other_forms_are_refused_by_name(x):
     with pytest.raises(ShapeError, match=r"'encoder\.odd'"):
         as_features(x, "encoder.odd")

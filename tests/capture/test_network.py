@@ -85,7 +85,7 @@ def test_one_run_gives_logits_and_layers():
 
 def test_a_batch_norm_that_is_given_one_sample_is_said():
     network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
-    with pytest.raises(ShapeError, match=r"batch norm of the student.*\(1, 3\).*two samples or more"):
+    with pytest.raises(ShapeError, match=r"batch norm of the student.*\[1, 3\].*two samples or more"):
         read(network, torch.rand(1, 3), ["logits"], name="the student")
     with pytest.raises(ShapeError, match="batch norm"):
         read(network, torch.rand(1, 3), ["0"], name="the student")

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from kantor.capture import LOGITS, capture
+from kantor.capture import LOGITS, call, capture
 from kantor.core.errors import NonFiniteError
+from kantor.core.inputs import Inputs
 from kantor.core.modes import as_evaluated
 from kantor.data import Augment, Loader, Part
 from kantor.losses.features import pool
@@ -47,8 +48,8 @@ def activations(
     loader = Loader(part, batch_size, seed=0, augment=Augment.named("none"), shuffle=False, drop_last=False)
     with as_evaluated(model), capture(model, list(found)) as taken:
         for batch in loader.epoch(0):
-            x = batch.inputs[role]
-            model(fitted(model, x if device is None else x.to(device)))
+            inputs = batch.inputs[role] if device is None else batch.to(device).inputs[role]
+            call(model, fitted(model, inputs))
             for layer, seen in found.items():
                 seen.append(finite(pool(taken[layer]).float().cpu(), model.name, layer, batch.ids))
     return {layer: torch.cat(seen) for layer, seen in found.items()}
@@ -71,9 +72,10 @@ def finite(
     return x
 
 
-def fitted(model: Model, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-    """Images at the height and width the model was built for (bilinear, antialiased); vectors as they are."""
+def fitted(model: Model, x: Inputs) -> Inputs:
+    """Images at the height and width the model was built for (bilinear, antialiased); all else as it is."""
     size = model.input_shape[1:]
-    if model.size is not None or x.ndim != 4 or len(size) != 2 or tuple(x.shape[2:]) == tuple(size):
+    image = isinstance(x, Tensor) and x.ndim == 4 and len(size) == 2
+    if model.size is not None or not image or tuple(x.shape[2:]) == tuple(size):
         return x
     return F.interpolate(x, size=tuple(size), mode="bilinear", antialias=True)

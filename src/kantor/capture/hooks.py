@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from kantor.capture.compiled import interpreted, named_layers, plain, uncompiled
-from kantor.capture.layout import Layout, as_features, logits_of, tensor_of
+from kantor.capture.layout import Layout, as_features, image_of, logits_of, tensor_of
+from kantor.capture.signals import Channels
 from kantor.core.errors import ConfigError, KantorError, suggest
 
 LOGITS = "logits"
@@ -75,11 +76,11 @@ def capture(
         network: any module. Paths are those of ``named_modules()``; of a ``Model``, those of its ``network``.
         paths: module paths, ``PATH.input`` (what the module at PATH is given), ``"logits"`` (the network's output) or
             ``"penultimate"`` (the classifier's input).
-        layouts: for single paths, how a four-dimensional output is laid out, where the shape misleads the rule of
-            ``layout_of``. Outputs are always channel-first.
+        layouts: for single paths, how an output with positions is laid out, where the rules of ``layout_of`` and
+            ``Channels`` are misled. Maps and volumes always come channel-first, tokens and signals channel-last.
 
     Yields:
-        a mapping from path to ``[N, D]``, ``[N, C, H, W]`` or ``[N, T, D]``.
+        a mapping from path to ``[N, D]``, ``[N, T, D]``, ``[N, C, H, W]`` or ``[N, C, D, H, W]``.
 
     Raises:
         ConfigError: there is no such path; says which are close.
@@ -94,22 +95,24 @@ def capture(
         if path not in modules and path not in inputs:
             raise ConfigError(f"A layout is given for '{path}', which is not captured. {suggest(path, modules)}")
     captured = Captured(paths)
-    forward = _Forward()
+    forward, channels = _Forward(), Channels(root)
 
     def begin(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG001
         captured.outputs.clear()
         forward.begin(args, kwargs)
+        channels.begin()
 
-    def take(path: str, output: Any) -> None:
+    def take(path: str, output: Any, given_to: nn.Module | None = None) -> None:
         x = tensor_of(output, path)
-        x = as_features(x, path, image=forward.image, batch=forward.batch, layout=layouts.get(path))
+        layout = layouts.get(path) or channels.at(x, forward.image, given_to)
+        x = as_features(x, path, image=forward.image, batch=forward.batch, layout=layout)
         captured.outputs[path] = x.clone()
 
     def keep(path: str) -> Any:
         return lambda _module, _args, output: take(path, output)
 
     def keep_input(path: str) -> Any:
-        return lambda _module, args, kwargs: take(path, [*args, *kwargs.values()])
+        return lambda module, args, kwargs: take(path, [*args, *kwargs.values()], module)
 
     def remember_linear(module: nn.Module, args: Any, kwargs: dict[str, Any], output: Tensor) -> None:  # noqa: ARG001
         forward.last_linear = (args[0] if args else kwargs["input"], output)
@@ -124,6 +127,8 @@ def capture(
     with ExitStack() as hooks:
         hooks.enter_context(interpreted(network))
         hooks.callback(root.register_forward_pre_hook(begin, with_kwargs=True, prepend=True).remove)
+        for module in channels.telling:  # before the layers' own hooks, which ask what it told
+            hooks.callback(module.register_forward_hook(channels.ran).remove)
         for path, module in modules.items():
             hooks.callback(module.register_forward_hook(keep(path)).remove)
         for path, module in inputs.items():
@@ -195,9 +200,9 @@ class _Forward:
         self.last_linear: tuple[Tensor, Tensor] | None = None
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        first = next((x for x in (*args, *kwargs.values()) if isinstance(x, Tensor) and x.ndim > 0), None)
-        self.batch = None if first is None else first.shape[0]
-        self.image = (first.shape[2], first.shape[3]) if first is not None and first.ndim == 4 else None
+        given = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor) and x.ndim > 0]
+        self.batch = given[0].shape[0] if given else None
+        self.image = image_of(given)
         self.last_linear = None
 
     def classifier_input(self, logits: Tensor) -> Tensor:

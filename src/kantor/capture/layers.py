@@ -1,5 +1,6 @@
 """Which layers a network has: everything that ran on an example and can be captured."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -12,13 +13,15 @@ from torch import Tensor, nn
 
 from kantor.capture.compiled import interpreted, named_layers
 from kantor.capture.hooks import path_root
-from kantor.capture.layout import as_features, logits_of, tensor_of
+from kantor.capture.layout import Layout, as_features, image_of, logits_of, tensor_of
 from kantor.capture.network import call
+from kantor.capture.signals import Channels
 from kantor.core.errors import ShapeError
+from kantor.core.inputs import Inputs, samples_in
 from kantor.core.modes import as_evaluated
 
 Kind = Literal["vector", "map", "tokens"]
-_KINDS: dict[int, Kind] = {1: "vector", 2: "tokens", 3: "map"}
+_KINDS: dict[int, Kind] = {1: "vector", 2: "tokens", 3: "map", 4: "map"}
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class Layer:
 
     Attributes:
         path: its module path, or ``PATH.input``: what the module at PATH is given, where a function made it.
-        shape: of one sample's output: ``(D,)``, ``(C, H, W)`` or ``(T, D)``.
-        kind: ``vector``, ``map`` or ``tokens``.
+        shape: of one sample's output: ``(D,)``, ``(T, D)``, ``(C, H, W)`` or ``(C, D, H, W)``.
+        kind: ``vector``, ``tokens`` (a signal too) or ``map`` (a volume too).
         depth: share of the network's leaf modules that have run when it returns, in (0, 1].
         leaves: leaf modules inside it; 0 where it is one itself.
         parameters: numbers to be learnt inside it.
@@ -54,17 +57,17 @@ class Layer:
     classifier: bool = False
 
     @property
-    def grid(self) -> tuple[int, int]:
-        """Height and width of a map; tokens are counted as a square, a vector as one cell."""
+    def grid(self) -> tuple[int, ...]:
+        """The sides of a map or volume; tokens are counted as a square, a vector as one cell."""
         if self.kind == "map":
-            return self.shape[1], self.shape[2]
+            return self.shape[1:]
         side = round(self.shape[0] ** 0.5) if self.kind == "tokens" else 1
         return side, side
 
     @property
     def cells(self) -> int:
         """Positions: cells of the grid."""
-        return self.grid[0] * self.grid[1]
+        return math.prod(self.grid)
 
     @property
     def width(self) -> int:
@@ -72,7 +75,7 @@ class Layer:
         return self.shape[0] if self.kind == "map" else self.shape[-1]
 
 
-def candidates(network: nn.Module, example: Float[Tensor, "batch ..."]) -> list[Layer]:
+def candidates(network: nn.Module, example: Inputs) -> list[Layer]:
     """Every layer whose output can be captured, in the order in which they return.
 
     The network runs once on ``example``, in eval mode and without gradients, and is left as it was. Modules that did
@@ -84,11 +87,13 @@ def candidates(network: nn.Module, example: Float[Tensor, "batch ..."]) -> list[
         network: any module; of a ``Model`` the layers of its ``network`` are listed.
         example: an input batch, one sample is enough.
     """
-    trace = _Trace(len(example))
     root = path_root(network)
+    trace = _Trace(samples_in(example), Channels(root))
     with ExitStack() as hooks, as_evaluated(network), interpreted(network), torch.no_grad(), _every_module_runs():
         hooks.callback(root.register_forward_pre_hook(trace.begin, with_kwargs=True).remove)
         hooks.callback(root.register_forward_hook(trace.end).remove)
+        for module in trace.channels.telling:
+            hooks.callback(module.register_forward_hook(trace.channels.ran).remove)
         for path, module in named_layers(root):
             if path:
                 hooks.callback(module.register_forward_pre_hook(trace.given(path), with_kwargs=True).remove)
@@ -100,8 +105,9 @@ def candidates(network: nn.Module, example: Float[Tensor, "batch ..."]) -> list[
 class _Trace:
     """What one forward showed: which modules returned what, and which tensor went from where to where."""
 
-    def __init__(self, batch: int) -> None:
+    def __init__(self, batch: int, channels: Channels) -> None:
         self.batch = batch
+        self.channels = channels
         self.image: tuple[int, int] | None = None
         self.runs = 0
         self.found: dict[str, Layer] = {}
@@ -124,8 +130,7 @@ class _Trace:
     def begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
         given = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
         self.inputs = {_place(x) for x in given}
-        if given and given[0].ndim == 4:
-            self.image = (given[0].shape[2], given[0].shape[3])
+        self.image = image_of(given)
 
     def end(self, module: nn.Module, args: Any, output: Any) -> None:  # noqa: ARG002
         with suppress(ShapeError):
@@ -139,7 +144,7 @@ class _Trace:
                 return
             maker = self.makers.get((id(x), x._version), f"{path}.input")
             if maker == f"{path}.input":
-                self._keep(maker, x)
+                self._keep(maker, x, self.channels.at(x, self.image, module))
             self.feeding.add(maker)
 
         return hook
@@ -162,7 +167,8 @@ class _Trace:
             parameters = sum(parameter.numel() for parameter in module.parameters())
             weighted = _weighted(module)
             self.begun |= weighted
-            self._keep(path, x, leaves=leaves, parameters=parameters, weighted=weighted, masked=masked)
+            layout = self.channels.at(x, self.image)
+            self._keep(path, x, layout, leaves=leaves, parameters=parameters, weighted=weighted, masked=masked)
 
         return hook
 
@@ -178,9 +184,11 @@ class _Trace:
             for path, layer in self.found.items()
         ]
 
-    def _keep(self, path: str, x: Tensor, leaves: int = 0, parameters: int = 0, **kind: bool) -> None:
+    def _keep(
+        self, path: str, x: Tensor, layout: Layout | None, leaves: int = 0, parameters: int = 0, **kind: bool
+    ) -> None:
         try:
-            features = as_features(x, path, image=self.image, batch=self.batch)
+            features = as_features(x, path, image=self.image, batch=self.batch, layout=layout)
         except ShapeError:
             return
         summary = features.ndim == 2 and self.wide is not None and _summarises(features, self.wide)
@@ -200,8 +208,9 @@ class _Trace:
 
 
 def _summarises(vector: Float[Tensor, "batch dim"], wide: Float[Tensor, "batch ..."]) -> bool:
-    averaged = wide.mean(dim=(2, 3) if wide.ndim == 4 else 1)
-    return any(vector.shape == x.shape and torch.allclose(vector, x, atol=1e-6) for x in (averaged, wide.flatten(1)))
+    averaged = wide.mean(dim=1 if wide.ndim == 3 else tuple(range(2, wide.ndim)))
+    summaries = [averaged, wide.flatten(1), *([wide.mT.flatten(1)] if wide.ndim == 3 else [])]
+    return any(vector.shape == x.shape and torch.allclose(vector, x, atol=1e-6) for x in summaries)
 
 
 def _place(x: Tensor) -> int:

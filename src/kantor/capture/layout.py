@@ -1,6 +1,6 @@
 """What a module returned, as the one tensor and the one layout that everything above capture sees."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from kantor.core.errors import ShapeError
 
 Layout = Literal["channels_first", "channels_last"]
-"""How a four-dimensional output is laid out: ``[N, C, H, W]`` or ``[N, H, W, C]``."""
+"""How an output with positions is laid out: ``[N, C, H, W]`` or ``[N, H, W, C]``; ``[N, C, L]`` or ``[N, T, D]``."""
 
 _PREFERRED = ("logits", "last_hidden_state", "out")
 
@@ -85,19 +85,25 @@ def _kind(output: Any) -> str:
 
 
 def layout_of(shape: torch.Size, image: tuple[int, int] | None) -> Layout:
-    """Which layout a four-dimensional output has, judged by which two sides keep the image's aspect ratio.
+    """Which layout a map or volume has, judged by which two sides keep the image's aspect ratio.
 
-    Channel-first if the last two sides fit the image's ratio to within a cell, channel-last if only the second and
-    third do, and channel-first, torch's habit, if neither pair fits. So ``[N, 7, 7, 768]`` of a square image is
+    Channel-first if the last two sides fit the image's ratio to within a cell, channel-last if only the two before the
+    last do, and channel-first, torch's habit, if neither pair fits. So ``[N, 7, 7, 768]`` of a square image is
     channel-last, and ``[N, 8, 8, 8]`` is channel-first.
 
     Args:
-        shape: ``[N, a, b, c]``.
+        shape: ``[N, a, b, c]`` or ``[N, a, b, c, d]``.
         image: height and width of the network's input; None (taken as square) where the input is no image.
     """
-    if _fits(shape[2], shape[3], image or (1, 1)):
+    if keeps_ratio(shape[-2], shape[-1], image or (1, 1)):
         return "channels_first"
-    return "channels_last" if _fits(shape[1], shape[2], image or (1, 1)) else "channels_first"
+    return "channels_last" if keeps_ratio(shape[-3], shape[-2], image or (1, 1)) else "channels_first"
+
+
+def image_of(given: Iterable[Tensor]) -> tuple[int, int] | None:
+    """Height and width of the first image, or volume of images, among what a network is given."""
+    first = next((x for x in given if x.ndim in (4, 5)), None)
+    return None if first is None else (first.shape[-2], first.shape[-1])
 
 
 def as_features(
@@ -108,35 +114,39 @@ def as_features(
     batch: int | None = None,
     layout: Layout | None = None,
 ) -> Float[Tensor, "batch ..."]:
-    """A layer's output as ``[N, D]``, ``[N, C, H, W]`` or ``[N, T, D]``; a channel-last map becomes channel-first.
+    """A layer's output as ``[N, D]``, ``[N, T, D]``, ``[N, C, H, W]`` or ``[N, C, D, H, W]``.
+
+    A channel-last map or volume becomes channel-first; a signal ``[N, C, L]`` becomes a sequence of L tokens.
 
     Args:
         x: the output.
         name: the layer, for the message.
         image: height and width of the network's input, which tells the layouts apart (see ``layout_of``).
         batch: samples in the network's input, if known.
-        layout: overrides what ``layout_of`` would say.
+        layout: of a map or volume, overrides what ``layout_of`` would say; of three dimensions, tokens if left out.
 
     Raises:
         ShapeError: another number of dimensions, another first dimension than the batch, or no real numbers.
     """
     if not x.is_floating_point():
         raise ShapeError(f"Layer '{name}' returns {x.dtype}; a layer to transfer or compare must return real numbers.")
-    if x.ndim not in (2, 3, 4):
+    if x.ndim not in (2, 3, 4, 5):
         raise ShapeError(
-            f"Layer '{name}' returns {tuple(x.shape)}. Layers that can be used return [N, D], [N, C, H, W] or "
-            "[N, T, D]. Choose a module before or after it."
+            f"Layer '{name}' returns {tuple(x.shape)}. Layers that can be used return [N, D], [N, T, D], [N, C, H, W] "
+            "or [N, C, D, H, W]. Choose a module before or after it."
         )
     if batch is not None and x.shape[0] != batch:
         raise ShapeError(
             f"Layer '{name}' returns {tuple(x.shape)}, whose first side is not the batch of {batch} (windows or time "
             "come first inside some modules). Choose the module around it."
         )
-    if x.ndim == 4 and (layout or layout_of(x.shape, image)) == "channels_last":
-        return x.permute(0, 3, 1, 2)
+    if x.ndim == 3:
+        return x.mT if layout == "channels_first" else x
+    if x.ndim > 3 and (layout or layout_of(x.shape, image)) == "channels_last":
+        return x.movedim(-1, 1)
     return x
 
 
-def _fits(height: int, width: int, image: tuple[int, int]) -> bool:
-    # Strides round up or down, so each side may be off by less than a cell.
+def keeps_ratio(height: int, width: int, image: tuple[int, int]) -> bool:
+    """Whether a grid has the image's aspect ratio: strides round up or down, so a side may be off by under a cell."""
     return abs(height - width * image[0] / image[1]) < 1 and abs(width - height * image[1] / image[0]) < 1

@@ -1,33 +1,47 @@
 """The one place where a network is called, and the one where what it returned is read."""
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from kantor.capture.hooks import LOGITS, capture
 from kantor.capture.layout import logits_of
-from kantor.core.errors import ShapeError
+from kantor.core.errors import ConfigError, ShapeError
+from kantor.core.inputs import Inputs, changed, samples_in, shown, tensors_of
 
 
-def call(network: nn.Module, x: Float[Tensor, "batch ..."]) -> Any:
-    """What the network returns for ``x``, which is given to it in the dtype of its own parameters."""
-    dtype = next((p.dtype for p in network.parameters() if p.is_floating_point()), x.dtype)
-    # Without the condition an exported program would hold the cast.
-    return network(x.to(dtype) if x.is_floating_point() and x.dtype != dtype else x)
+def call(network: nn.Module, inputs: Inputs) -> Any:
+    """What the network returns for its inputs: a tensor is its first argument, a mapping its keyword arguments.
+
+    Real numbers are given to it in the dtype of its own parameters; integers and truth values stay as they are.
+
+    Raises:
+        ConfigError: it does not take the arguments that a mapping names.
+    """
+    real = next((x.dtype for x in tensors_of(inputs) if x.is_floating_point()), None)
+    if real is not None:
+        dtype = next((p.dtype for p in network.parameters() if p.is_floating_point()), real)
+        # Without the condition an exported program would hold the cast.
+        inputs = changed(inputs, lambda x: x.to(dtype) if x.is_floating_point() and x.dtype != dtype else x)
+    if isinstance(inputs, Tensor):
+        return network(inputs)
+    try:
+        return network(**inputs)
+    except TypeError as error:
+        _refuse_arguments(network, inputs, error)
+        raise
 
 
-def read(
-    network: nn.Module, x: Float[Tensor, "batch ..."], layers: Iterable[str], *, name: str
-) -> tuple[Tensor, dict[str, Tensor]]:
+def read(network: nn.Module, inputs: Inputs, layers: Iterable[str], *, name: str) -> tuple[Tensor, dict[str, Tensor]]:
     """Run the network once, and read its logits and the outputs of its layers.
 
     Where layers beside the logits are read, compiled parts of the network run uncompiled: compiled code has no hooks.
 
     Args:
         network: any module, for which :func:`~kantor.capture.layout.logits_of` finds the logits.
-        x: a batch of inputs.
+        inputs: a batch of inputs, a tensor or a mapping of tensors.
         layers: module paths, ``logits`` or ``penultimate``.
         name: whose outputs they are, for the message: ``the student``.
 
@@ -35,27 +49,44 @@ def read(
         The logits, and by path each layer's output, as :func:`~kantor.capture.capture` gives it.
 
     Raises:
-        ConfigError: there is no such layer, or it did not run.
+        ConfigError: there is no such layer, or it did not run; or the network does not take such inputs.
         ShapeError: the logits cannot be told from what the network returns, or a layer's output cannot be read; or
             a batch norm in train mode is given a single value.
     """
-    layers = tuple(layers)
+    layers, samples = tuple(layers), samples_in(inputs)
     inside = [layer for layer in layers if layer != LOGITS]
     if not inside:
-        logits = logits_of(_run(network, x, name), name, batch=len(x))
+        logits = logits_of(_run(network, inputs, name), name, batch=samples)
         return logits, dict.fromkeys(layers, logits)
     with capture(network, inside) as taken:
-        logits = logits_of(_run(network, x, name), name, batch=len(x))
+        logits = logits_of(_run(network, inputs, name), name, batch=samples)
     return logits, {layer: logits if layer == LOGITS else taken[layer] for layer in layers}
 
 
-def _run(network: nn.Module, x: Tensor, name: str) -> Any:
+def _run(network: nn.Module, inputs: Inputs, name: str) -> Any:
     try:
-        return call(network, x)
+        return call(network, inputs)
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
         raise ShapeError(
-            f"A batch norm of {name} cannot train on one value a channel: this batch is {tuple(x.shape)}. Give batches "
+            f"A batch norm of {name} cannot train on one value a channel: this batch is {shown(inputs)}. Give batches "
             "of two samples or more, or freeze that layer."
+        ) from error
+
+
+def _refuse_arguments(network: nn.Module, inputs: Mapping[str, Tensor], error: TypeError) -> None:
+    """Say it where the network's forward has no such arguments, or wants others.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    forward = inspect.signature(network.forward)
+    try:
+        forward.bind(**inputs)
+    except TypeError as wrong:
+        raise ConfigError(
+            f"{type(network).__name__} cannot be called with {', '.join(inputs)}: {wrong}. It takes "
+            f"{', '.join(forward.parameters)}. Leave out what it does not take; where student and teacher take "
+            "different things, give each its own: {'student': {...}, 'teacher': {...}, 'labels': ...}."
         ) from error

@@ -76,5 +76,5 @@ def _reason(student: Layer, teacher: Layer, *, last: bool) -> str:
 
 def _place(layer: Layer) -> str:
     if layer.kind == "map":
-        return f"{layer.shape[1]}x{layer.shape[2]}"
+        return "x".join(map(str, layer.grid))
     return f"{layer.shape[0]} tokens" if layer.kind == "tokens" else f"a vector of {layer.shape[0]}"

@@ -2,17 +2,17 @@
 
 from collections import defaultdict
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from kantor.capture.layers import Layer, candidates
 from kantor.core.errors import ConfigError
+from kantor.core.inputs import Inputs
 
 MOST = 4
 """A network of equal blocks is cut into at most so many stages."""
 
 
-def stages(network: nn.Module, example: Float[Tensor, "batch ..."]) -> list[Layer]:
+def stages(network: nn.Module, example: Inputs) -> list[Layer]:
     """The ends of a network's stages, shallow to deep. The classifier and what follows it are none.
 
     A network whose resolution falls has a stage at each resolution, and its end is the module with the most inside it
@@ -80,7 +80,7 @@ def _plain_vectors(layers: list[Layer], maps: list[Layer]) -> list[Layer]:
 
 
 def _by_resolution(layers: list[Layer]) -> list[Layer]:
-    ends: dict[tuple[int, int], Layer] = {}
+    ends: dict[tuple[int, ...], Layer] = {}
     for layer in layers:
         if layer.grid not in ends or layer.leaves >= ends[layer.grid].leaves:
             ends[layer.grid] = layer

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kantor.core.errors import DataError
+from kantor.core.errors import DataError, ShapeError
+from kantor.core.inputs import Inputs, samples_in
 from kantor.data.batch import Batch
 from kantor.data.views import ROLES
 
@@ -19,18 +20,41 @@ _HOW = (
 )
 
 
-def as_batch(given: Any) -> Batch:
-    """A batch from what a loader yields.
+def as_batch(*given: Any, **named: Any) -> Batch:
+    """A batch from what a loader yields, or from what a module is called with.
+
+    ``as_batch(batch)``, ``as_batch(inputs, targets)`` and ``as_batch(input_ids=..., labels=...)`` are all read.
 
     Args:
-        given: a :class:`Batch`, which is returned as it is; inputs alone; ``(inputs, targets)``; or a mapping with
-            ``labels`` or ``targets`` (also ``label``, ``target``, ``y``), perhaps ``ids``, and inputs: one tensor under
-            any name, or one for each role (``student``, ``teacher``, a teacher's name). In the place of inputs a pair
-            may hold such a mapping from roles too. Samples without ids cannot serve losses with a memory.
+        given: a :class:`Batch`, which is returned as it is; inputs alone; ``(inputs, targets)``, as one pair or as two
+            arguments; or a mapping with ``labels`` or ``targets`` (also ``label``, ``target``, ``y``), perhaps ``ids``,
+            and inputs. Inputs are one tensor under any name; several tensors, which every network takes as keyword
+            arguments under their names; or one of either for each role (``student``, ``teacher``, a teacher's name).
+            In the place of inputs a pair may hold such a mapping too. Samples without ids cannot serve losses with a
+            memory.
+        named: the entries of such a mapping; beside inputs in ``given`` the targets and ids alone.
 
     Raises:
         DataError: it is something else; says what a batch looks like.
     """
+    if named:
+        return _called(given, named)
+    return _loaded(given[0] if len(given) == 1 else given)
+
+
+def _called(given: tuple[Any, ...], named: dict[str, Any]) -> Batch:
+    if not given:
+        return _loaded(named["batch"] if set(named) == {"batch"} else named)
+    beside = [name for name in named if name not in (*_TARGETS, *_IDS)]
+    if len(given) > 1 or beside or isinstance(given[0], Batch):
+        raise DataError(
+            f"Called with {len(given)} arguments and {', '.join(named)}: beside inputs only targets and ids have names."
+            f" {_HOW}."
+        )
+    return _loaded({"inputs": given[0], **named})
+
+
+def _loaded(given: Any) -> Batch:
     if isinstance(given, Batch):
         return given
     if isinstance(given, Tensor):
@@ -39,30 +63,38 @@ def as_batch(given: Any) -> Batch:
         return _checked(_by_role(given[0]), given[1] if len(given) == 2 else None, None)
     if isinstance(given, Mapping):
         targets, ids = (_only(given, names) for names in (_TARGETS, _IDS))
-        rest = {key: x for key, x in given.items() if key not in (*_TARGETS, *_IDS)}
+        rest = {key: x for key, x in given.items() if key not in (*_TARGETS, *_IDS) and x is not None}
         return _checked(_by_role(rest), targets, ids)
     many = f" of {len(given)}" if isinstance(given, tuple | list) else ""
     raise DataError(f"A {type(given).__name__}{many} is no batch. {_HOW}.")
 
 
-def _by_role(inputs: Any) -> dict[str, Tensor]:
+def _by_role(inputs: Any) -> dict[str, Inputs]:
     if isinstance(inputs, Tensor):
         return dict.fromkeys(ROLES, inputs)
-    if not isinstance(inputs, Mapping) or not all(isinstance(x, Tensor) for x in inputs.values()):
-        kind = (
-            f"a mapping of {', '.join(f'{key} ({type(x).__name__})' for key, x in inputs.items())}"
-            if isinstance(inputs, Mapping)
-            else f"a {type(inputs).__name__}"
-        )
-        raise DataError(f"The batch's inputs are {kind}, and must be tensors. {_HOW}.")
+    if not isinstance(inputs, Mapping):
+        raise DataError(f"The batch's inputs are a {type(inputs).__name__}, and must be tensors. {_HOW}.")
+    if not inputs:
+        raise DataError(f"The batch holds nothing that a network sees. {_HOW}.")
     if "student" in inputs:
-        return {"teacher": inputs["student"], **inputs} if len(inputs) == 1 else dict(inputs)
+        roles = {str(role): _one(given, f"what {role} sees") for role, given in inputs.items()}
+        return {"teacher": roles["student"], **roles} if len(roles) == 1 else roles
     if len(inputs) == 1:
-        return dict.fromkeys(ROLES, next(iter(inputs.values())))
-    raise DataError(
-        f"The batch holds {', '.join(map(str, inputs)) or 'nothing'}, and one input is read, or one for each role: say "
-        f"which the student sees, and which the teacher. {_HOW}."
-    )
+        (only,) = inputs.values()
+        return _by_role(only) if isinstance(only, Mapping) else dict.fromkeys(ROLES, _one(only, "the inputs"))
+    return dict.fromkeys(ROLES, _one(inputs, "the inputs"))
+
+
+def _one(given: Any, what: str) -> Inputs:
+    """One role's input."""
+    if isinstance(given, Tensor):
+        return given
+    if isinstance(given, Mapping) and given and all(isinstance(x, Tensor) for x in given.values()):
+        return dict(given)
+    kind = f"a {type(given).__name__}"
+    if isinstance(given, Mapping):
+        kind = f"a mapping of {', '.join(f'{key} ({type(x).__name__})' for key, x in given.items()) or 'nothing'}"
+    raise DataError(f"Of the batch {what} must be tensors, and are {kind}. {_HOW}.")
 
 
 def _only(given: Mapping[str, Any], names: tuple[str, ...]) -> Any:
@@ -72,8 +104,7 @@ def _only(given: Mapping[str, Any], names: tuple[str, ...]) -> Any:
     return given[found[0]] if found else None
 
 
-def _checked(inputs: dict[str, Tensor], targets: Any, ids: Any) -> Batch:
-    samples = len(next(iter(inputs.values())))
+def _checked(inputs: dict[str, Inputs], targets: Any, ids: Any) -> Batch:
     for what, x in (("targets", targets), ("ids", ids)):
         if x is not None and not isinstance(x, Tensor | np.ndarray | list | tuple):
             raise DataError(f"The batch's {what} are a {type(x).__name__}, and must be a tensor. {_HOW}.")
@@ -81,8 +112,13 @@ def _checked(inputs: dict[str, Tensor], targets: Any, ids: Any) -> Batch:
         targets, ids = (None if x is None else torch.as_tensor(x) for x in (targets, ids))
     except (ValueError, TypeError, RuntimeError) as error:
         raise DataError(f"The batch's targets or ids are no numbers ({error}). {_HOW}.") from None
+    try:
+        sizes: dict[str, Any] = {role: samples_in(x) for role, x in inputs.items()}
+    except ShapeError as error:
+        raise DataError(f"{error} {_HOW}.") from None
+    samples = next(iter(sizes.values()))
     # Some samples may come without a target; of ids there is one for each.
-    if any(len(x) != samples for x in inputs.values()) or (ids is not None and ids.shape != (samples,)):
-        sizes = {role: len(x) for role, x in inputs.items()} | ({} if ids is None else {"ids": list(ids.shape)})
+    if any(size != samples for size in sizes.values()) or (ids is not None and ids.shape != (samples,)):
+        sizes |= {} if ids is None else {"ids": list(ids.shape)}
         raise DataError(f"The batch's parts have other lengths: {sizes}. {_HOW}.")
     return Batch(inputs, targets, ids)

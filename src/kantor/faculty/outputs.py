@@ -61,7 +61,7 @@ def outputs_of(
     """
     device = device or torch.device("cpu")
     teacher = LiveTeacher(model.to(device))
-    few = Batch({"teacher": part.read(np.arange(min(2, len(part))))[role].to(device)})
+    few = Batch({"teacher": part.read(np.arange(min(2, len(part))))[role]}).to(device)
     layers: dict[str, LayerSpec] = {}
     for layer in ("logits", "penultimate"):
         try:
@@ -84,8 +84,8 @@ def outputs_of(
     passes = len(part) if cache.missing else 0
 
     def run(batch: Batch) -> dict[str, Tensor]:
-        inputs = {"teacher": batch.inputs[role].to(device)}
-        return {read.layer: x.cpu() for read, x in teacher.outputs(Batch(inputs), [Read(k) for k in layers]).items()}
+        seen = Batch({"teacher": batch.inputs[role]}).to(device)
+        return {read.layer: x.cpu() for read, x in teacher.outputs(seen, [Read(k) for k in layers]).items()}
 
     with not_finite_in(model.spec):
         cache.fill(run, batch_size, progress)

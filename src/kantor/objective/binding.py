@@ -9,11 +9,15 @@ from torch import nn
 
 from kantor.capture import Pair, pair, stages
 from kantor.core.errors import ConfigError
+from kantor.core.inputs import rows
 from kantor.data import Batch
 from kantor.losses.penalty import WeightPenalty
 from kantor.objective.teachers import LiveTeacher, Teacher
 from kantor.objective.terms import Bound, Term, resolved_weight, split_teacher
 from kantor.objective.weights import Balanced
+
+_FEW = slice(2)
+"""Samples that layers are looked for on."""
 
 
 def bind(terms: Sequence[Term], student: nn.Module, teachers: Mapping[str, Teacher], batch: Batch) -> list[Bound]:
@@ -47,8 +51,8 @@ def paired_stages(student: nn.Module, teacher: LiveTeacher, batch: Batch, *, by_
     """
     with torch.no_grad():
         sides = [
-            stages(student, batch.inputs["student"][:2]),
-            stages(teacher.network, teacher.sees(batch)[:2]),
+            stages(student, rows(batch.inputs["student"], _FEW)),
+            stages(teacher.network, rows(teacher.sees(batch), _FEW)),
         ]
     if by_position:
         wide = [[layer for layer in side if layer.kind != "vector"] for side in sides]

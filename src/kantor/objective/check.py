@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from kantor.core.errors import ConfigError, NonFiniteError
+from kantor.core.inputs import shown
 from kantor.data.views import ROLES, role_of
 from kantor.losses.base import TransferLoss
 from kantor.losses.penalty import WeightPenalty
@@ -283,7 +284,7 @@ def _shapes(objective: Objective, batch: Batch) -> dict[tuple[str, str], list[in
 def _sees(name: str, batch: Batch) -> str:
     role = role_of(name, batch.inputs)
     own = role not in ROLES and role in batch.inputs
-    return f"{role} {list(batch.inputs[role].shape[1:])}" if own else ""
+    return f"{role} {shown(batch.inputs[role], batch=False)}" if own else ""
 
 
 def _scored(objective: Objective, name: str, batch: Batch) -> dict[str, Any]:

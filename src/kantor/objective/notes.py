@@ -11,6 +11,7 @@ from torch import nn
 from kantor.capture import LOGITS, call
 from kantor.capture.compiled import is_compiled, named_layers
 from kantor.capture.layout import picked_of
+from kantor.core.inputs import Inputs
 from kantor.objective.gradients import without_gradient
 from kantor.objective.sharing import follows_mode
 from kantor.objective.teachers import LiveTeacher
@@ -42,9 +43,9 @@ def notes(objective: Objective, batch: Batch, features: Mapping[str, torch.Tenso
     return found
 
 
-def _picked(network: nn.Module, x: torch.Tensor, who: str) -> Iterator[str]:
+def _picked(network: nn.Module, inputs: Inputs, who: str) -> Iterator[str]:
     with torch.no_grad():
-        picked = picked_of(call(network, x), who)
+        picked = picked_of(call(network, inputs), who)
     if picked and not picked.startswith(f"'{LOGITS}'"):
         yield f"{who} returns more than a tensor: its logits are taken to be {picked}."
 

@@ -51,8 +51,8 @@ class Objective(nn.Module):
     name's dots; it is loaded after :meth:`check`.
 
     Args:
-        student: any module that maps ``batch.inputs["student"]`` to logits, or to something that holds them
-            (:func:`kantor.capture.layout.logits_of`).
+        student: any module that maps ``batch.inputs["student"]``, a tensor or a mapping of keyword arguments, to
+            logits, or to something that holds them (:func:`kantor.capture.layout.logits_of`).
         teachers: name to network, or to another source of outputs (a cache). Networks see ``batch.inputs["teacher"]``,
             or each ``batch.inputs[NAME]`` where teachers see different things.
         terms: losses bound to layers, and penalties on the student's weights.
@@ -137,14 +137,15 @@ class Objective(nn.Module):
         """The losses that compare layers, with what they are bound to."""
         return [(bound.loss, bound) for bound in self.bound if isinstance(bound.loss, TransferLoss)]
 
-    def check(self, batch: Any, *, quiet: bool = False) -> StepZero:
+    def check(self, *given: Any, quiet: bool = False, **named: Any) -> StepZero:
         """Step 0: bind layers, build the losses' parameters, refuse what cannot work, and say what will happen.
 
         Call it once, before the optimiser is made. The student's weights and running statistics are left as found.
 
         Args:
-            batch: a training batch, as :meth:`forward` takes it.
+            given: a training batch, as :meth:`forward` takes it.
             quiet: do not print.
+            named: the same.
 
         Returns:
             The facts: pairs, shapes, teachers, each term's value, weight and share of the gradient norm.
@@ -157,7 +158,7 @@ class Objective(nn.Module):
         """
         if self.bound:
             raise ConfigError("check() was called before; its losses are built.")
-        batch = as_batch(batch)
+        batch = as_batch(*given, **named)
         check_needs(self, batch)
         with torch.random.fork_rng(), buffers_kept(self.student):
             try:
@@ -176,14 +177,17 @@ class Objective(nn.Module):
             print(printable(str(facts)))
         return facts
 
-    def forward(self, batch: Any) -> Result:
+    def forward(self, *given: Any, **named: Any) -> Result:
         """The loss of one batch. Call :meth:`check` first if there are terms.
 
+        ``objective(batch)``, ``objective(inputs, targets)`` and ``objective(input_ids=..., labels=...)`` are all read.
+
         Args:
-            batch: a :class:`~kantor.data.Batch`, or what a loader yields: ``(inputs, targets)``, or a mapping
+            given: a :class:`~kantor.data.Batch`, or what a loader yields: ``(inputs, targets)``, or a mapping
                 (:func:`kantor.data.as_batch`).
+            named: in its place, the entries of such a mapping.
         """
-        batch = as_batch(batch)
+        batch = as_batch(*given, **named)
         if self.terms and not self.bound:
             raise ConfigError("Call objective.check(batch) before the first step: it builds the losses' parameters.")
         if self.training and torch.is_grad_enabled():

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from kantor.capture import read as read_layers
 from kantor.core.errors import ConfigError, suggest
+from kantor.core.inputs import Inputs, device_of
 from kantor.data import Batch, TeacherCache
 from kantor.data.views import ROLES, role_of
 from kantor.losses.features import pool
@@ -75,7 +76,7 @@ class LiveTeacher:
             "source": source,
         }
 
-    def sees(self, batch: Batch) -> Float[Tensor, "batch ..."]:
+    def sees(self, batch: Batch) -> Inputs:
         """What the batch shows this teacher.
 
         Raises:
@@ -94,15 +95,16 @@ class LiveTeacher:
         Raises:
             ConfigError: the batch has no view for this teacher.
         """
-        x = self.sees(batch)
+        inputs = self.sees(batch)
+        device = device_of(inputs)
         # The objective keeps teachers out of modules(), so its own .to() does not move them.
-        if next(self.network.parameters(), x).device != x.device:
-            self.network.to(x.device)
+        if next((p.device for p in self.network.parameters()), device) != device:
+            self.network.to(device)
         # A user's train() on the network, or on a part of it, would move its running statistics.
         if any(module.training for module in self.network.modules()):
             self.network.eval()
-        with torch.autocast(x.device.type, enabled=False):
-            _, taken = read_layers(self.network, x, [read.layer for read in reads], name=f"teacher {self.name}")
+        with torch.autocast(device.type, enabled=False):
+            _, taken = read_layers(self.network, inputs, [read.layer for read in reads], name=f"teacher {self.name}")
             return {read: pool(taken[read.layer]) if read.pooled else taken[read.layer] for read in reads}
 
 

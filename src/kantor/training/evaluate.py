@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from kantor.capture import call
+from kantor.capture.layout import logits_of
 from kantor.core.errors import DataError, NonFiniteError, ShapeError
 from kantor.core.modes import as_evaluated
 from kantor.data import Augment, Batch, Loader, Part
@@ -93,7 +95,7 @@ def _scores(
     for batch in loader.epoch(0):
         batch = batch.to(device) if device is not None else batch
         assert batch.targets is not None
-        logits = model(batch.inputs[role]).float()
+        logits = logits_of(call(model, batch.inputs[role]), "the model", batch=len(batch)).float()
         known = labelled(logits, batch.targets)
         try:
             check_task(task, logits, batch.targets) if not sums else task.check(known, batch.targets)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kantor.core.errors import NonFiniteError
+from kantor.core.inputs import finite_rows
 from kantor.data import Batch
 from kantor.objective import Objective, Result
 from kantor.objective.teachers import faults, some_ids
@@ -30,9 +31,9 @@ def check_loss(values: dict[str, float], result: Result, objective: Objective, b
     if math.isfinite(values["loss"]):
         return
     bad = [name for name in result.terms if not math.isfinite(values[name])] or ["the weighted sum"]
-    rows = ~torch.isfinite(result.logits).all(dim=1)
-    for x in batch.inputs.values():
-        rows |= ~torch.isfinite(x.flatten(1)).all(dim=1)
+    rows = ~finite_rows(result.logits)
+    for inputs in batch.inputs.values():
+        rows |= ~finite_rows(inputs)
     where = "at" if bool(rows.any()) else "somewhere among"
     ids = some_ids(batch.ids, rows if bool(rows.any()) else torch.ones_like(rows))
     said = f"The loss is {values['loss']}: {', '.join(bad)} is not finite, {where} sample ids {ids}."

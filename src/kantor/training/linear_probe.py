@@ -15,8 +15,9 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from torch import nn
 
-from kantor.capture import capture, stages
+from kantor.capture import call, capture, stages
 from kantor.core.errors import ConfigError
+from kantor.core.inputs import moved
 from kantor.core.modes import as_evaluated
 from kantor.data import Augment, DataSet, Loader, Part, split
 from kantor.losses.features import pool
@@ -77,8 +78,8 @@ def probe(model: nn.Module, data: DataSet, *, judge: bool = True, layers: Sequen
         raise ConfigError(f"{data.name} has no test part to judge a probe by.")
     train, held_out = (data.train, data.validation) if data.validation is not None else _cut(data.train)
     if layers is None:
-        example = train.seen_by("student").read(np.arange(1))["student"]
-        layers = [stage.path for stage in stages(model, example.to(next(model.parameters(), example).device))]
+        example = moved(train.seen_by("student").read(np.arange(1))["student"], _device(model))
+        layers = [stage.path for stage in stages(model, example)]
     parts = [train, held_out, data.test] if judge and data.test is not None else [train, held_out]
     features = [features_of(model, part, layers) for part in parts]
     found = []
@@ -102,15 +103,19 @@ def validation_accuracy(model: nn.Module, data: DataSet) -> float:
 @torch.no_grad()
 def features_of(model: nn.Module, part: Part, layers: Sequence[str]) -> dict[str, Features]:
     """The layers' outputs in eval mode, maps and tokens averaged over their positions, in the part's order."""
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    device = _device(model)
     loader = Loader(part.seen_by("student"), 256, seed=0, augment=Augment.named("none"), shuffle=False, drop_last=False)
     pieces: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
     with as_evaluated(model), capture(model, layers) as taken:
         for batch in loader.epoch(0):
-            model(batch.inputs["student"].to(device))
+            call(model, batch.to(device).inputs["student"])
             for layer in layers:
                 pieces[layer].append(pool(taken[layer]).double().cpu().numpy())
     return {layer: np.concatenate(found) for layer, found in pieces.items()}
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
 def fit(

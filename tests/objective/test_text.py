@@ -1,0 +1,151 @@
+"""Inputs by name: what text needs of an objective."""
+
+from collections import UserDict, namedtuple
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+import kantor
+from kantor import losses
+from kantor.core.errors import ConfigError
+from tests.objective.text import Reader, text
+
+TERMS = ("neuron_transport", "kd", "rkd")
+
+
+def objective(student, teacher, names=TERMS, **settings) -> kantor.Objective:
+    return kantor.Objective(student, {"big": teacher}, [kantor.Term(losses.named(n)) for n in names], **settings)
+
+
+def labels(samples: int = 16) -> torch.Tensor:
+    return torch.arange(samples) % 3
+
+
+def falls(bound: kantor.Objective, batch) -> bool:
+    """Whether a few steps of training lower the loss."""
+    optimizer = torch.optim.SGD(bound.parameters(), lr=0.02)
+    values = []
+    for _ in range(8):
+        result = bound(batch)
+        result.loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        bound.after_step()
+        values.append(result.loss.item())
+    return values[-1] < values[0]
+
+
+@pytest.mark.parametrize("student, teacher", [((8, 2), (16, 4)), ((16, 3), (8, 1))])
+def test_a_mapping_trains_a_student_of_another_width_and_depth(student, teacher):
+    torch.manual_seed(0)
+    bound = objective(Reader(*student), Reader(*teacher))
+    batch = {**text(), "labels": labels()}
+    facts = bound.check(batch, quiet=True)
+    assert facts.terms[1].student == [f"blocks.{student[1] - 1} [16, 10, {student[0]}]"]
+    assert falls(bound, batch)
+
+
+def test_every_way_to_call_it_is_one_batch():
+    torch.manual_seed(0)
+    bound = objective(Reader(8, 2), Reader(16, 2))
+    named, y = text(), labels()
+    bound.check(**named, labels=y, quiet=True)
+    batch = kantor.Batch({"student": named, "teacher": named}, y)
+    values = [
+        bound(batch), bound((named, y)), bound(named, y), bound(named, labels=y), bound({**named, "labels": y}),
+        bound(**named, labels=y), bound(UserDict({**named, "labels": y})),
+    ]  # fmt: skip
+    assert len({value.loss.item() for value in values}) == 1
+
+
+def test_tensors_are_called_by_place_too():
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
+    bound = kantor.Objective(network, {}, [])
+    x, y = torch.rand(16, 2, 2), labels()
+    assert bound(x, y).loss == bound((x, y)).loss == bound(x, targets=y).loss
+
+
+Said = namedtuple("Said", "logits hidden")
+
+
+@dataclass
+class Output:
+    logits: torch.Tensor
+    loss: torch.Tensor | None = None
+
+
+WRAPS = {
+    "tuple": lambda x: (x, x.sum()),
+    "named tuple": lambda x: Said(x, x.sum()),
+    "dataclass": Output,
+    "mapping": lambda x: {"loss": x.sum(), "logits": x},
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPS.values(), ids=WRAPS)
+def test_a_student_may_return_more_than_logits(wrap):
+    torch.manual_seed(0)
+    plain, teacher = Reader(8, 2), Reader(16, 2)
+    wrapped = Reader(8, 2, wrap=wrap)
+    wrapped.load_state_dict(plain.state_dict())
+    batch = {**text(), "labels": labels()}
+    values = []
+    for student in (plain, wrapped):
+        bound = objective(student, teacher)
+        bound.check(batch, quiet=True)
+        values.append(bound(batch).loss.item())
+    assert values[0] == values[1]
+
+
+def test_each_role_may_see_its_own_mapping():
+    torch.manual_seed(0)
+    bound = objective(Reader(8, 2), Reader(16, 2), ("neuron_transport",))
+    batch = {"student": text(), "big": text(longest=7, seed=1), "labels": labels()}
+    facts = bound.check(batch, quiet=True)
+    assert facts.teachers[0].sees == "big input_ids [7], attention_mask [7]"
+    assert falls(bound, batch)
+
+
+def test_an_input_that_a_network_does_not_take_is_named_with_the_remedy():
+    bound = objective(Reader(8, 2), Reader(16, 2))
+    says = r"Reader cannot be called with .*, token_type_ids: .*It takes input_ids, attention_mask\."
+    with pytest.raises(ConfigError, match=f"{says}.*give each its own"):
+        bound.check({**text(), "token_type_ids": torch.zeros(16, 10), "labels": labels()})
+
+
+def test_integers_and_truth_values_keep_their_type():
+    seen = {}
+
+    class Kept(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = torch.nn.Linear(3, 3).double()
+
+        def forward(self, tokens, mask, pixels):
+            seen.update(tokens=tokens.dtype, mask=mask.dtype, pixels=pixels.dtype)
+            return self.head(pixels)
+
+    mask = torch.ones(6, 2, dtype=torch.bool)
+    kantor.Objective(Kept(), {}, [])(
+        {"tokens": torch.zeros(6, 2, dtype=torch.int32), "mask": mask, "pixels": torch.rand(6, 3), "y": labels(6)}
+    )
+    assert seen == {"tokens": torch.int32, "mask": torch.bool, "pixels": torch.float64}
+
+
+def test_networks_of_transformers_learn_from_each_other():
+    pytest.importorskip("transformers")
+    from transformers import BatchEncoding, BertConfig, BertForSequenceClassification
+
+    import kantor.models.from_transformers  # noqa: F401  # which does without a torchvision that is broken
+
+    def bert(width: int, layers: int) -> torch.nn.Module:
+        config = BertConfig(50, width, layers, 2, 2 * width, max_position_embeddings=16, num_labels=3)
+        return BertForSequenceClassification(config)
+
+    torch.manual_seed(0)
+    bound = objective(bert(8, 1), bert(16, 3))
+    batch = BatchEncoding({**text(), "token_type_ids": torch.zeros(16, 10, dtype=torch.long), "labels": labels()})
+    facts = bound.check(batch, quiet=True)
+    assert [term.name for term in facts.terms] == ["task", *TERMS]
+    assert falls(bound, batch)
