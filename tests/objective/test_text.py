@@ -134,13 +134,14 @@ def test_integers_and_truth_values_keep_their_type():
 
 
 def test_networks_of_transformers_learn_from_each_other():
-    pytest.importorskip("transformers")
+    pytest.importorskip("kantor.models.from_transformers")  # which does without a torchvision that is broken
     from transformers import BatchEncoding, BertConfig, BertForSequenceClassification
 
-    import kantor.models.from_transformers  # noqa: F401  # which does without a torchvision that is broken
-
     def bert(width: int, layers: int) -> torch.nn.Module:
-        config = BertConfig(50, width, layers, 2, 2 * width, max_position_embeddings=16, num_labels=3)
+        config = BertConfig(
+            vocab_size=50, hidden_size=width, num_hidden_layers=layers, num_attention_heads=2,
+            intermediate_size=2 * width, max_position_embeddings=16, num_labels=3,
+        )  # fmt: skip
         return BertForSequenceClassification(config)
 
     torch.manual_seed(0)

@@ -75,7 +75,8 @@ def finite(
 def fitted(model: Model, x: Inputs) -> Inputs:
     """Images at the height and width the model was built for (bilinear, antialiased); all else as it is."""
     size = model.input_shape[1:]
-    image = isinstance(x, Tensor) and x.ndim == 4 and len(size) == 2
-    if model.size is not None or not image or tuple(x.shape[2:]) == tuple(size):
+    if model.size is not None or not isinstance(x, Tensor) or x.ndim != 4 or len(size) != 2:
+        return x
+    if tuple(x.shape[2:]) == tuple(size):
         return x
     return F.interpolate(x, size=tuple(size), mode="bilinear", antialias=True)

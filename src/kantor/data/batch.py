@@ -1,5 +1,6 @@
 """A batch: what data hands to the objective."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +18,7 @@ class Batch:
     moved and normalised once. Where teachers see different things, each has its input under its own name.
     """
 
-    inputs: dict[str, Inputs]
+    inputs: Mapping[str, Inputs]
     """By role: a tensor, or a mapping of tensors that the network takes as keyword arguments (``input_ids``,
     ``attention_mask``). Images are float32 ``[batch, channels, height, width]`` in [0, 1], vectors ``[batch, dim]``."""
     targets: Int64[Tensor, " labelled"] | None = None

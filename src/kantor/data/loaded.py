@@ -1,6 +1,6 @@
 """What any loader yields, as a batch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ def as_batch(*given: Any, **named: Any) -> Batch:
     return _loaded(given[0] if len(given) == 1 else given)
 
 
-def _called(given: tuple[Any, ...], named: dict[str, Any]) -> Batch:
+def _called(given: Sequence[Any], named: dict[str, Any]) -> Batch:
     if not given:
         return _loaded(named["batch"] if set(named) == {"batch"} else named)
     beside = [name for name in named if name not in (*_TARGETS, *_IDS)]

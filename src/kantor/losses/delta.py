@@ -8,9 +8,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kantor.capture import call
 from kantor.capture.hooks import changed
+from kantor.capture.layout import logits_of
 from kantor.core.collectives import sum_over_ranks
 from kantor.core.errors import ConfigError, ShapeError
+from kantor.core.inputs import Inputs
 from kantor.core.modes import as_evaluated
 from kantor.losses.base import Shapes, TransferLoss
 from kantor.losses.checks import same_shape
@@ -66,7 +69,7 @@ def channel_attention(increase: Float[Tensor, " channels"], *, temperature: floa
 def loss_increases(
     network: nn.Module,
     layers: Sequence[str],
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: Iterable[tuple[Inputs, Tensor]],
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
 ) -> list[Float[Tensor, " channels"]]:
     """By how much the loss grows when one channel of one layer is removed, for every channel, meaned over batches.
@@ -88,7 +91,7 @@ def loss_increases(
     count = 0
     with as_evaluated(network):
         for inputs, targets in batches:
-            whole = loss(network(inputs), targets)
+            whole = loss(_logits(network, inputs), targets)
             for place, path in enumerate(layers):
                 removed = [loss(out, targets) for out in _without_each_channel(network, path, inputs)]
                 sums[place] = sums[place] + (torch.stack(removed) - whole)
@@ -98,7 +101,7 @@ def loss_increases(
     return [total / count for total in sums if isinstance(total, Tensor)]
 
 
-def _without_each_channel(network: nn.Module, path: str, inputs: Tensor) -> Iterable[Tensor]:
+def _without_each_channel(network: nn.Module, path: str, inputs: Inputs) -> Iterable[Tensor]:
     channel, channels = 0, 1
 
     def remove(output: Tensor) -> Tensor:
@@ -109,8 +112,12 @@ def _without_each_channel(network: nn.Module, path: str, inputs: Tensor) -> Iter
 
     with changed(network, path, remove):
         while channel < channels:
-            yield network(inputs)
+            yield _logits(network, inputs)
             channel += 1
+
+
+def _logits(network: nn.Module, inputs: Inputs) -> Tensor:
+    return logits_of(call(network, inputs), "the source")
 
 
 class Delta(TransferLoss):

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from kantor.capture import call
 from kantor.core.collectives import rank, wait_for_all
 from kantor.core.cores import cores
 from kantor.core.errors import ConfigError, DataError, KantorError, NonFiniteError, ShapeError
@@ -339,7 +340,7 @@ def _multiply_adds(model: Model, example: Batch) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.eval()(example.inputs["student"][:1])
+        call(model.eval(), example.first(1).inputs["student"])
     return counter.get_total_flops() / 2
 
 

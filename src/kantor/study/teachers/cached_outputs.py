@@ -100,8 +100,7 @@ def facts_of(model: Model) -> dict[str, Any]:
 
 def layers_of(name: str, model: Model, reads: set[Read], example: Batch) -> dict[str, tuple[list[int], bool]]:
     """By key, the shape of one sample of each output that is read of a teacher, and whether maps are pooled."""
-    few = Batch({role: x[:2] for role, x in example.inputs.items()})
-    outputs = LiveTeacher(model, name=name).outputs(few, sorted(reads, key=lambda read: read.key))
+    outputs = LiveTeacher(model, name=name).outputs(example.first(2), sorted(reads, key=lambda read: read.key))
     return {read.key: (list(x.shape[1:]), read.pooled) for read, x in outputs.items()}
 
 

@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from kantor.capture import capture
+from kantor.capture import call, capture
 from kantor.core.errors import ConfigError, DataError
 from kantor.core.files import read_npz, write_with
+from kantor.core.inputs import Inputs
 from kantor.core.reading import DAMAGED
 from kantor.data import Augment, DataSet, Loader
 from kantor.losses import Delta
@@ -96,12 +97,13 @@ def _wanted(objective: Objective) -> Iterator[tuple[str, tuple[str, ...]]]:
     return ((bound.teacher, bound.teacher_layers) for loss, bound in objective.transfers if isinstance(loss, Delta))
 
 
-def _batches(data: DataSet, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(data: DataSet, device: torch.device) -> Iterator[tuple[Inputs, Tensor]]:
     size = min(_BATCH, len(data.train))
     loader = Loader(data.train, size, seed=0, augment=Augment.named("none"))
     for _, batch in zip(range(_BATCHES), loader.epoch(0), strict=False):
-        assert batch.targets is not None
-        yield batch.inputs["teacher"].to(device), batch.targets.to(device)
+        there = batch.to(device)
+        assert there.targets is not None
+        yield there.inputs["teacher"], there.targets
 
 
 def _for_task(teacher: Model, data: DataSet, device: torch.device) -> Model:
@@ -119,11 +121,11 @@ def _for_task(teacher: Model, data: DataSet, device: torch.device) -> Model:
 
 
 @torch.no_grad()
-def _features(model: Model, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+def _features(model: Model, batches: Iterable[tuple[Inputs, Tensor]]) -> tuple[Tensor, Tensor]:
     features, targets = [], []
-    for x, y in batches:
+    for inputs, y in batches:
         with capture(model, ["penultimate"]) as taken:
-            model(x)
+            call(model, inputs)
         features.append(taken["penultimate"])
         targets.append(y)
     return torch.cat(features), torch.cat(targets)
