@@ -15,7 +15,9 @@ TERMS = ("neuron_transport", "kd", "rkd")
 
 
 def objective(student, teacher, names=TERMS, **settings) -> kantor.Objective:
-    return kantor.Objective(student, {"big": teacher}, [kantor.Term(losses.named(n)) for n in names], **settings)
+    return kantor.Objective(
+        student, {"big": teacher}, [kantor.Term(losses.named(n), weight=1.0) for n in names], **settings
+    )
 
 
 def labels(samples: int = 16) -> torch.Tensor:
@@ -141,6 +143,7 @@ def test_networks_of_transformers_learn_from_each_other():
         config = BertConfig(
             vocab_size=50, hidden_size=width, num_hidden_layers=layers, num_attention_heads=2,
             intermediate_size=2 * width, max_position_embeddings=16, num_labels=3,
+            hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
         )  # fmt: skip
         return BertForSequenceClassification(config)
 
