@@ -203,7 +203,7 @@ def test_a_diverged_model_is_named_with_its_samples(tmp_path, capsys, monkeypatc
         model = kantor.load("cnn@width=8", classes=10, input_shape=(1, 8, 8))
         if name == "bad":
             with torch.no_grad():
-                model.network.layer3[0].weight.fill_(float("nan"))
+                model.network.get_parameter("layer3.0.weight").fill_(float("nan"))
         model.save(f"{name}.safetensors")
     assert main(["compare", "good.safetensors", "bad.safetensors", "--data", "digits"]) == 2
     assert "layer3 is not finite, for sample ids [" in capsys.readouterr().err

@@ -39,7 +39,7 @@ def test_penultimate_makes_the_logits(images):
     model = load("resnet8", classes=7).eval()
     with capture(model, ["penultimate", "layer3"]) as layers:
         logits = model(images)
-    assert torch.equal(model.network.linear(layers["penultimate"]), logits)
+    assert torch.equal(model.network.get_submodule("linear")(layers["penultimate"]), logits)
     torch.testing.assert_close(layers["layer3"].mean(dim=(2, 3)), layers["penultimate"])
 
 
@@ -48,8 +48,8 @@ def test_gradients_flow_through_what_is_captured(images):
     with capture(model, ["layer1"]) as layers:
         model(images)
     layers["layer1"].square().mean().backward()
-    assert model.network.conv1.weight.grad.abs().sum() > 0
-    assert model.network.layer2[0].conv1.weight.grad is None
+    assert model.network.get_parameter("conv1.weight").grad.abs().sum() > 0
+    assert model.network.get_parameter("layer2.0.conv1.weight").grad is None
 
 
 def test_each_forward_replaces_the_last(images):

@@ -29,12 +29,12 @@ def test_kind_shape_grid_and_width():
 
 def test_the_network_is_left_as_it_was():
     model = load("resnet8", classes=4)
-    model.network.layer2.eval()
+    model.network.get_submodule("layer2").eval()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     candidates(model, torch.rand(4, 3, 32, 32))
     assert model.training
-    assert model.network.layer1.training
-    assert not model.network.layer2.training
+    assert model.network.get_submodule("layer1").training
+    assert not model.network.get_submodule("layer2").training
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 

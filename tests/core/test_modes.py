@@ -1,5 +1,7 @@
 """Modes part by part: what was frozen stays frozen."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +9,7 @@ from torch import nn
 from kantor.core.modes import as_evaluated, as_trained, buffers_kept
 
 
-def network() -> nn.Sequential:
+def network() -> Any:
     """Conv, a frozen batch norm in eval mode, dropout."""
     found = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2), nn.Dropout())
     found[1].eval().requires_grad_(False)

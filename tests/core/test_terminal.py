@@ -13,12 +13,13 @@ NAMES = ("[/a]", "[red]b", ":dog:", "\x1b[31mc\x1b]0;title\x07")
 
 
 def test_a_console_prints_names_as_they_are():
-    console = Terminal(file=io.StringIO(), width=200, force_terminal=True, color_system=None)
+    file = io.StringIO()
+    console = Terminal(file=file, width=200, force_terminal=True, color_system=None)
     table = Table(*NAMES, title="[/title] \x1b[2J")
     table.add_row(*NAMES)
     console.print(table)
     console.print(*NAMES)
-    printed = console.file.getvalue()
+    printed = file.getvalue()
     assert printed.count("[/a]") == printed.count("[red]b") == printed.count(":dog:") == 3
     assert "[/title]" in printed
     assert "\x1b]" not in printed and "\x1b[2J" not in printed and "\x1b[31m" not in printed

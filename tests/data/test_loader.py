@@ -52,7 +52,7 @@ def test_part_of_the_samples_keep_their_order_and_their_augmentation(make_part):
     whole, some = make_part(24), make_part(24, keep=[1, 2, 3, 7, 11, 13, 17, 22])
     seen = [
         {int(i): (at, x) for b in Loader(p, 1, seed=0, augment=CROP).epoch(1)
-         for at, (i, x) in enumerate(zip(b.ids, b.inputs["student"], strict=True))}
+         for at, (i, x) in enumerate(zip(b.ids.tolist(), b.inputs["student"], strict=True))}
         for p in (whole, some)
     ]  # fmt: skip
     assert set(seen[1]) < set(seen[0])

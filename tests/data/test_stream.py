@@ -39,7 +39,8 @@ def test_a_step_depends_on_nothing_that_came_before(parts):
 def test_what_a_stream_refuses(parts):
     with pytest.raises(ConfigError, match="2 samples without labels beside each batch cannot be shared by 3"):
         Stream(parts[1], 2, seed=0, world=3)
-    empty = Part("unlabelled", *(np.zeros(0, np.int64),) * 2, 24, parts[1].stores, np.zeros(0, np.int64))
+    none = np.zeros(0, np.int64)
+    empty = Part("unlabelled", none, none, 24, parts[1].stores, none)
     with pytest.raises(DataError, match="unlabelled part is empty"):
         Stream(empty, 2, seed=0)
     assert Stream(parts[1], 100, seed=0).size == 7

@@ -11,14 +11,16 @@ def unit(*shape: int) -> torch.Tensor:
     return F.normalize(torch.randn(*shape), dim=-1)
 
 
+def gradient(critic: Critic, pairs: torch.Tensor) -> torch.Tensor:
+    pairs = pairs.detach().requires_grad_()
+    return torch.autograd.grad(critic(pairs[:, :128], pairs[:, 128:]).sum(), pairs)[0]
+
+
 def slopes(critic: Critic, points: int = 400) -> torch.Tensor:
     """Length of the gradient in the pair (teacher, student), at points of which half are where it is steep."""
     pairs = torch.cat([unit(points, 128), unit(points, 128)], dim=1)
-    for _ in range(2):
-        pairs.requires_grad_()
-        (gradient,) = torch.autograd.grad(critic(pairs[:, :128], pairs[:, 128:]).sum(), pairs)
-        pairs = torch.cat([pairs[: points // 2], 3.0 * gradient[points // 2 :]]).detach()
-    return gradient.norm(dim=1)
+    first = gradient(critic, pairs)
+    return gradient(critic, torch.cat([pairs[: points // 2], 3.0 * first[points // 2 :]])).norm(dim=1)
 
 
 def train(critic: Critic, steps: int, lr: float) -> None:

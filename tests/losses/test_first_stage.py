@@ -35,8 +35,8 @@ class Batches:
 
     def __iter__(self):
         for x in self.images:
-            s, t = (tuple(network(x)[0][self.layers]) for network in (self.student, self.teacher))
-            yield (s, t) if len(s) > 1 else (s[0], t[0])
+            s, t = (list(network(x)[0][self.layers]) for network in (self.student, self.teacher))
+            yield (tuple(s), tuple(t)) if len(s) > 1 else (s[0], t[0])
 
 
 def load_parameters(module: nn.Module, values) -> None:
@@ -45,7 +45,7 @@ def load_parameters(module: nn.Module, values) -> None:
             parameter.copy_(value)
 
 
-def run(name: str, loss: FirstStageLoss, student_widths, teacher_widths, layers: slice):
+def run(name: str, loss: FirstStageLoss, student_widths, teacher_widths, *, layers: slice):
     stored = load(f"first_stage_{name}")
     student, teacher = Small(*student_widths).double(), Small(*teacher_widths).double()
     load_parameters(student, numbered(stored, "student_before"))
@@ -69,7 +69,7 @@ def run(name: str, loss: FirstStageLoss, student_widths, teacher_widths, layers:
 )
 def test_trains_the_student_as_repdistiller_then_is_silent(name, make, widths, layers):
     loss = make(epochs=2)
-    stored, student, batches = run(name, loss, *widths, layers)
+    stored, student, batches = run(name, loss, *widths, layers=layers)
     for actual, before, after in zip(
         student.parameters(), numbered(stored, "student_before"), numbered(stored, "student_after"), strict=True
     ):
@@ -86,7 +86,7 @@ def test_trains_the_student_as_repdistiller_then_is_silent(name, make, widths, l
         other.build(tuple(x.shape for x in s), tuple(x.shape for x in t), 0)
         other.double().load_state_dict(loss.state_dict())
         assert other.prepared
-    silent = resumed(s, t)
+    silent = torch.as_tensor(resumed(s, t))
     assert silent == 0
     assert stays(s, t) == loss.first_stage_loss(s, t) > 0
     if list(resumed.parameters()):
@@ -96,7 +96,7 @@ def test_trains_the_student_as_repdistiller_then_is_silent(name, make, widths, l
 
 def test_trains_the_paraphraser_as_repdistiller_and_freezes_it():
     loss = FT(epochs=2)
-    stored, student, batches = run("ft", loss, (3, 4), (3, 6), slice(2, 3))
+    stored, student, batches = run("ft", loss, (3, 4), (3, 6), layers=slice(2, 3))
     own = loss.first_stage_parameters()
     for actual, after in zip(own, numbered(stored, "own_after"), strict=True):
         assert_near(actual.detach(), after, 1e-9)

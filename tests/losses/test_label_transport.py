@@ -120,9 +120,9 @@ def test_half_precision_is_computed_in_single():
 
 def test_term():
     loss = named("label_transport", epsilon=0.1)
+    assert isinstance(loss, LabelTransport)
     with pytest.raises(ConfigError, match="--label-cost"):
         loss.build((torch.Size([2, 3]),), (torch.Size([2, 3]),), 0)
-    assert isinstance(loss, LabelTransport)
     loss.use(line(0, 1, 3))
     loss.build((torch.Size([2, 3]),), (torch.Size([2, 3]),), 0)
     s, t = torch.randn(2, 2, 3)

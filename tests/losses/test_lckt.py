@@ -60,7 +60,7 @@ def test_embeds_only_a_student_of_another_width() -> None:
     same.build((torch.Size((5, 6, 2, 2)),), (torch.Size((5, 6)),), 0)
     other.build((torch.Size((5, 6)),), (torch.Size((5, 10)),), 0)
     assert not list(same.parameters())
-    assert other.student_embedding.linear.weight.shape == (10, 6)
+    assert other.get_parameter("student_embedding.linear.weight").shape == (10, 6)
     student, teacher = torch.randn(5, 6, 2, 2), torch.randn(5, 6)
     torch.testing.assert_close(same(student, teacher), lckt(student.mean((2, 3)), teacher))
 

@@ -18,8 +18,8 @@ def test_pooled_level_is_the_deepest_stage_averaged():
     student, teacher = ([torch.randn(4, c, n, n, generator=g) for c, n in ((3, 6), (5, 3))] for _ in range(2))
     with_level, given = ReviewKD(), ReviewKD(with_pooled=False)
     more = [[*side, side[-1].mean((2, 3))] for side in (student, teacher)]
-    with_level.build(*(tuple(x.shape for x in side) for side in (student, teacher)), 0)
-    given.build(*(tuple(x.shape for x in side) for side in more), 0)
+    with_level.build(*(tuple(x.shape for x in side) for side in (student, teacher)), samples=0)
+    given.build(*(tuple(x.shape for x in side) for side in more), samples=0)
     given.load_state_dict(with_level.state_dict())
     torch.testing.assert_close(with_level(tuple(student), tuple(teacher)), given(*map(tuple, more)))
 

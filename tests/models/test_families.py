@@ -36,9 +36,11 @@ def checkpoints(tmp_path, torchvision_operators):
             image_size=32, patch_size=8,
             id2label=names, label2id={name: i for i, name in names.items()},
         ),
-        "resnet": ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", num_labels=3),
+        "resnet": ResNetConfig(
+            embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", id2label=names
+        ),
         "swin": SwinConfig(
-            image_size=32, patch_size=2, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=4, num_labels=3
+            image_size=32, patch_size=2, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=4, id2label=names
         ),
     }  # fmt: skip
     for name, config in configs.items():
@@ -59,7 +61,7 @@ def test_timm_resnet_teaches_a_vit(timm):
     assert logits.shape == (2, 5)
     # 32 pixels leave one cell at the end, and it is still the last stage.
     assert layers["layer4"].shape == (2, 512, 1, 1)
-    assert torch.equal(teacher.network.fc(layers["penultimate"]), logits)
+    assert torch.equal(teacher.network.get_submodule("fc")(layers["penultimate"]), logits)
     # timm clips it in place; what was captured keeps its negative numbers.
     assert layers["layer1.0.bn1"].min() < 0
 
@@ -121,11 +123,11 @@ def test_torchvision_pretrained_weights_keep_all_but_another_classifier(torchvis
     assert given["weights_only"]
     assert whole.size == 224
     assert whole.class_names[0] == "tench"
-    assert torch.equal(whole.network.fc.weight, source["fc.weight"])
+    assert torch.equal(whole.network.get_parameter("fc.weight"), source["fc.weight"])
     other = load("torchvision:resnet18@pretrained=true@size=none", classes=3)
     assert other.size is None
     assert other.class_names is None
-    assert torch.equal(other.network.layer4[1].conv2.weight, source["layer4.1.conv2.weight"])
+    assert torch.equal(other.network.get_parameter("layer4.1.conv2.weight"), source["layer4.1.conv2.weight"])
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,7 @@ def test_transformers_checkpoint_with_its_names(checkpoints):
         logits = model(IMAGES)
     assert layers["vit.layers.1"].shape == (2, 17, 16)
     assert torch.equal(layers["logits"], logits)
-    assert torch.equal(model.network.classifier(layers["penultimate"]), logits)
+    assert torch.equal(model.network.get_submodule("classifier")(layers["penultimate"]), logits)
     assert [layer.path for layer in stages(model, IMAGES)] == [f"vit.layers.{i}" for i in range(4)]
     again = load(f"transformers:{checkpoints / 'vit'}").eval()
     assert torch.equal(again(IMAGES), logits)
@@ -163,7 +165,8 @@ def test_transformers_architecture_alone_and_another_classifier(checkpoints):
     key = "vit.layers.0.mlp.fc1.weight"
     weights = [dict(m.network.named_parameters()).get(key) for m in (whole, other, fresh)]
     if weights[0] is None:
-        weights = [next(p for p in m.network.vit.layers.parameters() if p.ndim == 2) for m in (whole, other, fresh)]
+        blocks = [m.network.get_submodule("vit.layers") for m in (whole, other, fresh)]
+        weights = [next(p for p in block.parameters() if p.ndim == 2) for block in blocks]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
     assert other.num_classes == fresh.num_classes == 4

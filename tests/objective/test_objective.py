@@ -73,19 +73,19 @@ def test_a_term_reaches_the_layers_before_its_own_and_none_after():
     objective = Objective(student, {"big": network(8)}, [Term(NeuronTransport(), "2", "2")], task_weight=0.0)
     objective.check(batch, quiet=True)
     objective(batch).loss.backward()
-    assert student[0].weight.grad.abs().sum() > 0
-    assert student[6].weight.grad.abs().sum() == 0
+    assert student.get_parameter("0.weight").grad.abs().sum() > 0
+    assert student.get_parameter("6.weight").grad.abs().sum() == 0
 
 
 def test_the_teacher_is_frozen_in_eval_mode_and_in_no_state():
     student, teacher, batch = network(4), network(8), a_batch()
     objective = Objective(student, {"big": teacher}, both())
     objective.check(batch, quiet=True)
-    running = teacher[1].running_mean.clone()
+    running = teacher.get_buffer("1.running_mean").clone()
     objective.train()
     teacher.train()  # what a careless user does
     objective(batch).loss.backward()
-    assert torch.equal(running, teacher[1].running_mean)
+    assert torch.equal(running, teacher.get_buffer("1.running_mean"))
     assert all(p.grad is None for p in teacher.parameters())
     ours = {id(p) for p in objective.parameters()}
     assert not any(id(p) in ours for p in teacher.parameters())
@@ -111,7 +111,7 @@ def test_losses_own_parameters_are_trained_and_do_not_touch_the_students_start()
         student = network(4)
         objective = Objective(student, {"big": network(8)}, terms, seed=3)
         objective.check(batch, quiet=True)
-        starts.append(student[0].weight.detach().clone())
+        starts.append(student.get_parameter("0.weight").detach().clone())
         extra = sum(p.numel() for p in objective.parameters()) - sum(p.numel() for p in student.parameters())
         assert extra == (0 if not terms else 4 * 8 + 2 * 8)
     assert torch.equal(*starts)
@@ -286,7 +286,7 @@ def test_a_penalty_compares_with_the_source_and_is_saved_with_it():
     assert 0 < facts.terms[1].gradient_share < 1
     assert "Term l2_sp" in str(facts) and "weights <- where they started" in str(facts)
     with torch.no_grad():
-        student[0].bias += 1.0
+        student.get_parameter("0.bias").add_(1.0)
     torch.testing.assert_close(first(batch).terms["l2_sp"], 2 * head + 4.0)
     again = objective(network(4))
     again.check(batch, quiet=True)

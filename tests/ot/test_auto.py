@@ -59,7 +59,7 @@ def true_error(transport) -> float:
 def test_right_or_honest(kind, shape):
     """``cost`` within 1e-4 of the mean cost of a float64 log-domain reference, or ``converged`` is False."""
     rng = np.random.default_rng(sum(map(ord, kind)))
-    matrix = make_cost(kind, *shape, rng)
+    matrix = make_cost(kind, *shape, rng=rng)
     unconverged = 0
     for epsilon in EPSILONS:
         for masses in ("uniform", "random", "zeros"):
@@ -73,8 +73,10 @@ def test_right_or_honest(kind, shape):
                 continue
             # The reference goes on from the potentials to a hundredth of the error, by sweeps that share no code
             # with the kernel; where they start is theirs to correct.
-            double = (x.double()[None] for x in (transport.problem.cost, a / a.double().sum(), b / b.double().sum()))
-            f, g, _, _ = log_domain(*double, epsilon * mean, TOL / 100, 400, transport.potentials[1][None])
+            exact = transport.problem.cost.double()[None]
+            shares = [(x.double() / x.double().sum())[None] for x in (a, b)]
+            start = transport.potentials[1][None]
+            f, g, _, _ = log_domain(exact, shares[0], shares[1], epsilon * mean, TOL / 100, 400, start)
             plan = plan_of(
                 torch.from_numpy(matrix).float().double(), a.double(), b.double(), f[0], g[0], epsilon * mean
             )
@@ -139,7 +141,7 @@ def test_the_unit_of_the_cost_does_not_matter(scale, dtype):
 def test_agrees_with_the_reference(reference, check, shape, epsilon, tol):
     rng = np.random.default_rng(2)
     for dtype in (torch.float32, torch.float64):
-        matrix = torch.from_numpy(make_cost("gaussian", *shape, rng)).to(dtype)
+        matrix = torch.from_numpy(make_cost("gaussian", *shape, rng=rng)).to(dtype)
         a, b = (torch.from_numpy(make_masses("zeros", size, rng)).to(dtype) for size in shape)
         transport = solve(matrix, a, b, epsilon, tol)
         check(transport, tol)
@@ -199,12 +201,14 @@ def test_the_accelerator_path_on_the_cpu(count):
     a, b = (np.stack([make_masses("zeros", size, rng) for _ in range(count)]) for size in (20, 30))
     bounds = (matrix.min(), matrix.max())
     for epsilon, dtype, tol in ((0.05, torch.float32, 1e-4), (0.005, torch.float64, 1e-8)):
-        batch = Batch(torch, *(torch.from_numpy(x) for x in (matrix, a, b)), tol, 2000, bounds, dtype)
+        given = torch.from_numpy(matrix), torch.from_numpy(a), torch.from_numpy(b)
+        batch = Batch(torch, *given, tol, 2000, bounds, dtype)
         batch.solve(epsilon, None)
         assert (batch.error <= tol).all()
         for k in range(count):
-            single = solve(*(torch.from_numpy(x[k]) for x in (matrix, a, b)), epsilon=epsilon, tol=tol / 10)
-            plan = plan_of(*(torch.from_numpy(x[k]) for x in (matrix, a, b)), batch.f[k], batch.g[k], epsilon)
+            one, its_a, its_b = (x[k] for x in given)
+            single = solve(one, its_a, its_b, epsilon=epsilon, tol=tol / 10)
+            plan = plan_of(one, its_a, its_b, batch.f[k], batch.g[k], epsilon)
             assert (plan - single.plan).abs().sum() < 20 * tol
 
 
@@ -221,7 +225,9 @@ def test_what_one_kernel_for_many_masses_clamps_does_not_hide():
         matrix = cost(torch.randn(19, 3), torch.randn(6, 3), normalise="mean")
         a, b = (torch.randn(16, size).mul(4).softmax(-1).double() for size in (19, 6))
         found = solve(matrix, a, b, epsilon=0.003, tol=1e-3)
-        true = plan_error(torch, matrix.double(), a, b, *found.potentials, 0.003)
+        assert found.potentials is not None
+        f, g = found.potentials
+        true = plan_error(torch, matrix.double(), a, b, f, g, 0.003)
         assert found.converged.all() and (true < 1.2e-3).all()
 
 
@@ -250,7 +256,7 @@ def test_a_batch_that_runs_out_of_passes_far_away_claims_nothing():
     matrix, a, b = (x[None] for x in given)
     bounds = (matrix.min().item(), matrix.max().item())
     for budget in (20, 300):
-        shares = [(mass.double() / mass.double().sum()) for mass in (a, b)]
+        shares = a.double() / a.double().sum(), b.double() / b.double().sum()
         batch = Batch(torch, matrix, *shares, tol, budget, bounds, torch.float32)
         batch.solve(epsilon, start[1][None])
         true = plan_error(torch, matrix.double(), *shares, batch.f, batch.g, epsilon)
@@ -365,7 +371,8 @@ def test_masses_over_many_scales_that_share_a_cost(monkeypatch):
     for k in range(6):
         masses = a[k].double().numpy(), np.full(30, 1 / 30)
         assert found.converged[k]
-        assert plan_error(np, matrix.numpy(), *masses, *(x[k].numpy() for x in found.potentials), 0.02) < 1.1e-3
+        f, g = (x[k].numpy() for x in found.potentials)
+        assert plan_error(np, matrix.numpy(), *masses, f, g, 0.02) < 1.1e-3
     monkeypatch.setattr("kantor.ot.auto.plan_errors", lambda cost, a, *_: np.full(len(a), np.inf))
     again = solve(matrix, a, epsilon=0.02, tol=1e-3)
     assert torch.equal(again.potentials[0], found.potentials[0]), "then each is looked at alone"

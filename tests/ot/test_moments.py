@@ -34,7 +34,7 @@ def test_many_rows_and_half_precision():
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_of_rows_is_all_rows(kind):
     x, y = (torch.randn(4, n, 3, dtype=torch.float64, requires_grad=True) for n in (3, 2))  # [batch, neurons, rows]
-    flat = [z.mT.flatten(0, 1) for z in (x, y)]
+    flat = x.mT.flatten(0, 1), y.mT.flatten(0, 1)
     assert torch.allclose(cost_from(moments(x.mT, y.mT, kind), kind), cost_from(moments(*flat, kind), kind), atol=1e-12)
     assert gradcheck(lambda x, y: cost_from(moments(x.mT, y.mT, kind), kind), (x, y))
 

@@ -28,8 +28,8 @@ class Page(HTMLParser):
         self.tags.append(tag)
         self._method = known.get("data-method") or self._method
         self._fact = known.get("data-fact") or ""
-        self.ids += [known["id"]] if known.get("id") else []
-        self.links += [known[name] for name in ("src", "href") if known.get(name)]
+        self.ids += [known["id"] or ""] if known.get("id") else []
+        self.links += [link for name in ("src", "href") if (link := known.get(name))]
 
     def handle_data(self, data):
         if self._fact:

@@ -61,7 +61,7 @@ def test_weights_that_are_not_finite(digits, tmp_path, monkeypatch, capsys):
 
 def test_a_frozen_part_stays_frozen(digits):
     model = kantor.load("resnet8", classes=digits.classes, input_shape=(1, 8, 8)).train()
-    model.network.bn1.eval()
+    model.network.get_submodule("bn1").eval()
     modes = [module.training for module in model.modules()]
     evaluate(model, digits.test)
     assert [module.training for module in model.modules()] == modes

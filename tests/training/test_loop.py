@@ -86,22 +86,22 @@ def test_a_first_stage_sees_a_new_order_and_new_crops_in_each_epoch(digits, tmp_
 def test_a_frozen_norm_is_left_alone_by_training_validation_and_records(digits, tmp_path):
     torch.manual_seed(0)
     student = kantor.load("resnet8", classes=digits.classes, input_shape=(1, 8, 8))
-    norm = student.network.bn1.eval().requires_grad_(False)
+    norm = student.network.get_submodule("bn1").eval().requires_grad_(False)
     teacher = kantor.load("cnn@width=8", classes=digits.classes, input_shape=(1, 8, 8))
     objective = kantor.Objective(student, {"t": teacher}, [])
-    before = norm.running_mean.clone()
+    before = norm.get_buffer("running_mean").clone()
     probe = Probe(digits.train, [Pair("layer3", "layer3", "t")], objective.teachers)
     train(objective, digits, settings(record_plans="every=1"), tmp_path, seed=0, probe=probe)
-    assert torch.equal(norm.running_mean, before)
+    assert torch.equal(norm.get_buffer("running_mean"), before)
     assert not norm.training
 
 
 def test_a_student_that_comes_in_eval_mode_is_trained(digits, tmp_path):
     torch.manual_seed(0)
     student = kantor.load("resnet8", classes=digits.classes, input_shape=(1, 8, 8)).eval()
-    before = student.network.bn1.running_mean.clone()
+    before = student.network.get_buffer("bn1.running_mean").clone()
     train(kantor.Objective(student, {}, []), digits, settings(epochs=1), tmp_path, seed=0)
-    assert not torch.equal(student.network.bn1.running_mean, before)
+    assert not torch.equal(student.network.get_buffer("bn1.running_mean"), before)
 
 
 AT_ONCE = {"lr": 1e38, "epochs": 1, "batch_size": 200, "schedule": "constant"}
@@ -158,9 +158,9 @@ def standing_still(digits):
     """A student that says the same of every sample, and learns nothing."""
     objective = objective_of(digits)
     with torch.no_grad():
-        objective.student.network.linear.weight.zero_()
-    objective.student.network.requires_grad_(False)
-    objective.student.network.linear.bias.requires_grad_(True)
+        objective.student.get_parameter("network.linear.weight").zero_()
+    objective.student.requires_grad_(False)
+    objective.student.get_parameter("network.linear.bias").requires_grad_(True)
     return objective
 
 

@@ -52,7 +52,7 @@ class Recorder(GeneralTracker):
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         self.told.append(values)
 
-    def log(self, values: dict[str, Any], step: int | None, **kwargs: Any) -> None:
+    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
         self.told.append((step, values))
 
     def finish(self) -> None:
