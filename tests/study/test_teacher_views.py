@@ -77,7 +77,7 @@ def test_each_teacher_is_trained_and_scored_on_its_own_view(here):
         assert {tuple(p.shape) for p in model.parameters()} >= {(width, WIDTHS[view])}
         data = open_data("patients.npz", views={"student": view, "teacher": view})
         assert data.test is not None
-        assert teacher["accuracy"] == evaluate(model, data.test).accuracy
+        assert teacher["accuracy"] == evaluate(model, data.test).metrics["accuracy"]
     assert len(list(Path("runs/teachers").glob("*/teacher.safetensors"))) == 2  # the live run found them
 
 
