@@ -54,13 +54,13 @@ def distill(options: jsonargparse.Namespace) -> None:
 
 def _refuse_code_of_run(file: Path, options: jsonargparse.Namespace) -> None:
     """Settings by ``--config`` are the user's own words, but not those of a run that somebody else may have made."""
-    from kantor.models import trust
+    from kantor.core import trust
     from kantor.study import Study
 
     beside = ("environment.json", "plan.json", "step0.json", "summary.json")
     if file.name == "config.yaml" and any((file.parent / name).exists() for name in beside):
-        asked = Study(**_fields(options, Study)).model_names()
-        trust.check_all(name for name in Study.from_yaml(file).model_names() if name in asked)
+        asked = Study(**_fields(options, Study)).codes()
+        trust.check(*(code for code in Study.from_yaml(file).codes() if code in asked))
 
 
 def finetune(options: jsonargparse.Namespace) -> None:
@@ -276,7 +276,7 @@ def _trust(options: jsonargparse.Namespace) -> None:
     if given is not None:
         if needed and options.run is None:
             options.run = given or None
-        from kantor.models.trust import trust
+        from kantor.core.trust import trust
 
         for path in map(Path, (given or options.get("run") or "").split(",")):
             run = path.parents[1] if path.name.startswith("seed-") else path  # a student is its run's

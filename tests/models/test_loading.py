@@ -6,8 +6,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from kantor.core import trust
 from kantor.core.errors import ConfigError, DataError
-from kantor.models import load, trust
+from kantor.models import load
 from kantor.models.weights import write_weights
 
 OWN = """

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from kantor.core import trust
 from kantor.core.errors import ConfigError
-from kantor.models import trust
 from kantor.tasks import BUILT_IN, Classification, Regression, Task, as_task, named
 from kantor.tasks.given import OfLoss
 

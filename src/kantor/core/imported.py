@@ -1,26 +1,53 @@
-"""What ``package.module:Thing`` names: imported, and looked up. Whether it may be is asked before."""
+"""What ``package.module:Thing`` names: imported, where that is allowed, and looked up."""
 
 import importlib
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
+from kantor.core import trust
 from kantor.core.errors import ConfigError, suggest
 
 
-def module_named(name: str, whole: str, what: str, built_in: Iterable[str] = ()) -> ModuleType:
-    """A module by its name.
+def is_path(text: str) -> bool:
+    """Whether a name begins as ``package.module:Thing``; ``@key=value`` and ``:REST`` may follow."""
+    module, _, rest = text.partition(":")
+    thing = re.split("[@:]", rest, maxsplit=1)[0]
+    return all(part.isidentifier() for part in module.split(".")) and thing.isidentifier()
+
+
+def imported(
+    path: str, what: str, remedy: str, options: Mapping[str, Any] | None = None, built_in: Iterable[str] = ()
+) -> Any:
+    """What ``package.module:Thing`` names.
 
     Args:
-        name: of the module.
-        whole: what was written, for messages.
-        what: is asked for, such as ``model``.
+        path: as it was written.
+        what: is asked for, such as ``task``.
+        remedy: what to name in the place of what cannot be one, as a sentence.
+        options: what it will be called with; text among them belongs to what was allowed
+            (:func:`kantor.core.trust.code`).
         built_in: names that could have been meant.
 
     Raises:
-        ConfigError: there is no such module. An error inside one that is there goes on as it is.
+        ConfigError: nobody gave leave to import it (:mod:`kantor.core.trust`); there is no such module, or nothing of
+            that name in it; or it is Python's own library, which holds none. An error inside a module that is there
+            goes on as it is.
     """
+    trust.check(trust.code(path, options))
+    name, _, attribute = path.partition(":")
+    if name.partition(".")[0] in sys.stdlib_module_names:
+        raise ConfigError(f"{path} is of the standard library, which holds no {what}. {remedy}")
+    module = _module(name, path, what, built_in)
+    if not hasattr(module, attribute):
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise ConfigError(f"{name} has no {what} '{attribute}'. {suggest(attribute, known)}")
+    return getattr(module, attribute)
+
+
+def _module(name: str, path: str, what: str, built_in: Iterable[str]) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -29,25 +56,5 @@ def module_named(name: str, whole: str, what: str, built_in: Iterable[str] = ())
         known = list(built_in)
         meant = f" If a built-in was meant: {suggest(name, known)}" if known else ""
         raise ConfigError(
-            f"There is no module '{name}' to take the {what} {whole} from; is its folder on PYTHONPATH?{meant}"
+            f"There is no module '{name}' to take the {what} {path} from; is its folder on PYTHONPATH?{meant}"
         ) from error
-
-
-def named_in_module(whole: str, what: str) -> Any:
-    """What ``package.module:Thing`` names.
-
-    Args:
-        whole: as it was written.
-        what: is asked for, such as ``task``.
-
-    Raises:
-        ConfigError: no such module, or nothing of that name in it; or it is Python's own library, which holds none.
-    """
-    name, _, attribute = whole.partition(":")
-    if name.partition(".")[0] in sys.stdlib_module_names:
-        raise ConfigError(f"{whole} is of the standard library, which holds no {what}.")
-    module = module_named(name, whole, what)
-    if not hasattr(module, attribute):
-        known = [key for key in vars(module) if not key.startswith("_")]
-        raise ConfigError(f"{name} has no {what} '{attribute}'. {suggest(attribute, known)}")
-    return getattr(module, attribute)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from kantor.core import trust
 from kantor.core.collectives import rank, world_size
 from kantor.core.errors import ConfigError, DataError, KantorError
 from kantor.core.seeds import SPLIT, hash64
@@ -22,9 +23,10 @@ from kantor.faculty.ranking import Judged, Ranking, places, recommendation
 from kantor.faculty.roster import Entry, classes_by_teacher, roster, spec_of, views_of
 from kantor.faculty.scores import SCORES, Evidence, Score, named
 from kantor.losses import LabelCost
-from kantor.models import Model, trust
+from kantor.models import Model
 from kantor.models.loading import load_named, load_trained
 from kantor.models.pretrained import need_weights
+from kantor.models.spec import codes_of
 from kantor.training.device import chosen_device
 
 Say = Callable[[str], None]
@@ -57,9 +59,9 @@ def rank_teachers(config: Rank, say: Say = _unheard) -> Ranking:
     classes = classes_by_teacher(config.teacher_classes, [entry.name for entry in entries])
     entries = [replace(entry, classes=classes.get(entry.name, entry.classes)) for entry in entries]
     source = CostSource.parse(config.label_cost)
-    given = [*filter(None, [config.student, source.argument])]
+    given = codes_of(filter(None, [config.student, source.argument]))
     trust.wrote(given)
-    trust.keep(config.folder(), [*(entry.spec for entry in entries), *given])
+    trust.keep(config.folder(), [*codes_of(entry.spec for entry in entries), *given])
     data = _open(config, views_of(entries, config.view))
     part = data.part(config.part)
     say(f"{len(entries)} teachers on {len(part):,} {config.part} samples of {data.name}, {len(data.classes)} classes.")

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from kantor.core import trust
 from kantor.core.errors import ConfigError, DataError
 from kantor.core.files import write_json
 from kantor.core.reading import parse_json, read_text
 from kantor.faculty.bootstrap import interval
-from kantor.models import trust
+from kantor.models.spec import codes_of
 
 Interval = tuple[float, float] | None
 Draws = Float[np.ndarray, " resamples"]
@@ -116,7 +117,8 @@ class Ranking:
         for place in (place for places in scores.values() for place in places):
             if place.teacher not in known:
                 raise DataError(f"{path} ranks {place.teacher!r}, of which it says nothing else. {remedy}")
-        trust.found([*(teacher.model for teacher in ranking.teachers), ranking.label_cost.partition(":")[2]], path)
+        models = [*(teacher.model for teacher in ranking.teachers), ranking.label_cost.partition(":")[2]]
+        trust.found(codes_of(models), path)
         return ranking
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
+from kantor.core import trust
 from kantor.core.errors import ConfigError, DataError, suggest
 from kantor.core.reading import check_shape, read_yaml
 from kantor.data.views import ROLES
-from kantor.models import trust
-from kantor.models.spec import parse
+from kantor.models.spec import codes_of, parse
 
 
 class _Listed(TypedDict):
@@ -60,11 +60,12 @@ def roster(given: str) -> list[Entry]:
     """
     if Path(given).suffix in (".yaml", ".yml"):
         entries = _from_yaml(Path(given))
-        trust.found([entry.spec for entry in entries], Path(given))
-        trust.check_all(entry.spec for entry in entries)
+        codes = codes_of(entry.spec for entry in entries)
+        trust.found(codes, Path(given))
+        trust.check(*codes)
     else:
         specs = [spec_of(text.strip()) for text in given.split(",") if text.strip()]
-        trust.wrote(specs)
+        trust.wrote(codes_of(specs))
         entries = [Entry(name, spec) for name, spec in zip(teacher_names(specs), specs, strict=True)]
     if not entries:
         raise ConfigError(f"{given!r} names no teacher.")

@@ -10,9 +10,8 @@ from typing import Any
 
 from torch import nn
 
-from kantor.core.errors import ConfigError, suggest
-from kantor.core.imported import module_named
-from kantor.models import trust
+from kantor.core.errors import ConfigError
+from kantor.core.imported import imported
 from kantor.models.builtin import BUILTIN
 from kantor.models.spec import Spec
 
@@ -26,30 +25,24 @@ def factory_at(spec: Spec) -> Callable[..., Any]:
     Raises:
         ConfigError: nobody gave leave to import it; it is not there; or it makes no network.
     """
-    trust.check(spec)
-    module_name, _, attribute = spec.name.partition(":")
-    if module_name.partition(".")[0] in sys.stdlib_module_names:
-        raise ConfigError(f"{spec.name} {_NO_FACTORY.format('is of the standard library, which makes no networks')}")
-    module = module_named(module_name, spec.name, "model", BUILTIN)
-    factory = getattr(module, attribute, None)
-    if not callable(factory):
-        known = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-        raise ConfigError(f"{module_name} has no factory '{attribute}'. {suggest(attribute, known)}")
+    factory = imported(spec.name, "factory", _REMEDY, spec.choosing, BUILTIN)
     why = _why_not(factory)
     if why is not None:
-        raise ConfigError(f"{spec.name} {_NO_FACTORY.format(why)}")
+        raise ConfigError(f"{spec.name} {why}. {_REMEDY}")
     return factory
 
 
-_NO_FACTORY = "{}. Name a class that is an nn.Module, or a function that returns one."
+_REMEDY = "Name a class that is an nn.Module, or a function that returns one."
 
 
 def _why_not(factory: Any) -> str | None:
-    """Why something that can be called makes no network, where that can be told without calling it."""
+    """Why something makes no network, where that can be told without calling it."""
     if isinstance(factory, partial):
         return _why_not(factory.func)
     if isinstance(factory, nn.Module):
         return "is a network already, and what makes one is asked for"
+    if not callable(factory):
+        return f"is {factory!r:.60}, which cannot be called"
     if inspect.isclass(factory):
         return None if issubclass(factory, nn.Module) else "is a class that is no nn.Module"
     if inspect.isroutine(factory) and not isinstance(factory, types.FunctionType | types.MethodType):

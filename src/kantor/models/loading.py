@@ -7,14 +7,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kantor.core import trust
 from kantor.core.errors import ConfigError, DataError
-from kantor.models import families, trust
+from kantor.models import families
 from kantor.models.families import CLASSES, Built
 from kantor.models.model import Model
 from kantor.models.normalise import NAMED, Normalise
 from kantor.models.options import convert
 from kantor.models.pretrained import need_weights, without_weights
-from kantor.models.spec import Spec, parse
+from kantor.models.spec import Spec, codes_of, parse
 from kantor.models.weights import classifier_path, fit_weights, read_weights, unwrapped
 
 DEFAULT_INPUT = (3, 32, 32)
@@ -26,7 +27,7 @@ def load(spec: str, *, classes: int | Sequence[str] | None = None, input_shape: 
     ``NAME[@key=value]...[:WEIGHTS]`` where NAME is a built-in (``resnet8|14|20|32|44|56``, ``cnn``, ``mlp``, ``vit``),
     ``timm:NAME``, ``torchvision:NAME``, ``transformers:NAME`` or a factory of your own, ``package.module:factory``.
     A ``.safetensors`` file that kantor wrote may stand alone; a factory that it names must have been written by you
-    here, or the file's folder be trusted (:mod:`kantor.models.trust`).
+    here, or the file's folder be trusted (:mod:`kantor.core.trust`).
 
     Options are the factory's keyword arguments (``cnn@width=128``), and two that every model has:
     ``@normalise=imagenet|cifar|none|standard|MEAN/STD`` and ``@size=224``, to which images are resized first.
@@ -44,14 +45,14 @@ def load(spec: str, *, classes: int | Sequence[str] | None = None, input_shape: 
         ConfigError: an unknown name or option, a package that is not installed, or classes that contradict the file.
         DataError: the weights cannot be read or do not fit; says which keys and shapes.
     """
-    trust.wrote([spec])
+    trust.wrote(codes_of([spec]))
     return load_named(spec, classes=classes, input_shape=input_shape)
 
 
 def load_named(
     spec: str, *, classes: int | Sequence[str] | None = None, input_shape: tuple[int, ...] | None = None
 ) -> Model:
-    """:func:`load` for a name that may stand in a file, which does not decide which code runs (:mod:`.trust`).
+    """:func:`load` for a name that may stand in a file, which decides no code that runs (:mod:`kantor.core.trust`).
 
     Raises:
         ConfigError: it names code that the user did not write; or see :func:`load`.
@@ -200,7 +201,7 @@ def _own(known: dict[str, Any], file: Path) -> Spec | None:
     """The model that a weights file names, without weights; None where it names none."""
     if "spec" not in known:
         return None
-    trust.found([known["spec"]], file)
+    trust.found(codes_of([known["spec"]]), file)
     try:
         return replace(parse(known["spec"]), weights=None)
     except ConfigError as error:

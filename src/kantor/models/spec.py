@@ -1,12 +1,16 @@
 """A model's name, taken apart: ``NAME[@key=value]...[:WEIGHTS]``."""
 
-import re
+import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from kantor.core import trust
 from kantor.core.errors import ConfigError, suggest
+from kantor.core.imported import is_path
 from kantor.models.builtin import BUILTIN
+from kantor.models.options import literals
 
 Family = Literal["builtin", "timm", "torchvision", "transformers", "python"]
 FAMILIES = ("timm", "torchvision", "transformers")
@@ -34,6 +38,24 @@ class Spec:
         head = f"{self.family}:{self.name}" if self.family in FAMILIES else self.name
         return head + "".join(f"@{key}={value}" for key, value in self.options.items())
 
+    @property
+    def choosing(self) -> dict[str, Any]:
+        """The options that a factory of the user's own is called with; numbers as such, and the rest as text."""
+        given = {key: text for key, text in self.options.items() if key not in ("normalise", "size")}
+        numbers = {key: value for key, value in literals(given).items() if isinstance(value, bool | int | float)}
+        return given | numbers
+
+
+def codes_of(names: Iterable[str]) -> list[str]:
+    """The code that models' names ask for (:mod:`kantor.core.trust`); what is no name is refused where it is used."""
+    found = []
+    for name in names:
+        with contextlib.suppress(ConfigError):
+            spec = parse(name)
+            if spec.family == "python":
+                found.append(trust.code(spec.name, spec.choosing))
+    return found
+
 
 def parse(text: str) -> Spec:
     """Take a model's name apart.
@@ -49,7 +71,7 @@ def parse(text: str) -> Spec:
     name, options = _options(head, text)
     if name in BUILTIN:
         return Spec("builtin", name, options, Path(rest) if rest else None)
-    if name in FAMILIES or _is_python_path(head, rest):
+    if name in FAMILIES or is_path(text):
         inner, _, weights = rest.partition(":")
         inner, options = _options(inner, text)
         if not inner:
@@ -86,11 +108,6 @@ def _no_model_at(text: str) -> str:
     close = [name for name in near if not name.startswith(".")][:1000]
     said = f"There is no file or folder {text}: {where} is no {missing}."
     return f"{said} {suggest(missing, close)}" if close else said
-
-
-def _is_python_path(module: str, rest: str) -> bool:
-    factory = re.split("[@:]", rest, maxsplit=1)[0]
-    return all(part.isidentifier() for part in module.split(".")) and factory.isidentifier()
 
 
 def _options(head: str, text: str) -> tuple[str, dict[str, str]]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from kantor.core import trust
 from kantor.core.collectives import rank, wait_for_all, world_size
 from kantor.core.files import remove_partial
 from kantor.core.terminal import terminal
-from kantor.models import trust
 from kantor.results.rows import warnings
 from kantor.results.table import table
 from kantor.study.execution.job import Job
@@ -51,17 +51,17 @@ def run_study(config: Study, console: Console | None = None, report: Callable[[P
     Raises:
         KantorError: what cannot be done, before hours are spent where that is possible.
     """
-    trust.wrote(config.model_names())
+    trust.wrote(config.codes())
     config = resolved(config)
-    trust.keep(config.folder(), config.model_names())
+    trust.keep(config.folder(), config.codes())
     return finish(config, console, report)
 
 
 def finish(config: Study, console: Console | None = None, report: Callable[[Path], None] = unreported) -> Path:
     """:func:`run_study` of settings that are :func:`resolved`, and that may come from a file: of the code that they
-    name no more is imported than a file may ask for (:mod:`kantor.models.trust`).
+    name no more is imported than a file may ask for (:mod:`kantor.core.trust`).
     """
-    trust.check_all(config.model_names())
+    trust.check(*config.codes())
     study_methods(config)  # a typo is an error before the run has a folder
     study_views(config)
     console = console or terminal()

@@ -7,11 +7,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from kantor.core import trust
 from kantor.core.collectives import rank
 from kantor.core.errors import ConfigError
 from kantor.core.reading import read_json
 from kantor.core.terminal import terminal
-from kantor.models import trust
 from kantor.results.records import Summary
 from kantor.study.resume.claim import begun, claim
 from kantor.study.resume.fingerprints import settings_of
@@ -35,7 +35,7 @@ def run_sweep(config: Study, console: Console | None = None, report: Callable[[P
     numbers = config.label_numbers()
     if len(numbers) < 2:
         return [run_study(config, console, report)]
-    trust.wrote(config.model_names())
+    trust.wrote(config.codes())
     config = resolved(config)
     folder = config.folder()
     if (folder / "config.yaml").exists():
@@ -46,7 +46,7 @@ def run_sweep(config: Study, console: Console | None = None, report: Callable[[P
         (folder / "config.yaml").unlink()
     parts = [replace(config, labels_per_class=n, out=str(folder / f"labels-{n}")) for n in numbers]
     for part in parts:
-        trust.keep(part.folder(), part.model_names())
+        trust.keep(part.folder(), part.codes())
     open_study_data(max(parts, key=lambda part: part.label_numbers()))
     return _each(parts, console, report)
 

@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kantor.core.errors import ConfigError, suggest
-from kantor.core.imported import named_in_module
-from kantor.models import trust
+from kantor.core.imported import imported
 from kantor.tasks.classification import Classification
 from kantor.tasks.dense_labels import DenseLabels
 from kantor.tasks.metrics import MeanLoss
@@ -22,6 +21,8 @@ BUILT_IN: dict[str, type[Task]] = {
     task.name: task for task in (Classification, SeveralLabels, Regression, TokenClassification, NextToken, DenseLabels)
 }
 """Tasks by their names."""
+
+_REMEDY = "Name a subclass of kantor.tasks.Task, one of its objects, or a function that makes one."
 
 
 class OfLoss(Task):
@@ -70,7 +71,7 @@ def named(name: str) -> Task:
 
     Raises:
         ConfigError: there is none of that name, it is no task, or nobody gave leave to import it
-            (:mod:`kantor.models.trust`).
+            (:mod:`kantor.core.trust`).
     """
     if ":" not in name:
         if name not in BUILT_IN:
@@ -78,9 +79,8 @@ def named(name: str) -> Task:
                 f"There is no task {name!r}. {suggest(name, BUILT_IN)} Your own is written package.module:Task."
             )
         return BUILT_IN[name]()
-    trust.check_all([name])
-    found = named_in_module(name, "task")
+    found = imported(name, "task", _REMEDY)
     made = found() if callable(found) and not isinstance(found, Task) else found
     if not isinstance(made, Task):
-        raise ConfigError(f"{name} is no task, but a {type(made).__name__}. Make it a subclass of kantor.tasks.Task.")
+        raise ConfigError(f"{name} is no task, but a {type(made).__name__}. {_REMEDY}")
     return made

@@ -9,11 +9,13 @@ from typing import Any
 
 from rich.table import Table
 
+from kantor.core import trust
 from kantor.core.errors import ConfigError
 from kantor.core.files import write_json
 from kantor.core.reading import read_json
 from kantor.data import DataSet, open_data
-from kantor.models import Model, load, trust
+from kantor.models import Model, load
+from kantor.models.spec import codes_of
 from kantor.results.files import PROBE, read_result
 from kantor.results.records import Probed
 from kantor.results.seal import student_of
@@ -52,7 +54,7 @@ def probe_run(run: Path, data: str | None, label: str | None, say: Say) -> dict[
         ConfigError: no run, no finished student, or data without labels.
     """
     config = Study.from_yaml(run / "config.yaml")
-    trust.check_all([config.student])
+    trust.check(*codes_of([config.student]))
     if not (run / "plan.json").exists():
         raise ConfigError(f"{run} has no finished student to probe. `kantor resume` it first.")
     own = open_study_data(config)

@@ -15,8 +15,8 @@ import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
+from kantor.core import trust
 from kantor.core.errors import KantorError
-from kantor.models import trust
 from kantor.study.execution.job import Job
 from kantor.study.execution.student import Workbench, use_threads
 from kantor.training import Interrupted

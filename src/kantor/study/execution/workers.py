@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from kantor.core import trust
 from kantor.core.collectives import wait_for_all, world_size
 from kantor.core.errors import KantorError
-from kantor.models import trust
 from kantor.results.files import read_result
 from kantor.results.seal import check_files
 from kantor.study.execution.job import Job

@@ -4,11 +4,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from kantor.core import trust
 from kantor.core.errors import ConfigError
 from kantor.core.files import write_json
 from kantor.core.reading import read_json
 from kantor.data import LayerSpec
-from kantor.models import trust
+from kantor.models.spec import codes_of
 from kantor.results.records import KeptPlan
 from kantor.study.settings.starting_weights import Start
 from kantor.training import Pair
@@ -53,8 +54,9 @@ class Prepared:
             raise ConfigError(f"{run} has no plan.json, which step 0 leaves: `kantor resume {run}` first.")
         specs = [teacher["spec"] for teacher in content["teachers"].values()]
         begins = [start["spec"].replace("{seed}", "0") for start in content["starts"].values() if start]
-        trust.found([*specs, *begins], run / "plan.json")
-        trust.check_all([*specs, *begins])
+        codes = codes_of([*specs, *begins])
+        trust.found(codes, run / "plan.json")
+        trust.check(*codes)
         starts = {name: start and Start(**start) for name, start in content["starts"].items()}
         pairs = [Pair(**pair) for pair in content["pairs"]]
         own = {field.name: content[field.name] for field in fields(cls) if field.name in content}

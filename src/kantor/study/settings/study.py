@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 import torch
 
+from kantor.core import trust
 from kantor.core.errors import ConfigError, suggest
 from kantor.core.reading import check_shape, dump_yaml, read_yaml
 from kantor.data.views import written_views
 from kantor.faculty.label_cost import CostSource
-from kantor.models import trust
+from kantor.models.spec import codes_of
 from kantor.objective.weights import LIMIT, LIMIT_ADAMW
 from kantor.training import Training
 from kantor.training.device import chosen_device
@@ -204,13 +205,13 @@ class Study(Training):
         """
         return None if self.views is None else written_views(self.views)
 
-    def model_names(self) -> list[str]:
-        """Every model that the settings name, and so all code that they may ask for (:mod:`kantor.models.trust`)."""
+    def codes(self) -> list[str]:
+        """All code that the settings ask for (:mod:`kantor.core.trust`)."""
         methods = self.methods if isinstance(self.methods, list) else []
         starts = [self.start, *(method.get("start") for method in methods if isinstance(method, dict))]
         cost = (self.label_cost or "").partition(":")[2]
         names = [self.student, *(self.teacher or "").split(","), cost, *starts]
-        return [str(name).strip().replace("{seed}", "0") for name in names if name]
+        return codes_of(str(name).strip().replace("{seed}", "0") for name in names if name)
 
     def digest(self) -> str:
         """What results depend on, as a hex digest: not where they are put, nor how many run at once."""
@@ -245,7 +246,7 @@ class Study(Training):
             if key not in known:
                 raise ConfigError(f"{path} has an unknown key {key!r}. {suggest(key, known)}")
         config = cls(**check_shape(content, cls, str(path), UNREADABLE))
-        trust.found(config.model_names(), path)
+        trust.found(config.codes(), path)
         return config
 
 

@@ -10,8 +10,9 @@ import yaml
 from safetensors.torch import save_file
 
 from kantor.cli import main
+from kantor.core import trust
 from kantor.core.errors import ConfigError
-from kantor.models import load, trust
+from kantor.models import load
 from kantor.models.loading import load_named
 
 NETS = """
