@@ -4,9 +4,9 @@ BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # Tests run two at a time, and the threads of one would fight those of the other.
-test test-slow test-docs: export OMP_NUM_THREADS = 1
+test test-slow test-docs coverage: export OMP_NUM_THREADS = 1
 
-.PHONY: help demo test fuzz test-slow docs test-docs picture bench-ot bench-methods bench-method bench-steps battery evidence clean
+.PHONY: help demo test coverage fuzz test-slow docs test-docs picture bench-ot bench-methods bench-method bench-steps battery evidence clean
 
 help:
 	@echo "make demo       set up, then compare four ways to train a small student on digits"
@@ -19,6 +19,7 @@ help:
 	@echo "make picture    photograph the demo's report for the README, and write its table (needs Chromium)"
 	@echo "make fuzz       ten thousand bad inputs: no traceback, no hang, no code run (SEED=1 for others; half an hour)"
 	@echo "make test-slow  several processes, kills (after make test)"
+	@echo "make coverage   which lines the tests run, room by room, and what no test enters (TESTS=tests/ot for a part)"
 	@echo "make docs       build the pages into docs/_build/html"
 	@echo "make test-docs  build them with every cell run afresh, then run their code and check their commands"
 	@echo "make bench-ot   time transport beside its peers, an hour and a half on an idle core; goes on where it was stopped"
@@ -49,6 +50,16 @@ test: .venv/.dev
 SEED ?= 0
 fuzz: .venv/.dev
 	$(BIN)/python tests/fuzz --count 10000 --seed $(SEED)
+
+# TESTS=tests/ot for a part of them.
+TESTS ?= tests
+coverage: .venv/.dev
+	@rm -rf .coverage && mkdir .coverage
+	-$(BIN)/pytest -n 2 -m "not slow" --cov --cov-report= $(TESTS)
+	$(BIN)/coverage json -q
+	$(BIN)/coverage html -q
+	@$(BIN)/python .ci/coverage_by_room.py .coverage/coverage.json
+	@echo "Line by line: .coverage/html/index.html"
 
 test-slow: .venv/.dev
 	$(BIN)/pytest -n 2 -m slow

@@ -89,10 +89,10 @@ def bomb(first: str, form: str) -> str:
     ],
 )
 def test_yaml_that_no_person_writes_is_refused_at_once(tmp_path, text, said):
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(yaml.YAMLError, match=said):
         parse_yaml(text)
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
     (tmp_path / "a.yaml").write_text(text)
     with pytest.raises(DataError, match=r"a.yaml is not valid YAML .* Mend it\."):
         read_yaml(tmp_path / "a.yaml", dict, "Mend it.")
