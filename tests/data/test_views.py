@@ -69,7 +69,9 @@ def test_both_views_are_mirrored_alike(folder):
     assert batch.views is not None and 0 < batch.views.sum() < 8
     for role in ("student", "teacher"):
         flipped = batch.views.bool()[:, None, None, None]
-        assert torch.equal(batch.inputs[role], torch.where(flipped, plain.inputs[role].flip(-1), plain.inputs[role]))
+        expected = plain.inputs[role]
+        assert isinstance(expected, torch.Tensor)
+        assert torch.equal(batch.inputs[role], torch.where(flipped, expected.flip(-1), expected))
 
 
 def test_two_transforms_of_one_image(folder):

@@ -142,7 +142,7 @@ def test_networks_of_transformers_learn_from_each_other():
     def bert(width: int, layers: int) -> torch.nn.Module:
         config = BertConfig(
             vocab_size=50, hidden_size=width, num_hidden_layers=layers, num_attention_heads=2,
-            intermediate_size=2 * width, max_position_embeddings=16, num_labels=3,
+            intermediate_size=2 * width, max_position_embeddings=16, id2label={0: "a", 1: "b", 2: "c"},
             hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
         )  # fmt: skip
         return BertForSequenceClassification(config)
