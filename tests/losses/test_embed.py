@@ -33,11 +33,11 @@ def test_a_zero_row_has_finite_gradient() -> None:
     assert x.grad is not None and torch.isfinite(x.grad).all()
 
 
-@pytest.mark.parametrize(("shape", "width"), [((5, 6), 6), ((5, 7, 6), 6), ((5, 6, 2, 3), 6)])
+@pytest.mark.parametrize(("shape", "width"), [((5, 6), 6), ((5, 7, 6), 6), ((5, 6, 2, 3), 6), ((5, 6, 4, 2, 3), 6)])
 def test_width(shape: tuple[int, ...], width: int) -> None:
     assert pooled_width(shape, "crd") == width
 
 
 def test_width_of_nothing_known() -> None:
     with pytest.raises(ShapeError, match="crd takes a layer"):
-        pooled_width((5, 2, 3, 4, 5), "crd")
+        pooled_width((5, 2, 3, 4, 5, 6), "crd")

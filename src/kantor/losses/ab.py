@@ -61,6 +61,7 @@ class AB(FirstStageLoss):
     default_weight: ClassVar = 1.0
     reads: ClassVar = "stages"
     by_position = True
+    on_grid = True
     trains_student: ClassVar = True
 
     def __init__(

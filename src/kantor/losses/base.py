@@ -4,14 +4,20 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from kantor.losses.precision import transfer
 
 Features = Float[Tensor, "..."] | tuple[Float[Tensor, "..."], ...]
-"""One layer's output, or one per layer. A layer's output is ``[batch, dim]``, a channel-first map
-``[batch, channels, height, width]`` or a token sequence ``[batch, tokens, dim]``."""
+"""One layer's output, or one per layer. A layer's output is ``[batch, dim]``, a token sequence
+``[batch, tokens, dim]``, a channel-first map ``[batch, channels, height, width]`` or a volume
+``[batch, channels, depth, height, width]``."""
+
+Mask = Bool[Tensor, "batch positions"] | None
+"""Which positions of a layer's output count; None where all do."""
+Masks = Mask | tuple[Mask, ...]
+"""One layer's, or one per layer, as the features are."""
 
 Shapes = tuple[torch.Size, ...]
 """The shapes of the bound layers' outputs, batch included, in order."""
@@ -50,7 +56,14 @@ class TransferLoss(nn.Module):
     """Compares label spaces under a cost between classes, handed over by ``use(cost)`` before :meth:`build`."""
 
     pooled: bool = False
-    """The loss sees a map only through its mean over positions (so a cache may keep that mean alone)."""
+    """The loss sees a map only through its mean over positions (so a cache may keep that mean alone). Where padding is
+    known of, it is given that mean, padding left out."""
+    takes_mask: bool = False
+    """``forward`` also takes ``student_mask`` and ``teacher_mask``, each like its side's features (a mask or None, or a
+    tuple of them): positions that are False are padding and count nowhere. They are given where a layer has padding."""
+    on_grid: bool = False
+    """It needs to know where positions lie: tokens come to it as the map that they fill, those of a sequence as
+    ``[batch, dim, 1, tokens]``."""
 
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:
         """Make parameters and buffers. Called once, before the optimiser exists, with torch's generators seeded.

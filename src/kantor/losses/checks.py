@@ -70,7 +70,7 @@ def same_shape(name: str, student: Tensor, teacher: Tensor, *, dims: Sequence[in
         ShapeError: with both shapes.
     """
     if student.shape != teacher.shape or student.ndim < 2 or (dims and student.ndim not in dims):
-        kinds = {2: "rows", 3: "tokens", 4: "maps"}
+        kinds = {2: "rows", 3: "tokens", 4: "maps", 5: "volumes"}
         raise ShapeError(
             f"{name} compares {', '.join(kinds[d] for d in dims) or 'outputs'} of one shape; the student's is "
             f"{tuple(student.shape)}, the teacher's {tuple(teacher.shape)}."
@@ -109,10 +109,10 @@ def check_maps(name: str, student: Tensor, teacher: Tensor) -> None:
     Raises:
         ShapeError: one is no map ``[N, C, H, W]`` or token sequence ``[N, T, D]``, or the batches differ.
     """
-    if student.ndim not in (3, 4) or teacher.ndim not in (3, 4):
+    if not {student.ndim, teacher.ndim} <= {3, 4, 5}:
         raise ShapeError(
-            f"{name} compares maps [N, C, H, W] or tokens [N, T, D] over positions; the student's output is "
-            f"{tuple(student.shape)}, the teacher's {tuple(teacher.shape)}."
+            f"{name} compares maps [N, C, H, W], volumes [N, C, D, H, W] or tokens [N, T, D] over positions; the "
+            f"student's output is {tuple(student.shape)}, the teacher's {tuple(teacher.shape)}."
         )
     same_samples(name, student, teacher)
 

@@ -15,16 +15,23 @@ from kantor.core.collectives import sum_over_ranks
 from kantor.core.errors import ConfigError, ShapeError
 from kantor.core.inputs import Inputs
 from kantor.core.modes import as_evaluated
-from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.base import Mask, Shapes, TransferLoss
 from kantor.losses.checks import same_shape
+from kantor.losses.features import pool
+from kantor.losses.masks import kept_on_both, masked_stages
 from kantor.losses.precision import transfer
 from kantor.losses.settings import positive
-from kantor.losses.stages import as_stages, paired
+from kantor.losses.stages import paired
 
 
 @transfer
 def delta(
-    student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."], attention: Float[Tensor, " channels"]
+    student: Float[Tensor, "batch ..."],
+    teacher: Float[Tensor, "batch ..."],
+    attention: Float[Tensor, " channels"],
+    *,
+    student_mask: Mask = None,
+    teacher_mask: Mask = None,
 ) -> Float[Tensor, ""]:
     """``1/2 * sum over samples and channels of C attention_c mean over positions of (student - teacher)^2``.
 
@@ -34,11 +41,13 @@ def delta(
         student: the layer of the network that is fine-tuned: map, tokens or vectors.
         teacher: the same layer of the source, of the same shape; no gradient flows to it.
         attention: one weight per channel, summing to one.
+        student_mask: of tokens, those that count; all where left out.
+        teacher_mask: the same of the teacher's.
 
     Raises:
         ShapeError: the outputs have other shapes, or the attention other channels.
     """
-    same_shape("delta", student, teacher, dims=(2, 3, 4))
+    same_shape("delta", student, teacher, dims=(2, 3, 4, 5))
     channels = student.shape[2 if student.ndim == 3 else 1]
     if attention.shape != (channels,):
         raise ShapeError(
@@ -46,9 +55,12 @@ def delta(
             f"{tuple(attention.shape)}."
         )
     squares = (student - teacher).square()
-    if squares.ndim == 3:
-        squares = squares.transpose(1, 2)
-    per_channel = squares.flatten(2).mean(2) if squares.ndim > 2 else squares
+    mask = kept_on_both("delta", student, teacher, student_mask, teacher_mask)
+    if mask is not None:
+        per_channel = pool(squares, mask)
+    else:
+        squares = squares.transpose(1, 2) if squares.ndim == 3 else squares
+        per_channel = squares.flatten(2).mean(2) if squares.ndim > 2 else squares
     return 0.5 * attention.numel() * (per_channel * attention).sum()
 
 
@@ -136,6 +148,7 @@ class Delta(TransferLoss):
     default_weight: ClassVar = 0.01
     reads: ClassVar = "stages"
     by_position = True
+    takes_mask = True
 
     def __init__(self, temperature: float = 5.0) -> None:
         super().__init__()
@@ -149,7 +162,7 @@ class Delta(TransferLoss):
         for place in range(self.layers):  # of a check that was refused
             delattr(self, f"attention_{place}")
         for place, (s, t) in enumerate(pairs):
-            if s[1:] != t[1:] or len(s) not in (2, 3, 4):
+            if s[1:] != t[1:] or len(s) not in (2, 3, 4, 5):
                 raise ShapeError(
                     f"delta keeps the maps of the network the student started from; the student's layer is {tuple(s)}, "
                     f"the teacher's {tuple(t)}. They must be the same layer of the same architecture."
@@ -176,10 +189,11 @@ class Delta(TransferLoss):
         """The weight of every channel, layer by layer; each sums to one."""
         return [self.get_buffer(f"attention_{place}") for place in range(self.layers)]
 
-    def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
+    def forward(self, student, teacher, *, targets=None, ids=None, student_mask=None, teacher_mask=None) -> Tensor:  # noqa: ARG002
         """See :func:`delta`."""
-        stages = zip(as_stages(student), as_stages(teacher), self.attention, strict=True)
-        return sum_over_ranks(torch.stack([delta(s, t, attention) for s, t, attention in stages]).sum())
+        stages = zip(masked_stages(student, teacher, student_mask, teacher_mask), self.attention, strict=True)
+        terms = [delta(s, t, a, student_mask=own, teacher_mask=their) for (s, t, own, their), a in stages]
+        return sum_over_ranks(torch.stack(terms).sum())
 
     def settings(self) -> dict[str, Any]:
         """The temperature of the channels' attention."""

@@ -33,7 +33,7 @@ class Embed(nn.Module):
 
 
 def pooled_width(shape: tuple[int, ...], who: str) -> int:
-    """The length of a pooled row of an output of this shape: D of ``[N, D]`` and ``[N, T, D]``, C of ``[N, C, H, W]``.
+    """The length of a pooled row of an output of this shape: D of ``[N, D]`` and ``[N, T, D]``, else C.
 
     Args:
         shape: a layer's output shape, batch first.
@@ -42,6 +42,8 @@ def pooled_width(shape: tuple[int, ...], who: str) -> int:
     Raises:
         ShapeError: the output has another number of dimensions.
     """
-    if len(shape) not in (2, 3, 4):
-        raise ShapeError(f"{who} takes a layer of [N, D], [N, C, H, W] or [N, T, D]; this one is {tuple(shape)}.")
-    return shape[1] if len(shape) == 4 else shape[-1]
+    if len(shape) not in (2, 3, 4, 5):
+        raise ShapeError(
+            f"{who} takes a layer of [N, D], [N, T, D], [N, C, H, W] or [N, C, D, H, W]; this one is {tuple(shape)}."
+        )
+    return shape[1] if len(shape) > 3 else shape[len(shape) - 1]

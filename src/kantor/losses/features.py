@@ -2,52 +2,98 @@
 
 import math
 
+import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from kantor.capture.positions import patches
 from kantor.core.errors import ShapeError
 
 
-def pool(x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch dim"]:
-    """A layer's output averaged over positions: ``[N, D]`` as is, ``[N, C, H, W]`` and ``[N, T, D]`` to ``[N, C|D]``.
+def pool(x: Float[Tensor, "batch ..."], mask: Bool[Tensor, "batch tokens"] | None = None) -> Float[Tensor, "batch dim"]:
+    """A layer's output averaged over positions: ``[N, D]`` as is, all others to ``[N, C|D]``.
+
+    Args:
+        x: ``[N, D]``, ``[N, T, D]``, ``[N, C, H, W]`` or ``[N, C, D, H, W]``.
+        mask: of tokens, those that count; a sample without any has mean 0.
 
     Raises:
-        ShapeError: the output has another number of dimensions.
+        ShapeError: the output has another number of dimensions, or the mask is not that of its tokens.
     """
+    if mask is not None:
+        return _pool_kept(x, mask)
     if x.ndim == 2:
         return x
-    if x.ndim == 4:
-        return x.mean(dim=(2, 3))
+    if x.ndim in (4, 5):
+        return x.mean(dim=tuple(range(2, x.ndim)))
     if x.ndim == 3:
         return x.mean(dim=1)
-    raise ShapeError(f"A layer's output is [N, D], [N, C, H, W] or [N, T, D]; this one is {tuple(x.shape)}.")
+    raise ShapeError(
+        f"A layer's output is [N, D], [N, T, D], [N, C, H, W] or [N, C, D, H, W]; this one is {tuple(x.shape)}."
+    )
 
 
 def as_map(x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch channels height width"]:
     """A layer's output as a channel-first map: tokens fill a square grid once the leading class tokens are dropped.
 
     Raises:
-        ShapeError: the output has no positions, or its tokens fill no square grid.
+        ShapeError: the output has no positions, its tokens fill no square grid, or it is a volume.
     """
     if x.ndim == 4:
         return x
-    if x.ndim == 3:
-        side = math.isqrt(x.shape[1])
-        # What stands before the patches: nothing, a class token, DeiT's two, or a class token and four registers.
-        if side > 0 and x.shape[1] - side * side in (0, 1, 2, 5):
-            patches = x[:, x.shape[1] - side * side :]
-            return patches.transpose(1, 2).reshape(x.shape[0], x.shape[2], side, side)
-    raise ShapeError(f"Positions are asked of a layer whose output {tuple(x.shape)} has no map or square token grid.")
+    if x.ndim == 3 and (grid := patches(x.shape[1])) is not None:
+        return on_grid(x, grid)
+    kind = "is a volume, and maps of one plane are compared" if x.ndim == 5 else "has no map or square token grid"
+    raise ShapeError(f"Positions are asked of a layer whose output {tuple(x.shape)} {kind}.")
+
+
+def on_grid(
+    tokens: Float[Tensor, "batch tokens dim"], grid: tuple[int, int]
+) -> Float[Tensor, "batch dim height width"]:
+    """The last ``height * width`` tokens as the map that they fill."""
+    cells = grid[0] * grid[1]
+    return tokens[:, tokens.shape[1] - cells :].transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], *grid)
 
 
 def common_grid(
     student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."]
 ) -> tuple[Float[Tensor, "batch student_channels h w"], Float[Tensor, "batch teacher_channels h w"]]:
-    """Both layers as maps, the finer one averaged down to the coarser one's grid."""
-    s, t = as_map(student), as_map(teacher)
-    grid = (min(s.shape[2], t.shape[2]), min(s.shape[3], t.shape[3]))
-    return (
-        s if s.shape[2:] == grid else F.adaptive_avg_pool2d(s, grid),
-        t if t.shape[2:] == grid else F.adaptive_avg_pool2d(t, grid),
-    )
+    """Both layers as maps, the finer one averaged down to the coarser one's grid.
+
+    A volume meets a volume, and each comes as a map of its planes ``[N, C, D, H * W]``.
+
+    Raises:
+        ShapeError: one has no positions, or one is a volume and the other is not.
+    """
+    if student.ndim == teacher.ndim == 5:
+        s, t = _coarser(student, teacher)
+        return s.flatten(3), t.flatten(3)
+    s, t = _coarser(as_map(student), as_map(teacher))
+    return s, t
+
+
+def _coarser(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    grid = torch.Size(map(min, student.shape[2:], teacher.shape[2:]))
+    return _averaged(student, grid), _averaged(teacher, grid)
+
+
+def _averaged(x: Tensor, grid: torch.Size) -> Tensor:
+    if x.shape[2:] == grid:
+        return x
+    if len(grid) == 2:
+        return F.adaptive_avg_pool2d(x, (grid[0], grid[1]))
+    return F.adaptive_avg_pool3d(x, (grid[0], grid[1], grid[2]))
+
+
+def positions_in(x: Float[Tensor, "batch ..."]) -> int:
+    """How many positions a layer's output has: tokens, or cells of its map; none of vectors."""
+    return x.shape[1] if x.ndim == 3 else math.prod(x.shape[2:]) if x.ndim > 3 else 0
+
+
+def _pool_kept(x: Tensor, mask: Tensor) -> Tensor:
+    if x.ndim != 3 or mask.shape != x.shape[:2]:
+        raise ShapeError(f"The mask {tuple(mask.shape)} is not that of tokens [N, T, D]: they are {tuple(x.shape)}.")
+    # Half precision would overflow in a sum that a mean keeps small.
+    total = x.masked_fill(~mask.unsqueeze(2), 0).sum(1, dtype=torch.promote_types(x.dtype, torch.float32))
+    return (total / mask.sum(1, keepdim=True).clamp_min(1)).to(x.dtype)

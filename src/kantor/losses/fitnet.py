@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from kantor.losses.base import Shapes, TransferLoss
 from kantor.losses.batch_norm import BatchNorm
 from kantor.losses.checks import same_shape
-from kantor.losses.features import common_grid
+from kantor.losses.masks import as_cells, common_positions, fair
 from kantor.losses.precision import transfer
-from kantor.losses.stages import single
+from kantor.losses.stages import paired_grids, single
 
 
 @transfer
@@ -42,6 +42,8 @@ class FitNet(TransferLoss):
     default_weight: ClassVar = 100.0
     reads: ClassVar = "feature"
     by_position = True
+    takes_mask = True
+    on_grid = True
 
     def __init__(self, activation: bool = True) -> None:
         super().__init__()
@@ -50,21 +52,23 @@ class FitNet(TransferLoss):
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
         """Make the projector from the student's channels to the teacher's."""
         (s,), (t,) = student_shapes, teacher_shapes
+        if len(s) > 2 or len(t) > 2:
+            ((s, t),) = paired_grids(self.name, student_shapes, teacher_shapes)
         last: list[nn.Module] = [nn.ReLU()] if self.activation else []
         if len(s) == 2 and len(t) == 2:
             self.projector = nn.Sequential(nn.Linear(s[1], t[1], bias=False), BatchNorm(t[1]), *last)
         else:
-            channels = [shape[2] if len(shape) == 3 else shape[1] for shape in (s, t)]
-            self.projector = nn.Sequential(
-                nn.Conv2d(channels[0], channels[1], 1, bias=False), BatchNorm(channels[1]), *last
-            )
+            self.projector = nn.Sequential(nn.Conv2d(s[1], t[1], 1, bias=False), BatchNorm(t[1]), *last)
 
-    def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
+    def forward(self, student, teacher, *, targets=None, ids=None, student_mask=None, teacher_mask=None) -> Tensor:  # noqa: ARG002
         """See :func:`fitnet`; ``student`` is projected first."""
         student, teacher = single(student), single(teacher)
-        if student.ndim > 2 or teacher.ndim > 2:
-            student, teacher = common_grid(student, teacher)
-        return fitnet(self.projector(student), teacher)
+        if student.ndim == teacher.ndim == 2:
+            return fitnet(self.projector(student), teacher)
+        s, t, mask = common_positions(self.name, student, teacher, student_mask, teacher_mask)
+        if mask is None:
+            return fitnet(self.projector(s), t)
+        return fair(fitnet(self.projector(as_cells(s, mask)), as_cells(t, mask)), mask)
 
     def settings(self) -> dict[str, bool]:
         """Whether the projector ends in a ReLU."""

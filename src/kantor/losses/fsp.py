@@ -14,7 +14,7 @@ from kantor.losses.checks import check_maps
 from kantor.losses.features import as_map, common_grid
 from kantor.losses.first_stage import FirstStageLoss
 from kantor.losses.precision import transfer
-from kantor.losses.stages import as_stages, paired_maps, plain
+from kantor.losses.stages import as_stages, paired_grids, plain
 
 
 @transfer
@@ -65,6 +65,7 @@ class FSP(FirstStageLoss):
     default_weight: ClassVar = 50.0
     reads: ClassVar = "stages"
     by_position = True
+    on_grid = True
     trains_student: ClassVar = True
 
     def __init__(
@@ -75,7 +76,7 @@ class FSP(FirstStageLoss):
 
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
         """Check that there are two layers or more with positions and equal channels."""
-        maps = paired_maps(self.name, student_shapes, teacher_shapes)
+        maps = paired_grids(self.name, student_shapes, teacher_shapes)
         if len(maps) < 2 or any(s[1] != t[1] for s, t in maps):
             raise ShapeError(
                 f"fsp needs two layers or more, of equal channels pair by pair; the student's are "

@@ -60,6 +60,7 @@ class FT(FirstStageLoss):
     default_weight: ClassVar = 200.0
     reads: ClassVar = "feature"
     by_position = True
+    on_grid = True
 
     def __init__(
         self, rate: float = 0.5, epochs: int = 30, lr: float = 0.01, momentum: float = 0.9, weight_decay: float = 5e-4

@@ -9,6 +9,7 @@ from torch import Tensor
 from kantor.core.errors import ShapeError
 from kantor.losses.base import Shapes, TransferLoss
 from kantor.losses.checks import Shape, enough
+from kantor.losses.masks import fair, kept_on_both, single_mask
 from kantor.losses.precision import transfer
 from kantor.losses.sequences import aligned, within
 from kantor.losses.settings import positive
@@ -67,7 +68,7 @@ class KD(TransferLoss):
     """:func:`kd` as a term. ``kd`` alone as a method means task weight .1, KD weight .9 (RepDistiller's settings).
 
     ``targets`` as labels per token with -100 mark the answer, whose tokens alone count; see
-    :func:`~kantor.losses.sequences.aligned`.
+    :func:`~kantor.losses.sequences.aligned`. Without them all tokens count that are no padding.
     """
 
     name: ClassVar = "kd"
@@ -75,6 +76,7 @@ class KD(TransferLoss):
     default_weight: ClassVar = 1.0
     reads: ClassVar = "logits"
     same_classes: ClassVar = True
+    takes_mask = True
 
     def __init__(self, temperature: float = 4.0) -> None:
         super().__init__()
@@ -86,14 +88,17 @@ class KD(TransferLoss):
         (s,), (t,) = student_shapes, teacher_shapes
         _check(s, t)
 
-    def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
+    def forward(self, student, teacher, *, targets=None, ids=None, student_mask=None, teacher_mask=None) -> Tensor:  # noqa: ARG002
         """See :func:`kd`."""
         student, teacher = single(student), single(teacher)
         if student.ndim == 3 and targets is not None and targets.ndim == 2:
             student, teacher, lengths, _ = aligned(self.name, student, teacher, targets)
             answer = within(lengths, student.shape[1])
-            student, teacher = student[answer], teacher[answer]
-        return kd(student, teacher, temperature=self.temperature)
+            return kd(student[answer], teacher[answer], temperature=self.temperature)
+        mask = kept_on_both(self.name, student, teacher, single_mask(student_mask), single_mask(teacher_mask))
+        if mask is not None:
+            student, teacher = student[mask], teacher[mask]
+        return fair(kd(student, teacher, temperature=self.temperature), mask)
 
     def settings(self) -> dict[str, Any]:
         """The temperature."""

@@ -11,6 +11,7 @@ from kantor import ot
 from kantor.core.collectives import gather_rows, sum_over_ranks, world_size
 from kantor.core.errors import ConfigError, suggest
 from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.masks import single_mask
 from kantor.losses.precision import transfer
 from kantor.losses.recorded import TOL, Gradient, check_kernel, recorded_cost
 from kantor.losses.sequences import aligned, all_tokens, check_lengths, check_sequences, same_width, within
@@ -138,6 +139,7 @@ class MultiLevelOT(TransferLoss):
     paper: ClassVar = "arXiv 2412.14528"
     default_weight: ClassVar = 1.5
     reads: ClassVar = "sequence_logits"
+    takes_mask = True
 
     def __init__(
         self,
@@ -167,9 +169,10 @@ class MultiLevelOT(TransferLoss):
         """
         check_sequences(self.name, student_shapes, teacher_shapes)
 
-    def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
+    def forward(self, student, teacher, *, targets=None, ids=None, student_mask=None, teacher_mask=None) -> Tensor:  # noqa: ARG002
         """See :func:`multilevel_ot`."""
-        return multilevel_ot(*aligned(self.name, single(student), single(teacher), targets), **self.settings())
+        masks = single_mask(student_mask), single_mask(teacher_mask)
+        return multilevel_ot(*aligned(self.name, single(student), single(teacher), targets, masks), **self.settings())
 
     def settings(self) -> dict[str, Any]:
         """Size and matching of the vocabulary, regularisation, sweeps and gradient."""

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from kantor.core.collectives import sum_over_ranks, world_size
 from kantor.core.errors import ConfigError, ShapeError, suggest
-from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.base import Mask, Shapes, TransferLoss
 from kantor.losses.checks import same_samples
-from kantor.losses.features import as_map, common_grid, pool
+from kantor.losses.features import as_map, pool
+from kantor.losses.masks import common_positions, kept_rows, single_mask
 from kantor.losses.precision import transfer
 from kantor.losses.settings import not_negative, positive, share
 from kantor.losses.slow_plan import SlowPlan, SolveSettings, activation_masses
@@ -39,6 +40,8 @@ def neuron_transport(
     masses: Masses = "uniform",
     plan: Float[Tensor, "teacher_neurons student_neurons"] | None = None,
     solve: SolveSettings | None = None,
+    student_mask: Mask = None,
+    teacher_mask: Mask = None,
 ) -> Float[Tensor, ""]:
     """``sum_ij P_ij M_ij`` with ``M_ij`` the cost between teacher neuron i and student neuron j over the samples.
 
@@ -58,6 +61,9 @@ def neuron_transport(
         masses: each neuron's share: ``uniform``, or in proportion to its ``activation`` norm.
         plan: a plan to hold, instead of the optimal plan of this batch; rows are teacher neurons.
         solve: how the optimal plan is found.
+        student_mask: positions of the student's that count, ``[batch, positions]``; all where left out. Over
+            ``positions`` both sides must have the same ones.
+        teacher_mask: the same of the teacher's.
 
     Returns:
         The transport cost, a scalar in the units of ``cost``. Under several processes that of the global batch.
@@ -67,7 +73,8 @@ def neuron_transport(
             the plan has other neurons.
         ConfigError: an unknown cost, spatial mode or kind of masses.
     """
-    batch = neuron_moments(student, teacher, cost, spatial).map(sum_over_ranks)
+    masks = {"student_mask": student_mask, "teacher_mask": teacher_mask}
+    batch = neuron_moments(student, teacher, cost, spatial, **masks).map(sum_over_ranks)
     if plan is None:
         held = batch.map(torch.Tensor.detach)
         a, b = activation_masses(held) if masses == "activation" else (None, None)
@@ -81,14 +88,31 @@ def neuron_transport(
 
 
 def neuron_moments(
-    student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."], cost: CostKind, spatial: Spatial
+    student: Float[Tensor, "batch ..."],
+    teacher: Float[Tensor, "batch ..."],
+    cost: CostKind,
+    spatial: Spatial,
+    *,
+    student_mask: Mask = None,
+    teacher_mask: Mask = None,
 ) -> Moments:
-    """What the cost between teacher neurons (x) and student neurons (y) is made of, on this process's samples."""
+    """What the cost between teacher neurons (x) and student neurons (y) is made of, on this process's samples.
+
+    Args:
+        student: see :func:`neuron_transport`, as the others.
+        teacher: see there.
+        cost: see there.
+        spatial: see there.
+        student_mask: positions of the student's that count; all where left out. Over ``positions`` both sides must have
+            the same ones.
+        teacher_mask: the same of the teacher's.
+    """
     same_samples("neuron_transport", student, teacher)
     if spatial == "pooled":
-        s, t = pool(student), pool(teacher)
+        s, t = pool(student, student_mask), pool(teacher, teacher_mask)
     elif spatial == "positions":
-        s, t = (x.flatten(2).mT for x in common_grid(student, teacher))
+        s, t, mask = common_positions("neuron_transport", student, teacher, student_mask, teacher_mask)
+        s, t = (x.flatten(2).mT if mask is None else kept_rows(x, mask) for x in (s, t))
     else:
         raise ConfigError(f"neuron_transport: spatial is pooled or positions, not {spatial!r}.")
     if cost == "correlation" and math.prod(s.shape[:-1]) * world_size() < 2:
@@ -138,6 +162,7 @@ class NeuronTransport(TransferLoss):
     paper: ClassVar = "arXiv 2007.06737"
     default_weight: ClassVar = 20.0
     reads: ClassVar = "feature"
+    takes_mask = True
 
     def __init__(
         self,
@@ -188,6 +213,11 @@ class NeuronTransport(TransferLoss):
         """Whether every position is a sample."""
         return self.spatial == "positions"
 
+    @property
+    def on_grid(self) -> bool:  # type: ignore[override]
+        """Whether it matters where positions lie."""
+        return self.by_position
+
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
         """Make the slow plan's state, or the control's fixed plan."""
         (s,), (t,) = student_shapes, teacher_shapes
@@ -221,10 +251,11 @@ class NeuronTransport(TransferLoss):
         if self.plan_kind == "optimal":
             self.slow.forget()
 
-    def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
+    def forward(self, student, teacher, *, targets=None, ids=None, student_mask=None, teacher_mask=None) -> Tensor:  # noqa: ARG002
         """See :func:`neuron_transport`; the plan is the slow one."""
         student, teacher = single(student), single(teacher)
-        batch = neuron_moments(student, teacher, self.cost, self.spatial).map(sum_over_ranks)
+        masks = {"student_mask": single_mask(student_mask), "teacher_mask": single_mask(teacher_mask)}
+        batch = neuron_moments(student, teacher, self.cost, self.spatial, **masks).map(sum_over_ranks)
         if self.plan_kind == "optimal":
             plan = self.slow(batch.map(torch.Tensor.detach), student.shape[0] * world_size())
         else:
@@ -256,11 +287,11 @@ def _transported(
 
 
 def _width(shape: torch.Size, spatial: Spatial) -> int:
-    if len(shape) not in (2, 3, 4) or (spatial == "positions" and len(shape) == 2):
+    if len(shape) not in (2, 3, 4, 5) or (spatial == "positions" and len(shape) == 2):
         raise ShapeError(
             f"neuron_transport over {spatial} takes a map or tokens{'' if spatial == 'positions' else ' or vectors'}; "
             f"this layer's output is {tuple(shape)}."
         )
-    if spatial == "positions":
+    if spatial == "positions" and len(shape) == 3:
         return as_map(torch.empty(shape, device="meta")).shape[1]
     return shape[2] if len(shape) == 3 else shape[1]

@@ -7,15 +7,21 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.base import Mask, Shapes, TransferLoss
 from kantor.losses.checks import check_maps
-from kantor.losses.features import common_grid
+from kantor.losses.masks import common_positions, masked_stages, zeroed
 from kantor.losses.precision import transfer
-from kantor.losses.stages import as_stages, paired_maps
+from kantor.losses.stages import paired_grids
 
 
 @transfer
-def nst(student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."]) -> Float[Tensor, ""]:
+def nst(
+    student: Float[Tensor, "batch ..."],
+    teacher: Float[Tensor, "batch ..."],
+    *,
+    student_mask: Mask = None,
+    teacher_mask: Mask = None,
+) -> Float[Tensor, ""]:
     """``mean over samples of MMD^2`` between the neurons of both layers, kernel ``(x . y)^2``.
 
     A neuron is its map over positions, of unit length; MMD^2 = mean k(t, t) + mean k(s, s) - 2 mean k(s, t) over
@@ -25,12 +31,15 @@ def nst(student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."]
     Args:
         student: map ``[N, C, H, W]`` or tokens ``[N, T, D]``.
         teacher: the same.
+        student_mask: positions of the student's that count, ``[N, positions]``; all where left out.
+        teacher_mask: the same of the teacher's. With either, both sides must have the same positions.
 
     Raises:
         ShapeError: an output has no positions, or the samples differ.
     """
     check_maps("nst", student, teacher)
-    s, t = (F.normalize(x.flatten(2), dim=2) for x in common_grid(student, teacher))
+    s, t, mask = common_positions("nst", student, teacher, student_mask, teacher_mask)
+    s, t = (F.normalize(zeroed(x, mask).flatten(2), dim=2) for x in (s, t))
     return _kernel(t, t) + _kernel(s, s) - 2 * _kernel(s, t)
 
 
@@ -49,11 +58,14 @@ class NST(TransferLoss):
     default_weight: ClassVar = 50.0
     reads: ClassVar = "stages"
     by_position = True
+    takes_mask = True
+    on_grid = True
 
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
         """Check that every layer has positions."""
-        paired_maps(self.name, student_shapes, teacher_shapes)
+        paired_grids(self.name, student_shapes, teacher_shapes)
 
-    def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
+    def forward(self, student, teacher, *, targets=None, ids=None, student_mask=None, teacher_mask=None) -> Tensor:  # noqa: ARG002
         """See :func:`nst`."""
-        return torch.stack([nst(s, t) for s, t in zip(as_stages(student), as_stages(teacher), strict=True)]).sum()
+        stages = masked_stages(student, teacher, student_mask, teacher_mask)
+        return torch.stack([nst(s, t, student_mask=own, teacher_mask=their) for s, t, own, their in stages]).sum()

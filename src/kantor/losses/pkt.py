@@ -9,6 +9,7 @@ from torch import Tensor
 from kantor.core.collectives import gather_rows
 from kantor.losses.base import TransferLoss
 from kantor.losses.checks import same_samples
+from kantor.losses.masks import single_mask, zeroed
 from kantor.losses.precision import transfer
 from kantor.losses.stages import single
 
@@ -48,7 +49,10 @@ class PKT(TransferLoss):
     paper: ClassVar = "arXiv 1803.10837"
     default_weight: ClassVar = 30000.0
     reads: ClassVar = "penultimate"
+    takes_mask = True
 
-    def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
+    def forward(self, student, teacher, *, targets=None, ids=None, student_mask=None, teacher_mask=None) -> Tensor:  # noqa: ARG002
         """See :func:`pkt`."""
-        return pkt(gather_rows(single(student).flatten(1)), gather_rows(single(teacher).flatten(1)))
+        s = zeroed(single(student), single_mask(student_mask))
+        t = zeroed(single(teacher), single_mask(teacher_mask))
+        return pkt(gather_rows(s.flatten(1)), gather_rows(t.flatten(1)))

@@ -10,6 +10,7 @@ from torch import Tensor
 from kantor.core.collectives import gather_rows
 from kantor.losses.base import TransferLoss
 from kantor.losses.checks import same_samples
+from kantor.losses.masks import single_mask, zeroed
 from kantor.losses.precision import transfer
 from kantor.losses.settings import not_negative
 from kantor.losses.stages import single
@@ -61,23 +62,24 @@ def _angles(x: Float[Tensor, "n dim"]) -> Float[Tensor, "n n n"]:
 
 
 class RKD(TransferLoss):
-    """:func:`rkd` with weight 1, of the global batch under several processes."""
+    """:func:`rkd` with weight 1, of the global batch under several processes. Padding counts as zeros."""
 
     name: ClassVar = "rkd"
     paper: ClassVar = "arXiv 1904.05068"
     default_weight: ClassVar = 1.0
     reads: ClassVar = "penultimate"
+    takes_mask = True
 
     def __init__(self, distance_weight: float = 25.0, angle_weight: float = 50.0) -> None:
         super().__init__()
         not_negative(self.name, distance_weight=distance_weight, angle_weight=angle_weight)
         self.distance_weight, self.angle_weight = distance_weight, angle_weight
 
-    def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
+    def forward(self, student, teacher, *, targets=None, ids=None, student_mask=None, teacher_mask=None) -> Tensor:  # noqa: ARG002
         """See :func:`rkd`."""
         return rkd(
-            gather_rows(single(student).flatten(1)),
-            gather_rows(single(teacher).flatten(1)),
+            gather_rows(zeroed(single(student), single_mask(student_mask)).flatten(1)),
+            gather_rows(zeroed(single(teacher), single_mask(teacher_mask)).flatten(1)),
             distance_weight=self.distance_weight,
             angle_weight=self.angle_weight,
         )

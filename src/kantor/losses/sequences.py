@@ -6,7 +6,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kantor.core.errors import ShapeError
-from kantor.losses.base import Shapes
+from kantor.losses.base import Mask, Shapes
+from kantor.losses.masks import first_kept
 
 IGNORED = -100
 """The label of a token that is not part of the answer, as in transformers."""
@@ -86,17 +87,22 @@ def aligned(
     student: Float[Tensor, "batch tokens vocabulary"],
     teacher: Float[Tensor, "batch teacher_tokens teacher_vocabulary"],
     targets: Tensor | None,
+    masks: tuple[Mask, Mask] = (None, None),
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """(student, teacher, student lengths, teacher lengths) of a loss's inputs.
 
     ``targets [batch, tokens]`` with -100 mark the answer, on both sides; without them, or with one label per sample,
-    every token counts. Where the two sides are tokenised apart, align each with :func:`answer_logits` first.
+    every token counts that a side's mask does not call padding. Where the two sides are tokenised apart, align each
+    with :func:`answer_logits` first.
 
     Raises:
         ShapeError: labels per token are given, and the two sides have other numbers of tokens.
     """
     if targets is None or targets.ndim == 1:
-        return student, teacher, all_tokens(student), all_tokens(teacher)
+        (s, s_lengths), (t, t_lengths) = first_kept(student, masks[0]), first_kept(teacher, masks[1])
+        s_lengths = all_tokens(student) if s_lengths is None else s_lengths
+        t_lengths = all_tokens(teacher) if t_lengths is None else t_lengths
+        return s, t, s_lengths, t_lengths
     if teacher.shape[:2] != student.shape[:2]:
         raise ShapeError(
             f"{name}: targets {tuple(targets.shape)} mark the answer's tokens on both sides, but the student has "

@@ -10,8 +10,9 @@ from torch import Tensor
 from kantor.core.collectives import gather_rows
 from kantor.losses.base import Shapes, TransferLoss
 from kantor.losses.checks import same_samples
+from kantor.losses.masks import masked_stages, zeroed
 from kantor.losses.precision import transfer
-from kantor.losses.stages import as_stages, paired
+from kantor.losses.stages import paired
 
 
 @transfer
@@ -38,18 +39,23 @@ def _similarities(x: Tensor) -> Float[Tensor, "n n"]:
 
 
 class SP(TransferLoss):
-    """:func:`sp` with weight 3000 (RepDistiller's and mdistiller's), of the global batch; summed over layers."""
+    """:func:`sp` with weight 3000 (RepDistiller's and mdistiller's), of the global batch; summed over layers.
+
+    Padding counts as zeros, so it adds nothing to a similarity.
+    """
 
     name: ClassVar = "sp"
     paper: ClassVar = "arXiv 1907.09682"
     default_weight: ClassVar = 3000.0
     reads: ClassVar = "feature"
+    takes_mask = True
 
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
         """Check that there are as many layers of one as of the other."""
         paired(self.name, student_shapes, teacher_shapes)
 
-    def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
+    def forward(self, student, teacher, *, targets=None, ids=None, student_mask=None, teacher_mask=None) -> Tensor:  # noqa: ARG002
         """See :func:`sp`."""
-        pairs = zip(as_stages(student), as_stages(teacher), strict=True)
-        return torch.stack([sp(gather_rows(s.flatten(1)), gather_rows(t.flatten(1))) for s, t in pairs]).sum()
+        stages = masked_stages(student, teacher, student_mask, teacher_mask)
+        rows = [(zeroed(s, own).flatten(1), zeroed(t, their).flatten(1)) for s, t, own, their in stages]
+        return torch.stack([sp(gather_rows(s), gather_rows(t)) for s, t in rows]).sum()

@@ -1,11 +1,14 @@
 """Losses over several layers: outputs as tuples, shapes checked pair by pair before training."""
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from kantor.core.errors import ShapeError
 from kantor.losses.base import Features, Shapes
-from kantor.losses.features import as_map
+from kantor.losses.features import as_map, common_grid
 
 
 def as_stages(x: Features) -> tuple[Tensor, ...]:
@@ -44,10 +47,31 @@ def paired_maps(name: str, student_shapes: Shapes, teacher_shapes: Shapes) -> li
     ]
 
 
+def paired_grids(name: str, student_shapes: Shapes, teacher_shapes: Shapes) -> list[tuple[torch.Size, torch.Size]]:
+    """The shapes pair by pair as maps ``[N, C, H, W]`` on the coarser one's grid, volumes as their planes.
+
+    Raises:
+        ShapeError: the numbers of layers differ, a layer has no positions, or one of a pair alone is a volume.
+    """
+    found = []
+    for s, t in paired(name, student_shapes, teacher_shapes):
+        with _said(name, s, t):
+            ours, theirs = common_grid(torch.empty(s, device="meta"), torch.empty(t, device="meta"))
+            found.append((ours.shape, theirs.shape))
+    return found
+
+
 def map_shape(name: str, student: torch.Size, teacher: torch.Size, wanted: torch.Size) -> torch.Size:
     """``wanted`` (one of the pair) as a channel-first map's shape; the error names the pair."""
-    try:
+    with _said(name, student, teacher):
         return as_map(torch.empty(wanted, device="meta")).shape
+
+
+@contextlib.contextmanager
+def _said(name: str, student: torch.Size, teacher: torch.Size) -> Iterator[None]:
+    """Name the pair of layers that an error is of."""
+    try:
+        yield
     except ShapeError as error:
         raise ShapeError(
             f"{name} compares maps over positions; the student's layer is {tuple(student)}, the teacher's "

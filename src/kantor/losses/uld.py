@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kantor.core.collectives import sum_over_ranks, world_size
 from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.masks import single_mask
 from kantor.losses.precision import transfer
 from kantor.losses.sequences import aligned, all_tokens, check_lengths, check_sequences, same_width, within
 from kantor.losses.settings import positive
@@ -73,6 +74,7 @@ class ULD(TransferLoss):
     paper: ClassVar = "arXiv 2402.12030"
     default_weight: ClassVar = 1.5
     reads: ClassVar = "sequence_logits"
+    takes_mask = True
 
     def __init__(self, student_temperature: float = 1.0, teacher_temperature: float = 1.0) -> None:
         super().__init__()
@@ -89,9 +91,10 @@ class ULD(TransferLoss):
         """
         check_sequences(self.name, student_shapes, teacher_shapes)
 
-    def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
+    def forward(self, student, teacher, *, targets=None, ids=None, student_mask=None, teacher_mask=None) -> Tensor:  # noqa: ARG002
         """See :func:`uld`."""
-        value = uld(*aligned(self.name, single(student), single(teacher), targets), **self.settings())
+        masks = single_mask(student_mask), single_mask(teacher_mask)
+        value = uld(*aligned(self.name, single(student), single(teacher), targets, masks), **self.settings())
         return sum_over_ranks(value) / world_size()
 
     def settings(self) -> dict[str, Any]:

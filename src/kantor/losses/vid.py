@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from kantor.core.errors import ConfigError, ShapeError
 from kantor.losses.base import Shapes, TransferLoss
 from kantor.losses.checks import same_shape
-from kantor.losses.features import common_grid
+from kantor.losses.masks import as_cells, common_positions, fair, masked_stages
 from kantor.losses.precision import transfer
-from kantor.losses.stages import as_stages, paired_maps
+from kantor.losses.stages import paired_grids
 
 
 @transfer
@@ -58,6 +58,8 @@ class VID(TransferLoss):
     default_weight: ClassVar = 1.0
     reads: ClassVar = "stages"
     by_position = True
+    takes_mask = True
+    on_grid = True
 
     def __init__(self, initial_variance: float = 5.0, floor: float = 1e-5) -> None:
         super().__init__()
@@ -67,19 +69,20 @@ class VID(TransferLoss):
 
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
         """Make a regressor and a variance for every stage."""
-        pairs = paired_maps(self.name, student_shapes, teacher_shapes)
+        pairs = paired_grids(self.name, student_shapes, teacher_shapes)
         self.regressors = nn.ModuleList(_regressor(s[1], t[1]) for s, t in pairs)
         start = math.log(math.expm1(self.initial_variance - self.floor))
         self.scales = nn.ParameterList(nn.Parameter(torch.full((t[1],), start)) for _, t in pairs)
 
-    def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
+    def forward(self, student, teacher, *, targets=None, ids=None, student_mask=None, teacher_mask=None) -> Tensor:  # noqa: ARG002
         """See :func:`vid`."""
         terms = []
-        for s, t, regressor, scale in zip(
-            as_stages(student), as_stages(teacher), self.regressors, self.scales, strict=True
-        ):
-            s_map, t_map = common_grid(s, t)
-            terms.append(vid(regressor(s_map), t_map, F.softplus(scale) + self.floor))
+        stages = masked_stages(student, teacher, student_mask, teacher_mask)
+        for (s, t, own, their), regressor, scale in zip(stages, self.regressors, self.scales, strict=True):
+            s_map, t_map, mask = common_positions(self.name, s, t, own, their)
+            if mask is not None:
+                s_map, t_map = as_cells(s_map, mask), as_cells(t_map, mask)
+            terms.append(fair(vid(regressor(s_map), t_map, F.softplus(scale) + self.floor), mask))
         return torch.stack(terms).sum()
 
     def settings(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from kantor.losses.checks import Shape, same_shape
 from kantor.losses.features import common_grid
 from kantor.losses.precision import transfer
 from kantor.losses.settings import not_negative, positive
-from kantor.losses.stages import paired_maps, single
+from kantor.losses.stages import paired_grids, single
 
 
 @transfer
@@ -97,6 +97,7 @@ class WKDFeature(TransferLoss):
     default_weight: ClassVar = 0.08
     reads: ClassVar = "feature"
     by_position = True
+    on_grid = True
 
     def __init__(self, mean_weight: float = 4.0, cells: int = 1, activation: bool = True) -> None:
         super().__init__()
@@ -112,7 +113,7 @@ class WKDFeature(TransferLoss):
         Raises:
             ShapeError: a layer has no positions, or a cell of the grid would hold fewer than two.
         """
-        ((s, t),) = paired_maps(self.name, student_shapes, teacher_shapes)
+        ((s, t),) = paired_grids(self.name, student_shapes, teacher_shapes)
         _check_cells(self.cells, s, t)
         self.projector = nn.Sequential(
             nn.Conv2d(s[1], t[1], 1), BatchNorm(t[1]), nn.ReLU() if self.activation else nn.Identity()

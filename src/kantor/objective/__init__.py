@@ -1,6 +1,6 @@
 """Task loss and weighted transfer terms as one module, with the checks before the first step."""
 
-from kantor.objective.check import StepZero
+from kantor.objective.facts import StepZero
 from kantor.objective.objective import Objective, Result
 from kantor.objective.teachers import CachedTeacher, LiveTeacher, Read, Teacher
 from kantor.objective.terms import Bound, Term

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import Parameter
 
+from kantor.capture.positions import LayerOutput
 from kantor.core.collectives import sum_over_ranks, world_size
 from kantor.core.errors import ConfigError
 from kantor.objective.terms import Bound
@@ -41,7 +42,7 @@ def reached(value: Float[Tensor, ""], parameters: Sequence[Parameter]) -> list[P
 def refuse_without_gradient(
     terms: Mapping[str, Tensor],
     bound: Iterable[Bound],
-    features: Mapping[str, Tensor],
+    features: Mapping[str, LayerOutput],
     task_weight: float,
     parameters: Sequence[Parameter],
 ) -> None:
@@ -78,9 +79,9 @@ def refuse_without_gradient(
             )
 
 
-def without_gradient(bound: Bound, features: Mapping[str, Tensor]) -> list[str]:
+def without_gradient(bound: Bound, features: Mapping[str, LayerOutput]) -> list[str]:
     """The student's layers from which no gradient goes back."""
-    return [layer for layer in bound.student_layers if not features[layer].requires_grad]
+    return [layer for layer in bound.student_layers if not features[layer].values.requires_grad]
 
 
 def _reentrant(value: Tensor) -> bool:

@@ -1,9 +1,6 @@
 """What step 0 says beside facts and refusals: things that may be meant, and often are not."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -11,35 +8,37 @@ from torch import nn
 from kantor.capture import LOGITS, call
 from kantor.capture.compiled import is_compiled, named_layers
 from kantor.capture.layout import picked_of
+from kantor.capture.positions import LayerOutput, mask_in
 from kantor.core.inputs import Inputs
 from kantor.objective.gradients import without_gradient
+from kantor.objective.outputs import Networks, Outputs
 from kantor.objective.sharing import follows_mode
 from kantor.objective.teachers import LiveTeacher
-
-if TYPE_CHECKING:
-    from kantor.data import Batch
-    from kantor.objective.objective import Objective
+from kantor.objective.terms import Bound
 
 
-def notes(objective: Objective, batch: Batch, features: Mapping[str, torch.Tensor]) -> list[str]:
-    """Sentences on how outputs were read, on what learns nothing or is in eval mode, and on compiled networks.
+def notes(networks: Networks, bound: Sequence[Bound], outputs: Outputs) -> list[str]:
+    """Sentences on how outputs were read, on padding, on what learns nothing or is in eval mode, and on compiled
+    networks.
 
     Args:
-        objective: bound and built.
-        batch: of step 0.
-        features: the student's layers on it.
+        networks: the student and its teachers.
+        bound: the terms.
+        outputs: what they said of the batch of step 0.
     """
-    student = objective.student
-    found = [*_picked(student, batch.inputs["student"], "The student"), *_still(student, objective.frozen)]
-    layers = [layer for bound in objective.bound for layer in bound.student_layers]
-    found += _uncompiled(student, layers, "The student")
-    for bound in objective.bound:
-        if dead := without_gradient(bound, features):
-            found.append(f"Term {bound.name} trains nothing at {', '.join(dead)}: all before it is frozen or detached.")
-    for name, teacher in objective.teachers.items():
+    student, batch = networks.student, outputs.batch
+    found = [*_picked(student, batch.inputs["student"], "The student"), *_still(student, networks.frozen)]
+    found += _uncompiled(student, list(outputs.student), "The student")
+    found += _padding(outputs.student, batch.inputs["student"], "The student")
+    for b in bound:
+        if dead := without_gradient(b, outputs.student):
+            found.append(f"Term {b.name} trains nothing at {', '.join(dead)}: all before it is frozen or detached.")
+    for name, teacher in networks.teachers.items():
+        layers = {read.layer: output for (whose, read), output in outputs.teachers.items() if whose == name}
         if isinstance(teacher, LiveTeacher):
             found += _picked(teacher.network, teacher.sees(batch), f"Teacher {name}")
-            found += _uncompiled(teacher.network, [read.layer for read in objective.reads(name)], f"Teacher {name}")
+            found += _uncompiled(teacher.network, list(layers), f"Teacher {name}")
+            found += _padding(layers, teacher.sees(batch), f"Teacher {name}")
     return found
 
 
@@ -50,7 +49,23 @@ def _picked(network: nn.Module, inputs: Inputs, who: str) -> Iterator[str]:
         yield f"{who} returns more than a tensor: its logits are taken to be {picked}."
 
 
-def _still(student: nn.Module, frozen: list[nn.Module]) -> Iterator[str]:
+def _padding(layers: Mapping[str, LayerOutput], inputs: Inputs, who: str) -> Iterator[str]:
+    """Of which layers the inputs' mask is, and of which tokens it is not."""
+    mask = mask_in(inputs)
+    if mask is None:
+        return
+    masked = [layer for layer, output in layers.items() if output.mask is not None]
+    if masked:
+        yield f"{who}: padding, as attention_mask says, is left out at {', '.join(masked)}."
+    others = [f"{layer} ({x.values.shape[1]})" for layer, x in layers.items() if x.values.ndim == 3 and x.mask is None]
+    if others:
+        yield (
+            f"{who}: the attention_mask of {mask.shape[1]} positions is not that of {', '.join(others)}, where padding "
+            "counts like anything else."
+        )
+
+
+def _still(student: nn.Module, frozen: Sequence[nn.Module]) -> Iterator[str]:
     meant = {id(module) for part in frozen for module in part.modules()}
     parts = [
         f"{path} ({type(module).__name__})" if path else type(module).__name__
@@ -64,7 +79,7 @@ def _still(student: nn.Module, frozen: list[nn.Module]) -> Iterator[str]:
         )
 
 
-def _uncompiled(network: nn.Module, layers: list[str], who: str) -> Iterator[str]:
+def _uncompiled(network: nn.Module, layers: Sequence[str], who: str) -> Iterator[str]:
     inside = list(dict.fromkeys(layer for layer in layers if layer != LOGITS))
     if inside and is_compiled(network):
         yield (

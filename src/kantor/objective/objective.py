@@ -8,20 +8,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kantor.capture import path_root, read
+from kantor.capture import path_root
 from kantor.capture.hooks import find
 from kantor.core import seeds
-from kantor.core.errors import ConfigError, NonFiniteError, ShapeError
+from kantor.core.errors import ConfigError, NonFiniteError
 from kantor.core.modes import as_trained, buffers_kept, modes_kept
 from kantor.core.names import printable
 from kantor.data import Batch, as_batch
-from kantor.losses.base import Features, TransferLoss
+from kantor.losses.base import TransferLoss
 from kantor.losses.penalty import WeightPenalty
 from kantor.objective.binding import bind
-from kantor.objective.check import StepZero, balanced, check_needs, look
+from kantor.objective.check import Look, balanced, described
+from kantor.objective.compared import ComparedBatches, compared, refuse_masks, value_of
+from kantor.objective.facts import StepZero
 from kantor.objective.following import FirstStep, refuse_standing_still, refuse_wrapped_student
-from kantor.objective.gradients import gradient_shares
+from kantor.objective.gradients import gradient_shares, reached, refuse_without_gradient
 from kantor.objective.limits import Limits
+from kantor.objective.needs import refuse_other_classes, refuse_unmet
+from kantor.objective.outputs import Networks, Outputs, outputs_of, reads_of
 from kantor.objective.sharing import refuse_shared
 from kantor.objective.state import known_keys, plain_keys
 from kantor.objective.teachers import LiveTeacher, Read, Teacher, faults
@@ -128,6 +132,11 @@ class Objective(nn.Module):
         self.register_load_state_dict_pre_hook(_known_keys)
 
     @property
+    def networks(self) -> Networks:
+        """The student and its teachers."""
+        return Networks(self.student, self.teachers, self.frozen)
+
+    @property
     def trained(self) -> list[nn.Parameter]:
         """What of the student learns."""
         return [p for p in self.student.parameters() if p.requires_grad]
@@ -159,14 +168,20 @@ class Objective(nn.Module):
         if self.bound:
             raise ConfigError("check() was called before; its losses are built.")
         batch = as_batch(*given, **named)
-        check_needs(self, batch)
+        refuse_unmet(self.terms, batch, self.samples)
+        refuse_other_classes(self.terms, self.student, self.teachers, self.task)
         with torch.random.fork_rng(), buffers_kept(self.student):
             try:
                 self.bound = bind(self.terms, self.student, self.teachers, batch)
                 self._build(batch)
-                self.bound = balanced(self, batch)
+                if any(b.balance is not None for b in self.bound):
+                    terms, _ = self._looked_at(batch)
+                    self.bound = balanced(self.bound, terms, self.task_weight, self.trained)
                 self.limits = self._limited()
-                facts, self._first_step = look(self, batch)
+                terms, outputs = self._looked_at(batch)
+                self.limit(terms)
+                look = Look(self.networks, self.bound, self.task, outputs, terms, self.weights(), self._asked())
+                facts, self._first_step = described(look), self._watch(terms)
                 for part in self._kept():
                     part.forget()  # what was only looked at is no part of the first step
             except Exception:
@@ -192,7 +207,15 @@ class Objective(nn.Module):
             raise ConfigError("Call objective.check(batch) before the first step: it builds the losses' parameters.")
         if self.training and torch.is_grad_enabled():
             self._before_step()
-        return self._look(batch, limited=True)[0]
+        terms, outputs = self._values(batch)
+        if self.training and torch.is_grad_enabled():
+            self.limit(terms)
+        logits, weights = outputs.logits, self.weights()
+        total = logits.new_zeros((), dtype=torch.promote_types(logits.dtype, torch.float32))
+        if "task" in terms:
+            total = total + self.task_weight * terms["task"]
+        total = total + sum(weights[b.name] * terms[b.name] for b in self.bound)
+        return Result(total, terms, logits)
 
     def weights(self) -> dict[str, float]:
         """Every term's weight as it acts at this point of training, ``task`` first."""
@@ -237,19 +260,11 @@ class Objective(nn.Module):
             if not self.student.training:
                 as_trained(self.student)
             for loss, bound in self.transfers:
-                loss.prepare(_FeatureBatches(self, bound, batches), self.trained)
+                loss.prepare(ComparedBatches(self.networks, self.bound, bound, batches), self.trained)
 
     def reads(self, teacher: str) -> list[Read]:
         """What the bound terms want of one teacher, without repeats."""
-        return sorted(
-            {
-                Read(layer, bound.pooled)
-                for bound in self.bound
-                if bound.teacher == teacher
-                for layer in bound.teacher_layers
-            },
-            key=lambda read: read.key,
-        )
+        return reads_of(self.bound, teacher)
 
     def limit(self, terms: Mapping[str, Float[Tensor, ""]]) -> None:
         """Lower the weights of limited terms to what their gradients on this batch allow, where a look is due.
@@ -258,33 +273,49 @@ class Objective(nn.Module):
             terms: each term's value, with its graph.
         """
         if self.limits is not None and self.limits.due():
-            asked = {bound.name: bound.weight.at(self.progress) for bound in self.bound}
-            self.limits.look(terms, asked, self.trained)
+            self.limits.look(terms, self._asked(), self.trained)
 
-    def _look(self, batch: Batch, *, limited: bool = False) -> tuple[Result, dict[str, Float[Tensor, "batch ..."]]]:
-        """What :meth:`forward` says, and the student's layers that it read, by path."""
-        logits, student = self._student(batch)
-        teacher = self._teachers(batch)
+    def _values(self, batch: Batch) -> tuple[dict[str, Float[Tensor, ""]], Outputs]:
+        """Each term's value before its weight, ``task`` first, and the outputs that it was taken of."""
+        outputs = outputs_of(self.networks, self.bound, batch)
         terms: dict[str, Tensor] = {}
-        total = logits.new_zeros((), dtype=torch.promote_types(logits.dtype, torch.float32))
         if self.task is not None:
             if batch.targets is None:
                 raise ConfigError(
                     "The batch has no targets, which the task loss needs; give task=None to train without."
                 )
-            terms["task"] = self.task(logits, batch.targets)
-            total = total + self.task_weight * terms["task"]
+            terms["task"] = self.task(outputs.logits, batch.targets)
         for bound in self.bound:
             if isinstance(bound.loss, WeightPenalty):
                 terms[bound.name] = bound.loss(path_root(self.student))
             else:
-                s, t = self._features(bound, student, teacher)
-                terms[bound.name] = bound.loss(s, t, targets=batch.targets, ids=batch.ids)
-        if limited and self.training and torch.is_grad_enabled():
-            self.limit(terms)
-        weights = self.weights()
-        total = total + sum(weights[bound.name] * terms[bound.name] for bound in self.bound)
-        return Result(total, terms, logits), student
+                terms[bound.name] = value_of(bound, outputs)
+        return terms, outputs
+
+    def _looked_at(self, batch: Batch) -> tuple[dict[str, Float[Tensor, ""]], Outputs]:
+        """The values and outputs of a batch that is no part of training, every term with a gradient in the student.
+
+        Raises:
+            ConfigError: one has none.
+        """
+        try:
+            with torch.enable_grad():
+                terms, outputs = self._values(batch)
+        finally:
+            for loss, _ in self.transfers:
+                loss.forget()
+        bound = [bound for _, bound in self.transfers]
+        refuse_without_gradient(terms, bound, outputs.student, self.task_weight, self.trained)
+        return terms, outputs
+
+    def _watch(self, terms: Mapping[str, Float[Tensor, ""]]) -> FirstStep:
+        """A watch over the parameters that should move at the first step."""
+        own = {bound.name: [p for p in loss.parameters() if p.requires_grad] for loss, bound in self.transfers}
+        return FirstStep(self.trained, {name: reached(terms[name], found) for name, found in own.items()})
+
+    def _asked(self) -> dict[str, float]:
+        """Every term's weight before its limit."""
+        return {bound.name: bound.weight.at(self.progress) for bound in self.bound}
 
     def _kept(self) -> list[TransferLoss | Limits]:
         """What keeps something from step to step."""
@@ -296,10 +327,10 @@ class Objective(nn.Module):
 
     def _build(self, batch: Batch) -> None:
         with torch.no_grad():
-            logits, student = self._student(batch)
-            teacher = self._teachers(batch)
-        if found := faults(teacher, batch.ids):
+            outputs = outputs_of(self.networks, self.bound, batch)
+        if found := faults(outputs.teachers, batch.ids):
             raise NonFiniteError(f"{' '.join(found)} Check that teacher, or its data.")
+        logits = outputs.logits
         if self.task is not None and batch.targets is not None:
             check_task(self.task, logits, batch.targets)
         for index, bound in enumerate(self.bound):
@@ -307,8 +338,9 @@ class Objective(nn.Module):
             if isinstance(bound.loss, WeightPenalty):
                 bound.loss.build(path_root(self.student), self.source)
             else:
-                s, t = self._features(bound, student, teacher)
-                bound.loss.build(_shapes(s), _shapes(t), self.samples)
+                sides = compared(bound, outputs)
+                bound.loss.build(*sides.shapes, self.samples)
+                refuse_masks(bound, sides)
             # In half precision they would not learn; losses compute in float32 at least.
             bound.loss.to(logits.device, torch.float64 if logits.dtype == torch.float64 else None)
             self.losses[bound.key] = bound.loss
@@ -320,40 +352,6 @@ class Objective(nn.Module):
         refuse_standing_still(self.bound, self.progress, self._steps)
         if self._first_step is not None:
             self._first_step.begin()
-
-    def _student(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        for module in self.frozen:
-            module.eval()  # whoever called train() meant the rest
-        layers = sorted({layer for bound in self.bound for layer in bound.student_layers})
-        return read(self.student, batch.inputs["student"], layers, name="the student")
-
-    def _teachers(self, batch: Batch) -> dict[tuple[str, Read], Tensor]:
-        outputs: dict[tuple[str, Read], Tensor] = {}
-        for name, teacher in self.teachers.items():
-            wanted = self.reads(name)
-            if wanted:
-                outputs |= {(name, read): x for read, x in teacher.outputs(batch, wanted).items()}
-        return outputs
-
-    def _features(
-        self, bound: Bound, student: Mapping[str, Tensor], teacher: Mapping[tuple[str, Read], Tensor]
-    ) -> tuple[Features, Features]:
-        s = tuple(student[layer] for layer in bound.student_layers)
-        t = tuple(
-            _beside(teacher[bound.teacher, Read(layer, bound.pooled)], x, f"{bound.teacher}:{layer}")
-            for layer, x in zip(bound.teacher_layers, s, strict=True)
-        )
-        return (s, t) if bound.many else (s[0], t[0])
-
-
-def _beside(teacher: Tensor, student: Tensor, layer: str) -> Tensor:
-    """The teacher's output in the student's precision, and in single precision at least."""
-    if len(teacher) != len(student):
-        raise ShapeError(
-            f"Teacher's layer {layer} is {list(teacher.shape)} where the student's is {list(student.shape)}: both must "
-            "be of the same samples."
-        )
-    return teacher.to(torch.promote_types(student.dtype, torch.float32)) if teacher.dtype != student.dtype else teacher
 
 
 def _plain_keys(objective: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:  # noqa: ARG001
@@ -375,20 +373,3 @@ def _known_keys(objective: nn.Module, state: dict[str, Any], prefix: str, *_: An
 def _entries(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     yield from module.named_parameters(remove_duplicate=False)
     yield from module.named_buffers(remove_duplicate=False)
-
-
-class _FeatureBatches:
-    """Batches as (student, teacher) features of one term; iterable as often as the batches are."""
-
-    def __init__(self, objective: Objective, bound: Bound, batches: Iterable[Any]) -> None:
-        self.objective, self.bound, self.batches = objective, bound, batches
-
-    def __iter__(self) -> Iterator[tuple[Features, Features]]:
-        for given in self.batches:
-            batch = as_batch(given)
-            _, student = self.objective._student(batch)
-            yield self.objective._features(self.bound, student, self.objective._teachers(batch))
-
-
-def _shapes(features: Features) -> tuple[torch.Size, ...]:
-    return tuple(x.shape for x in features) if isinstance(features, tuple) else (features.shape,)

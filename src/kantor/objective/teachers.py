@@ -9,11 +9,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from kantor.capture import read as read_layers
+from kantor.capture.positions import LayerOutput, placed
 from kantor.core.errors import ConfigError, suggest
-from kantor.core.inputs import Inputs, device_of
+from kantor.core.inputs import Inputs, device_of, finite_rows
 from kantor.data import Batch, TeacherCache
 from kantor.data.views import ROLES, role_of
 from kantor.losses.features import pool
+from kantor.objective.classes import class_names
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Read:
     layer: str
     """Module path, ``logits`` or ``penultimate``."""
     pooled: bool = False
-    """Only its mean over positions is wanted."""
+    """Only its mean over positions is wanted, padding left out."""
 
     @property
     def key(self) -> str:
@@ -105,7 +107,7 @@ class LiveTeacher:
             self.network.eval()
         with torch.autocast(device.type, enabled=False):
             _, taken = read_layers(self.network, inputs, [read.layer for read in reads], name=f"teacher {self.name}")
-            return {read: pool(taken[read.layer]) if read.pooled else taken[read.layer] for read in reads}
+            return {read: _wanted(read, taken[read.layer], inputs) for read in reads}
 
 
 class CachedTeacher:
@@ -127,16 +129,20 @@ class CachedTeacher:
         return {read: rows[read.key].to(batch.ids.device, non_blocking=True) for read in reads}
 
 
-def faults(outputs: Mapping[tuple[str, Read], Tensor], ids: Tensor | None) -> list[str]:
+def _wanted(read: Read, values: Tensor, inputs: Inputs) -> Tensor:
+    return pool(values, placed(values, inputs).mask) if read.pooled else values
+
+
+def faults(outputs: Mapping[tuple[str, Read], LayerOutput], ids: Tensor | None) -> list[str]:
     """Sentences that name each teacher's layer that is not finite, and for which samples; empty where all is well.
 
     Args:
-        outputs: ``[batch, ...]`` by teacher and read.
+        outputs: by teacher and read.
         ids: of the samples.
     """
     found = []
-    for (name, read), x in outputs.items():
-        rows = ~x.isfinite().flatten(1).all(dim=1) if x.ndim > 1 else ~x.isfinite()
+    for (name, read), output in outputs.items():
+        rows = ~finite_rows(output.values)
         if rows.any():
             found.append(f"Teacher {name}'s {read.layer} is not finite, for sample ids {some_ids(ids, rows)}.")
     return found
@@ -146,8 +152,3 @@ def some_ids(ids: Tensor | None, rows: Bool[Tensor, " batch"]) -> str:
     """The first ids of some rows, as they are said; positions in the batch where there are no ids."""
     chosen = rows.nonzero().flatten() if ids is None else ids.to(rows.device)[rows]
     return f"{chosen[:16].tolist()}{' ...' if len(chosen) > 16 else ''}"
-
-
-def class_names(model: nn.Module) -> Sequence[str] | int | None:
-    """Class names if the model carries them, else their number, else None."""
-    return getattr(model, "class_names", None) or getattr(model, "num_classes", None)

@@ -12,6 +12,7 @@ from kantor.core.errors import NonFiniteError
 from kantor.core.inputs import finite_rows
 from kantor.data import Batch
 from kantor.objective import Objective, Result
+from kantor.objective.outputs import teacher_outputs
 from kantor.objective.teachers import faults, some_ids
 
 
@@ -42,7 +43,7 @@ def check_loss(values: dict[str, float], result: Result, objective: Objective, b
 
 def explained(error: NonFiniteError, objective: Objective, batch: Batch, last: Path) -> NonFiniteError:
     """The error with the teacher whose outputs are not finite, where it is one, and with what to do."""
-    found = faults(objective._teachers(batch), batch.ids)
+    found = faults(teacher_outputs(objective.teachers, objective.bound, batch), batch.ids)
     if found:
         return NonFiniteError(f"{error} {' '.join(found)} {_stays(last)} Check that teacher, or its data.")
     return NonFiniteError(f"{error} {_stays(last)} {_REMEDY}")

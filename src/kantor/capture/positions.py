@@ -1,0 +1,70 @@
+"""Where a layer's values lie: which tokens are padding, and which grid they fill."""
+
+import math
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from kantor.capture.layout import image_of, keeps_ratio
+from kantor.core.inputs import Inputs, tensors_of
+
+MASK = "attention_mask"
+"""The input that says which tokens count: 1 for a token, 0 for padding."""
+_BEFORE_PATCHES = (0, 1, 2, 5)
+"""Tokens before the patches: none, a class token, DeiT's two, or a class token and four registers."""
+
+
+@dataclass(frozen=True)
+class LayerOutput:
+    """What a layer returned, with what its network's inputs say of its positions."""
+
+    values: Float[Tensor, "batch ..."]
+    """``[N, D]``, ``[N, T, D]``, ``[N, C, H, W]`` or ``[N, C, D, H, W]``."""
+    mask: Bool[Tensor, "batch tokens"] | None = None
+    """Which tokens count; None where all of them do."""
+    grid: tuple[int, int] | None = None
+    """The height and width that the last ``height * width`` tokens fill, a sequence's height being 1; None where the
+    values are no tokens, or nothing is known."""
+
+
+def placed(values: Float[Tensor, "batch ..."], inputs: Inputs | None) -> LayerOutput:
+    """A layer's output with its mask and grid.
+
+    Tokens have the inputs' ``attention_mask`` where it is of their number. They are a sequence where a mask or tokens
+    of that number, or a signal, went in; where an image went in they are its patches, after a class token or other
+    such.
+
+    Args:
+        values: the output.
+        inputs: what the network was given; None where that is not known.
+    """
+    if values.ndim != 3 or inputs is None:
+        return LayerOutput(values)
+    tokens, given = values.shape[1], tensors_of(inputs)
+    mask = mask_in(inputs)
+    if mask is not None and mask.shape[1] == tokens:
+        return LayerOutput(values, mask, (1, tokens))
+    image = image_of(given)
+    if image is not None and not any(x.ndim == 2 and x.shape[1] == tokens for x in given):
+        return LayerOutput(values, grid=patches(tokens, image))
+    sequence = any(x.ndim == 3 or (x.ndim == 2 and not x.is_floating_point()) for x in given)
+    return LayerOutput(values, grid=(1, tokens) if sequence else None)
+
+
+def mask_in(inputs: Inputs | None) -> Bool[Tensor, "batch tokens"] | None:
+    """The mask that comes with the inputs, where there is one."""
+    mask = None if inputs is None or isinstance(inputs, Tensor) else inputs.get(MASK)
+    return None if mask is None or mask.ndim != 2 else mask != 0
+
+
+def patches(tokens: int, image: tuple[int, int] = (1, 1)) -> tuple[int, int] | None:
+    """Height and width of the grid that the last tokens fill, in the image's aspect ratio; None if there is none."""
+    for before in _BEFORE_PATCHES:
+        cells = tokens - before
+        side = math.sqrt(max(cells, 0) * image[0] / image[1])
+        for height in {math.floor(side), math.ceil(side)} - {0}:
+            width = cells // height
+            if cells > 0 and height * width == cells and keeps_ratio(height, width, image):
+                return height, width
+    return None

@@ -1,0 +1,119 @@
+"""What a loss is given of the layers it is bound to: tensors in one precision, on their grids, and masks."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kantor.capture.positions import LayerOutput
+from kantor.core.errors import ConfigError, ShapeError
+from kantor.data import as_batch
+from kantor.losses import LOSSES
+from kantor.losses.base import Features, Masks, Shapes, TransferLoss
+from kantor.losses.features import on_grid, pool
+from kantor.objective.outputs import Networks, Outputs, outputs_of
+from kantor.objective.teachers import Read
+from kantor.objective.terms import Bound
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Both sides of one term on one batch."""
+
+    student: Features
+    teacher: Features
+    masks: dict[str, Masks]
+    """``student_mask`` and ``teacher_mask``, for a loss that takes them; empty where no padding is known of."""
+
+    @property
+    def shapes(self) -> tuple[Shapes, Shapes]:
+        """Of the student's layers and of the teacher's."""
+        return _shapes(self.student), _shapes(self.teacher)
+
+
+def compared(bound: Bound, outputs: Outputs) -> Compared:
+    """What the term's loss compares.
+
+    A loss that sees means over positions gets them, padding left out. One that needs to know where positions lie gets
+    tokens as the map that they fill.
+
+    Raises:
+        ShapeError: the teacher's output is of other samples than the student's.
+    """
+    assert isinstance(bound.loss, TransferLoss)
+    s = [_given(bound.loss, outputs.student[layer]) for layer in bound.student_layers]
+    t = [
+        _given(bound.loss, outputs.teachers[bound.teacher, Read(layer, bound.pooled)]) for layer in bound.teacher_layers
+    ]
+    beside = [
+        _beside(theirs.values, ours.values, f"{bound.teacher}:{layer}")
+        for layer, theirs, ours in zip(bound.teacher_layers, t, s, strict=True)
+    ]
+    masks: dict[str, Masks] = {}
+    if any(side.mask is not None for side in (*s, *t)):
+        sides = {"student_mask": s, "teacher_mask": t}
+        masks = {name: _one_or_many(bound, [x.mask for x in side]) for name, side in sides.items()}
+    return Compared(_one_or_many(bound, [x.values for x in s]), _one_or_many(bound, beside), masks)
+
+
+def value_of(bound: Bound, outputs: Outputs) -> Tensor:
+    """The term's value."""
+    found = compared(bound, outputs)
+    return bound.loss(found.student, found.teacher, targets=outputs.batch.targets, ids=outputs.batch.ids, **found.masks)
+
+
+def refuse_masks(bound: Bound, found: Compared) -> None:
+    """Refuse a loss that would count padding.
+
+    Raises:
+        ConfigError: the layers come with a mask, and the loss can leave no position out.
+    """
+    assert isinstance(bound.loss, TransferLoss)
+    if not found.masks or bound.loss.takes_mask:
+        return
+    able = ", ".join(name for name, loss in LOSSES.items() if loss.takes_mask or loss.pooled is True)
+    raise ConfigError(
+        f"{bound.name} cannot leave padding out, and the inputs' attention_mask says that there may be some at "
+        f"{', '.join(bound.student_layers)}. Bind it to layers without positions, or take a loss that leaves padding "
+        f"out: {able}."
+    )
+
+
+class ComparedBatches:
+    """Batches as (student, teacher) features of one term; iterable as often as the batches are."""
+
+    def __init__(self, networks: Networks, every: Sequence[Bound], bound: Bound, batches: Iterable[Any]) -> None:
+        self.networks, self.every, self.bound, self.batches = networks, every, bound, batches
+
+    def __iter__(self) -> Iterator[tuple[Features, Features]]:
+        for given in self.batches:
+            found = compared(self.bound, outputs_of(self.networks, self.every, as_batch(given)))
+            yield found.student, found.teacher
+
+
+def _given(loss: TransferLoss, output: LayerOutput) -> LayerOutput:
+    if loss.pooled and output.mask is not None:
+        return LayerOutput(pool(output.values, output.mask))
+    if loss.on_grid and output.grid is not None:
+        return LayerOutput(on_grid(output.values, output.grid), output.mask)
+    return output
+
+
+def _one_or_many(bound: Bound, layers: list[Any]) -> Any:
+    return tuple(layers) if bound.many else layers[0]
+
+
+def _beside(teacher: Tensor, student: Tensor, layer: str) -> Tensor:
+    """The teacher's output in the student's precision, and in single precision at least."""
+    if len(teacher) != len(student):
+        raise ShapeError(
+            f"Teacher's layer {layer} is {list(teacher.shape)} where the student's is {list(student.shape)}: both must "
+            "be of the same samples."
+        )
+    return teacher.to(torch.promote_types(student.dtype, torch.float32)) if teacher.dtype != student.dtype else teacher
+
+
+def _shapes(features: Features) -> Shapes:
+    return tuple(x.shape for x in features) if isinstance(features, tuple) else (features.shape,)

@@ -1,0 +1,87 @@
+"""What the losses' class fields say cannot work, before anything is built."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from kantor.core.errors import ConfigError
+from kantor.data import Batch
+from kantor.losses.base import TransferLoss
+from kantor.objective.classes import class_names, described, same_classes
+from kantor.objective.teachers import Teacher
+from kantor.objective.terms import Term
+from kantor.tasks import Task
+
+
+def refuse_unmet(terms: Sequence[Term], batch: Batch, samples: int) -> None:
+    """Refuse a loss that the batch lacks something for.
+
+    Args:
+        terms: of the objective.
+        batch: a training batch.
+        samples: sample ids are in ``range(samples)``; 0 where none was said.
+
+    Raises:
+        ConfigError: ids, their number, or targets are missing, or are not what a loss needs.
+    """
+    for loss in (term.loss for term in terms if isinstance(term.loss, TransferLoss)):
+        if loss.needs_ids and (batch.ids is None or samples == 0):
+            raise ConfigError(
+                f"{loss.name} keeps a memory by sample id: the batch needs ids, Objective(samples=...) their number."
+            )
+        if loss.needs_targets:
+            _refuse_targets(loss.name, batch)
+
+
+def refuse_other_classes(
+    terms: Sequence[Term], student: nn.Module, teachers: Mapping[str, Teacher], task: Task | None
+) -> None:
+    """Refuse a loss that compares predictions class by class where the classes are not the same.
+
+    Raises:
+        ConfigError: a teacher's are others, or the task's outputs are no distributions over classes.
+    """
+    mine = class_names(student)
+    for term in terms:
+        if not isinstance(term.loss, TransferLoss) or not term.loss.same_classes:
+            continue
+        if task is not None and not task.distributions:
+            raise ConfigError(
+                f"{term.loss.name} compares predictions as distributions over classes, and those of the task "
+                f"{task.name} are none. Use a loss on features: neuron_transport, wcord, crd, rkd or another "
+                "that `kantor methods` lists without 'same classes'."
+            )
+        for name, teacher in teachers.items():
+            theirs = teacher.facts.get("classes")
+            if not same_classes(mine, theirs) and (term.teacher is None or str(term.teacher).startswith(f"{name}:")):
+                raise ConfigError(
+                    f"{term.loss.name} compares predictions class by class, but teacher {name} has {described(theirs)} "
+                    f"and the student {described(mine)}. Across class sets use label_transport, "
+                    "or a loss on features: neuron_transport, wcord, crd, rkd or another that `kantor methods` lists "
+                    "without 'same classes'."
+                )
+
+
+def _refuse_targets(name: str, batch: Batch) -> None:
+    targets = batch.targets
+    if targets is None:
+        raise ConfigError(
+            f"{name} needs targets, and the batch has none. Without labels use a loss that `kantor methods` "
+            "lists without 'targets'."
+        )
+    if len(targets) < len(batch):
+        raise ConfigError(
+            f"{name} needs a target of every sample, and some come without a label. Leave out `unlabelled`, "
+            "or use a loss that `kantor methods` lists without 'targets'."
+        )
+    if not _class_numbers(targets):
+        raise ConfigError(
+            f"{name} needs one class number a sample, and the targets are {list(targets.shape)} of "
+            f"{str(targets.dtype).removeprefix('torch.')}. Of one-hot rows give targets.argmax(1); for mixed "
+            "labels or several a sample use a loss that `kantor methods` lists without 'targets'."
+        )
+
+
+def _class_numbers(targets: Tensor) -> bool:
+    return targets.ndim == 1 and not targets.is_floating_point() and targets.dtype != torch.bool
