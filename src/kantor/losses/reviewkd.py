@@ -79,7 +79,6 @@ class ReviewKD(TransferLoss):
     paper: ClassVar = "arXiv 2104.09044"
     default_weight: ClassVar = 1.0
     reads: ClassVar = "stages"
-    on_grid = True
 
     def __init__(self, with_pooled: bool = True, max_width: int = 512) -> None:
         super().__init__()
