@@ -62,7 +62,7 @@ class Steps:
     def __init__(self, method: str, student: str, teacher: Kept, batches: list[Batch], samples: int) -> None:
         torch.manual_seed(0)
         (parsed,) = parse_methods(method)
-        terms = [term.term() for term in parsed.terms]
+        terms = [term.fresh() for term in parsed.terms]
         self.objective = Objective(
             load(student, classes=10, input_shape=(3, 32, 32)),
             {"teacher": teacher} if terms else {},

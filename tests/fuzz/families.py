@@ -64,7 +64,7 @@ def methods(rng: random.Random, place: Path, world: Path) -> Input:
     def call() -> None:
         for method in parse_methods(given):
             for each in method.terms:
-                each.term()
+                each.fresh()
 
     return Input(f"parse_methods({given!r})"[:400], call)
 

@@ -7,6 +7,7 @@ import torch
 from kantor.core.errors import ConfigError, DataError
 from kantor.faculty.ranking import Judged, Place, Ranking
 from kantor.losses import LabelCost
+from kantor.objective import Weight
 from kantor.objective.weights import LIMIT
 from kantor.study.settings.methods import parse_methods
 from kantor.study.settings.ranked_teachers import chosen_teachers
@@ -28,15 +29,16 @@ def test_a_term_becomes_one_for_each_teacher():
     ]
     (default,) = study_methods(study(methods="neuron_transport"))
     (alone,) = parse_methods("neuron_transport")
-    assert default.terms[0].weight == {"value": alone.terms[0].term().loss.default_weight / 2, "limit": LIMIT}
-    assert study_methods(study("cnn:b.pt", methods="neuron_transport")) == [alone]
+    assert default.terms[0].weight == Weight(alone.terms[0].loss.default_weight / 2, limit=LIMIT)
+    (one,) = study_methods(study("cnn:b.pt", methods="neuron_transport"))
+    assert [term.record() for term in one.terms] == [term.record() for term in alone.terms]
 
 
 def test_schedules_and_named_teachers():
     term = {"loss": "label_transport", "weight": {"value": 4.0, "schedule": "linear", "end": 2.0}}
     mine = {"loss": "neuron_transport", "teacher": "cnn:"}
     (method,) = study_methods(study(methods=[{"name": "m", "terms": [term, mine]}]))
-    assert [t.weight for t in method.terms[:2]] == [{"value": 2.0, "schedule": "linear", "end": 1.0}] * 2
+    assert [t.weight for t in method.terms[:2]] == [Weight(2.0, "linear", 1.0)] * 2
     assert method.terms[2].teacher == "cnn:"
 
 

@@ -1,19 +1,34 @@
 """Terms: a transfer loss bound to a layer of the student and a layer of a teacher."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final, Literal
 
+from kantor import losses
 from kantor.core.errors import ConfigError, suggest
 from kantor.losses import LOSSES
 from kantor.losses.base import TransferLoss
 from kantor.losses.penalty import WeightPenalty
 from kantor.objective.weights import LIMIT, Balanced, Weight
 
+PAPER: Final = "paper"
+"""In the place of a weight: the loss's default, held as it is."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a loss is made: by which name, with which settings."""
+
+    loss: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
 
 @dataclass
 class Term:
     """A loss, the layers it compares, and its weight.
+
+    The command line, YAML, Python and a run's files all mean this object. One that was made by name
+    (:meth:`named`) can be written down (:meth:`record`) and made anew, with a loss of its own (:meth:`fresh`).
 
     Args:
         loss: the transfer loss, or a penalty on the student's weights, which takes no layers. Its state belongs to
@@ -22,12 +37,14 @@ class Term:
             over several layers; None lets the loss choose (its ``reads``).
         teacher: the same for the teacher, as ``NAME:PATH``; ``NAME:`` is left out when there is one teacher.
         weight: the term's weight; held as it is; None takes the loss's default, whose pull is limited
-            (``kantor.objective.weights.LIMIT``); Balanced finds it at step 0.
+            (``kantor.objective.weights.LIMIT``); ``"paper"`` takes the default without a limit; Balanced finds it at
+            step 0.
         name: how the term is called in logs; the loss's name if left out, and what tells them apart (a layer, or the
             teacher) where several terms have that loss.
         reason: why these layers are compared, for the print at step 0; where they are left out, it says itself.
         stages: in the place of layers: one term for each of the last so many paired stages, or of ``"all"``, each
             with this weight and with a copy of the loss.
+        recipe: how the loss was made, where it was made by name.
 
     Raises:
         ConfigError: ``stages`` beside layers, of a loss that does not compare one layer with one, or not positive.
@@ -36,14 +53,73 @@ class Term:
     loss: TransferLoss | WeightPenalty
     student: str | Sequence[str] | None = None
     teacher: str | Sequence[str] | None = None
-    weight: float | Weight | Balanced | None = None
+    weight: float | Weight | Balanced | Literal["paper"] | None = None
     name: str | None = None
     reason: str = "as given"
     stages: int | Literal["all"] | None = None
+    recipe: Recipe | None = None
 
     def __post_init__(self) -> None:
         if self.stages is not None:
             _check_stages(self)
+
+    @classmethod
+    def named(cls, loss: str, settings: Mapping[str, Any] | None = None, **rest: Any) -> "Term":
+        """A term whose loss is made by name, as on the command line.
+
+        Args:
+            loss: a name that `kantor methods` lists.
+            settings: the loss's, by name.
+            rest: what else a term takes: ``student``, ``teacher``, ``weight``, ``name``, ``stages``.
+
+        Raises:
+            ConfigError: no loss or setting has that name, or a setting's value is not of its type.
+        """
+        made = Recipe(loss, dict(settings or {}))
+        return cls(losses.named(loss, **made.settings), **rest, recipe=made)
+
+    def fresh(self) -> "Term":
+        """The same with a loss of its own, which has seen nothing.
+
+        Raises:
+            ConfigError: the loss was not made by name.
+        """
+        made = self._recipe()
+        return replace(self, loss=losses.named(made.loss, **made.settings))
+
+    def times(self, factor: float) -> "Term":
+        """The same, its weight multiplied; where it is limited it may also pull so much more or less."""
+        return replace(self, weight=resolved_weight(self).times(factor))
+
+    def record(self) -> dict[str, Any]:
+        """As a file keeps it.
+
+        Raises:
+            ConfigError: the loss was not made by name.
+        """
+        return {
+            "loss": self._recipe().loss,
+            "settings": self._recipe().settings,
+            "weight": asdict(resolved_weight(self)),
+            "student": _plain(self.student),
+            "teacher": _plain(self.teacher),
+            "name": self.label,
+            "reason": self.reason,
+        }
+
+    @classmethod
+    def parse(cls, kept: Mapping[str, Any]) -> "Term":
+        """What :meth:`record` wrote, with a loss of its own."""
+        rest = {key: kept[key] for key in ("student", "teacher", "name", "reason")}
+        return cls.named(kept["loss"], kept["settings"], weight=Weight(**kept["weight"]), **rest)
+
+    def _recipe(self) -> Recipe:
+        if self.recipe is None:
+            raise ConfigError(
+                f"The loss of term {self.label} was given as an object, which cannot be written down: make the term by "
+                f"Term.named({self.loss.name!r}, settings)."
+            )
+        return self.recipe
 
     @property
     def label(self) -> str:
@@ -83,6 +159,22 @@ class Bound:
         """The loss sees maps only through their mean over positions."""
         return isinstance(self.loss, TransferLoss) and self.loss.pooled
 
+    def of(self, term: Term) -> Term:
+        """The term that it was bound from, with the layers, weight and name that it is bound to."""
+
+        def layers(names: Sequence[str]) -> str | tuple[str, ...] | None:
+            return tuple(names) if self.many else next(iter(names), None)
+
+        return replace(
+            term,
+            student=layers(self.student_layers),
+            teacher=layers([f"{self.teacher}:{layer}" for layer in self.teacher_layers]),
+            weight=self.weight,
+            name=self.name,
+            reason=self.reason,
+            stages=None,
+        )
+
     @property
     def key(self) -> str:
         """Its name as that of a module, which holds no dot."""
@@ -107,10 +199,14 @@ def split_teacher(layer: str, teachers: Sequence[str]) -> tuple[str, str]:
 
 def resolved_weight(term: Term) -> Weight:
     """The term's weight, the loss's default where none is given (or is to be found)."""
-    if term.weight is None or isinstance(term.weight, Balanced):
+    if term.weight is None or term.weight == PAPER or isinstance(term.weight, Balanced):
         limited = term.weight is None and isinstance(term.loss, TransferLoss)
         return Weight(term.loss.default_weight, limit=LIMIT if limited else None)
     return term.weight if isinstance(term.weight, Weight) else Weight(float(term.weight))
+
+
+def _plain(layers: str | Sequence[str] | None) -> str | list[str] | None:
+    return layers if layers is None or isinstance(layers, str) else list(layers)
 
 
 def _check_stages(term: Term) -> None:

@@ -1,7 +1,7 @@
 """A term's weight as a function of training progress."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from kantor.core.errors import ConfigError
@@ -65,6 +65,11 @@ class Weight:
             raise ConfigError(f"A weight's limit is a positive multiple of the task's gradient, not {self.limit}.")
         if self.schedule not in ("constant", "linear", "cosine"):
             raise ConfigError(f"A weight's schedule is constant, linear or cosine, not {self.schedule!r}.")
+
+    def times(self, factor: float) -> "Weight":
+        """The same, multiplied, its limit too: what is limited may pull so much more or less."""
+        limit = None if self.limit is None else factor * self.limit
+        return replace(self, value=factor * self.value, end=factor * self.end, limit=limit)
 
     def at(self, progress: float) -> float:
         """The weight once ``progress`` (0 to 1) of training is done."""

@@ -68,10 +68,16 @@ class KeptWeight(TypedDict):
     warmup: float
 
 
-class Bound(TypedDict):
-    """One term of a method in ``plan.json``."""
+class KeptTerm(TypedDict):
+    """One term of a method in ``plan.json``, as :meth:`kantor.objective.Term.record` writes it.
+
+    Runs of earlier versions lack what is not required; a resumed one has it.
+    """
 
     name: str
+    loss: NotRequired[str]
+    settings: NotRequired[dict[str, Any]]
+    reason: NotRequired[str]
     student: str | list[str] | None
     teacher: str | list[str] | None
     weight: KeptWeight
@@ -96,7 +102,7 @@ class KeptPlan(TypedDict):
     """``plan.json``."""
 
     teachers: dict[str, Teacher]
-    bound: dict[str, list[Bound]]
+    bound: dict[str, list[KeptTerm]]
     pairs: list[KeptPair]
     cached: bool
     threads: int

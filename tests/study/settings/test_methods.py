@@ -17,5 +17,5 @@ def test_a_value_that_no_person_writes_is_refused_at_once(value):
 @pytest.mark.parametrize(("text", "value"), [("1e-3", 0.001), ("4", 4), ("2.5", 2.5)])
 def test_values_of_every_day(text, value):
     ((term,),) = (method.terms for method in parse_methods(f"kd@temperature={text}"))
-    assert term.settings == {"temperature": value}
-    assert type(term.settings["temperature"]) is type(value)
+    assert term.recipe is not None and term.recipe.settings == {"temperature": value}
+    assert type(term.recipe.settings["temperature"]) is type(value)

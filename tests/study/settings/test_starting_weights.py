@@ -115,7 +115,7 @@ def test_methods_that_cannot_be_meant(given, says):
 def test_penalties_are_not_shared_out_over_teachers():
     (method,) = parse_methods("l2_sp:3+rkd")
     found = method.over({"a": 0.5, "b": 0.5})
-    assert [(term.loss, term.teacher) for term in found.terms] == [("l2_sp", None), ("rkd", "a:"), ("rkd", "b:")]
+    assert [(term.loss.name, term.teacher) for term in found.terms] == [("l2_sp", None), ("rkd", "a:"), ("rkd", "b:")]
     assert method.transfers and not parse_methods("l2_sp")[0].transfers
 
 

@@ -1,6 +1,6 @@
 """Step 0 of a study: every check, every layer pairing and every cached output, before the first student trains."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from kantor.core.files import write_json
 from kantor.core.modes import as_trained
 from kantor.data import Augment, Batch, DataSet
 from kantor.faculty.label_cost import CostSource
-from kantor.losses import LabelCost
+from kantor.losses import LabelCost, NeuronTransport
 from kantor.models import Model, has_weights
-from kantor.objective import LiveTeacher, Objective, Read, StepZero
+from kantor.objective import Balanced, LiveTeacher, Objective, Read, StepZero
 from kantor.objective.binding import paired_stages
 from kantor.objective.teachers import KEYED_BY
 from kantor.results.files import timed
@@ -203,8 +203,8 @@ def _check_untrained(
             refused.append(ConfigError(without[method.name]))
             continue
         waits = config.label_cost is not None and not costs  # for what a trained teacher says
-        known = [term for term in method.terms if not (waits and needs_cost(term.loss))]
-        fixed = [replace(term, weight=None) if isinstance(term.weight, str) else term for term in known]
+        known = [term for term in method.terms if not (waits and needs_cost(term))]
+        fixed = [replace(term, weight=None) if isinstance(term.weight, Balanced) else term for term in known]
         method = replace(method, terms=tuple(fixed))
         try:
             _check_method(config, data, method, starts[method.name], models, costs, example, cached=False)
@@ -274,16 +274,7 @@ def _check_methods(
         notes = [*([str(given)] if given else []), *how_it_learns(config, objective, given)]
         say("\n".join([f"\n{method.name}", *notes, str(facts)]))
         step0[method.name] = facts.record() | {"notes": notes}
-        bound[method.name] = [
-            {
-                "term": b.term,
-                "name": b.name,
-                "student": _one_or_many(b.student_layers, b.many),
-                "teacher": _one_or_many([f"{b.teacher}:{t}" for t in b.teacher_layers], b.many),
-                "weight": asdict(b.weight),
-            }
-            for b in objective.bound
-        ]
+        bound[method.name] = [b.of(method.terms[b.term]).record() for b in objective.bound]
         for name in models:
             reads[name] |= set(objective.reads(name))
     return bound, reads, step0, left_out
@@ -295,10 +286,6 @@ def _need_no_labels(config: Study, data: DataSet, methods: list[Method]) -> None
         raise ConfigError(f"Method {supervised} gives the task a weight, and {data.name} has no labels.")
     if config.tune:
         raise ConfigError(f"tune judges trials by a linear probe on labels, and {data.name} has none.")
-
-
-def _one_or_many(layers: Sequence[str], many: bool) -> str | list[str] | None:
-    return list(layers) if many else next(iter(layers), None)
 
 
 def _nearest(models: dict[str, Model], data: DataSet, costs: dict[str, LabelCost]) -> Iterator[str]:
@@ -321,10 +308,10 @@ def _recorded(
     if not models or not config.plans_every():
         return []
     named = [
-        Pair(layers["student"], layers["teacher"].partition(":")[2], layers["teacher"].partition(":")[0])
+        Pair(term["student"], term["teacher"].partition(":")[2], term["teacher"].partition(":")[0])
         for method in methods
-        for layers in bound[method.name]
-        if method.terms[layers["term"]].loss == "neuron_transport"
+        for term in bound[method.name]
+        if term["loss"] == NeuronTransport.name
     ]
     if named:
         return list(dict.fromkeys(named))

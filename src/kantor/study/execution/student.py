@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +16,7 @@ from kantor.core.files import remove_partial, write_json
 from kantor.data import Augment, DataSet, Part
 from kantor.losses import LabelCost
 from kantor.models import Model
-from kantor.objective import CachedTeacher, LiveTeacher, Objective, Teacher, Term, Weight
+from kantor.objective import CachedTeacher, LiveTeacher, Objective, Teacher
 from kantor.results.files import read_result
 from kantor.results.seal import finish
 from kantor.study.execution.job import Job, tuned_factor
@@ -108,11 +107,8 @@ class Workbench:
         if not method.terms and not data.train.labelled:
             config = replace(config, epochs=0)  # nothing to learn from: the untrained student
         student, given = new_student(self.config, self.data, seed, self.plan.starts[method.name])
-        bound = [known | {"weight": _times(known["weight"], factor)} for known in self.plan.bound[method.name]]
-        placed = method.as_bound(bound)
-        objective = make_objective(
-            student, self.teachers, placed, self.config, data, seed, self.label_costs, bound, given
-        )
+        placed = replace(method, terms=tuple(term.times(factor) for term in self.plan.terms(method.name)))
+        objective = make_objective(student, self.teachers, placed, self.config, data, seed, self.label_costs, given)
         loader = training_batches(data, self.config, seed, transfers=bool(method.transfers))
         objective.check(next(loader.epoch(0)), quiet=True)
         attend(objective, self.channel_worth)
@@ -151,11 +147,6 @@ class Workbench:
         return found
 
 
-def _times(weight: dict[str, Any], factor: float) -> dict[str, Any]:
-    """Tuned: a term that is limited may also pull so much more or less."""
-    return weight | {key: factor * weight[key] for key in ("value", "end", "limit") if weight.get(key) is not None}
-
-
 def new_student(config: Study, data: DataSet, seed: int, start: Start | None = None) -> tuple[Model, Given | None]:
     """The student before training, and what it was given: the same for every method of a seed and a start."""
     seeds.seed_all(seed, seeds.INIT)
@@ -181,7 +172,6 @@ def make_objective(
     data: DataSet,
     seed: int,
     costs: Mapping[str, LabelCost],
-    bound: list[dict[str, Any]] | None = None,
     given: Given | None = None,
 ) -> Objective:
     """The objective of one method.
@@ -189,15 +179,9 @@ def make_objective(
     Args:
         data: as :func:`data_for` gives it; without labels there is no task.
         costs: label costs by teacher; none where no term needs one.
-        bound: layers and weights as step 0 decided them; None to let it decide.
         given: what the student starts from.
     """
-    terms = [term.term() for term in method.terms]
-    if bound is not None:
-        terms = [
-            Term(term.loss, known["student"], known["teacher"], Weight(**known["weight"]), term.name)
-            for term, known in zip(terms, bound, strict=True)
-        ]
+    terms = [term.fresh() for term in method.terms]
     hand_over(terms, costs, teachers)
     return Objective(
         student,

@@ -10,6 +10,7 @@ from kantor.core.files import write_json
 from kantor.core.reading import read_json
 from kantor.data import LayerSpec
 from kantor.models.spec import codes_of
+from kantor.objective import Term
 from kantor.results.records import KeptPlan
 from kantor.study.settings.starting_weights import Start
 from kantor.training import Pair
@@ -23,8 +24,7 @@ class Prepared:
     """By name: ``spec`` (with weights), ``classes`` (where the user gave them), ``digest``, ``facts``, and ``layers``:
     what is cached of it, by key."""
     bound: dict[str, list[dict[str, Any]]]
-    """By method: of each term its name, its layers, its weight, and the place among the method's of the ``term`` it is
-    of, which is one for several where that names stages."""
+    """By method: its terms, each with the layers and the weight that it is bound to."""
     pairs: list[Pair]
     """Layers whose transport plans are recorded."""
     cached: bool
@@ -36,6 +36,10 @@ class Prepared:
         """What is cached of a teacher."""
         known = self.teachers[teacher]["layers"]
         return {key: LayerSpec(tuple(shape), pooled=pooled) for key, (shape, pooled) in known.items()}
+
+    def terms(self, method: str) -> list[Term]:
+        """A method's terms as they were bound, each with a loss of its own."""
+        return [Term.parse(kept) for kept in self.bound[method]]
 
     def write(self, run: Path) -> None:
         """Keep it in the run's folder."""

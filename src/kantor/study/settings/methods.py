@@ -8,69 +8,22 @@ and kd .9, the public benchmarks' settings.
 
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import yaml
 
-from kantor import losses
 from kantor.core.errors import ConfigError
 from kantor.core.names import check_name, folder_name
 from kantor.core.reading import parse_yaml
+from kantor.losses import TransferLoss, WeightPenalty
 from kantor.losses.settings import fitted
 from kantor.objective import Balanced, Term, Weight
+from kantor.objective.terms import PAPER
 from kantor.objective.weights import LIMIT
 
 _KD_ALONE = (0.1, 0.9)
-PAPER = "paper"
-"""In the place of a weight: the published one, or our default where there is none, held as it is."""
-
-
-@dataclass(frozen=True)
-class TermConfig:
-    """One transfer term, before any network is known.
-
-    Args:
-        loss: a loss's name.
-        settings: its settings.
-        weight: a number; value, schedule, end, warmup and limit; auto or auto=SHARE, found at step 0 so that the term's
-            gradient norm is that share of the task's; paper for the loss's default, held as it is; None for the same
-            with a limit.
-        student: layer path, or several; None lets the loss choose.
-        teacher: the same, as NAME:PATH where there are several teachers.
-        name: how logs call it; the loss's name if left out.
-        stages: in the place of layers: one term for each of the last so many paired stages, or of all, each with this
-            weight (:class:`kantor.objective.Term`).
-        reason: why these layers, for the record.
-    """
-
-    loss: str
-    settings: dict[str, Any] = field(default_factory=dict)
-    weight: float | str | dict[str, Any] | None = None
-    student: str | list[str] | None = None
-    teacher: str | list[str] | None = None
-    name: str | None = None
-    stages: int | Literal["all"] | None = None
-    reason: str = "as given"
-    default: float | None = None
-    """The default weight in this method; None for the loss's own."""
-
-    def term(self) -> Term:
-        """A fresh term, with a loss of its own.
-
-        Raises:
-            ConfigError: an unknown loss, setting or weight; stages of a loss that does not compare one layer with one.
-        """
-        loss = losses.named(self.loss, **self.settings)
-        weight = self.weight
-        if isinstance(weight, dict):
-            if "value" not in weight:
-                raise ConfigError(f"{self.loss}: a weight has value, schedule, end, warmup and limit; got {weight}.")
-            weight = Weight(**fitted(f"{self.loss}: a weight", Weight, weight))
-        if isinstance(weight, str):
-            weight = _balanced(weight, self.loss)
-        return Term(loss, self.student, self.teacher, weight, self.name, self.reason, self.stages)
 
 
 @dataclass(frozen=True)
@@ -79,14 +32,15 @@ class Method:
 
     name: str
     task: float
-    terms: tuple[TermConfig, ...]
+    terms: tuple[Term, ...]
+    """Each made by name, and so to be made :meth:`~kantor.objective.Term.fresh` for every student."""
     start: str | None = None
     """Where its student starts; None for where the study says."""
 
     @property
     def transfers(self) -> bool:
         """Whether a term compares the student with a teacher."""
-        return any(term.loss not in losses.PENALTIES for term in self.terms)
+        return any(isinstance(term.loss, TransferLoss) for term in self.terms)
 
     def over(self, shares: Mapping[str, float]) -> "Method":
         """The same with several teachers: a term that names no teacher becomes one for each, with its share."""
@@ -94,7 +48,7 @@ class Method:
             return self
         terms = []
         for term in self.terms:
-            if term.teacher is not None or term.student is not None or term.loss in losses.PENALTIES:
+            if term.teacher is not None or term.student is not None or isinstance(term.loss, WeightPenalty):
                 terms.append(term)
                 continue
             terms += [
@@ -102,21 +56,18 @@ class Method:
                     term,
                     weight=_scaled(term, share),
                     teacher=f"{teacher}:",
-                    name=f"{term.name or term.loss}.{teacher}",
+                    name=f"{term.label}.{teacher}",
                 )
                 for teacher, share in shares.items()
             ]
         return replace(self, terms=tuple(terms))
 
-    def as_bound(self, bound: Sequence[Mapping[str, Any]]) -> "Method":
-        """The same with its terms as step 0 bound them: one that names stages is one for each of them."""
-        terms = (replace(self.terms[known["term"]], stages=None, name=known["name"]) for known in bound)
-        return replace(self, terms=tuple(terms))
-
     @property
     def teaches_classifier(self) -> bool:
         """Whether the student's predictions learn: from labels, or from a term that reads logits."""
-        return self.task > 0 or any("logits" in losses.LOSSES[term.loss].reads for term in self.terms)
+        return self.task > 0 or any(
+            isinstance(term.loss, TransferLoss) and "logits" in term.loss.reads for term in self.terms
+        )
 
     @property
     def folder(self) -> str:
@@ -141,11 +92,10 @@ def parse_methods(
     items: list[str | dict[str, Any]] = list(given.split(",")) if isinstance(given, str) else given
     if "" in (item.strip() for item in items if isinstance(item, str)):
         raise ConfigError(f"methods {given!r} has an empty name. For example: none,kd,neuron_transport.")
+    defaults = _Defaults(task_weight, limit)
     methods = [
-        _from_text(item.strip(), task_weight) if isinstance(item, str) else _from_mapping(item, task_weight)
-        for item in items
+        _from_text(item.strip(), defaults) if isinstance(item, str) else _from_mapping(item, defaults) for item in items
     ]
-    methods = [replace(method, terms=tuple(_weighed(term, limit) for term in method.terms)) for method in methods]
     if not methods:
         raise ConfigError("No methods are given. For example: none,kd,neuron_transport.")
     for method in methods:
@@ -157,18 +107,37 @@ def parse_methods(
         for term in method.terms:
             if isinstance(term.weight, int | float) and not (math.isfinite(term.weight) and term.weight >= 0):
                 raise ConfigError(
-                    f"Method {method.name}: every loss is minimised, so the weight of {term.loss} is zero or positive, "
-                    f"not {term.weight:g}."
+                    f"Method {method.name}: every loss is minimised, so the weight of {term.loss.name} is zero or "
+                    f"positive, not {term.weight:g}."
                 )
-            term.term()  # a typo is an error now and not hours in
     return methods
 
 
-def _from_text(text: str, task_weight: float) -> Method:
+@dataclass(frozen=True)
+class _Defaults:
+    """Weights where a method does not say them."""
+
+    task: float
+    limit: float | None
+
+    def method(self, name: str, task: float | None, terms: list[Term]) -> Method:
+        """The method with its weights written out."""
+        if len(terms) == 1 and terms[0].loss.name == "kd" and terms[0].weight in (None, PAPER) and task is None:
+            return Method(name, self.task * _KD_ALONE[0], (self._weighed(terms[0], _KD_ALONE[1]),))
+        weighed = tuple(self._weighed(term, term.loss.default_weight) for term in terms)
+        return Method(name, self.task if task is None else task, weighed)
+
+    def _weighed(self, term: Term, value: float) -> Term:
+        if term.weight not in (None, PAPER) or isinstance(term.loss, WeightPenalty):
+            return term
+        return replace(term, weight=Weight(value, limit=None if term.weight == PAPER else self.limit))
+
+
+def _from_text(text: str, defaults: _Defaults) -> Method:
     if text == "none":
-        return Method(text, task_weight, ())
+        return Method(text, defaults.task, ())
     task: float | None = None
-    terms: list[TermConfig] = []
+    terms: list[Term] = []
     for piece in text.split("+"):
         head, _, weight = piece.partition(":")
         name, *settings = head.split("@")
@@ -193,11 +162,11 @@ def _from_text(text: str, task_weight: float) -> Method:
             stages = given.pop("stages", None)
             if stages is None and "@stages" in head:
                 raise ConfigError(f"{piece!r}: write how many stages, as @stages=3, or @stages=all.")
-            terms.append(TermConfig(name, given, number, stages=stages))
-    return _with_defaults(text, task, terms, task_weight)
+            terms.append(_term(_GivenTerm(name, given, number, stages=stages)))
+    return defaults.method(text, task, terms)
 
 
-def _from_mapping(item: dict[str, Any], task_weight: float) -> Method:
+def _from_mapping(item: dict[str, Any], defaults: _Defaults) -> Method:
     if not isinstance(item, dict) or set(item) - {"name", "task", "terms", "start"} or "name" not in item:
         got = ", ".join(map(str, item)) if isinstance(item, dict) else repr(item)
         raise ConfigError(f"A method in YAML has name, task, terms and start; got {got}.")
@@ -209,10 +178,10 @@ def _from_mapping(item: dict[str, Any], task_weight: float) -> Method:
                 f"Method {item['name']}: a term has loss, settings, weight, student, teacher, stages and name; got "
                 f"{', '.join(term) or 'nothing'}."
             )
-        terms.append(TermConfig(**fitted(f"Method {item['name']}: a term", TermConfig, term)))
+        terms.append(_term(_GivenTerm(**fitted(f"Method {item['name']}: a term", _GivenTerm, term))))
     task = given.get("task")
     task = None if task is None else _number(str(task), "task")
-    return replace(_with_defaults(str(given["name"]), task, terms, task_weight), start=given.get("start"))
+    return replace(defaults.method(str(given["name"]), task, terms), start=given.get("start"))
 
 
 @dataclass(frozen=True)
@@ -225,28 +194,52 @@ class _Given:
     start: str | None = None
 
 
-def _with_defaults(name: str, task: float | None, terms: list[TermConfig], task_weight: float) -> Method:
-    alone = len(terms) == 1 and terms[0].loss == "kd" and terms[0].weight in (None, PAPER) and task is None
-    if alone:
-        return Method(name, task_weight * _KD_ALONE[0], (replace(terms[0], default=_KD_ALONE[1]),))
-    return Method(name, task_weight if task is None else task, tuple(terms))
+@dataclass(frozen=True)
+class _GivenTerm:
+    """A term as text or YAML has it: its weight a number, ``auto``, ``auto=SHARE``, ``paper``, or a mapping of a
+    :class:`~kantor.objective.Weight`'s settings."""
+
+    loss: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    weight: float | str | dict[str, Any] | None = None
+    student: str | list[str] | None = None
+    teacher: str | list[str] | None = None
+    name: str | None = None
+    stages: int | Literal["all"] | None = None
+    reason: str = "as given"
 
 
-def _weighed(term: TermConfig, limit: float | None) -> TermConfig:
-    """The term with a default weight written out, and its limit."""
-    if term.weight not in (None, PAPER) or term.loss not in losses.LOSSES:
-        return term
-    value = losses.LOSSES[term.loss].default_weight if term.default is None else term.default
-    limited = {} if limit is None or term.weight == PAPER else {"limit": limit}
-    return replace(term, weight={"value": value, **limited} if limited else value)
+def _term(given: _GivenTerm) -> Term:
+    return Term.named(
+        given.loss,
+        given.settings,
+        student=given.student,
+        teacher=given.teacher,
+        weight=_weight(given.weight, given.loss),
+        name=given.name,
+        reason=given.reason,
+        stages=given.stages,
+    )
 
 
-def _scaled(term: TermConfig, share: float) -> float | str | dict[str, Any]:
-    if isinstance(term.weight, dict):
-        return {key: value * share if key in ("value", "end") else value for key, value in term.weight.items()}
-    if isinstance(term.weight, str):
-        return f"auto={share * _balanced(term.weight, term.loss).share}"
-    assert term.weight is not None  # written out when it was parsed
+def _weight(
+    given: float | str | dict[str, Any] | None, loss: str
+) -> float | Weight | Balanced | Literal["paper"] | None:
+    if isinstance(given, dict):
+        if "value" not in given:
+            raise ConfigError(f"{loss}: a weight has value, schedule, end, warmup and limit; got {given}.")
+        return Weight(**fitted(f"{loss}: a weight", Weight, given))
+    if isinstance(given, str):
+        return PAPER if given == PAPER else _balanced(given, loss)
+    return given
+
+
+def _scaled(term: Term, share: float) -> float | Weight | Balanced:
+    if isinstance(term.weight, Weight):
+        return replace(term.weight, value=share * term.weight.value, end=share * term.weight.end)
+    if isinstance(term.weight, Balanced):
+        return Balanced(share * term.weight.share)
+    assert isinstance(term.weight, float | int)  # a default is written out when it is parsed
     return share * term.weight
 
 

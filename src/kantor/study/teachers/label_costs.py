@@ -12,7 +12,7 @@ from kantor.core.reading import DAMAGED
 from kantor.data import DataSet
 from kantor.faculty.label_cost import CostMaker, CostSource
 from kantor.faculty.outputs import Outputs, outputs_of
-from kantor.losses import LOSSES, LabelCost, TransferLoss
+from kantor.losses import LabelCost, TransferLoss
 from kantor.models import Model
 from kantor.objective import Term
 from kantor.study.settings.methods import Method
@@ -23,9 +23,9 @@ from kantor.training.loop import Report
 _FILE = "label-costs.npz"
 
 
-def needs_cost(loss: str) -> bool:
-    """Whether the loss or penalty of that name compares label spaces."""
-    return loss in LOSSES and LOSSES[loss].needs_label_cost
+def needs_cost(term: Term) -> bool:
+    """Whether it compares label spaces."""
+    return isinstance(term.loss, TransferLoss) and term.loss.needs_label_cost
 
 
 def label_costs_for(
@@ -40,7 +40,7 @@ def label_costs_for(
     Raises:
         ConfigError, DataError: they cannot be made, and ``unfit`` says that nothing is to be left out.
     """
-    needing = [method.name for method in methods if any(needs_cost(term.loss) for term in method.terms)]
+    needing = [method.name for method in methods if any(needs_cost(term) for term in method.terms)]
     if config.label_cost is None or not models or not needing:
         return {}, {}
     try:
