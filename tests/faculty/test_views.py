@@ -15,7 +15,7 @@ from kantor.models import load
 from kantor.report import write
 from kantor.study import Study
 from kantor.study.settings.ranked_teachers import chosen_teachers
-from kantor.study.teachers.find import study_views
+from kantor.study.settings.resolved import ResolvedStudy
 
 WIDTHS = {"cheap": 5, "scan": 12, "xray": 9}
 
@@ -128,11 +128,11 @@ def test_the_best_bring_their_views_along(place):
     study = {"data": str(place / "patients.npz"), "student": "mlp"}
     ranking = place / "rank" / "ranking.json"
     one = chosen_teachers(Study(**study, teacher=f"best:{ranking}", views="student=cheap"))
-    assert study_views(one) == {"student": "cheap", "teacher": first.view}
+    assert ResolvedStudy(one).views == {"student": "cheap", "teacher": first.view}
     two = chosen_teachers(Study(**study, teacher=f"best@top=2:{ranking}", views="student=cheap"))
-    assert study_views(two) == {"student": "cheap", first.name: first.view, second.name: second.view}
-    assert open_data(place / "patients.npz", views=study_views(two)).train.input_shapes["mri"] == (12,)
+    assert ResolvedStudy(two).views == {"student": "cheap", first.name: first.view, second.name: second.view}
+    assert open_data(place / "patients.npz", views=ResolvedStudy(two).views).train.input_shapes["mri"] == (12,)
     mine = chosen_teachers(Study(**study, teacher=f"best:{ranking}", views="student=cheap,teacher=cheap"))
     assert mine.views == "student=cheap,teacher=cheap"
     with pytest.raises(ConfigError, match="nothing of the student"):
-        study_views(chosen_teachers(Study(**study, teacher=f"best:{ranking}")))
+        _ = ResolvedStudy(chosen_teachers(Study(**study, teacher=f"best:{ranking}"))).views

@@ -14,11 +14,11 @@ SHRUNK = ["--train-limit=64", "--batch-size=16", "--epochs=1", "--seeds=1", "--j
 
 def test_the_example_is_a_study():
     from kantor.study import Study
-    from kantor.study.teachers.find import study_methods
+    from kantor.study.settings.resolved import ResolvedStudy
 
     study = Study(**yaml.safe_load(EXAMPLE.read_text()))
     study.check()
-    assert study_methods(study)
+    assert ResolvedStudy(study).methods
 
 
 def test_the_example_runs(shared_data, tmp_path, monkeypatch):

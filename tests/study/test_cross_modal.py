@@ -244,7 +244,7 @@ def test_a_teacher_of_vectors_and_a_student_of_coloured_images(tmp_path, monkeyp
 
 def test_the_examples_are_studies():
     from kantor.study import Study
-    from kantor.study.teachers.find import study_methods
+    from kantor.study.settings.resolved import ResolvedStudy
 
     folder = Path(__file__).parents[2] / "examples"
     files = [*(folder / "cross_modal").glob("*.yaml"), *(folder / "privileged").glob("*.yaml")]
@@ -252,4 +252,4 @@ def test_the_examples_are_studies():
     for file in files:
         study = Study(**yaml.safe_load(file.read_text()))
         study.check()
-        assert study_methods(study) and study.view_map()
+        assert ResolvedStudy(study).methods and study.view_map()

@@ -18,7 +18,7 @@ from kantor.report.pictures import pictures
 from kantor.report.run import read_run
 from kantor.study import Study
 from kantor.study.execution.student import Workbench
-from kantor.study.teachers.find import study_views
+from kantor.study.settings.resolved import ResolvedStudy
 from kantor.training import evaluate
 from kantor.training.batches import training_batches
 from tests.study.runs import assert_same_student
@@ -184,7 +184,7 @@ def test_a_mapping_in_yaml(here):
 
 
 def views(given, teacher: str | None = "mri.safetensors,ct.safetensors") -> dict[str, str] | None:
-    return study_views(Study(data="patients.npz", student="mlp", teacher=teacher, views=given))
+    return ResolvedStudy(Study(data="patients.npz", student="mlp", teacher=teacher, views=given)).views
 
 
 def test_pictures_of_every_view(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -24,10 +25,8 @@ from kantor.study.resume.claim import claim
 from kantor.study.resume.fingerprints import agree_on_data, moved, settings_of
 from kantor.study.resume.folder import locked
 from kantor.study.resume.prepared import Prepared
-from kantor.study.settings.ranked_teachers import chosen_teachers
-from kantor.study.settings.starting_weights import with_student
+from kantor.study.settings.resolved import ResolvedStudy, resolve
 from kantor.study.settings.study import Study
-from kantor.study.teachers.find import open_study_data, study_methods, study_views
 from kantor.training.processes import joined_processes
 from kantor.training.trackers import make_stores
 
@@ -52,22 +51,17 @@ def run_study(config: Study, console: Console | None = None, report: Callable[[P
         KantorError: what cannot be done, before hours are spent where that is possible.
     """
     trust.wrote(config.codes())
-    config = resolved(config)
-    trust.keep(config.folder(), config.codes())
-    return finish(config, console, report)
+    study = resolve(config)
+    trust.keep(study.settings.folder(), study.settings.codes())
+    return finish(study, console, report)
 
 
-def finish(config: Study, console: Console | None = None, report: Callable[[Path], None] = unreported) -> Path:
-    """:func:`run_study` of settings that are :func:`resolved`, and that may come from a file: of the code that they
-    name no more is imported than a file may ask for (:mod:`kantor.core.trust`).
-    """
-    trust.check(*config.codes())
-    study_methods(config)  # a typo is an error before the run has a folder
-    study_views(config)
-    console = console or terminal()
-    with joined_processes(config.device == "cpu"):
+def finish(study: ResolvedStudy, console: Console | None = None, report: Callable[[Path], None] = unreported) -> Path:
+    """:func:`run_study` of a study that is resolved, be it new or begun."""
+    settings, console = study.settings, console or terminal()
+    with joined_processes(settings.device == "cpu"):
         main = rank() == 0
-        run = claim(config) if main else config.folder()
+        run = claim(settings) if main else settings.folder()
         wait_for_all()
         with Display(console if main else Console(quiet=True)) as display:
             # Every process checks and trains teachers together; the main one alone prints and writes.
@@ -76,50 +70,43 @@ def finish(config: Study, console: Console | None = None, report: Callable[[Path
                     remove_partial(run, below=False)
                 if elsewhere := moved(run):
                     display.say(elsewhere)
-                data = open_study_data(config)
+                data = study.open_data()
                 agree_on_data(run, data)
-                methods, facts = prepare(config, data, run, display.say, display.stage)
-                make_stores(config.trackers if main else None, run)
+                methods, facts = prepare(study, data, run, display.say, display.stage)
+                make_stores(settings.trackers if main else None, run)
             # Students that train here share the data; workers open it themselves, and this copy goes.
-            alone = world_size() > 1 or jobs_for(config, Prepared.read(run).threads) == 1
+            alone = world_size() > 1 or jobs_for(settings, Prepared.read(run).threads) == 1
             bench = Workbench(run, data) if alone else None
             del data
-            if config.tune:
-                facts["tuning"] = tune(run, config, methods, display, bench)
+            if settings.tune:
+                facts["tuning"] = tune(run, settings, methods, display, bench)
             try:
-                tasks = [Job(m, seed) for seed in config.seed_list() for m in methods]
-                train_all(run, tasks, config, display, bench)
+                asked = [Job(method, seed) for seed in study.seeds for method in methods]
+                train_all(run, asked, settings, display, bench)
             except BaseException:
                 if main:
                     with contextlib.suppress(Exception):  # what failed first is what is said
-                        summarise(run, config, methods, facts)
+                        summarise(run, study, methods, facts)
                         report(run)
                 raise
         if main:
-            summary = summarise(run, config, methods, facts)
-            console.print()
-            console.print(table(summary))
-            for warning in warnings(summary["methods"]):
-                console.print(warning, style="bold red", highlight=False, markup=False)
-            if config.task == "none":
-                console.print("Without labels students have no accuracy: kantor probe judges the features.")
-            for teacher in summary.get("teachers", []):
-                console.print(f"The teacher ({teacher['name']}) saw {teacher['saw']}.", highlight=False)
-            console.print(f"The run is in {run}", highlight=False, soft_wrap=True)
+            _conclude(summarise(run, study, methods, facts), run, console)
     if main:
         report(run)
     return run
 
 
-def resolved(config: Study) -> Study:
-    """The settings, checked, with the teachers of a ranking and the student's architecture in their places.
-
-    Raises:
-        KantorError: something cannot be meant, or not be read.
-    """
-    config = with_student(chosen_teachers(config))
-    config.check()
-    return config
+def _conclude(summary: dict[str, Any], run: Path, console: Console) -> None:
+    """Print the table, and what must be said beside it."""
+    console.print()
+    console.print(table(summary))
+    for warning in warnings(summary["methods"]):
+        console.print(warning, style="bold red", highlight=False, markup=False)
+    if summary["task"] == "none":
+        console.print("Without labels students have no accuracy: kantor probe judges the features.")
+    for teacher in summary.get("teachers", []):
+        console.print(f"The teacher ({teacher['name']}) saw {teacher['saw']}.", highlight=False)
+    console.print(f"The run is in {run}", highlight=False, soft_wrap=True)
 
 
 def resume(run: Path, console: Console | None = None, report: Callable[[Path], None] = unreported) -> Path:
@@ -130,4 +117,4 @@ def resume(run: Path, console: Console | None = None, report: Callable[[Path], N
     """
     config = settings_of(run)
     config.out = str(run)
-    return finish(resolved(config), console, report)
+    return finish(resolve(config), console, report)

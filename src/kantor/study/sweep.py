@@ -15,9 +15,9 @@ from kantor.core.terminal import terminal
 from kantor.results.records import Summary
 from kantor.study.resume.claim import begun, claim
 from kantor.study.resume.fingerprints import settings_of
-from kantor.study.run import finish, resolved, resume, run_study, unreported
+from kantor.study.run import finish, resume, run_study, unreported
+from kantor.study.settings.resolved import resolve
 from kantor.study.settings.study import Study
-from kantor.study.teachers.find import open_study_data
 from kantor.training.processes import joined_processes
 
 
@@ -36,7 +36,7 @@ def run_sweep(config: Study, console: Console | None = None, report: Callable[[P
     if len(numbers) < 2:
         return [run_study(config, console, report)]
     trust.wrote(config.codes())
-    config = resolved(config)
+    config = resolve(config).settings
     folder = config.folder()
     if (folder / "config.yaml").exists():
         if begun(folder):
@@ -47,7 +47,7 @@ def run_sweep(config: Study, console: Console | None = None, report: Callable[[P
     parts = [replace(config, labels_per_class=n, out=str(folder / f"labels-{n}")) for n in numbers]
     for part in parts:
         trust.keep(part.folder(), part.codes())
-    open_study_data(max(parts, key=lambda part: part.label_numbers()))
+    resolve(max(parts, key=lambda part: part.label_numbers())).open_data()
     return _each(parts, console, report)
 
 
@@ -100,7 +100,7 @@ def _each(parts: list[Study], console: Console | None, report: Callable[[Path], 
         for part in parts:
             if main:
                 console.print(f"\n{part.folder()}", highlight=False, soft_wrap=True)
-            runs.append(finish(resolved(part), console, report))
+            runs.append(finish(resolve(part), console, report))
     if main:
         console.print(sweep_table(runs))
     return runs

@@ -19,8 +19,8 @@ from kantor.models import Model, load, load_trained
 from kantor.models.pretrained import need_weights
 from kantor.models.spec import parse
 from kantor.results.seal import student_of
+from kantor.study.settings.resolved import ResolvedStudy
 from kantor.study.settings.study import Study
-from kantor.study.teachers.find import open_study_data, study_methods
 from kantor.training import Scores
 from kantor.training import evaluate as score
 
@@ -80,7 +80,7 @@ def evaluate_run(
     """
     weights = _weights(folder)
     config = Study.from_yaml(folder.parents[1] / "config.yaml")
-    if any(m.folder == folder.parent.name and not m.teaches_classifier for m in study_methods(config)):
+    if any(m.folder == folder.parent.name and not m.teaches_classifier for m in ResolvedStudy(config).methods):
         raise ConfigError(
             f"{folder} was trained without labels, so its classifier says nothing. Judge its features: "
             f"kantor probe {folder.parents[1]}."
@@ -90,7 +90,7 @@ def evaluate_run(
             raise ConfigError(
                 "A run's own data are read as the run reads them: image_size, view, label and classes go with --data."
             )
-        return score(load(str(weights)), open_study_data(config).part(part))
+        return score(load(str(weights)), ResolvedStudy(config).open_data().part(part))
     seen = student_views(config)
     as_the_run = Reading(
         reading.image_size or config.image_size,

@@ -1,7 +1,7 @@
 """`kantor probe`: a linear probe on every student of a run, layer by layer, and how methods compare by it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -28,8 +28,8 @@ from kantor.study.execution.student import new_student, use_threads
 from kantor.study.resume.folder import locked
 from kantor.study.resume.prepared import Prepared
 from kantor.study.settings.methods import Method
-from kantor.study.settings.study import Study, device_of
-from kantor.study.teachers.find import open_study_data, study_methods
+from kantor.study.settings.resolved import ResolvedStudy
+from kantor.study.settings.study import Study
 from kantor.training.linear_probe import probe
 
 RANDOM = "random"
@@ -57,7 +57,8 @@ def probe_run(run: Path, data: str | None, label: str | None, say: Say) -> dict[
     trust.check(*codes_of([config.student]))
     if not (run / "plan.json").exists():
         raise ConfigError(f"{run} has no finished student to probe. `kantor resume` it first.")
-    own = open_study_data(config)
+    study = ResolvedStudy(config)
+    own = study.open_data()
     opened = own if data is None else _other(data, label, config)
     if opened.train.input_shapes["student"] != own.train.input_shapes["student"]:
         shapes = [list(d.train.input_shapes["student"]) for d in (own, opened)]
@@ -65,7 +66,7 @@ def probe_run(run: Path, data: str | None, label: str | None, say: Say) -> dict[
             f"The students see {shapes[0]}, and {opened.name} has {shapes[1]}. Resize it, or give other --data."
         )
     use_threads(Prepared.read(run).threads)
-    methods = study_methods(config)
+    methods = list(study.methods)
     with locked(run):
         everything = read_json(run / PROBE, dict[str, Probed], remedy="Delete it and probe the run again.")
         known = everything.get(opened.name, {})
@@ -74,12 +75,12 @@ def probe_run(run: Path, data: str | None, label: str | None, say: Say) -> dict[
         if known.get("fingerprint") != fingerprint:
             known = {"fingerprint": fingerprint, "students": {}}
         students: dict[str, dict[str, Any]] = known["students"]
-        for name, seed, model in _students(run, config, own, methods):
+        for name, seed, model in _students(run, study, own, methods):
             digest = model.weights_digest()
             if students.get(name, {}).get(str(seed), {}).get("weights") == digest:
                 continue
             began = time.perf_counter()
-            found = probe(model.to(device_of(config)), opened)
+            found = probe(model.to(study.device), opened)
             students.setdefault(name, {})[str(seed)] = {
                 "weights": digest,
                 "layers": [asdict(layer) for layer in found],
@@ -90,11 +91,11 @@ def probe_run(run: Path, data: str | None, label: str | None, say: Say) -> dict[
             )
             say(f"{name}, seed {seed}: {reached}")
             # Whole after every student: a probe that is cut off leaves a file that the page can show.
-            everything[opened.name] = known | _facts(opened) | _summary(students, methods, config)
+            everything[opened.name] = known | _facts(opened) | _summary(students, methods, study.seeds)
             write_json(run / PROBE, everything)
         if not students:
             raise ConfigError(f"{run} has no finished student to probe. `kantor resume` it first.")
-        everything[opened.name] = known | _facts(opened) | _summary(students, methods, config)
+        everything[opened.name] = known | _facts(opened) | _summary(students, methods, study.seeds)
         write_json(run / PROBE, everything)
     return everything[opened.name]
 
@@ -127,15 +128,17 @@ def _other(data: str, label: str | None, config: Study) -> DataSet:
     return open_data(data, image_size=config.image_size, views=student_views(config), label=label)
 
 
-def _students(run: Path, config: Study, data: DataSet, methods: list[Method]) -> Iterator[tuple[str, int, Model]]:
+def _students(
+    run: Path, study: ResolvedStudy, data: DataSet, methods: list[Method]
+) -> Iterator[tuple[str, int, Model]]:
     for method in methods:
-        for seed in config.seed_list():
+        for seed in study.seeds:
             folder = Job(method, seed).folder(run)
             if read_result(folder) is not None:
                 yield method.name, seed, load(str(student_of(folder)))
     if not any(_untrained(method) for method in methods):
-        for seed in config.seed_list():
-            yield RANDOM, seed, new_student(config, data, seed)[0]
+        for seed in study.seeds:
+            yield RANDOM, seed, new_student(study, data, seed)[0]
 
 
 def _facts(data: DataSet) -> dict[str, Any]:
@@ -147,7 +150,7 @@ def _untrained(method: Method) -> bool:
     return not method.terms and method.task == 0
 
 
-def _summary(students: dict[str, dict[str, Any]], methods: list[Method], config: Study) -> dict[str, Any]:
+def _summary(students: dict[str, dict[str, Any]], methods: list[Method], seeds: Sequence[int]) -> dict[str, Any]:
     """By method and layer: accuracies, their mean and interval, and paired differences to each base."""
     bases = {next((m.name for m in methods if _untrained(m)), RANDOM): "untrained"}
     supervised = next((m.name for m in methods if not m.terms and m.task > 0), None)
@@ -158,7 +161,7 @@ def _summary(students: dict[str, dict[str, Any]], methods: list[Method], config:
         name: {
             int(seed): {layer["layer"]: layer["accuracy"] for layer in kept["layers"]}
             for seed, kept in students[name].items()
-            if int(seed) in config.seed_list()
+            if int(seed) in seeds
         }
         for name in order
     }

@@ -23,11 +23,12 @@ from kantor.study.execution.job import Job, tuned_factor
 from kantor.study.resume.folder import locked
 from kantor.study.resume.prepared import Prepared
 from kantor.study.settings.methods import Method
+from kantor.study.settings.resolved import ResolvedStudy
 from kantor.study.settings.starting_weights import Given, Start
 from kantor.study.settings.study import Study
 from kantor.study.teachers.cached_outputs import open_cache
 from kantor.study.teachers.channel_worth import attend, read_worth
-from kantor.study.teachers.find import model_for, open_study_data, study_methods
+from kantor.study.teachers.find import model_for
 from kantor.study.teachers.label_costs import hand_over, read_costs
 from kantor.training import Probe, train
 from kantor.training.batches import augmentation, training_batches
@@ -47,8 +48,9 @@ class Workbench:
     def __init__(self, run: Path, data: DataSet | None = None) -> None:
         self.run = run
         self._opened = data
-        self.config = Study.from_yaml(run / "config.yaml")
-        self.methods = {method.name: method for method in study_methods(self.config)}
+        self.study = ResolvedStudy(Study.from_yaml(run / "config.yaml"))
+        self.config = self.study.settings
+        self.methods = {method.name: method for method in self.study.methods}
         self.plan = Prepared.read(run)
         self.label_costs = read_costs(run)
         self.channel_worth = read_worth(run)
@@ -56,7 +58,7 @@ class Workbench:
     @cached_property
     def data(self) -> DataSet:
         """The study's data."""
-        return self._opened or open_study_data(self.config)
+        return self._opened or self.study.open_data()
 
     @cached_property
     def teachers(self) -> dict[str, Teacher]:
@@ -98,7 +100,7 @@ class Workbench:
                 write_json(folder / "result.json", {"validation_accuracy": 0.0, "diverged": str(error)})
 
     def _train(self, task: Job, folder: Path, report: Report) -> None:
-        method, seed, data = task.method, task.seed, data_for(task.method, self.config, self.data)
+        method, seed, data = task.method, task.seed, data_for(task.method, self.study, self.data)
         factor = tuned_factor(self.run, method) if task.factor is None else task.factor
         # What has no transfer weight is tuned by its learning rate.
         config = self.config if method.terms else replace(self.config, lr=factor * self.config.lr)
@@ -106,9 +108,11 @@ class Workbench:
             config = replace(config, trackers=None)  # a dashboard shows the comparison
         if not method.terms and not data.train.labelled:
             config = replace(config, epochs=0)  # nothing to learn from: the untrained student
-        student, given = new_student(self.config, self.data, seed, self.plan.starts[method.name])
+        student, given = new_student(self.study, self.data, seed, self.plan.starts[method.name])
         placed = replace(method, terms=tuple(term.times(factor) for term in self.plan.terms(method.name)))
-        objective = make_objective(student, self.teachers, placed, self.config, data, seed, self.label_costs, given)
+        objective = make_objective(
+            self.study, data, student, self.teachers, placed, self.label_costs, seed=seed, given=given
+        )
         loader = training_batches(data, self.config, seed, transfers=bool(method.transfers))
         objective.check(next(loader.epoch(0)), quiet=True)
         attend(objective, self.channel_worth)
@@ -147,38 +151,45 @@ class Workbench:
         return found
 
 
-def new_student(config: Study, data: DataSet, seed: int, start: Start | None = None) -> tuple[Model, Given | None]:
+def new_student(
+    study: ResolvedStudy, data: DataSet, seed: int, start: Start | None = None
+) -> tuple[Model, Given | None]:
     """The student before training, and what it was given: the same for every method of a seed and a start."""
     seeds.seed_all(seed, seeds.INIT)
-    student = model_for(config.student, data, "student")
+    student = model_for(study.settings.student, data, "student")
     return student, None if start is None else start.give(student, seed)
 
 
-def data_for(method: Method, config: Study, data: DataSet) -> DataSet:
+def data_for(method: Method, study: ResolvedStudy, data: DataSet) -> DataSet:
     """The data as a method may see it: without labels where the study is, unless the method's task has a weight.
 
     Without a task, samples that had a label and those that never had one are alike.
     """
-    if config.task == "labels" or method.task > 0:
+    if study.judged or method.task > 0:
         return data
     return replace(data, train=data.shown, unlabelled=None).without_labels()
 
 
 def make_objective(
+    study: ResolvedStudy,
+    data: DataSet,
     student: Model,
     teachers: Mapping[str, Teacher],
     method: Method,
-    config: Study,
-    data: DataSet,
-    seed: int,
     costs: Mapping[str, LabelCost],
-    given: Given | None = None,
+    *,
+    seed: int,
+    given: Given | None,
 ) -> Objective:
-    """The objective of one method.
+    """The objective of one method, with losses of its own.
 
     Args:
+        study: what is to be done.
         data: as :func:`data_for` gives it; without labels there is no task.
+        student, teachers: the networks.
+        method: its terms, bound or not.
         costs: label costs by teacher; none where no term needs one.
+        seed: of the losses' own parameters.
         given: what the student starts from.
     """
     terms = [term.fresh() for term in method.terms]
@@ -192,7 +203,7 @@ def make_objective(
         samples=data.train.samples,
         seed=seed,
         source=None if given is None else given.weights,
-        freeze=config.frozen(),
+        freeze=study.settings.frozen(),
     )
 
 

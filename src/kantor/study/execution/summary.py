@@ -1,5 +1,6 @@
 """summary.json and the table: what each method reached, and how far it is from the student alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ from kantor.results.records import Environment
 from kantor.results.rows import method_row
 from kantor.study.execution.job import Job
 from kantor.study.settings.methods import Method
-from kantor.study.settings.study import Study
+from kantor.study.settings.resolved import ResolvedStudy
 
 
-def summarise(run: Path, config: Study, methods: list[Method], extra: dict[str, Any]) -> dict[str, Any]:
+def summarise(run: Path, study: ResolvedStudy, methods: list[Method], extra: dict[str, Any]) -> dict[str, Any]:
     """Gather every finished seed's result into ``summary.json``.
 
     Accuracies are shares in [0, 1] on the test part; see :func:`~kantor.results.rows.method_row`. A study without a
@@ -22,31 +23,30 @@ def summarise(run: Path, config: Study, methods: list[Method], extra: dict[str, 
 
     Args:
         run: the run's folder.
-        config: its settings.
+        study: what was asked for.
         methods: in the table's order.
         extra: further facts to keep (data, teachers, weights).
     """
-    results = {m.name: _results(run, m, config.seed_list()) for m in methods}
+    results = {m.name: _results(run, m, study.seeds) for m in methods}
     alone = results.get("none", {})
     summary: dict[str, Any] = {
-        "task": config.task,
+        "task": study.settings.task,
         "methods": {},
         "complete": True,
         "started": read_json(run / "environment.json", Environment).get("started"),
         "seconds": stage_seconds(run),
         **extra,
     }
-    judged = config.task != "none"
     for method in methods:
         found = results[method.name]
-        summary["complete"] &= len(found) == len(config.seed_list())
+        summary["complete"] &= len(found) == len(study.seeds)
         if not found:
             continue
-        summary["methods"][method.name] = method_row(found, {} if method.name == "none" else alone, judged=judged)
+        summary["methods"][method.name] = method_row(found, {} if method.name == "none" else alone, judged=study.judged)
     write_json(run / "summary.json", summary)
     return summary
 
 
-def _results(run: Path, method: Method, seeds: list[int]) -> dict[int, dict[str, Any]]:
+def _results(run: Path, method: Method, seeds: Sequence[int]) -> dict[int, dict[str, Any]]:
     found = {seed: read_result(Job(method, seed).folder(run)) for seed in seeds}
     return {seed: result for seed, result in found.items() if result is not None}

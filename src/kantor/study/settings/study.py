@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from kantor.core import trust
 from kantor.core.errors import ConfigError, suggest
 from kantor.core.reading import check_shape, dump_yaml, read_yaml
@@ -18,7 +16,6 @@ from kantor.faculty.label_cost import CostSource
 from kantor.models.spec import codes_of
 from kantor.objective.weights import LIMIT, LIMIT_ADAMW
 from kantor.training import Training
-from kantor.training.device import chosen_device
 
 UNREADABLE = "Bring the settings back as `kantor` wrote them, or begin another run by --out."
 """What to do where a run's own settings cannot be read."""
@@ -262,12 +259,3 @@ class FineTune(Study):
     methods: str | list[str | MethodItem] = "none,l2_sp,delta,neuron_transport:1,neuron_transport@plan=identity:1"
     lr: float = 0.01
     head_lr: float = 10.0
-
-
-def device_of(config: Training) -> torch.device:
-    """The device that ``auto`` stands for.
-
-    Raises:
-        ConfigError: cuda is asked for and there is none.
-    """
-    return chosen_device(config.device)

@@ -13,8 +13,9 @@ from kantor.data import Augment, Batch, DataSet, LayerSpec, Part, TeacherCache
 from kantor.models import Model
 from kantor.objective import LiveTeacher, Read
 from kantor.study.resume.prepared import Prepared
-from kantor.study.settings.study import Study, device_of
+from kantor.study.settings.study import Study
 from kantor.training.batches import augmentation
+from kantor.training.device import chosen_device
 from kantor.training.loop import Report
 from kantor.training.plan_samples import probe_part
 
@@ -49,7 +50,7 @@ def fill(
     report: Report,
 ) -> None:
     """Compute what the caches lack, on all cores or the GPU; the main process alone writes."""
-    device = device_of(config)
+    device = chosen_device(config.device)
     parts = [(data.shown, augmentation(config, data))]
     if plan.pairs:
         parts.append((probe_part(data), Augment.named("none")))

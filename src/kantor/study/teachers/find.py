@@ -5,18 +5,16 @@ import json
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import torch
 
 from kantor.core import seeds
 from kantor.core.collectives import rank, wait_for_all
 from kantor.core.errors import ConfigError, KantorError, not_finite_in
 from kantor.core.files import remove_partial, write_json
 from kantor.core.reading import read_json
-from kantor.data import DataSet, Part, open_data
-from kantor.faculty.label_cost import CostSource
-from kantor.faculty.roster import classes_by_teacher, read_classes, spec_of, teacher_names
+from kantor.data import DataSet, Part
 from kantor.models import Model, has_weights
 from kantor.models.loading import load_named
 from kantor.objective import Objective
@@ -24,9 +22,8 @@ from kantor.results.files import read_result
 from kantor.results.records import KeptAccuracy
 from kantor.results.seal import check_files, check_weights, finish
 from kantor.study.resume.folder import locked
-from kantor.study.settings.methods import Method, parse_methods
-from kantor.study.settings.study import Study, device_of
-from kantor.study.settings.views import views_by_role
+from kantor.study.settings.resolved import ResolvedStudy
+from kantor.study.settings.study import Study
 from kantor.training import Training, evaluate, train
 from kantor.training.loop import Report
 
@@ -49,95 +46,6 @@ class Source:
     """Its view, where the user chose what is seen."""
 
 
-def teacher_specs(config: Study) -> dict[str, str]:
-    """Name to spec. One teacher is called ``teacher``; of several, each is called by its model's name."""
-    if not config.teacher:
-        return {}
-    specs = [spec_of(spec.strip()) for spec in config.teacher.split(",")]
-    return {"teacher": specs[0]} if len(specs) == 1 else dict(zip(teacher_names(specs), specs, strict=True))
-
-
-def teacher_shares(config: Study) -> dict[str, float]:
-    """Each teacher's share of a term that all of them take part in; they sum to 1.
-
-    Raises:
-        ConfigError: not one positive weight for each teacher.
-    """
-    names, given = list(teacher_specs(config)), config.teacher_weights
-    if given == "equal" or not names:
-        weights = [1.0] * len(names)
-    elif given == "ranking":
-        weights = [1 / (place + 1) for place in range(len(names))]
-    else:
-        weights = [float(weight) for weight in given]
-    if len(weights) != len(names) or not all(weight > 0 for weight in weights):
-        raise ConfigError(f"teacher_weights is equal, ranking, or a positive number for each of {', '.join(names)}.")
-    return {name: weight / sum(weights) for name, weight in zip(names, weights, strict=True)}
-
-
-def given_classes(config: Study) -> dict[str, list[str]]:
-    """Class names that the user gave, by teacher.
-
-    Raises:
-        ConfigError: they are for a teacher that is not there, or it is not said for which.
-        DataError: their file cannot be read.
-    """
-    return classes_by_teacher(config.teacher_classes, list(teacher_specs(config)))
-
-
-def study_methods(config: Study) -> list[Method]:
-    """The study's methods, with a term for each teacher where several take part.
-
-    Raises:
-        ConfigError: see :func:`kantor.study.settings.methods.parse_methods`.
-    """
-    shares = teacher_shares(config)
-    task_weight = 0.0 if config.task == "none" else 1.0
-    return [method.over(shares) for method in parse_methods(config.methods, task_weight, config.weight_limit())]
-
-
-def study_views(config: Study) -> dict[str, str] | None:
-    """What each role of a study sees; None where the user did not choose.
-
-    Raises:
-        ConfigError: see :func:`~kantor.study.settings.views.views_by_role`; or a label cost of class centres in the
-            features of a model, where teachers see different things and nothing says what that model sees.
-    """
-    given = config.view_map()
-    if given is None:
-        return None
-    views = views_by_role(given, teacher_specs(config))
-    if "teacher" not in views and CostSource.parse(config.label_cost or "learned").kind == "centres":
-        raise ConfigError(
-            f"label_cost {config.label_cost}: teachers see different things, and nothing says which of them the model "
-            "of the class centres sees. Give all teachers one view, or take another label cost."
-        )
-    return views
-
-
-def open_study_data(config: Study, progress: Any = None, limit: bool = True) -> DataSet:
-    """The study's data as its settings say; without the limit, all that a teacher may see.
-
-    Raises:
-        DataError, ConfigError: see :func:`kantor.data.open_data`.
-    """
-    numbers = config.label_numbers()
-    return open_data(
-        config.data,
-        image_size=config.image_size,
-        classes=None if config.classes is None else read_classes(config.classes),
-        train_limit=config.train_limit if limit else None,
-        labels_per_class=numbers[0] if limit and numbers else None,
-        unlabelled=config.unlabelled if limit else None,
-        validation=config.validation if limit else 0.0,
-        skip_corrupt=config.skip_corrupt,
-        views=study_views(config),
-        label=config.label,
-        need_labels=config.task != "none",
-        progress=progress,
-    )
-
-
 def model_for(spec: str, data: DataSet, role: str, classes: list[str] | None = None) -> Model:
     """A model built for the data's inputs (its normaliser fitted where it asks for that). A student, and a teacher that
     is yet to be trained, is of the data's classes.
@@ -157,24 +65,24 @@ def model_for(spec: str, data: DataSet, role: str, classes: list[str] | None = N
     return model
 
 
-def find_teachers(config: Study, data: DataSet, root: Path, report: Report) -> list[Source]:
+def find_teachers(study: ResolvedStudy, data: DataSet, root: Path, report: Report) -> list[Source]:
     """Every teacher with weights that exist; one without is trained first, and found again the next time.
 
     Args:
-        config: the study's settings.
+        study: what is to be done.
         data: its data.
         root: folder of trained teachers; each is in ``root/KEY``, KEY a hash of its settings and of the data as it
             sees it.
         report: told of training progress.
     """
-    classes, views = given_classes(config), data.notes.get("views", {})
-    for spec in filter(has_weights, teacher_specs(config).values()):
+    views = data.notes.get("views", {})
+    for spec in filter(has_weights, study.teachers.values()):
         check_weights(spec)
     found = [
-        Source(name, spec, _seen_elsewhere(spec), classes.get(name))
+        Source(name, spec, _seen_elsewhere(spec), study.teacher_classes.get(name))
         if has_weights(spec)
-        else _trained(name, spec, config, data, root, report)
-        for name, spec in teacher_specs(config).items()
+        else _trained(name, study, data, root, report)
+        for name, spec in study.teachers.items()
     ]
     return [replace(source, sees=views.get(data.role_of(source.name), "")) for source in found]
 
@@ -190,8 +98,9 @@ def _seen_elsewhere(spec: str) -> str:
     return "data that is not known, since its weights were given"
 
 
-def _trained(name: str, spec: str, config: Study, data: DataSet, root: Path, report: Report) -> Source:
-    everything = open_study_data(config, limit=False)
+def _trained(name: str, study: ResolvedStudy, data: DataSet, root: Path, report: Report) -> Source:
+    spec, config = study.teachers[name], study.settings
+    everything = study.open_data(limit=False)
     if not everything.train.labelled:
         raise ConfigError(f"{data.name} has no labels to train a teacher with. Give one with weights, as {name}:FILE.")
     role, test = data.role_of(name), everything.test
@@ -241,7 +150,7 @@ def _trained(name: str, spec: str, config: Study, data: DataSet, root: Path, rep
     return Source(name, f"{spec}:{weights}", saw, seconds=None if result is None else result["seconds"])
 
 
-def accuracy(name: str, model: Model, data: DataSet, root: Path, config: Study) -> float | None:
+def accuracy(name: str, model: Model, data: DataSet, root: Path, device: torch.device) -> float | None:
     """A teacher's accuracy on the test part, in [0, 1]; None where its classes are not the data's.
 
     None, too, where the test part has no labels or lacks the teacher's view.
@@ -251,7 +160,7 @@ def accuracy(name: str, model: Model, data: DataSet, root: Path, config: Study) 
         model: the teacher.
         data: the study's data.
         root: folder of caches, where it is kept for the next run.
-        config: the study's settings.
+        device: where it runs.
     """
     role = data.role_of(name)
     if data.test is None or not data.test.labelled or role not in data.test.stores:
@@ -261,7 +170,6 @@ def accuracy(name: str, model: Model, data: DataSet, root: Path, config: Study) 
     test = data.test.seen_by(role)
     path = root / f"accuracy-{model.weights_digest()[:16]}-{test.fingerprint[:16]}.json"
     if rank() == 0 and not path.exists():
-        device = device_of(config)
         with not_finite_in(f"Teacher {name}"):
             scores = evaluate(model.to(device), test, device=device)
         model.cpu()

@@ -10,13 +10,12 @@ from kantor.core.errors import ConfigError, DataError, KantorError
 from kantor.core.files import read_npz, write_with
 from kantor.core.reading import DAMAGED
 from kantor.data import DataSet
-from kantor.faculty.label_cost import CostMaker, CostSource
+from kantor.faculty.label_cost import CostMaker
 from kantor.faculty.outputs import Outputs, outputs_of
 from kantor.losses import LabelCost, TransferLoss
 from kantor.models import Model
 from kantor.objective import Term
-from kantor.study.settings.methods import Method
-from kantor.study.settings.study import Study, device_of
+from kantor.study.settings.resolved import ResolvedStudy
 from kantor.study.teachers.find import model_for
 from kantor.training.loop import Report
 
@@ -29,35 +28,34 @@ def needs_cost(term: Term) -> bool:
 
 
 def label_costs_for(
-    config: Study, data: DataSet, models: Mapping[str, Model], methods: Iterable[Method], root: Path, report: Report
+    study: ResolvedStudy, data: DataSet, models: Mapping[str, Model], root: Path, report: Report
 ) -> tuple[dict[str, LabelCost], dict[str, str]]:
     """The label costs where a method needs them; and which methods are left out, and why, where they cannot be made.
 
     Args:
-        config, data, models, root, report: see :func:`make_label_costs`.
-        methods: what is to be compared.
+        study, data, models, root, report: see :func:`make_label_costs`.
 
     Raises:
         ConfigError, DataError: they cannot be made, and ``unfit`` says that nothing is to be left out.
     """
-    needing = [method.name for method in methods if any(needs_cost(term) for term in method.terms)]
-    if config.label_cost is None or not models or not needing:
+    needing = [method.name for method in study.methods if any(needs_cost(term) for term in method.terms)]
+    if study.label_cost is None or not models or not needing:
         return {}, {}
     try:
-        return make_label_costs(config, data, models, root, report), {}
+        return make_label_costs(study, data, models, root, report), {}
     except (ConfigError, DataError) as error:
-        if config.unfit == "refuse":
+        if study.settings.unfit == "refuse":
             raise
         return {}, dict.fromkeys(needing, str(error))
 
 
 def make_label_costs(
-    config: Study, data: DataSet, models: Mapping[str, Model], root: Path, report: Report
+    study: ResolvedStudy, data: DataSet, models: Mapping[str, Model], root: Path, report: Report
 ) -> dict[str, LabelCost]:
     """The cost from each teacher's classes to the student's, all in one space and on one scale.
 
     Args:
-        config: the study's settings; its ``label_cost`` is set.
+        study: what is to be done; its ``label_cost`` is set.
         data: its data; what is learned, is learned from the training part.
         models: the teachers.
         root: folder of the caches.
@@ -67,17 +65,17 @@ def make_label_costs(
         ConfigError: a teacher's class names are needed and not known.
         DataError: a name has no vector.
     """
-    assert config.label_cost is not None
-    source = CostSource.parse(config.label_cost)
+    assert study.label_cost is not None
+    source, settings = study.label_cost, study.settings
 
     def outputs(model: Model, what: str, role: str) -> Outputs:
         return outputs_of(
             model,
             data.train.seen_by(role),
             root,
-            batch_size=config.batch_size,
-            limit_gb=config.cache_limit,
-            device=device_of(config),
+            batch_size=settings.batch_size,
+            limit_gb=settings.cache_limit,
+            device=study.device,
             progress=lambda done, total: report({"stage": what, "step": done, "steps": total}),
         )
 
@@ -92,7 +90,7 @@ def make_label_costs(
         if model.class_names is None and not source.sees_outputs:
             raise ConfigError(
                 f"The weights of teacher {name} do not name its {model.num_classes} classes, and the label cost "
-                f"{config.label_cost} is made of names. Give --teacher-classes FILE (one a line), or A,B,C."
+                f"{settings.label_cost} is made of names. Give --teacher-classes FILE (one a line), or A,B,C."
             )
         names[name] = model.class_names or [str(k) for k in range(model.num_classes)]
     labels = torch.from_numpy(data.train.targets)

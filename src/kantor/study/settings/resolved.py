@@ -1,0 +1,172 @@
+"""A study as it is meant: what its settings name, each resolved once and handed on."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from kantor.core import trust
+from kantor.core.errors import ConfigError
+from kantor.data import DataSet, open_data
+from kantor.faculty.label_cost import CostSource
+from kantor.faculty.roster import classes_by_teacher, read_classes, spec_of, teacher_names
+from kantor.study.settings.methods import Method, parse_methods
+from kantor.study.settings.ranked_teachers import chosen_teachers
+from kantor.study.settings.starting_weights import Start, start_of, with_student
+from kantor.study.settings.study import Study
+from kantor.study.settings.views import views_by_role
+from kantor.training.device import chosen_device
+
+
+@dataclass(frozen=True)
+class ResolvedStudy:
+    """Settings, and what they stand for. Nothing that is handed one reads the settings' text again.
+
+    Every part is resolved when it is first asked for, and then kept: what one does with a finished run needs few of
+    them, and files that the others name may be gone. :func:`resolve` asks for all.
+    """
+
+    settings: Study
+    """With the teachers of a ranking and the student's architecture in their places."""
+
+    @cached_property
+    def teachers(self) -> dict[str, str]:
+        """Name to model. One teacher is called ``teacher``; of several, each is called by its model's name."""
+        if not self.settings.teacher:
+            return {}
+        specs = [spec_of(spec.strip()) for spec in self.settings.teacher.split(",")]
+        return {"teacher": specs[0]} if len(specs) == 1 else dict(zip(teacher_names(specs), specs, strict=True))
+
+    @cached_property
+    def teacher_classes(self) -> dict[str, list[str]]:
+        """Class names that the user gave, by teacher.
+
+        Raises:
+            ConfigError: they are for a teacher that is not there, or it is not said for which.
+            DataError: their file cannot be read.
+        """
+        return classes_by_teacher(self.settings.teacher_classes, list(self.teachers))
+
+    @cached_property
+    def shares(self) -> dict[str, float]:
+        """Each teacher's share of a term that all of them take part in; they sum to 1.
+
+        Raises:
+            ConfigError: not one positive weight for each teacher.
+        """
+        names, given = list(self.teachers), self.settings.teacher_weights
+        if given == "equal" or not names:
+            weights = [1.0] * len(names)
+        elif given == "ranking":
+            weights = [1 / (place + 1) for place in range(len(names))]
+        else:
+            weights = [float(weight) for weight in given]
+        if len(weights) != len(names) or not all(weight > 0 for weight in weights):
+            raise ConfigError(
+                f"teacher_weights is equal, ranking, or a positive number for each of {', '.join(names)}."
+            )
+        return {name: weight / sum(weights) for name, weight in zip(names, weights, strict=True)}
+
+    @cached_property
+    def methods(self) -> tuple[Method, ...]:
+        """What is compared, in order, with a term for each teacher where several take part.
+
+        Raises:
+            ConfigError: see :func:`kantor.study.settings.methods.parse_methods`.
+        """
+        task_weight = 0.0 if self.settings.task == "none" else 1.0
+        parsed = parse_methods(self.settings.methods, task_weight, self.settings.weight_limit())
+        return tuple(method.over(self.shares) for method in parsed)
+
+    @cached_property
+    def starts(self) -> dict[str, Start | None]:
+        """By method: the weights that its students start from; None for scratch.
+
+        Raises:
+            ConfigError: a start from the teacher, and there is not one.
+        """
+        classes = self.teacher_classes
+        only = next(((spec, classes.get(name)) for name, spec in self.teachers.items()), None)
+        only = only if len(self.teachers) == 1 else None
+        return {method.name: start_of(self.settings, method.start, only) for method in self.methods}
+
+    @cached_property
+    def label_cost(self) -> CostSource | None:
+        """Where the cost between classes comes from."""
+        return None if self.settings.label_cost is None else CostSource.parse(self.settings.label_cost)
+
+    @cached_property
+    def views(self) -> dict[str, str] | None:
+        """What each role sees; None where the user did not choose.
+
+        Raises:
+            ConfigError: see :func:`kantor.study.settings.views.views_by_role`; or a label cost of class centres in the
+                features of a model, where teachers see different things and nothing says what that model sees.
+        """
+        given = self.settings.view_map()
+        if given is None:
+            return None
+        views = views_by_role(given, self.teachers)
+        if "teacher" not in views and self.label_cost is not None and self.label_cost.kind == "centres":
+            raise ConfigError(
+                f"label_cost {self.settings.label_cost}: teachers see different things, and nothing says which of them "
+                "the model of the class centres sees. Give all teachers one view, or take another label cost."
+            )
+        return views
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """Of the comparison."""
+        return tuple(self.settings.seed_list())
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where students train.
+
+        Raises:
+            ConfigError: cuda is asked for and there is none.
+        """
+        return chosen_device(self.settings.device)
+
+    @property
+    def judged(self) -> bool:
+        """Whether students are trained for the labels, and judged by them."""
+        return self.settings.task != "none"
+
+    def open_data(self, progress: Any = None, limit: bool = True) -> DataSet:
+        """The data as the settings say; without the limit, all that a teacher may see.
+
+        Raises:
+            DataError, ConfigError: see :func:`kantor.data.open_data`.
+        """
+        settings, numbers = self.settings, self.settings.label_numbers()
+        return open_data(
+            settings.data,
+            image_size=settings.image_size,
+            classes=None if settings.classes is None else read_classes(settings.classes),
+            train_limit=settings.train_limit if limit else None,
+            labels_per_class=numbers[0] if limit and numbers else None,
+            unlabelled=settings.unlabelled if limit else None,
+            validation=settings.validation if limit else 0.0,
+            skip_corrupt=settings.skip_corrupt,
+            views=self.views,
+            label=settings.label,
+            need_labels=self.judged,
+            progress=progress,
+        )
+
+
+def resolve(settings: Study) -> ResolvedStudy:
+    """What settings mean, all of it checked that can be before data and weights are opened.
+
+    Raises:
+        KantorError: something cannot be meant, or not be read.
+    """
+    settings = with_student(chosen_teachers(settings))
+    settings.check()
+    trust.check(*settings.codes())
+    study = ResolvedStudy(settings)
+    assert study.methods and study.seeds
+    _ = study.views, study.starts, study.label_cost, study.device
+    return study
