@@ -51,6 +51,12 @@ def distill(out: str, **changes: str | None) -> list[str]:
     return ["distill", "--out", out, *(f"--{k}={v}" for k, v in settings.items() if v is not None)]
 
 
+def processes_of(study: int) -> list[int]:
+    """The workers of a study, by its process number."""
+    command = ["pgrep", "-P", str(study), "-f", "multiprocessing.spawn"]
+    return [int(found) for found in subprocess.run(command, capture_output=True, text=True).stdout.split()]
+
+
 def assert_same_student(left: Path, right: Path) -> None:
     """Every tensor, optimiser state, metrics line and recorded plan of two seed folders is equal to the bit."""
     for name in ("last.pt", "best.pt"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from runs import assert_same_student, command, distill, environment, kantor
+from runs import assert_same_student, command, distill, environment, kantor, processes_of
 
 SEED = "neuron_transport@plan_momentum=0.9/seed-0"
 pytestmark = pytest.mark.slow
@@ -81,11 +81,9 @@ def test_a_killed_worker_is_reported_and_the_others_finish(small_disk):
     )
     while not (small_disk / "run" / "kd" / "seed-0" / "timing.jsonl").exists() and study.poll() is None:
         time.sleep(0.005)
-    found = subprocess.run(
-        ["pgrep", "-P", str(study.pid), "-f", "kantor.study.execution.worker"], capture_output=True, text=True
-    ).stdout.split()
+    found = processes_of(study.pid)
     assert len(found) == 2
-    os.kill(max(map(int, found)), 9)
+    os.kill(max(found), 9)
     _, said = study.communicate(timeout=300)
     assert study.returncode == 2
     assert "kd, seed 0: its process ended with SIGKILL" in said

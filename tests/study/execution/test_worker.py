@@ -1,55 +1,60 @@
-"""What a user's network prints or reads does not disturb what a study and its workers tell each other."""
+"""How one student ends, as a worker tells it."""
 
-import json
-import subprocess
-import sys
+from multiprocessing import Pipe
+from pathlib import Path
 
 import pytest
 
-from runs import command, distill, environment
-
-NOISY = """
-import os, sys
-import kantor
-print("imported")
-
-def make(num_classes, input_shape):
-    print("built", input_shape, '{"event": "done"}')
-    os.system("echo from a process below")
-    sys.stdin.read()
-    return kantor.load("cnn@width=8", classes=num_classes, input_shape=input_shape).network
-"""
+from kantor.core.errors import DataError
+from kantor.study.execution import worker
+from kantor.training import Interrupted
 
 
-def test_channels_are_taken_away_from_whatever_prints_or_reads(tmp_path):
-    script = """
-import json, os, sys
-from kantor.study.execution.worker import _channels
-asked, told = _channels()
-print("noise"); os.system("echo noise"); os.write(1, b"noise")
-assert sys.stdin.read() == ""
-print(json.dumps([asked.readline(), asked.readline()]), file=told, flush=True)
-"""
-    done = subprocess.run([sys.executable, "-c", script], input="one\ntwo\n", capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == ["one\n", "two\n"]
-    assert done.stderr.count("noise") == 3
+class Odd(Exception):
+    """An exception that cannot be made again from what it says."""
+
+    def __init__(self, one, two):
+        super().__init__(f"{one}, {two}")
 
 
-@pytest.mark.slow
-def test_a_factory_that_prints_and_reads_does_not_hang_the_study(tmp_path):
-    (tmp_path / "noisy.py").write_text(NOISY)
-    arguments = distill("run", student="noisy:make", methods="none", seeds="2", jobs="2", epochs="1", teacher=None,
-                        unlabelled=None, unlabelled_batch=None, cache=None, teacher_epochs=None)  # fmt: skip
-    done = subprocess.run(
-        command(*arguments),
-        cwd=tmp_path,
-        env={**environment(), "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
-    for seed in (0, 1):
-        assert (tmp_path / "run" / "none" / f"seed-{seed}" / "result.json").exists()
+class Bench:
+    methods = {"kd": None}  # noqa: RUF012
+
+    def __init__(self, end):
+        self.end = end
+
+    def train(self, job, report):
+        report({"step": 1})
+        if self.end is not None:
+            raise self.end
+
+
+@pytest.mark.parametrize(
+    ("end", "event", "says"),
+    [
+        (None, "done", ""),
+        (Interrupted("at step 3"), "interrupted", "at step 3"),
+        (DataError("no such file"), "error", "no such file"),
+        (Odd("user's", "own"), "bug", "Odd: user's, own"),
+    ],
+)
+def test_every_end_is_told_and_comes_after_the_progress(monkeypatch, end, event, says):
+    ours, theirs = Pipe(duplex=False)
+    monkeypatch.setattr(worker, "_events", theirs, raising=False)
+    monkeypatch.setattr(worker, "_bench", lambda run: Bench(end))
+    told = worker.train(Path("run"), "kd", 0, None)
+    assert told["event"] == event
+    assert says in told.get("message", "")
+    assert [ours.recv(), ours.recv()] == [{"event": "progress", "step": 1}, None]
+    assert not ours.poll()
+    theirs.close()
+    ours.close()
+
+
+def test_a_study_that_is_gone_does_not_disturb_the_student(monkeypatch):
+    ours, theirs = Pipe(duplex=False)
+    ours.close()
+    monkeypatch.setattr(worker, "_events", theirs, raising=False)
+    monkeypatch.setattr(worker, "_bench", lambda run: Bench(None))
+    assert worker.train(Path("run"), "kd", 0, None) == {"event": "done"}
+    theirs.close()

@@ -1,15 +1,18 @@
 """Train every student of a study: here, one by one, or in worker processes, with the same results."""
 
 import contextlib
-import json
+import multiprocessing
 import os
-import queue
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
+from multiprocessing.connection import wait
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from kantor.core import trust
@@ -21,6 +24,7 @@ from kantor.study.execution.job import Job
 from kantor.study.execution.parallel import jobs_for
 from kantor.study.execution.progress import Display
 from kantor.study.execution.student import Workbench, use_threads
+from kantor.study.execution.worker import begin, train
 from kantor.study.resume.prepared import Prepared
 from kantor.study.settings.study import Study
 from kantor.training import Interrupted
@@ -85,105 +89,129 @@ def _here(bench: Workbench, tasks: Sequence[Job], watch: Watch) -> None:
     _raise(failures)
 
 
+class _Worker:
+    """A process that trains students, one after another.
+
+    It has an executor of its own: where a process dies its executor is broken, and the others are to go on.
+
+    Args:
+        run: the run's folder, prepared.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self.job: Job | None = None
+        spawn = multiprocessing.get_context("spawn")
+        self.events, told = spawn.Pipe(duplex=False)
+        self._executor = ProcessPoolExecutor(1, spawn, begin, (trust.allowed(), told))
+        others = multiprocessing.active_children()
+        self._executor.submit(os.getpid)  # starts the process
+        (self.process,) = set(multiprocessing.active_children()) - set(others)
+        told.close()  # so that its end is seen at ours
+        self._student: Future[dict[str, Any]] | None = None
+
+    def give(self, job: Job) -> None:
+        """Let it train a student."""
+        self.job, self._student = job, None
+        with contextlib.suppress(BrokenProcessPool):  # it died; that is an event of its own
+            self._student = self._executor.submit(train, self.run, job.method.name, job.seed, job.factor)
+
+    def next_event(self) -> dict[str, Any]:
+        """What it tells of its student: progress, or how that ended (``job`` is None then)."""
+        with contextlib.suppress(EOFError, OSError):  # its process died
+            if (event := self.events.recv()) is not None:
+                return event
+        self.job = None
+        with contextlib.suppress(BrokenProcessPool):
+            if self._student is not None:
+                return self._student.result()
+        self.end()
+        code = self.process.exitcode or 0
+        why = f"its process ended with {signal.Signals(-code).name if code < 0 else f'code {code}'}"
+        return {"event": "interrupted" if code == -signal.SIGTERM else "ended", "message": why}
+
+    def end(self) -> None:
+        """Wait for the end of its student, and of the process."""
+        self._executor.shutdown()
+        self.events.close()
+
+
 def _in_workers(run: Path, tasks: Sequence[Job], jobs: int, watch: Watch) -> None:
     waiting = list(reversed(tasks))
-    events: queue.Queue[tuple[int, dict[str, Any]]] = queue.Queue()
     failures: list[str] = []
     interrupted = False
-    with _workers(run, jobs, Prepared.read(run).threads, events) as workers, _forwarded(workers):
-        current: dict[int, Job] = {}
-
-        def give(index: int) -> None:
-            if waiting and not interrupted:
-                current[index] = waiting.pop()
-                task = current[index]
-                with contextlib.suppress(BrokenPipeError):  # it died; its end is an event of its own
-                    _stdin(workers[index]).write(json.dumps([task.method.name, task.seed, task.factor]) + "\n")
-                    _stdin(workers[index]).flush()
-
-        for index in range(jobs):
-            give(index)
-        while current:
-            index, event = events.get()
-            if index not in current:
-                continue
-            kind = event["event"]
-            if kind in ("error", "bug", "ended"):
-                failures.append(f"{current[index].label}: {event['message']}")
-            if kind == "interrupted":
-                interrupted = True
-            watch(current[index], event)
-            if kind != "progress":
-                del current[index]
-            if kind in ("done", "error", "bug"):
-                give(index)
-            if kind == "ended" and not current and waiting and not interrupted:
-                break  # every worker is dead
+    with _workers(run, jobs, Prepared.read(run).threads) as workers, _forwarded(workers):
+        for worker in workers:
+            worker.give(waiting.pop())
+        while busy := {worker: worker.job for worker in workers if worker.job is not None}:
+            ready = wait([worker.events for worker in busy])
+            for worker, job in busy.items():
+                if worker.events not in ready:
+                    continue
+                event = worker.next_event()
+                kind = event["event"]
+                interrupted |= kind == "interrupted"
+                if kind in ("error", "bug", "ended"):
+                    failures.append(f"{job.label}: {event['message']}")
+                watch(job, event)
+                if kind in ("done", "error", "bug") and waiting and not interrupted:
+                    worker.give(waiting.pop())
     if interrupted:
         raise Interrupted("Stopped; `kantor resume` goes on from there.")
     _raise(failures)
 
 
 @contextlib.contextmanager
-def _workers(run: Path, jobs: int, threads: int, events: "queue.Queue[Any]") -> Iterator[list["subprocess.Popen[str]"]]:
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-m", "kantor.study.execution.worker", str(run), *trust.allowed()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            # Before numpy is loaded: its BLAS takes the number of threads from here.
-            # It imports from where this process does, and not from where a run's file says that it was started.
-            env={
-                **os.environ,
-                "OMP_NUM_THREADS": str(threads),
-                "OPENBLAS_NUM_THREADS": str(threads),
-                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-                "PYTHONSAFEPATH": "1",
-            },
-            # A group of its own: Ctrl-C reaches the study, which passes it on once.
-            start_new_session=True,
-        )
-        for _ in range(jobs)
-    ]
-
-    def listen(index: int) -> None:
-        worker = workers[index]
-        assert worker.stdout is not None
-        for line in worker.stdout:
-            with contextlib.suppress(ValueError):  # cut off by its end, which is an event of its own
-                events.put((index, json.loads(line)))
-        code = worker.wait()
-        why = f"its process ended with {signal.Signals(-code).name if code < 0 else f'code {code}'}"
-        events.put((index, {"event": "interrupted" if code == -signal.SIGTERM else "ended", "message": why}))
-
-    listeners = [threading.Thread(target=listen, args=(index,), daemon=True) for index in range(jobs)]
-    for listener in listeners:
-        listener.start()
+def _workers(run: Path, jobs: int, threads: int) -> Iterator[list[_Worker]]:
+    """So many workers; all have ended when this is left, at once where something failed here."""
+    workers: list[_Worker] = []
     try:
+        with _inherited(threads):
+            workers.extend(_Worker(run) for _ in range(jobs))
         yield workers
+    except BaseException:
+        for worker in workers:
+            worker.process.kill()
+        raise
     finally:
         for worker in workers:
-            with contextlib.suppress(OSError):
-                _stdin(worker).close()
-        for worker, listener in zip(workers, listeners, strict=True):
-            listener.join()
-            assert worker.stdout is not None
-            worker.stdout.close()
+            worker.end()
 
 
 @contextlib.contextmanager
-def _forwarded(workers: list["subprocess.Popen[str]"]) -> Iterator[None]:
-    """Pass SIGTERM and Ctrl-C on to the workers, which save and end."""
+def _inherited(threads: int) -> Iterator[None]:
+    """What a process begins with if it is started meanwhile."""
+    # The number of threads comes before numpy is loaded, whose BLAS takes it from here. A worker imports from where
+    # this process does, and not from where a run's file says that it was started.
+    given = {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads), "PYTHONSAFEPATH": "1"}
+    before, main = dict(os.environ), sys.modules["__main__"]
+    os.environ.update(given)
+    resource_tracker.ensure_running()  # before Ctrl-C is held back: where it starts, it lets that through again
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if hasattr(signal, "pthread_sigmask") else None
+    # A worker needs nothing of the user's script, which would else be run in it again.
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+        for name in given:
+            del os.environ[name]
+        os.environ.update({name: before[name] for name in given if name in before})
+        if masked is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+
+
+@contextlib.contextmanager
+def _forwarded(workers: list[_Worker]) -> Iterator[None]:
+    """Pass SIGTERM and Ctrl-C on to the workers, which save and end; after that Ctrl-C ends them at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def forward(number: int, frame: object) -> None:  # noqa: ARG001
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         for worker in workers:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(worker.pid, signal.SIGTERM)
+            worker.process.terminate()
 
     before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -191,11 +219,6 @@ def _forwarded(workers: list["subprocess.Popen[str]"]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _stdin(worker: "subprocess.Popen[str]") -> Any:
-    assert worker.stdin is not None
-    return worker.stdin
 
 
 def _raise(failures: list[str]) -> None:
