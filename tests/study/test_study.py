@@ -12,7 +12,7 @@ import yaml
 from safetensors.torch import load_file
 
 from kantor.cli import main
-from kantor.study.resume.folder import locked
+from kantor.core.locks import locked
 
 TINY = [
     "--data=digits", "--teacher=cnn@width=16", "--teacher-epochs=2", "--student=cnn@width=8", "--train-limit=300",

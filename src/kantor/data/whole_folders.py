@@ -1,18 +1,15 @@
 """Folders that are there whole or not at all, whoever dies or writes beside us."""
 
 import contextlib
-import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from kantor.core.errors import KantorError
+from filelock import FileLock, Timeout
 
-try:
-    import fcntl
-except ImportError:  # Windows has no flock: there abandoned folders stay until someone removes them
-    fcntl = None
+from kantor.core.errors import KantorError
+from kantor.core.locks import LOCK
 
 _PREFIX = ".filling-"
 
@@ -29,24 +26,21 @@ def whole_folder(target: Path) -> Iterator[Path]:
         KantorError: the disk is full, or the folder cannot be written.
     """
     filling = target.parent / f"{_PREFIX}{secrets.token_hex(8)}"
-    lock = filling.with_suffix(".lock")
+    ours, all_of_them = FileLock(filling.with_suffix(".lock")), FileLock(target.parent / LOCK)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(target.parent / ".lock"):
+        with all_of_them:
             _clean(target.parent)
-            held = _hold(lock)
+            ours.acquire()
         try:
             filling.mkdir()
             yield filling
-            with _locked(target.parent / ".lock"):
+            with all_of_them:
                 if target.exists():
                     target.rename(filling.with_suffix(".old"))
                 filling.rename(target)
         finally:
-            for leftover in (filling, filling.with_suffix(".old")):
-                shutil.rmtree(leftover, ignore_errors=True)
-            os.close(held)
-            lock.unlink(missing_ok=True)
+            _remove(ours)
     except OSError as error:
         raise KantorError(
             f"Could not write {target}: {error.strerror or error}. Nothing that was there before is lost. Free space, "
@@ -55,37 +49,18 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
 
 def _clean(folder: Path) -> None:
-    """Remove what dead processes left. A lock is released by the system when its process ends, however it ends."""
-    if fcntl is None:
-        return
-    for lock in folder.glob(f"{_PREFIX}*.lock"):
-        try:
-            held = os.open(lock, os.O_RDWR)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        else:
-            for leftover in (lock.with_suffix(""), lock.with_suffix(".old")):
-                shutil.rmtree(leftover, ignore_errors=True)
-            lock.unlink(missing_ok=True)
-        finally:
-            os.close(held)
+    """Remove what dead processes left: the lock of a living one is held."""
+    for path in folder.glob(f"{_PREFIX}*.lock"):
+        lock = FileLock(path, timeout=0)
+        with contextlib.suppress(Timeout):
+            lock.acquire()
+            _remove(lock)
 
 
-def _hold(path: Path) -> int:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    if fcntl is not None:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-    return handle
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    handle = _hold(path)
-    try:
-        yield
-    finally:
-        os.close(handle)
+def _remove(held: FileLock) -> None:
+    """Remove a neighbour, and the lock on it."""
+    path = Path(held.lock_file)
+    for leftover in (path.with_suffix(""), path.with_suffix(".old")):
+        shutil.rmtree(leftover, ignore_errors=True)
+    held.release()
+    path.unlink(missing_ok=True)

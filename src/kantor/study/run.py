@@ -10,6 +10,7 @@ from rich.console import Console
 from kantor.core import trust
 from kantor.core.collectives import rank, wait_for_all, world_size
 from kantor.core.files import remove_partial
+from kantor.core.locks import locked
 from kantor.core.terminal import terminal
 from kantor.results.rows import warnings
 from kantor.results.table import table
@@ -23,7 +24,6 @@ from kantor.study.execution.tuning import tune
 from kantor.study.execution.workers import train_all
 from kantor.study.resume.claim import claim
 from kantor.study.resume.fingerprints import agree_on_data, moved, settings_of
-from kantor.study.resume.folder import locked
 from kantor.study.resume.prepared import Prepared
 from kantor.study.settings.resolved import ResolvedStudy, resolve
 from kantor.study.settings.study import Study

@@ -12,6 +12,7 @@ from rich.table import Table
 from kantor.core import trust
 from kantor.core.errors import ConfigError
 from kantor.core.files import write_json
+from kantor.core.locks import locked
 from kantor.core.reading import read_json
 from kantor.data import DataSet, open_data
 from kantor.models import Model, load
@@ -25,7 +26,6 @@ from kantor.study.afterwards.evaluate import student_views
 from kantor.study.execution.job import Job
 from kantor.study.execution.step_zero import Say
 from kantor.study.execution.student import new_student, use_threads
-from kantor.study.resume.folder import locked
 from kantor.study.resume.prepared import Prepared
 from kantor.study.settings.methods import Method
 from kantor.study.settings.resolved import ResolvedStudy

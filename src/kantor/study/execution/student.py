@@ -13,6 +13,7 @@ from kantor.core import seeds
 from kantor.core.collectives import rank
 from kantor.core.errors import NonFiniteError
 from kantor.core.files import remove_partial, write_json
+from kantor.core.locks import locked
 from kantor.data import Augment, DataSet, Part
 from kantor.losses import LabelCost
 from kantor.models import Model
@@ -20,7 +21,6 @@ from kantor.objective import CachedTeacher, LiveTeacher, Objective, Teacher
 from kantor.results.files import read_result
 from kantor.results.seal import finish
 from kantor.study.execution.job import Job, tuned_factor
-from kantor.study.resume.folder import locked
 from kantor.study.resume.prepared import Prepared
 from kantor.study.settings.methods import Method
 from kantor.study.settings.resolved import ResolvedStudy

@@ -31,7 +31,7 @@ def begin(codes: Sequence[str], events: Connection) -> None:
     """Make this process a worker.
 
     Args:
-        codes: the users' code that it may import (:mod:`kantor.models.trust`).
+        codes: the users' code that it may import (:mod:`kantor.core.trust`).
         events: where it tells of its progress.
     """
     global _events

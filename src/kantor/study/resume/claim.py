@@ -4,9 +4,10 @@ from pathlib import Path
 
 from kantor.core.errors import ConfigError, KantorError
 from kantor.core.files import is_partial, refuse_file, write_json, write_text
+from kantor.core.locks import locked
 from kantor.results.files import BEGAN, TIMING
 from kantor.study.resume.fingerprints import begin, settings_of
-from kantor.study.resume.folder import BEFORE_WORK, environment, locked
+from kantor.study.resume.folder import BEFORE_WORK, environment
 from kantor.study.settings.study import WITHOUT_EFFECT, Study
 
 

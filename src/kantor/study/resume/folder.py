@@ -1,11 +1,10 @@
-"""The run's folder: who may write in it, and where things are."""
+"""The run's folder: what it ran with, and where paths in its settings begin."""
 
 import contextlib
 import importlib.metadata
 import platform
 import shlex
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,42 +14,14 @@ import torch
 
 from kantor.core.collectives import world_size
 from kantor.core.cores import cores
-from kantor.core.errors import ConfigError, DataError, KantorError
-from kantor.core.locks import lock
+from kantor.core.errors import ConfigError, DataError
+from kantor.core.locks import LOCK
 from kantor.core.reading import read_json
 from kantor.results.files import BEGAN, TIMING
 from kantor.results.records import Environment
 
-BEFORE_WORK = {"config.yaml", "environment.json", ".lock", BEGAN, TIMING}
+BEFORE_WORK = {"config.yaml", "environment.json", LOCK, BEGAN, TIMING}
 """All that a run's folder holds until it has found its data and teachers."""
-
-
-@contextlib.contextmanager
-def locked(folder: Path, patience: float = 20.0) -> Iterator[None]:
-    """Hold ``folder`` against a second process; the lock dies with its holder.
-
-    Args:
-        folder: made if it is not there.
-        patience: seconds to wait for the worker of a killed study to notice and end.
-
-    Raises:
-        ConfigError: another process holds it.
-        KantorError: the folder cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / ".lock", "w", encoding="utf-8")  # noqa: SIM115
-    except OSError as error:
-        raise KantorError(
-            f"Could not write in {folder}: {error.strerror}. Make it writable, or begin a run elsewhere by --out."
-        ) from error
-    with file:
-        deadline = time.monotonic() + patience
-        while not lock(file):
-            if time.monotonic() > deadline:
-                raise ConfigError(f"Another process is working in {folder}. Wait for it, or stop it.")
-            time.sleep(0.1)
-        yield
 
 
 def environment() -> dict[str, Any]:

@@ -13,6 +13,7 @@ from kantor.core import seeds
 from kantor.core.collectives import rank, wait_for_all
 from kantor.core.errors import ConfigError, KantorError, not_finite_in
 from kantor.core.files import remove_partial, write_json
+from kantor.core.locks import locked
 from kantor.core.reading import read_json
 from kantor.data import DataSet, Part
 from kantor.models import Model, has_weights
@@ -21,7 +22,6 @@ from kantor.objective import Objective
 from kantor.results.files import read_result
 from kantor.results.records import KeptAccuracy
 from kantor.results.seal import check_files, check_weights, finish
-from kantor.study.resume.folder import locked
 from kantor.study.settings.resolved import ResolvedStudy
 from kantor.study.settings.study import Study
 from kantor.training import Training, evaluate, train
