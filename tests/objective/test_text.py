@@ -8,7 +8,9 @@ import torch
 
 import kantor
 from kantor import losses
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, ShapeError
+from kantor.objective.compared import compared
+from kantor.objective.outputs import outputs_of
 from tests.objective.text import Reader, text
 
 TERMS = ("neuron_transport", "kd", "rkd")
@@ -153,3 +155,97 @@ def test_networks_of_transformers_learn_from_each_other():
     facts = bound.check(batch, quiet=True)
     assert [term.name for term in facts.terms] == ["task", *TERMS]
     assert falls(bound, batch)
+
+
+EVERY = ("neuron_transport", "positions", "at", "nst", "fitnet", "vid", "sp", "rkd", "emd_feature", "lckt")
+
+
+def terms(names=EVERY) -> list[kantor.Term]:
+    """Of the last block's tokens; ``positions`` is neuron_transport over them."""
+    made = {"positions": losses.NeuronTransport(spatial="positions")}
+    return [
+        kantor.Term(made[n] if n in made else losses.named(n), "blocks.1", "blocks.1", weight=1.0, name=n)
+        for n in names
+    ]
+
+
+def test_padding_more_changes_no_term_and_no_gradient():
+    torch.manual_seed(0)
+    student, teacher = Reader(8, 2), Reader(16, 2)
+    bound = kantor.Objective(student, {"big": teacher}, terms())
+    facts = bound.check({**text(), "labels": labels()}, quiet=True)
+    assert any("The student: padding, as attention_mask says, is left out at blocks.1" in note for note in facts.notes)
+    found = []
+    for padding in (0, 6):
+        result = bound({**text(padding=padding), "labels": labels()})
+        found.append((result.terms, torch.autograd.grad(result.loss, student.blocks[0].linear1.weight)[0]))
+    for name, plain in found[0][0].items():
+        torch.testing.assert_close(found[1][0][name], plain, rtol=1e-5, atol=1e-6, msg=name)
+    torch.testing.assert_close(found[1][1], found[0][1], rtol=1e-4, atol=1e-6)
+
+
+def test_a_pooled_loss_sees_the_mean_of_each_samples_own_tokens():
+    torch.manual_seed(0)
+    student, teacher = Reader(8, 2), Reader(16, 2)
+    bound = kantor.Objective(student, {"big": teacher}, terms(("lckt",)))
+    named = text()
+    bound.check({**named, "labels": labels()}, quiet=True)
+
+    def means(network: Reader) -> torch.Tensor:
+        with kantor.capture.capture(network, ["blocks.1"]) as taken:
+            network(**named)
+        lengths = named["attention_mask"].sum(1)
+        return torch.stack([x[:n].mean(0) for x, n in zip(taken["blocks.1"], lengths, strict=True)])
+
+    expected = bound.losses["lckt"](means(student), means(teacher))
+    torch.testing.assert_close(bound({**named, "labels": labels()}).terms["lckt"], expected)
+
+
+@pytest.mark.parametrize("name", ["cc", "ab", "ft", "wkd_feature", "reviewkd"])
+def test_a_loss_that_would_count_padding_is_refused_with_those_that_do_not(name):
+    bound = kantor.Objective(Reader(8, 2), {"big": Reader(8, 2)}, terms((name,)))
+    with pytest.raises(ConfigError, match=f"{name} cannot leave padding out.*at blocks.1.*neuron_transport.* at"):
+        bound.check({**text(longest=9), "labels": labels()})
+    assert not bound.bound, "what was refused leaves nothing behind"
+
+
+def test_a_mask_of_another_length_is_said_to_be_of_no_layer():
+    class Strided(Reader):
+        def forward(self, input_ids, attention_mask):
+            x = self.embedding(input_ids)[:, ::2]
+            for block in self.blocks:
+                x = block(x)
+            return self.head(x[:, 0])
+
+    bound = kantor.Objective(Strided(8, 2), {"big": Strided(8, 2)}, terms(("lckt",)))
+    facts = bound.check({**text(), "labels": labels()}, quiet=True)
+    assert any("attention_mask of 10 positions is not that of blocks.1 (5)" in note for note in facts.notes)
+
+
+def test_tokens_of_two_tokenisers_are_pooled_and_not_compared_one_by_one():
+    torch.manual_seed(0)
+    batch = {"student": text(), "teacher": text(longest=7, seed=1), "labels": labels()}
+    bound = kantor.Objective(Reader(8, 2), {"big": Reader(16, 2)}, terms(("neuron_transport", "sp")))
+    bound.check(batch, quiet=True)
+    assert falls(bound, batch)
+    with pytest.raises(ShapeError, match=r"at compares position by position.*averages over them first"):
+        kantor.Objective(Reader(8, 2), {"big": Reader(16, 2)}, terms(("at",))).check(batch)
+
+
+def test_a_sequence_of_four_is_no_square_of_patches():
+    """Sixteen tokens of text are a row: pooled to the coarser side they stay one."""
+    torch.manual_seed(0)
+    ids = torch.randint(1, 50, (6, 16))
+
+    class Plain(Reader):
+        def forward(self, input_ids):
+            x = self.embedding(input_ids)
+            for block in self.blocks:
+                x = block(x)
+            return self.head(x[:, 0])
+
+    bound = kantor.Objective(Plain(8, 2), {"big": Plain(16, 2)}, terms(("at",)))
+    bound.check(ids, labels(6), quiet=True)
+    outputs = outputs_of(bound.networks, bound.bound, kantor.Batch({"student": ids, "teacher": ids}))
+    found = compared(bound.bound[0], outputs)
+    assert found.student[0].shape == (6, 8, 1, 16) and not found.masks

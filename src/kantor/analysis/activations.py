@@ -12,7 +12,7 @@ from kantor.core.errors import NonFiniteError
 from kantor.core.inputs import Inputs
 from kantor.core.modes import as_evaluated
 from kantor.data import Augment, Loader, Part
-from kantor.losses.features import pool
+from kantor.losses.features import pool_without_padding
 from kantor.models import Model
 from kantor.objective.teachers import some_ids
 
@@ -49,9 +49,12 @@ def activations(
     with as_evaluated(model), capture(model, list(found)) as taken:
         for batch in loader.epoch(0):
             inputs = batch.inputs[role] if device is None else batch.to(device).inputs[role]
-            call(model, fitted(model, inputs))
+            inputs = fitted(model, inputs)
+            call(model, inputs)
             for layer, seen in found.items():
-                seen.append(finite(pool(taken[layer]).float().cpu(), model.name, layer, batch.ids))
+                seen.append(
+                    finite(pool_without_padding(taken[layer], inputs).float().cpu(), model.name, layer, batch.ids)
+                )
     return {layer: torch.cat(seen) for layer, seen in found.items()}
 
 

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from kantor.capture.positions import patches
+from kantor.capture.positions import patches, placed
 from kantor.core.errors import ShapeError
+from kantor.core.inputs import Inputs
 
 
 def pool(x: Float[Tensor, "batch ..."], mask: Bool[Tensor, "batch tokens"] | None = None) -> Float[Tensor, "batch dim"]:
@@ -32,6 +33,11 @@ def pool(x: Float[Tensor, "batch ..."], mask: Bool[Tensor, "batch tokens"] | Non
     raise ShapeError(
         f"A layer's output is [N, D], [N, T, D], [N, C, H, W] or [N, C, D, H, W]; this one is {tuple(x.shape)}."
     )
+
+
+def pool_without_padding(x: Float[Tensor, "batch ..."], inputs: Inputs) -> Float[Tensor, "batch dim"]:
+    """A layer's output averaged over positions; tokens that the inputs' attention_mask calls padding are left out."""
+    return pool(x, placed(x, inputs).mask)
 
 
 def as_map(x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch channels height width"]:

@@ -9,12 +9,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from kantor.capture import read as read_layers
-from kantor.capture.positions import LayerOutput, placed
+from kantor.capture.positions import LayerOutput
 from kantor.core.errors import ConfigError, suggest
 from kantor.core.inputs import Inputs, device_of, finite_rows
 from kantor.data import Batch, TeacherCache
 from kantor.data.views import ROLES, role_of
-from kantor.losses.features import pool
+from kantor.losses.features import pool_without_padding
 from kantor.objective.classes import class_names
 
 
@@ -107,7 +107,10 @@ class LiveTeacher:
             self.network.eval()
         with torch.autocast(device.type, enabled=False):
             _, taken = read_layers(self.network, inputs, [read.layer for read in reads], name=f"teacher {self.name}")
-            return {read: _wanted(read, taken[read.layer], inputs) for read in reads}
+            return {
+                read: pool_without_padding(taken[read.layer], inputs) if read.pooled else taken[read.layer]
+                for read in reads
+            }
 
 
 class CachedTeacher:
@@ -127,10 +130,6 @@ class CachedTeacher:
         assert batch.ids is not None
         rows = self._cache.lookup(batch.ids, batch.views)
         return {read: rows[read.key].to(batch.ids.device, non_blocking=True) for read in reads}
-
-
-def _wanted(read: Read, values: Tensor, inputs: Inputs) -> Tensor:
-    return pool(values, placed(values, inputs).mask) if read.pooled else values
 
 
 def faults(outputs: Mapping[tuple[str, Read], LayerOutput], ids: Tensor | None) -> list[str]:

@@ -20,7 +20,7 @@ from kantor.core.errors import ConfigError
 from kantor.core.inputs import moved
 from kantor.core.modes import as_evaluated
 from kantor.data import Augment, DataSet, Loader, Part, split
-from kantor.losses.features import pool
+from kantor.losses.features import pool_without_padding
 
 PENALTIES = (1.0, 0.1, 1e-2, 1e-3, 1e-4, 1e-5)
 """Tried from strong to weak, each started from the last; of equals the stronger is taken."""
@@ -108,9 +108,10 @@ def features_of(model: nn.Module, part: Part, layers: Sequence[str]) -> dict[str
     pieces: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
     with as_evaluated(model), capture(model, layers) as taken:
         for batch in loader.epoch(0):
-            call(model, batch.to(device).inputs["student"])
+            inputs = batch.to(device).inputs["student"]
+            call(model, inputs)
             for layer in layers:
-                pieces[layer].append(pool(taken[layer]).double().cpu().numpy())
+                pieces[layer].append(pool_without_padding(taken[layer], inputs).double().cpu().numpy())
     return {layer: np.concatenate(found) for layer, found in pieces.items()}
 
 

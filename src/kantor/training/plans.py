@@ -14,7 +14,7 @@ from kantor.capture import read
 from kantor.core.files import write_with
 from kantor.core.modes import as_evaluated
 from kantor.data import Augment, Loader, Part
-from kantor.losses.features import pool
+from kantor.losses.features import pool, pool_without_padding
 from kantor.losses.neuron_transport import neuron_moments
 from kantor.losses.slow_plan import SolveSettings
 from kantor.objective import Objective, Read, Teacher
@@ -114,14 +114,15 @@ def _seen(objective: Objective, probe: Probe, device: torch.device) -> list[_See
             _, taken = read(student, batch.inputs["student"], layers, name="the student")
         for index, pair in enumerate(probe.pairs):
             wanted = Read(pair.teacher, pooled=True)
-            ours, theirs = taken[pair.student], probe.teachers[pair.source].outputs(batch, [wanted])[wanted]
+            ours = pool_without_padding(taken[pair.student], batch.inputs["student"])
+            theirs = pool(probe.teachers[pair.source].outputs(batch, [wanted])[wanted])
             part = neuron_moments(ours, theirs, "correlation", "pooled")
             if index < len(found):
                 found[index].statistics += part
             else:
                 found.append(_Seen(part, [], []))
-            found[index].teacher.append(pool(theirs).float())
-            found[index].student.append(pool(ours).float())
+            found[index].teacher.append(theirs.float())
+            found[index].student.append(ours.float())
     return found
 
 
