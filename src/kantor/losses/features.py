@@ -92,6 +92,11 @@ def _averaged(x: Tensor, grid: torch.Size) -> Tensor:
     return F.adaptive_avg_pool3d(x, (grid[0], grid[1], grid[2]))
 
 
+def channels_of(x: Float[Tensor, "batch ..."]) -> int:
+    """Channels of a map or volume, dimensions of a token or vector."""
+    return x.shape[2] if x.ndim == 3 else x.shape[1]
+
+
 def positions_in(x: Float[Tensor, "batch ..."]) -> int:
     """How many positions a layer's output has: tokens, or cells of its map; none of vectors."""
     return x.shape[1] if x.ndim == 3 else math.prod(x.shape[2:]) if x.ndim > 3 else 0

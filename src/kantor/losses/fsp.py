@@ -11,7 +11,7 @@ from torch import Tensor
 from kantor.core.errors import ShapeError
 from kantor.losses.base import Shapes
 from kantor.losses.checks import check_maps
-from kantor.losses.features import as_map, common_grid
+from kantor.losses.features import channels_of, common_grid
 from kantor.losses.first_stage import FirstStageLoss
 from kantor.losses.precision import transfer
 from kantor.losses.stages import as_stages, paired_grids, plain
@@ -35,7 +35,7 @@ def fsp(student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> Float[Tenso
         raise ShapeError(f"fsp compares two maps or more, pair by pair; given are {len(student)} and {len(teacher)}.")
     for s, t in zip(student, teacher, strict=True):
         check_maps("fsp", s, t)
-        if as_map(s).shape[1] != as_map(t).shape[1]:
+        if channels_of(s) != channels_of(t):
             raise ShapeError(
                 f"fsp compares maps of equal channels pair by pair; the student's is {tuple(s.shape)}, the teacher's "
                 f"{tuple(t.shape)}."

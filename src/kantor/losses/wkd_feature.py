@@ -114,6 +114,11 @@ class WKDFeature(TransferLoss):
             ShapeError: a layer has no positions, or a cell of the grid would hold fewer than two.
         """
         ((s, t),) = paired_grids(self.name, student_shapes, teacher_shapes)
+        if self.cells > 1 and len(student_shapes[0]) == 5:
+            raise ShapeError(
+                f"wkd_feature cuts a map into {self.cells} x {self.cells} cells, and the student's layer "
+                f"{tuple(student_shapes[0])} is a volume. Set cells to 1."
+            )
         _check_cells(self.cells, s, t)
         self.projector = nn.Sequential(
             nn.Conv2d(s[1], t[1], 1), BatchNorm(t[1]), nn.ReLU() if self.activation else nn.Identity()
