@@ -35,8 +35,9 @@ class Reader(nn.Module):
         self.head = nn.Linear(width, classes)
         self.wrap = wrap
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor):
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None):
+        padding = None if attention_mask is None else attention_mask == 0
         x = self.embedding(input_ids)
         for block in self.blocks:
-            x = block(x, src_key_padding_mask=attention_mask == 0)
+            x = block(x, src_key_padding_mask=padding)
         return self.wrap(self.head(x[:, 0]))
