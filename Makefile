@@ -22,6 +22,7 @@ help:
 	@echo "make coverage   which lines the tests run, room by room, and what no test enters (TESTS=tests/ot for a part)"
 	@echo "make docs       build the pages into docs/_build/html"
 	@echo "make test-docs  build them with every cell run afresh, then run their code and check their commands"
+	@echo "make clean      remove the environment and all that was generated, but not runs/"
 	@echo "make bench-ot   time transport beside its peers, an hour and a half on an idle core; goes on where it was stopped"
 
 $(BIN)/python:
@@ -124,5 +125,8 @@ bench-ot: .venv/.bench
 	$(BIN)/python -P benchmarks/ot_warm.py
 	$(BIN)/python -P docs/speed.py runs/bench/ot
 
+# What was generated; not runs/, which are yours.
 clean:
-	rm -rf .venv
+	rm -rf .venv dist build .coverage .pytest_cache .ruff_cache .import_linter_cache .hypothesis docs/_build docs/reference/api
+	find src tests docs benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	@[ ! -d runs ] || echo "runs/ was left as it is: remove what you no longer want."

@@ -21,6 +21,16 @@ def read(name: str) -> dict | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
+def keep(path: Path) -> None:
+    """Copy what the page needs: every single run stays where it was measured."""
+    if path.suffix != ".json":
+        shutil.copy(path, BENCHMARKS)
+        return
+    content = json.loads(path.read_text())
+    content.pop("runs", None)
+    (BENCHMARKS / path.name).write_text(json.dumps(content, indent=1) + "\n")
+
+
 def ratios(rows: list[dict]) -> list[float]:
     return [row["ratio"] for row in rows if "ratio" in row]
 
@@ -291,13 +301,13 @@ def warm() -> list[str]:
 
 if __name__ == "__main__":
     for folder in sys.argv[1:]:
-        kept = [path for path in Path(folder).glob("*") if path.suffix in (".json", ".md", ".svg")]
+        kept = [path for path in Path(folder).glob("*") if path.suffix in (".json", ".svg")]
         kept = [path for path in kept if not path.stem.endswith("-quick")]
         if not kept:
             print(f"{folder} holds no benchmark's results; `make bench-ot` writes them to runs/bench/ot.")
             sys.exit(2)
         for path in kept:
-            shutil.copy(path, BENCHMARKS)
+            keep(path)
     found = [*targets(), *floors(), *peaks(), *grid("fixed"), *grid("random"), *shared(), *warm()]
     if found:
         head = [

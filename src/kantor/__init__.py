@@ -4,26 +4,48 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kantor import losses, ot
+    from kantor import losses, ot, tasks
+    from kantor.core.errors import ConfigError, DataError, KantorError, NonFiniteError, ShapeError
     from kantor.data import Batch, open_data
     from kantor.models import load
     from kantor.objective import Objective, Result, Term
+    from kantor.tasks import Task
 
-__all__ = ["Batch", "Objective", "Result", "Term", "load", "losses", "open_data", "ot"]
+__all__ = [
+    "Batch",
+    "ConfigError",
+    "DataError",
+    "KantorError",
+    "NonFiniteError",
+    "Objective",
+    "Result",
+    "ShapeError",
+    "Task",
+    "Term",
+    "load",
+    "losses",
+    "open_data",
+    "ot",
+    "tasks",
+]
 
 _FROM = {
-    "Batch": "data", "open_data": "data", "load": "models", "Objective": "objective", "Result": "objective",
-    "Term": "objective",
-}  # fmt: skip
+    "data": ("Batch", "open_data"),
+    "models": ("load",),
+    "objective": ("Objective", "Result", "Term"),
+    "tasks": ("Task",),
+    "core.errors": ("ConfigError", "DataError", "KantorError", "NonFiniteError", "ShapeError"),
+}
+_HOME = {name: module for module, names in _FROM.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
     """What is asked for is imported then, so that commands that need no torch start without it."""
     if name not in __all__:
         raise AttributeError(f"module 'kantor' has no attribute {name!r}")
-    if name not in _FROM:
+    if name not in _HOME:
         return importlib.import_module(f"kantor.{name}")
-    found = globals()[name] = getattr(importlib.import_module(f"kantor.{_FROM[name]}"), name)
+    found = globals()[name] = getattr(importlib.import_module(f"kantor.{_HOME[name]}"), name)
     return found
 
 

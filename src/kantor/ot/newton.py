@@ -157,14 +157,18 @@ def newton_by_factors(kernel: Kernel, ua: Array, a: Array, wb: Array, sums: Arra
     given = kernel.matrix, ua, a, wb, sums, b, damping
     group = max(1, _FACTOR_ENTRIES // b.shape[-1] ** 2)
     with no_autocast(_CPU):
-        parts = [_by_factors(*(torch.as_tensor(x[k : k + group]) for x in given)) for k in range(0, len(b), group)]
+        groups = [[torch.as_tensor(x[k : k + group]) for x in given] for k in range(0, len(b), group)]
+        parts = [
+            _by_factors(matrix * torch.where(a > 0, ua / a.sqrt(), 0.0).unsqueeze(-1), *rest)
+            for matrix, ua, a, *rest in groups
+        ]
     step = torch.cat(parts)
     return step.numpy() if kernel.xp is np else step
 
 
-def _by_factors(matrix: Tensor, ua: Tensor, a: Tensor, wb: Tensor, sums: Tensor, b: Tensor, damping: Tensor) -> Tensor:
+def _by_factors(part: Tensor, wb: Tensor, sums: Tensor, b: Tensor, damping: Tensor) -> Tensor:
+    """``part`` is the kernel with its rows scaled; it is overwritten."""
     held = sums > 0
-    part = matrix * torch.where(a > 0, ua / a.sqrt(), 0.0).unsqueeze(-1)
     part *= wb.unsqueeze(-2)
     system = (part.mT @ part).double().neg_()
     # The diagonal is the sum of what leaves it, so that a common shift changes nothing to the last digit; the rank

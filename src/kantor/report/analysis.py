@@ -205,12 +205,13 @@ def _final_row(name: str, pair: dict[str, Any], digits: int) -> list[str]:
 def _curves(methods: dict[str, Any], number: dict[str, int], prefix: str) -> list[tuple[str, list[Figure]]]:
     groups = []
     for k in range(min(len(found["recorded"]) for found in methods.values())):
-        pair = next(iter(methods.values()))["recorded"][k]
+        recorded = {method: found["recorded"][k] for method, found in methods.items()}
+        pair = next(iter(recorded.values()))
         binned = ", in groups of neurons as they were recorded" if pair["binned"] else ""
         figures = [
             figure
-            for name, title, percent in MEASURES
-            if (figure := _curve(methods, number, f"{prefix}-{k}-{name}", k, name, title, percent)) is not None
+            for measure in MEASURES
+            if (figure := _curve(recorded, number, f"{prefix}-{k}-{measure[0]}", measure)) is not None
         ]
         if figures:
             groups.append((f"Over epochs: {pair['teacher']} to {pair['student']}{binned}", figures))
@@ -218,11 +219,12 @@ def _curves(methods: dict[str, Any], number: dict[str, int], prefix: str) -> lis
 
 
 def _curve(
-    methods: dict[str, Any], number: dict[str, int], chart: str, k: int, name: str, title: str, percent: bool
+    recorded: dict[str, Any], number: dict[str, int], chart: str, measure: tuple[str, str, bool]
 ) -> Figure | None:
+    """One measure of one pair of layers over epochs; ``recorded`` is by method, ``number`` its colour's."""
+    name, title, percent = measure
     series, rows, known = [], [], {}
-    for method, found in methods.items():
-        pair = found["recorded"][k]
+    for method, pair in recorded.items():
         columns = list(zip(pair["epochs"], *pair["measures"][name]["seeds"], strict=True))
         columns = [(epoch, values) for epoch, *values in columns if all(value is not None for value in values)]
         if len(columns) < 2:
