@@ -12,14 +12,9 @@ LINES_OF_A_FILE, LINES_OF_A_FUNCTION, ARGUMENTS_OF_A_HELPER = 400, 80, 6
 
 LONG_FUNCTIONS: set[str] = {
     "kantor.data.open.open_data",
-    "kantor.study.execution.step_zero.prepare",
     "kantor.training.loop.train",
 }
-HELPERS_WITH_MANY_ARGUMENTS: set[str] = {
-    "kantor.study.execution.step_zero._check_method",
-    "kantor.study.execution.step_zero._check_methods",
-    "kantor.study.execution.step_zero._check_untrained",
-}
+HELPERS_WITH_MANY_ARGUMENTS: set[str] = set()
 READ_PRIVATE_NAMES: set[str] = set()
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kantor.core.errors import ConfigError, ShapeError
-from kantor.losses.crd import CRD, nce
+from kantor.losses.crd import CRD, _cosines, nce
 from tests.losses.stored import assert_near, both_precisions, load
 
 
@@ -57,17 +57,15 @@ def test_as_repdistiller(dtype: torch.dtype, tolerance: float) -> None:
 
 
 def test_both_ways_to_score_agree() -> None:
-    """For each sample its own: few samples are scored by one product, many by gathered rows."""
-    student, teacher = torch.randn(5, 6), torch.randn(5, 10)
-    ids = torch.tensor([3, 900, 7, 44, 5])
-    loss = built(1000, negatives_per_anchor=20, dim=8)
-    scored = torch.cat([ids.unsqueeze(1), loss._drawn_for_each(ids, torch.arange(1000))], 1)
-    s, t = loss.student_embedding(student), loss.teacher_embedding(teacher)
-    whole = loss.contrast(s, t, scored)  # 1000 > 21 * 8: gathered
-    pieces = (s @ loss.memory.teacher.T).gather(1, scored), (t @ loss.memory.student.T).gather(1, scored)
-    scores = [(piece / loss.temperature).exp() for piece in pieces]
-    product = sum(nce(score / (score.mean() * 1000), 1000) for score in scores)
-    torch.testing.assert_close(whole, product)
+    """Few samples are scored by one product with all of the memory, many by gathered rows: the same scores."""
+    embedded, memory, ids = torch.randn(5, 8), torch.randn(20, 8), torch.randint(20, (5, 4))
+    expected = torch.einsum("bd,bkd->bk", embedded, torch.stack([memory[row] for row in ids]))
+    by_product = _cosines(embedded, memory, ids, None)  # 20 rows are no more than 4 x 8
+    by_rows = _cosines(embedded, torch.cat([memory, torch.randn(80, 8)]), ids, None)
+    torch.testing.assert_close(by_product, expected)
+    torch.testing.assert_close(by_rows, expected)
+    both = _cosines(embedded, memory, ids, torch.tensor([7, 2]))
+    torch.testing.assert_close(both, torch.cat([expected, embedded @ memory[[7, 2]].T], dim=1))
 
 
 def test_one_product_for_all_is_as_good_as_each_draw_written_out() -> None:

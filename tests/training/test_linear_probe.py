@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 import kantor
+from kantor.capture import capture
 from kantor.core.errors import ConfigError
-from kantor.training.linear_probe import features_of, fit, probe, validation_accuracy
+from kantor.training.linear_probe import _cut, features_of, fit, probe, validation_accuracy
 
 RNG = np.random.default_rng(0)
 
@@ -16,6 +17,11 @@ RNG = np.random.default_rng(0)
 def digits():
     pytest.importorskip("sklearn")
     return kantor.open_data("digits", train_limit=200)
+
+
+def data_of(digits) -> torch.Tensor:
+    """The training images in order."""
+    return digits.train.read(np.arange(len(digits.train)))["student"]
 
 
 @pytest.mark.parametrize("penalty", [1.0, 0.01])
@@ -67,15 +73,24 @@ def test_stages_pooling_and_the_model_left_as_it_was(digits):
     assert model.training and all(torch.equal(before[key], value) for key, value in model.state_dict().items())
     assert validation_accuracy(model, digits) == found[-1].validation_accuracy
     features = features_of(model, digits.train, ["layer3"])["layer3"]
-    few = model.eval().network.layer3  # type: ignore[union-attr]
-    assert few is not None and features.shape == (180, 16) and features.dtype == np.float64
+    with torch.no_grad(), capture(model.eval(), ["layer3"]) as taken:
+        model(torch.as_tensor(data_of(digits)))
+    expected = taken["layer3"].mean(dim=(2, 3)).double().numpy()  # [samples, channels]: averaged over positions
+    assert features.shape == (180, 16) and features.dtype == np.float64
+    np.testing.assert_allclose(features, expected, rtol=1e-5)
 
 
 def test_without_a_validation_part_some_training_samples_choose():
     pytest.importorskip("sklearn")
     data = kantor.open_data("digits", train_limit=100, validation=0)
-    model = kantor.load("cnn@width=8", classes=10, input_shape=(1, 8, 8))
-    assert probe(model, data)[-1].accuracy == probe(model, data)[-1].accuracy
+    assert data.validation is None
+    (found,) = probe(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), data, layers=["0"])
+    assert found.accuracy is not None and found.accuracy > 0.7
+    # A fifth of 100 samples judges the penalties, and none of it is fitted.
+    assert found.validation_accuracy * 20 == pytest.approx(round(found.validation_accuracy * 20))
+    fitted, held = _cut(data.train)
+    assert (len(fitted), len(held)) == (80, 20) and set(fitted.ids).isdisjoint(held.ids)
+    assert set(fitted.ids) | set(held.ids) == set(data.train.ids) and set(held.targets) == set(range(10))
 
 
 def test_a_probe_needs_labels(digits):

@@ -118,4 +118,4 @@ class Stopwatch:
     def spent(self) -> tuple[float, int]:
         """All seconds that were recorded, and the highest peak of memory, those of interrupted stretches included."""
         lines = [line for line in read_lines(self._path) if "seconds" in line]
-        return sum(line["seconds"] for line in lines), max(line.get("peak_memory", 0) for line in lines)
+        return sum(line["seconds"] for line in lines), max((line.get("peak_memory", 0) for line in lines), default=0)
