@@ -137,13 +137,18 @@ def resume(options: jsonargparse.Namespace) -> None:
 
 
 def evaluate(options: jsonargparse.Namespace) -> None:
-    """Accuracy of a trained student, or of any model with its weights, on a part of the data."""
+    """What a trained student, or any model with its weights, reaches on a part of the data."""
     from kantor.study.afterwards.evaluate import Reading, evaluate_model, evaluate_run
     from kantor.study.resume.folder import where_started
 
     if (options.run is None) == (options.model is None):
         raise KantorError("Give either RUN/METHOD/seed-K or --model NAME:FILE.")
-    reading = Reading(options.image_size, options.view, options.label, options.classes, options.skip_corrupt)
+    if ":" in options.task:
+        from kantor.core import trust
+
+        trust.wrote([options.task])
+    how = ("image_size", "view", "label", "classes", "skip_corrupt", "task")
+    reading = Reading(**{name: options[name] for name in how})
     run, model = options.run, options.model
     if run is not None and ":" in run and not Path(run).exists():
         run, model = None, run  # NAME:FILE in the place of a run

@@ -40,6 +40,9 @@ def _evaluate(parser: jsonargparse.ArgumentParser) -> None:
     parser.add_argument("--label", type=str | None, help="label column or array of --data, if not the usual one")
     parser.add_argument("--classes", type=str | None, help="classes of --data to keep, as A,B,C")
     parser.add_argument("--skip_corrupt", action="store_true", help="leave out images that cannot be decoded")
+    parser.add_argument(
+        "--task", type=str, default="labels", help="what the labels of --data are, as in distill: regression, for one"
+    )
     _takes_trust(parser)
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from kantor.data import Part
+from kantor.data.label_kinds import texts_of
 
 LARGEST_TILE = 48
 """Thumbnails are at most so many pixels a side."""
@@ -44,7 +45,7 @@ class Sheet:
             "tile": self.tile,
             "columns": self.columns,
             "ids": part.ids[self.rows].tolist(),
-            "classes": [classes[target] for target in part.targets[self.rows]],
+            "classes": texts_of(part.targets[self.rows], classes),
         }
 
 

@@ -52,6 +52,14 @@ def label_arrays(
     return known, found
 
 
+def counted(number: int, kind: LabelKind) -> str:
+    """So many classes, numbers or labels, in words."""
+    what = {"classes": "class", "maps": "class", "numbers": "number", "several": "label"}[kind]
+    plural = what if number == 1 else f"{what}es" if what == "class" else f"{what}s"
+    where = {"maps": " at every place", "numbers": " a sample"}.get(kind, "")
+    return f"{number} {plural}{where}"
+
+
 def strata_of(targets: Shaped[np.ndarray, "n ..."]) -> Int64[np.ndarray, " n"]:
     """By what samples are cut into parts in proportion: their classes; of other labels all samples are alike.
 

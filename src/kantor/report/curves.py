@@ -6,14 +6,25 @@ from typing import Any
 
 from kantor.objective.weights import Weight
 from kantor.report.run import Run, Student
+from kantor.tasks import Scale
 
-CHARTS = (
-    ("validation/accuracy", "Accuracy on the validation part", True),
-    ("validation/loss", "Loss on the validation part", False),
-    ("train/accuracy", "Accuracy on training batches", True),
-    ("train/task", "Task loss on training batches", False),
-)
-"""Metric, title, and whether it is a share shown in per cent."""
+
+def charts(scale: Scale) -> list[tuple[str, str, bool]]:
+    """What is drawn over epochs: metric, title, and whether it is a share shown in per cent.
+
+    Args:
+        scale: of the metric that students are judged by.
+    """
+    unit = f" ({scale.unit})" if scale.unit and not scale.is_share else ""
+    name = f"{scale.title}{unit}"
+    found = [
+        (f"validation/{scale.name}", f"{name} on the validation part", scale.is_share),
+        ("validation/loss", "Loss on the validation part", False),
+        (f"train/{scale.name}", f"{name} on training batches", scale.is_share),
+        ("train/task", "Task loss on training batches", False),
+    ]
+    return list({key: (key, title, share) for key, title, share in found}.values())
+
 
 WEIGHT = "weight/"
 """Prefix of metrics that hold a term's weight as it acts, where it is limited."""

@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from kantor.report import svg
-from kantor.report.curves import CHARTS, Curve, Terms, curve, terms
+from kantor.report.curves import Curve, Terms, charts, curve, terms
 from kantor.report.run import Run
 from kantor.report.table import styles
 
@@ -31,7 +31,7 @@ def learning_curves(run: Run, prefix: str) -> list[Figure]:
     """Metrics over epochs, a line for each method with a band from its lowest to its highest seed."""
     figures = []
     number = styles(run)
-    for key, title, percent in CHARTS:
+    for key, title, percent in charts(run.scale):
         curves = [c for m in number if (c := curve(m, run.of(m), key)) is not None and len(c.epochs) > 1]
         if not curves:
             continue

@@ -6,8 +6,10 @@ from typing import Any, Literal
 from markupsafe import Markup
 
 from kantor.report.run import ALONE, Run
-from kantor.results.rows import warnings
+from kantor.results.rows import values_of, warnings
 from kantor.results.statistics import few, paired_difference
+from kantor.tasks import Scale
+from kantor.tasks.scale import ACCURACY
 
 Verdict = Literal["better", "unclear", "worse", "unknown"]
 
@@ -26,48 +28,62 @@ class Answer:
 def answer(run: Run) -> Answer:
     """Compare the best transfer method of a run with the student alone.
 
-    The best is the one with the highest mean difference. ``better`` and ``worse`` need an interval clear of zero.
+    The best is the one whose mean difference is best by the run's metric, which may be one that is better lower.
+    ``better`` and ``worse`` need an interval clear of zero.
     """
-    methods = run.methods
-    notes = [*warnings(methods), *_notes(run)] if run.judged else _notes(run)
+    methods, scale = run.methods, run.scale
+    notes = [*warnings(methods, scale), *_notes(run)] if run.judged else _notes(run)
     compared = {name: row for name, row in methods.items() if row.get("difference")}
     if not methods:
         return Answer("unknown", Markup("No student is finished yet."), notes)
     if not run.judged:
         return _by_probe(run, notes)
     if not compared:
-        return Answer("unknown", _of_collapsed(methods) or _without_comparison(methods), notes)
-    best = max(compared, key=lambda name: compared[name]["difference"]["mean"])
+        return Answer("unknown", _of_collapsed(methods) or _without_comparison(methods, scale), notes)
+    best = max(compared, key=lambda name: scale.gain(compared[name]["difference"]["mean"]))
     difference = compared[best]["difference"]
-    mean, interval, seeds = difference["mean"], difference["interval"], len(difference["seeds"])
-    name, points = Markup("<em>{}</em>").format(best), Markup("<strong>{} points</strong>").format(signed(mean))
+    interval, seeds = difference["interval"], len(difference["seeds"])
+    name, by = Markup("<em>{}</em>").format(best), _by(scale, methods[best])
     if len(compared) > 1:
         notes.insert(
             0, f"{best} is the best of {len(compared)} transfer methods here, chosen by the same test numbers."
         )
-    notes[:0] = _against_kd(methods, best)
+    notes[:0] = _against_kd(methods, best, scale)
     if interval is None:
-        headline = Markup("With one seed, {} ends {} from the student alone{}; chance alone can do that, so add seeds.")
-        return Answer("unknown", headline.format(name, points, _time(run, best)), notes)
-    spread = f"95 % interval {signed(interval[0])} to {signed(interval[1])}, over {seeds} seeds"
-    if interval[0] > 0:
-        headline = Markup("{} beats the student alone by {}, {}{}.")
-        return Answer("better", headline.format(name, points, spread, _time(run, best)), notes)
-    if interval[1] < 0:
+        ends = "{} ends {} from the student alone" if scale.is_share else "{} ends at {} than the student alone"
+        headline = Markup("With one seed, " + ends + "{}; chance alone can do that, so add seeds.")
+        return Answer("unknown", headline.format(name, by, _time(run, best)), notes)
+    spread = f"95 % interval {minus(scale.interval(interval, 1, signed=True))}, over {seeds} seeds"
+    low, high = sorted(scale.gain(bound) for bound in interval)
+    told = (name, by, spread, _time(run, best))
+    if low > 0:
+        who = "{} beats the student alone by" if scale.is_share else "{} beats the student alone:"
+        return Answer("better", Markup(who + " {}, {}{}.").format(*told), notes)
+    if high < 0:
         who = "No method helps: even the best, {}, is" if len(compared) > 1 else "{} is"
-        headline = Markup(who + " worse than the student alone, by {}, {}{}.")
-        return Answer("worse", headline.format(name, points, spread, _time(run, best)), notes)
+        who += " worse than the student alone" + (", by" if scale.is_share else ":")
+        return Answer("worse", Markup(who + " {}, {}{}.").format(*told), notes)
     who = (
         "No method is clearly better than the student alone: the best, {}, is at"
         if len(compared) > 1
         else ("{} is not clearly better than the student alone:")
     )
-    return Answer("unclear", Markup(who + " {}, {}{}.").format(name, points, spread, _time(run, best)), notes)
+    return Answer("unclear", Markup(who + " {}, {}{}.").format(*told), notes)
 
 
-def signed(share: float, digits: int = 1) -> str:
-    """A difference of shares in points, with its sign (a true minus)."""
-    return f"{100 * share:+.{digits}f}".replace("-", "−")
+def minus(text: str) -> str:
+    """Numbers with a true minus."""
+    return text.replace("-", "−")
+
+
+def _by(scale: Scale, row: dict[str, Any]) -> Markup:
+    """How far a method is from the student alone: ``+4.4 points``, ``RMSE 0.41, 0.05 lower``."""
+    said = minus(scale.said_difference(row["difference"]["mean"]))
+    if scale == ACCURACY:
+        return Markup("<strong>{}</strong>").format(said)
+    if scale.is_share:
+        return Markup("<strong>{}</strong> of {}").format(said, scale.name)
+    return Markup("{}, <strong>{}</strong>").format(minus(scale.said(row["mean"])), said)
 
 
 def time_ratio(run: Run, method: str) -> float | None:
@@ -106,11 +122,10 @@ def _by_probe(run: Run, notes: list[str]) -> Answer:
     mean, interval = difference["mean"], difference["interval"]
     verdict: Verdict = "unknown" if interval is None else "better" if interval[0] > 0 else "unclear"
     verdict = "worse" if interval is not None and interval[1] < 0 else verdict
-    over = (
-        "with one seed"
-        if interval is None
-        else f"95 % interval {signed(interval[0])} to {signed(interval[1])}, over {len(difference['seeds'])} seeds"
-    )
+    over = "with one seed"
+    if interval is not None:
+        between = minus(ACCURACY.interval(interval, 1, signed=True))
+        over = f"95 % interval {between}, over {len(difference['seeds'])} seeds"
     notes.append(
         f"Accuracy is that of a linear classifier on the student's frozen {layer}, on {found['samples']['test']:,} "
         f"test samples of {found['data']}; {best} is the best of {len(compared)} by the same numbers."
@@ -120,7 +135,7 @@ def _by_probe(run: Run, notes: list[str]) -> Answer:
     headline = Markup(
         "Without labels, <em>{}</em> brings a linear probe to <strong>{} %</strong>, {} points from the untrained "
         "student, {}."
-    ).format(best, f"{100 * row['mean']:.1f}", signed(mean), over)
+    ).format(best, ACCURACY.number(row["mean"], 1), minus(ACCURACY.signed(mean, 1)), over)
     return Answer(verdict, headline, notes)
 
 
@@ -132,12 +147,12 @@ def _of_collapsed(methods: dict[str, dict[str, Any]]) -> Markup | None:
     return Markup("Nothing is compared: students of {} collapsed.").format(", ".join(collapsed))
 
 
-def _without_comparison(methods: dict[str, dict[str, Any]]) -> Markup:
-    best = max(methods, key=lambda name: methods[name]["mean"])
+def _without_comparison(methods: dict[str, dict[str, Any]], scale: Scale) -> Markup:
+    best = max(methods, key=lambda name: scale.gain(methods[name]["mean"]))
     row = methods[best]
-    reached = f"{100 * row['mean']:.1f} %"
+    reached = scale.text(row["mean"], 1) if scale == ACCURACY else scale.said(row["mean"])
     if row["interval"]:
-        reached += f", 95 % interval {100 * row['interval'][0]:.1f} to {100 * row['interval'][1]:.1f}"
+        reached += f", 95 % interval {scale.interval(row['interval'], 1)}"
     reached += f", over {len(row['seeds'])} seed{'s' if len(row['seeds']) > 1 else ''}"
     if best == ALONE and len(methods) == 1:
         return Markup("The student alone reaches <strong>{}</strong>; nothing is compared with it.").format(reached)
@@ -147,27 +162,28 @@ def _without_comparison(methods: dict[str, dict[str, Any]]) -> Markup:
     ).format(best, reached)
 
 
-def _against_kd(methods: dict[str, dict[str, Any]], best: str) -> list[str]:
+def _against_kd(methods: dict[str, dict[str, Any]], best: str, scale: Scale) -> list[str]:
     if best == "kd" or "kd" not in methods:
         return []
     ours, theirs = methods[best], methods["kd"]
     both = [seed for seed in ours["seeds"] if seed in theirs["seeds"]]
     if len(both) < 2:
         return []
-    first, second = ([row["accuracy"][row["seeds"].index(seed)] for seed in both] for row in (ours, theirs))
+    first, second = ([values_of(row)[row["seeds"].index(seed)] for seed in both] for row in (ours, theirs))
     mean, interval = paired_difference(first, second)
     assert interval is not None
     clear = "clear of" if interval[0] > 0 or interval[1] < 0 else "not clear of"
-    return [
-        f"Against plain kd it is {signed(mean)} points ({signed(interval[0])} to {signed(interval[1])}), {clear} zero."
-    ]
+    between = minus(scale.interval(interval, 1, signed=True))
+    return [f"Against plain kd it is {minus(scale.said_difference(mean))} ({between}), {clear} zero."]
 
 
 def _notes(run: Run) -> list[str]:
     notes = []
     parts = run.step0.get("data", {}).get("parts", {})
     if "test" in parts and run.judged:
-        notes.append(f"Accuracy is on {parts['test']['samples']:,} test samples, read once at the end of training.")
+        notes.append(
+            f"{run.scale.title} is on {parts['test']['samples']:,} test samples, read once at the end of training."
+        )
     finished = sum(student.result is not None for student in run.students)
     if not run.summary.get("complete", True):
         notes.append(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from kantor.data.label_kinds import counted
 from kantor.report import template
 from kantor.report.analysis import section
 from kantor.report.classes import SHOWN, changes, confusions, ends
@@ -20,6 +21,8 @@ from kantor.report.plans import Packed
 from kantor.report.probe import probed
 from kantor.report.run import ALONE, Run
 from kantor.report.table import results, styles, times
+from kantor.tasks import Scale
+from kantor.tasks.scale import ACCURACY
 
 SCRIPTS = ("heatmap.js", "charts.js", "confusion.js", "plans.js", "explorer.js", "page.js")
 
@@ -76,6 +79,7 @@ def _view(run: Run, plans: Packed | None, probe: Pictures | None, prefix: str, f
         "id": prefix,
         "name": run.name,
         "answer": answer(run),
+        "metric": run.scale,
         "facts": _facts(run),
         "results": results([run]) if run.methods and run.judged else None,
         "probes": probed(run),
@@ -112,7 +116,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     methods = run.step0.get("methods", {})
     if data:
         parts = ", ".join(f"{part['samples']:,} {name}" for name, part in data["parts"].items())
-        classes = f"{data['classes']} classes" if data["classes"] else "no labels"
+        classes = counted(data["classes"], data.get("kind", "classes")) if data["classes"] else "no labels"
         facts.append(("data", f"{data['data']}: {parts}; {classes}"))
     checked = next(iter(methods.values()), {})
     parameters = f", {checked['student_parameters']:,} parameters" if checked else ""
@@ -121,8 +125,8 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     for teacher in run.summary.get("teachers", []):
         size = known.get(teacher["name"], {})
         more = f", {size['parameters']:,} parameters ({size['ratio']:.1f} × the student's)" if size else ""
-        reached = teacher.get("accuracy")
-        scored = "" if reached is None else f"; {100 * reached:.1f} % on the test part"
+        reached = teacher.get("reached", teacher.get("accuracy"))
+        scored = "" if reached is None else f"; {_reached(run.scale, reached)} on the test part"
         sees = f"; sees {teacher['sees']}" if teacher.get("sees") else ""
         trained = f"; trained on {teacher['saw']}{scored}"
         facts.append(("teacher", f"{teacher['spec'].partition(':')[0]}{more}{sees}{trained}"))
@@ -135,6 +139,10 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     if began := run.environment.get("started"):
         facts.append(("started", f"{datetime.fromisoformat(began):%Y-%m-%d, %H:%M} UTC"))
     return facts
+
+
+def _reached(scale: Scale, value: float) -> str:
+    return scale.text(value, 1) if scale == ACCURACY else scale.said(value)
 
 
 def _before(run: Run) -> str:
@@ -163,7 +171,7 @@ def _classes(run: Run) -> dict[str, Any] | None:
         method: base64.b64encode(zlib.compress(matrix.astype("<u4").tobytes(), 9)).decode()
         for method, matrix in found.counts.items()
     }
-    best = max((m for m in run.methods if m in counts), key=lambda m: run.methods[m]["mean"])
+    best = max((m for m in run.methods if m in counts), key=lambda m: run.scale.gain(run.methods[m]["mean"]))
     data = {"names": found.names, "counts": counts, "gains": gains, "alone": ALONE if ALONE in counts else None}
     return {
         "data": data,

@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from kantor.core.files import read_npz
+from kantor.data.label_kinds import texts_of
 from kantor.report.run import Run
 
 COLUMNS = 32
@@ -46,14 +47,13 @@ def _pictures(run: Run) -> Pictures | None:
     if not path.exists():
         return None
     content = read_npz(path, "Delete it: plans are shown without the samples that excite a unit then.")
-    classes = run.class_names
-    targets = [classes[t] if t < len(classes) else f"class {t}" for t in content["targets"].tolist()]
-    names = [[int(sample), target] for sample, target in zip(content["ids"], targets, strict=True)]
+    labels = texts_of(content["targets"], run.class_names)
+    names = [[int(sample), label] for sample, label in zip(content["ids"], labels, strict=True)]
     sheets: dict[str, str] = {}
     sizes: dict[str, list[int]] = {}
     of: dict[str, str] = {}
     for name, images in content.items():
-        if images.ndim != 4:  # ids, targets and a fingerprint
+        if name in ("ids", "targets", "fingerprint"):
             continue
         url = _sheet(images)
         # Classes of the page: a teacher's name may hold what these may not. Teachers that see the same share one.

@@ -5,6 +5,7 @@ from typing import Any
 
 from kantor.report.run import ALONE, Run
 from kantor.report.table import Table, results
+from kantor.tasks.scale import ACCURACY
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ def _probe(run: Run, found: dict[str, Any]) -> Probe:
         }
         # The results table marks the run's base by its name.
         renamed = {ALONE if name == base and not run.judged else name: row for name, row in rows.items()}
-        judged = replace(run, config=run.config | {"task": "labels"}, summary={"methods": renamed})
+        judged = replace(
+            run, config=run.config | {"task": "labels"}, summary={"methods": renamed, "metric": ACCURACY.record()}
+        )
         tables.append((layer, results([judged])))
     return Probe(_title(found), list(bases.items()), base, tables, _others(methods, list(bases)[1:]))
 
@@ -61,6 +64,6 @@ def _others(methods: dict[str, Any], bases: list[str]) -> list[list[str]]:
             layer, row = list(by_layer.items())[-1]
             if (difference := row["differences"].get(base)) is not None:
                 between = difference["interval"]
-                spread = "" if between is None else f"{100 * between[0]:+.2f} to {100 * between[1]:+.2f}"
-                rows.append([name, layer, base, f"{100 * difference['mean']:+.2f}", spread])
+                spread = ACCURACY.interval(between, signed=True)
+                rows.append([name, layer, base, ACCURACY.signed(difference["mean"]), spread])
     return rows

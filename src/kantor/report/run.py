@@ -13,6 +13,7 @@ from kantor.results.files import read_result
 from kantor.results.records import Begun, Probed, Shown, StepZeroKept, Summary
 from kantor.results.rows import method_row
 from kantor.study.settings.study import UNREADABLE
+from kantor.tasks import Scale
 
 ALONE = "none"
 """The method without transfer, which every other is compared with."""
@@ -58,8 +59,13 @@ class Run:
 
     @property
     def judged(self) -> bool:
-        """Whether students have accuracies of their own: not in a study without a task."""
+        """Whether students are judged by what they say: not in a study without a task."""
         return self.config.get("task") != "none"
+
+    @property
+    def scale(self) -> Scale:
+        """Of the metric that students are judged by; accuracy in runs from before there were others."""
+        return Scale.parse(self.summary.get("metric") or self.step0.get("metric"))
 
     @property
     def name(self) -> str:
@@ -106,7 +112,8 @@ def read_run(folder: Path) -> Run:
     names = [*summary.get("methods", {}), *step0.get("methods", {})]
     students = _students(folder, list(dict.fromkeys(names)))
     if not summary:
-        summary = {"methods": _compare(students, config.get("task") != "none"), "complete": False}
+        scale = None if config.get("task") == "none" else Scale.parse(step0.get("metric"))
+        summary = {"methods": _compare(students, scale), "complete": False}
     return Run(
         folder=folder,
         config=config,
@@ -133,13 +140,11 @@ def _students(folder: Path, methods: list[str]) -> list[Student]:
     return sorted(found, key=lambda s: (order.get(s.method, len(order)), s.method, s.seed))
 
 
-def _compare(students: list[Student], judged: bool) -> dict[str, dict[str, Any]]:
+def _compare(students: list[Student], scale: Scale | None) -> dict[str, dict[str, Any]]:
     """What ``summary.json`` would say of the students finished so far, for a run that was killed or is under way."""
     done: dict[str, dict[int, dict[str, Any]]] = {}
     for student in students:
         if student.result is not None:
             done.setdefault(student.method, {})[student.seed] = student.result
     alone = done.get(ALONE, {})
-    return {
-        method: method_row(results, {} if method == ALONE else alone, judged=judged) for method, results in done.items()
-    }
+    return {method: method_row(results, {} if method == ALONE else alone, scale) for method, results in done.items()}

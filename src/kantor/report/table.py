@@ -8,10 +8,12 @@ from typing import Any
 from markupsafe import Markup
 
 from kantor.report import svg
-from kantor.report.headline import signed, time_ratio
+from kantor.report.headline import minus, time_ratio
 from kantor.report.run import ALONE, Run
+from kantor.results.rows import values_of
 from kantor.results.statistics import t_interval
 from kantor.results.table import collapsed
+from kantor.tasks import Scale
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,10 @@ class Table:
 
     rows: list[Row]
     axis: Markup
+    heading: str = ""
+    """What the numbers are, with their unit."""
+    unit: str = ""
+    """Of differences; nothing for bare numbers."""
 
 
 def styles(run: Run) -> dict[str, int]:
@@ -40,51 +46,57 @@ def styles(run: Run) -> dict[str, int]:
 
 
 def results(runs: Sequence[Run]) -> Table:
-    """Test accuracy of every method: mean, interval, difference to the student alone, every seed as a dot.
+    """What every method reaches on the test part: mean, interval, difference to the student alone, seeds as dots.
 
     Args:
-        runs: one, or several, whose names then come before their methods'.
+        runs: one, or several that are judged by one metric (else there are no rows), whose names then come before
+            their methods'.
     """
     known = [(run, name, row) for run in runs if run.judged for name, row in run.methods.items()]
-    if not known:
+    metrics = {run.scale for run, _, _ in known}
+    if len(metrics) != 1:  # what is judged by several is not set on one axis
         return Table([], Markup())
+    metric = metrics.pop()
     scale = svg.dots_scale(
-        [100 * accuracy for _, _, row in known for accuracy in row["accuracy"]],
-        [_percent(row["interval"]) for _, _, row in known],
+        [metric.shown(value) for _, _, row in known for value in values_of(row)],
+        [_shown(row["interval"], metric) for _, _, row in known],
     )
     rows = [
         _result(run, name, row, scale, f"{run.name}: {name}" if len(runs) > 1 else name) for run, name, row in known
     ]
-    return Table(rows, svg.dots_axis(scale, "g"))
+    unit = "points" if metric.is_share else metric.unit
+    return Table(rows, svg.dots_axis(scale, "g"), metric.heading, f", {unit}" if unit else "")
 
 
 def _result(run: Run, method: str, row: dict[str, Any], scale: svg.Axis, name: str) -> Row:
-    difference, interval = row.get("difference"), _percent(row["interval"])
-    seeds = [(f"seed {s}: {100 * a:.2f} %", 100 * a) for s, a in zip(row["seeds"], row["accuracy"], strict=True)]
+    metric = run.scale
+    difference, interval = row.get("difference"), _shown(row["interval"], metric)
+    reached = zip(row["seeds"], values_of(row), strict=True)
+    seeds = [(f"seed {seed}: {metric.text(value)}", metric.shown(value)) for seed, value in reached]
     between = [] if not difference or not difference["interval"] else difference["interval"]
     cells = {
         "seeds": str(len(row["seeds"])),
-        "mean": f"{100 * row['mean']:.2f}",
-        "interval": "" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f}",
-        "difference": signed(difference["mean"], 2) if difference else collapsed(row),
-        "difference_interval": " to ".join(signed(bound, 2) for bound in between),
-        "clear": _clear(difference),
+        "mean": metric.number(row["mean"]),
+        "interval": metric.interval(row["interval"]),
+        "difference": minus(metric.signed(difference["mean"])) if difference else collapsed(row),
+        "difference_interval": minus(" to ".join(metric.signed(bound) for bound in between)),
+        "clear": _clear(difference, metric),
         "seconds": f"{row['seconds']:.1f}",
     }
     style = styles(run)[method]
-    alone = 100 * run.methods[ALONE]["mean"] if ALONE in run.methods else None
+    alone = metric.shown(run.methods[ALONE]["mean"]) if ALONE in run.methods else None
     label = f"{name}: {'; '.join(text for text, _ in seeds)}"
     return Row(name, style, cells, svg.dots(label, seeds, interval, scale, style, alone))
 
 
-def _percent(interval: Sequence[float] | None) -> list[float] | None:
-    return None if interval is None else [100 * bound for bound in interval]
+def _shown(interval: Sequence[float] | None, metric: Scale) -> list[float] | None:
+    return None if interval is None else [metric.shown(bound) for bound in interval]
 
 
-def _clear(difference: dict[str, Any] | None) -> str:
+def _clear(difference: dict[str, Any] | None, metric: Scale) -> str:
     if not difference or not difference["interval"]:
         return ""
-    low, high = difference["interval"]
+    low, high = sorted(metric.gain(bound) for bound in difference["interval"])
     return "better" if low > 0 else "worse" if high < 0 else "unclear"
 
 

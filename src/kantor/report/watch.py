@@ -18,9 +18,11 @@ from kantor.core.reading import read_json
 from kantor.report.headline import answer
 from kantor.report.run import read_run
 from kantor.results.files import read_result
-from kantor.results.records import Begun
+from kantor.results.records import Begun, StepZeroKept
 from kantor.study.settings.resolved import ResolvedStudy
 from kantor.study.settings.study import Study
+from kantor.tasks import Scale
+from kantor.tasks.scale import ACCURACY
 
 State = Literal["waiting", "training", "silent", "done"]
 SILENCE = 120.0
@@ -37,8 +39,8 @@ class Student:
     epoch: int
     epochs: int
     loss: float | None
-    accuracy: float | None
-    """On the test part once done, else on the validation part, where there is one."""
+    reached: float | None
+    """By the run's metric, on the test part once done, else on the validation part, where there is one."""
     seconds: float
     """Of training so far."""
 
@@ -51,6 +53,8 @@ class Look:
     prepared: bool
     """Whether step 0 is over."""
     students: list[Student]
+    scale: Scale = ACCURACY
+    """Of the metric that they are judged by."""
 
     @property
     def done(self) -> int:
@@ -93,12 +97,13 @@ def look(run: Path, now: float | None = None) -> Look:
     if prepared:  # without those that were left out at step 0 (unfit: skip)
         kept = read_json(run / "plan.json", Begun).get("bound", {})
         names = [name for name in names if name in kept]
+    scale = Scale.parse(read_json(run / "step0.json", StepZeroKept).get("metric"))
     students = [
-        _student(run / folder_name(name) / f"seed-{seed}", name, seed, config.epochs, now)
+        _student(run / folder_name(name) / f"seed-{seed}", name, seed, config.epochs, now, scale)
         for name in names
         for seed in config.seed_list()
     ]
-    return Look(run, prepared, students)
+    return Look(run, prepared, students, scale)
 
 
 def watch(
@@ -140,7 +145,7 @@ def watch(
 def table(seen: Look) -> Table:
     """The look as a table for a terminal, students under way first to be seen at its end."""
     out = Table(title=_line(seen), title_justify="left", header_style="bold")
-    for name in ("method", "seed", "", "epoch", "loss", "accuracy", "seconds", ""):
+    for name in ("method", "seed", "", "epoch", "loss", seen.scale.name, "seconds", ""):
         out.add_column(name, justify="left" if name in ("method", "") else "right", overflow="fold")
     for s in seen.students:
         out.add_row(
@@ -149,26 +154,28 @@ def table(seen: Look) -> Table:
             ProgressBar(total=s.epochs, completed=s.epoch, width=20),
             f"{s.epoch}/{s.epochs}",
             "" if s.loss is None else f"{s.loss:.3f}",
-            "" if s.accuracy is None else f"{100 * s.accuracy:.2f} %",
+            "" if s.reached is None else seen.scale.text(s.reached),
             f"{s.seconds:.0f}" if s.seconds else "",
             s.state,
         )
     return out
 
 
-def _student(folder: Path, method: str, seed: int, epochs: int, now: float) -> Student:
+def _student(folder: Path, method: str, seed: int, epochs: int, now: float, scale: Scale) -> Student:
     seconds = sum(line.get("seconds", 0.0) for line in read_lines(folder / "timing.jsonl"))
     if result := read_result(folder):
-        return Student(method, seed, "done", epochs, epochs, result.get("loss"), result["accuracy"], seconds)
+        reached = (result.get("metrics") or result).get(scale.name)
+        return Student(method, seed, "done", epochs, epochs, result.get("loss"), reached, seconds)
     metrics = folder / "metrics.jsonl"
     lines = [line for line in read_lines(metrics) if "epoch" in line]
     if not lines:
         return Student(method, seed, "waiting", 0, epochs, None, None, seconds)
     last = lines[-1]
-    validated = [line["validation/accuracy"] for line in lines if "validation/accuracy" in line]
+    key = f"validation/{scale.name}"
+    validated = [line[key] for line in lines if key in line]
     state = "training" if now - metrics.stat().st_mtime < SILENCE else "silent"
-    accuracy = validated[-1] if validated else None
-    return Student(method, seed, state, last["epoch"], epochs, last.get("train/loss"), accuracy, seconds)
+    reached = validated[-1] if validated else None
+    return Student(method, seed, state, last["epoch"], epochs, last.get("train/loss"), reached, seconds)
 
 
 def _line(seen: Look) -> str:

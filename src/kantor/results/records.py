@@ -3,7 +3,7 @@
 Keys that are not named here are let through: later versions write more.
 """
 
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 Interval = tuple[float, float] | None
 
@@ -34,6 +34,8 @@ class Finished(TypedDict):
     seconds: float
     loss: NotRequired[float | None]
     validation_accuracy: NotRequired[float | None]
+    metrics: NotRequired[dict[str, float] | None]
+    validation: NotRequired[float | None]
     epoch: NotRequired[int]
     epochs: NotRequired[int]
     steps: NotRequired[int]
@@ -45,7 +47,8 @@ class Finished(TypedDict):
 class Diverged(TypedDict):
     """``result.json`` of a trial whose loss was not finite."""
 
-    validation_accuracy: float
+    validation_accuracy: float | None
+    validation: NotRequired[float | None]
     diverged: str
 
 
@@ -125,11 +128,20 @@ class Difference(TypedDict):
     interval: Interval
 
 
+class Metric(TypedDict):
+    """The metric that students are compared by (:class:`kantor.tasks.Scale`); accuracy where there is none."""
+
+    name: str
+    unit: str
+    higher_is_better: bool
+
+
 class Row(TypedDict):
     """One method in ``summary.json``."""
 
     seeds: list[int]
     accuracy: list[float] | None
+    values: NotRequired[list[float] | None]
     mean: float | None
     interval: Interval
     difference: Difference | None
@@ -141,7 +153,8 @@ class Summary(TypedDict):
 
     methods: dict[str, Row]
     complete: NotRequired[bool]
-    task: NotRequired[Literal["labels", "none"]]
+    task: NotRequired[str]
+    metric: NotRequired[Metric | None]
     seconds: NotRequired[dict[str, float]]
     teachers: NotRequired[list[dict[str, Any]]]
     data: NotRequired[dict[str, Any]]
@@ -151,6 +164,7 @@ class StepZeroKept(TypedDict):
     """``step0.json``."""
 
     data: NotRequired[dict[str, Any]]
+    metric: NotRequired[Metric | None]
     methods: NotRequired[dict[str, dict[str, Any]]]
     left_out: NotRequired[dict[str, str]]
 
@@ -204,9 +218,3 @@ class Probed(TypedDict):
     methods: dict[str, dict[str, ProbedRow]]
     bases: dict[str, str]
     fingerprint: NotRequired[str]
-
-
-class KeptAccuracy(TypedDict):
-    """A teacher's accuracy, beside its cache."""
-
-    accuracy: float

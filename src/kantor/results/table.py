@@ -4,20 +4,27 @@ from typing import Any
 
 from rich.table import Table
 
+from kantor.tasks import Scale
+from kantor.tasks.scale import counting
+
 
 def table(summary: dict[str, Any]) -> Table:
-    """The summary as a table for a terminal: test accuracy in %, paired differences in points, seconds a seed.
+    """The summary as a table for a terminal: the task's metric on the test part, paired differences, seconds a seed.
 
-    Without a task there are only seconds.
+    Shares are in %, their differences in points. The task's other metrics are means. Without a task there are only
+    seconds.
     """
+    scale = Scale.parse(summary.get("metric"))
+    others = list(dict.fromkeys(name for row in summary["methods"].values() for name in row.get("others") or {}))
     out = Table(header_style="bold")
     for name, align in (
         ("method", "left"),
         ("seeds", "right"),
-        ("accuracy", "right"),
+        (scale.name, "right"),
         ("95 % interval", "right"),
         ("to alone", "right"),
         ("95 % interval", "right"),
+        *((name, "right") for name in others),
         ("seconds", "right"),
     ):
         out.add_column(name, justify=align, overflow="fold")  # type: ignore[arg-type]
@@ -26,10 +33,11 @@ def table(summary: dict[str, Any]) -> Table:
         out.add_row(
             name,
             str(len(row["seeds"])),
-            "" if row["mean"] is None else f"{100 * row['mean']:.2f}",
-            interval_text(row["interval"], ".2f"),
-            collapsed(row) if difference is None else f"{100 * difference['mean']:+.2f}",
-            "" if difference is None else interval_text(difference["interval"], "+.2f"),
+            "" if row["mean"] is None else scale.number(row["mean"]),
+            scale.interval(row["interval"]),
+            collapsed(row) if difference is None else scale.signed(difference["mean"]),
+            "" if difference is None else scale.interval(difference["interval"], signed=True),
+            *(_other(row, name) for name in others),
             f"{row['seconds']:.1f}",
         )
     return out
@@ -40,6 +48,6 @@ def collapsed(row: dict[str, Any]) -> str:
     return f"{len(row['collapsed'])} of {len(row['seeds'])} collapsed" if row.get("collapsed") else ""
 
 
-def interval_text(interval: tuple[float, float] | None, form: str) -> str:
-    """An interval of shares in %, each bound as ``form`` has it; empty where there is none."""
-    return "" if interval is None else " to ".join(format(100 * bound, form) for bound in interval)
+def _other(row: dict[str, Any], name: str) -> str:
+    value = (row.get("others") or {}).get(name)
+    return "" if value is None else counting(value, 3)

@@ -27,6 +27,7 @@ from kantor.study.resume.fingerprints import agree_on_data, moved, settings_of
 from kantor.study.resume.prepared import Prepared
 from kantor.study.settings.resolved import ResolvedStudy, resolve
 from kantor.study.settings.study import Study
+from kantor.tasks import Scale
 from kantor.training.processes import joined_processes
 from kantor.training.trackers import make_stores
 
@@ -63,7 +64,7 @@ def finish(study: ResolvedStudy, console: Console | None = None, report: Callabl
         main = rank() == 0
         run = claim(settings) if main else settings.folder()
         wait_for_all()
-        with Display(console if main else Console(quiet=True)) as display:
+        with Display(console if main else Console(quiet=True), study.scale if study.judged else None) as display:
             # Every process checks and trains teachers together; the main one alone prints and writes.
             with locked(run) if main else contextlib.nullcontext():
                 if main:
@@ -100,7 +101,7 @@ def _conclude(summary: dict[str, Any], run: Path, console: Console) -> None:
     """Print the table, and what must be said beside it."""
     console.print()
     console.print(table(summary))
-    for warning in warnings(summary["methods"]):
+    for warning in warnings(summary["methods"], Scale.parse(summary["metric"])):
         console.print(warning, style="bold red", highlight=False, markup=False)
     if summary["task"] == "none":
         console.print("Without labels students have no accuracy: kantor probe judges the features.")

@@ -18,6 +18,7 @@ from kantor.study.resume.fingerprints import settings_of
 from kantor.study.run import finish, resume, run_study, unreported
 from kantor.study.settings.resolved import resolve
 from kantor.study.settings.study import Study
+from kantor.tasks import Scale
 from kantor.training.processes import joined_processes
 
 
@@ -78,14 +79,19 @@ def runs_in(folder: Path) -> list[Path]:
 
 
 def sweep_table(runs: list[Path]) -> Table:
-    """Test accuracy in % of every method at every number, and the paired difference to the student alone in points."""
+    """What every method reaches at every number on the test part, and the paired difference to the student alone.
+
+    Shares are in %, their differences in points.
+    """
     out = Table(header_style="bold", title="labels per class", title_justify="left")
-    summaries = [read_json(run / "summary.json", Summary).get("methods", {}) for run in runs]
+    read = [read_json(run / "summary.json", Summary) for run in runs]
+    summaries = [found.get("methods", {}) for found in read]
+    scale = Scale.parse(next((found.get("metric") for found in read if found.get("metric")), None))
     out.add_column("method", no_wrap=True)
     for run in runs:
         out.add_column(run.name.removeprefix("labels-"), justify="right", no_wrap=True)
     for method in dict.fromkeys(name for methods in summaries for name in methods):
-        out.add_row(method, *(_cell(methods.get(method)) for methods in summaries))
+        out.add_row(method, *(_cell(methods.get(method), scale) for methods in summaries))
     return out
 
 
@@ -106,8 +112,8 @@ def _each(parts: list[Study], console: Console | None, report: Callable[[Path], 
     return runs
 
 
-def _cell(row: dict | None) -> str:
+def _cell(row: dict | None, scale: Scale) -> str:
     if row is None:
         return ""
-    difference = "" if row["difference"] is None else f" ({100 * row['difference']['mean']:+.2f})"
-    return f"{100 * row['mean']:.2f}{difference}"
+    difference = "" if row["difference"] is None else f" ({scale.signed(row['difference']['mean'])})"
+    return scale.number(row["mean"]) + difference

@@ -80,6 +80,12 @@ class Scale:
             return f"{self.text(value, digits)} right"
         return f"{self.name} {self.text(value, digits)}"
 
+    def said_on(self, value: float, part: str, digits: int = 2) -> str:
+        """A value as it is said of samples: ``93.10 % of the test part right``, ``RMSE 0.412 m on the test part``."""
+        if self == ACCURACY:
+            return f"{self.text(value, digits)} of {part} right"
+        return f"{self.said(value, digits)} on {part}"
+
     def said_difference(self, difference: float, digits: int = 1) -> str:
         """A difference as it is said: ``+4.4 points``, ``0.05 m lower``."""
         if self.is_share:

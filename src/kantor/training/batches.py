@@ -19,7 +19,10 @@ def training_batches(
 
 
 def augmentation(config: Training, data: DataSet) -> Augment:
-    """What ``auto`` stands for: mirror for colour images and views made of them, none for grey ones and vectors."""
+    """What ``auto`` stands for: mirror for colour images and views made of them, none for grey ones and vectors.
+
+    None, too, where labels lie on the image's places: they would not be mirrored with it.
+    """
     if config.augment != "auto":
         return Augment.named(config.augment)
-    return Augment.named("mirror" if data.train.colour else "none")
+    return Augment.named("mirror" if data.train.colour and data.kind != "maps" else "none")

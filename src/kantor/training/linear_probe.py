@@ -72,7 +72,7 @@ def probe(model: nn.Module, data: DataSet, *, judge: bool = True, layers: Sequen
     Raises:
         ConfigError: the data has fewer than two classes, or no test part to judge by.
     """
-    if not data.train.labelled or len(np.unique(data.train.targets)) < 2:
+    if not data.train.labelled or not data.train.is_classes or len(np.unique(data.train.targets)) < 2:
         raise ConfigError(f"A probe needs labels of two or more classes, and {data.name} has none. Give other --data.")
     if judge and data.test is None:
         raise ConfigError(f"{data.name} has no test part to judge a probe by.")

@@ -21,6 +21,7 @@ from kantor.models.spec import parse
 from kantor.results.seal import student_of
 from kantor.study.settings.resolved import ResolvedStudy
 from kantor.study.settings.study import Study
+from kantor.tasks import Classification, Task, named
 from kantor.training import Scores
 from kantor.training import evaluate as score
 
@@ -41,6 +42,12 @@ class Reading:
     """Classes to keep: a file with one a line, or A,B,C."""
     skip_corrupt: bool = False
     """Leave out images that cannot be decoded."""
+    task: str = "labels"
+    """What the labels are: a task's name, or labels, for a class a sample."""
+
+    def learned(self) -> Task:
+        """The task that a model is judged by."""
+        return Classification() if self.task in ("labels", "none") else named(self.task)
 
     def open(self, data: str) -> DataSet:
         """The data, read so.
@@ -55,6 +62,7 @@ class Reading:
             label=self.label,
             classes=None if self.classes is None else read_classes(self.classes),
             skip_corrupt=self.skip_corrupt,
+            kind=self.learned().labels,
         )
 
 
@@ -64,7 +72,7 @@ AS_IS = Reading()
 def evaluate_run(
     folder: Path, data: str | None, part: Split, reading: Reading = AS_IS, say: Callable[[str], None] = print
 ) -> Scores:
-    """Accuracy of the student in ``RUN/METHOD/seed-K``.
+    """What the student in ``RUN/METHOD/seed-K`` reaches, by the metrics of its task.
 
     Args:
         folder: the student's folder.
@@ -88,9 +96,11 @@ def evaluate_run(
     if data is None:
         if reading != AS_IS:
             raise ConfigError(
-                "A run's own data are read as the run reads them: image_size, view, label and classes go with --data."
+                "A run's own data are read as the run reads them: image_size, view, label, classes and task go with "
+                "--data."
             )
-        return score(load(str(weights)), ResolvedStudy(config).open_data().part(part))
+        study = ResolvedStudy(config)
+        return score(load(str(weights)), study.open_data().part(part), task=study.label_task)
     seen = student_views(config)
     as_the_run = Reading(
         reading.image_size or config.image_size,
@@ -98,6 +108,7 @@ def evaluate_run(
         reading.label or config.label,
         reading.classes,
         reading.skip_corrupt or config.skip_corrupt,
+        config.task,
     )
     return evaluate_model(str(weights), data, part, as_the_run, say)
 
@@ -136,7 +147,7 @@ def check_views(models: Sequence[str], views: str | None) -> None:
 def evaluate_model(
     spec: str, data: str, part: Split, reading: Reading = AS_IS, say: Callable[[str], None] = print
 ) -> Scores:
-    """Accuracy of any model with its weights; its classes and the data's are matched by name.
+    """What any model with its weights reaches; its classes and the data's are matched by name.
 
     Args:
         spec: NAME:FILE, a file that kantor wrote, or RUN/METHOD/seed-K.
@@ -151,10 +162,14 @@ def evaluate_model(
     """
     spec, opened = spec_of(spec), reading.open(data)
     model = load_trained(spec, opened.train.input_shapes["student"])
-    numbered = _numbered_as(model.class_names, opened, opened.part(part), say)
-    if len(numbered) and numbered.targets.max() >= model.num_classes:
-        raise DataError(f"{opened.name} has {len(opened.classes)} classes, and {model.name} knows {model.num_classes}.")
-    return score(model, numbered)
+    task, numbered = reading.learned(), opened.part(part)
+    if numbered.is_classes:
+        numbered = _numbered_as(model.class_names, opened, numbered, say)
+        if len(numbered) and numbered.targets.max() >= model.num_classes:
+            raise DataError(
+                f"{opened.name} has {len(opened.classes)} classes, and {model.name} knows {model.num_classes}."
+            )
+    return score(model, numbered, task=task)
 
 
 def _numbered_as(known: list[str] | None, data: DataSet, part: Part, say: Callable[[str], None]) -> Part:

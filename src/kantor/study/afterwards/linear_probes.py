@@ -21,7 +21,6 @@ from kantor.results.files import PROBE, read_result
 from kantor.results.records import Probed
 from kantor.results.seal import student_of
 from kantor.results.statistics import few, paired_difference, t_interval
-from kantor.results.table import interval_text
 from kantor.study.afterwards.evaluate import student_views
 from kantor.study.execution.job import Job
 from kantor.study.execution.step_zero import Say
@@ -30,6 +29,7 @@ from kantor.study.resume.prepared import Prepared
 from kantor.study.settings.methods import Method
 from kantor.study.settings.resolved import ResolvedStudy
 from kantor.study.settings.study import Study
+from kantor.tasks.scale import ACCURACY
 from kantor.training.linear_probe import probe
 
 RANDOM = "random"
@@ -111,17 +111,18 @@ def table(found: dict[str, Any]) -> Table:
         out.add_column(heading, justify="right", no_wrap=True)
     for method, rows in found["methods"].items():
         for layer, row in rows.items():
-            differences = [_cell(row["differences"].get(base), "+.2f") for base in found["bases"]]
-            cells = [method, layer, str(len(row["seeds"])), _cell(row, ".2f"), *differences]
+            differences = [_cell(row["differences"].get(base), signed=True) for base in found["bases"]]
+            cells = [method, layer, str(len(row["seeds"])), _cell(row), *differences]
             out.add_row(*cells, end_section=layer == list(rows)[-1])
     return out
 
 
-def _cell(row: dict[str, Any] | None, form: str) -> str:
+def _cell(row: dict[str, Any] | None, *, signed: bool = False) -> str:
     if row is None:
         return ""
-    between = interval_text(row["interval"], form)
-    return format(100 * row["mean"], form) + (f" ({between})" if between else "")
+    between = ACCURACY.interval(row["interval"], signed=signed)
+    mean = ACCURACY.signed(row["mean"]) if signed else ACCURACY.number(row["mean"])
+    return mean + (f" ({between})" if between else "")
 
 
 def _other(data: str, label: str | None, config: Study) -> DataSet:

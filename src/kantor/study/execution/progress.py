@@ -8,6 +8,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from kantor.core.names import printable
 from kantor.study.execution.job import Job
+from kantor.tasks import Scale
+from kantor.tasks.scale import ACCURACY
 
 
 class Display:
@@ -15,10 +17,11 @@ class Display:
 
     Args:
         console: where to write.
+        scale: of the metric that students are judged by; None where they are not.
     """
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, console: Console, scale: Scale | None = None) -> None:
+        self.console, self.scale = console, scale
         self._live = console.is_terminal
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
@@ -54,8 +57,10 @@ class Display:
         name = printable(event.get("stage", "training the teacher"))
         if self._stage is None:
             self._stage = self._bars.add_task(name, total=total, metrics="")
-        self._bars.update(self._stage, description=name, completed=done, total=total, metrics=_metrics(event))
-        self._sometimes(f"{name}: {done}/{total} {_metrics(event)}".rstrip())
+        self._bars.update(
+            self._stage, description=name, completed=done, total=total, metrics=_metrics(event, self.scale)
+        )
+        self._sometimes(f"{name}: {done}/{total} {_metrics(event, self.scale)}".rstrip())
         if done >= total and "stage" in event:
             self._bars.remove_task(self._stage)
             self._stage = None
@@ -79,7 +84,7 @@ class Display:
             if key not in self._students:
                 self._students[key] = self._bars.add_task(printable(task.label), total=None, metrics="")
             self._bars.update(self._students[key], completed=event["step"], total=event["steps"])
-            if said := _metrics(event):
+            if said := _metrics(event, self.scale):
                 self._bars.update(self._students[key], metrics=said)
                 self._sometimes(f"{task.label}: {said}")
             return
@@ -101,12 +106,13 @@ class Display:
             self.console.print(line, highlight=False)
 
 
-def _metrics(event: dict[str, Any]) -> str:
+def _metrics(event: dict[str, Any], scale: Scale | None) -> str:
     said = []
     if "epoch" in event and "epochs" in event:
         said.append(f"epoch {event['epoch']}/{event['epochs']}")
     if "train/loss" in event:
         said.append(f"loss {event['train/loss']:.3f}")
-    if "validation/accuracy" in event:
-        said.append(f"validation {100 * event['validation/accuracy']:.1f} %")
+    if scale is not None and (value := event.get(f"validation/{scale.name}")) is not None:
+        name = "" if scale == ACCURACY else f"{scale.name} "
+        said.append(f"validation {name}{scale.text(value, 1)}")
     return ", ".join(said)

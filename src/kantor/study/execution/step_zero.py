@@ -13,6 +13,7 @@ from kantor.core.cores import cores
 from kantor.core.errors import ConfigError, DataError
 from kantor.core.files import write_json
 from kantor.data import Augment, Batch, DataSet
+from kantor.data.label_kinds import counted
 from kantor.losses import LabelCost, NeuronTransport
 from kantor.models import Model
 from kantor.objective import LiveTeacher, Read
@@ -31,11 +32,13 @@ from kantor.study.teachers.channel_worth import write_worth
 from kantor.study.teachers.doubts import doubt
 from kantor.study.teachers.find import (
     Source,
-    accuracy,
     find_teachers,
     model_for,
+    test_score,
 )
 from kantor.study.teachers.label_costs import label_costs_for, write_costs
+from kantor.tasks import Scale
+from kantor.tasks.scale import ACCURACY
 from kantor.training import Pair
 from kantor.training.batches import augmentation, training_batches
 from kantor.training.device import emulates_bfloat16
@@ -88,9 +91,9 @@ def prepare(
         models = {s.name: model_for(s.spec, data, data.role_of(s.name), s.classes) for s in sources}
         agree_on_networks(run, settings, models, student, study.starts)
         root = run.parent / "cache"
-        reached = {name: accuracy(name, model, data, root, study.device) for name, model in models.items()}
+        reached = {name: test_score(name, model, data, root, study) for name, model in models.items()}
     for source in sources:
-        _introduce(source, models[source.name], reached[source.name], data, say)
+        _introduce(source, models[source.name], reached[source.name], data, study.scale, say)
 
     costs, without = label_costs_for(study, data, models, run.parent / "cache", report)
     for name, why in without.items():
@@ -134,9 +137,15 @@ def prepare(
             write_probe(run / "probe.npz", probe_part(data))
         plan.write(run)
         left_out = found.left_out | without
-        write_json(run / "step0.json", {"data": data.facts(), "methods": found.step0, "left_out": left_out})
+        metric = study.scale.record() if study.judged else None
+        kept = {"data": data.facts(), "metric": metric, "methods": found.step0, "left_out": left_out}
+        write_json(run / "step0.json", kept)
     wait_for_all()
-    teachers = [asdict(source) | {"accuracy": reached[source.name]} for source in sources]
+    by_accuracy = study.scale == ACCURACY
+    teachers = [
+        asdict(source) | {"accuracy": reached[source.name] if by_accuracy else None, "reached": reached[source.name]}
+        for source in sources
+    ]
     methods = [method for method in study.methods if method.name in found.bound]
     return methods, {"data": data.facts(), "teachers": teachers}
 
@@ -146,7 +155,7 @@ def _check_data(study: ResolvedStudy, data: DataSet) -> None:
     settings, methods = study.settings, study.methods
     if study.judged and data.test is None:
         raise ConfigError(f"{data.name} has no test part to judge by.")
-    if study.judged and len(data.classes) < 2:
+    if study.judged and data.kind in ("classes", "maps") and len(data.classes) < 2:
         raise DataError(f"{data.name} has one class, {data.classes[0]}: there is nothing to learn from its labels.")
     if not data.train.labelled:
         _need_no_labels(study, data)
@@ -163,11 +172,11 @@ def _check_data(study: ResolvedStudy, data: DataSet) -> None:
             start.of(seed)
 
 
-def _introduce(source: Source, model: Model, share: float | None, data: DataSet, say: Say) -> None:
-    scored = "" if share is None else f"; {100 * share:.2f} % of the test part right"
+def _introduce(source: Source, model: Model, reached: float | None, data: DataSet, scale: Scale, say: Say) -> None:
+    scored = "" if reached is None else f"; {scale.said_on(reached, 'the test part')}"
     sees = f"sees {source.sees}, " if source.sees else ""
     say(f"Teacher {source.name}: {model.spec}, {sees}trained on {source.saw}{scored}.")
-    if doubted := doubt(source.name, source.spec, share, data.test):
+    if doubted := doubt(source.name, source.spec, reached if scale == ACCURACY else None, data.test):
         say(doubted)
 
 
@@ -233,7 +242,7 @@ def _data_line(data: DataSet, augment: Augment) -> str:
         if len(set(shapes.values())) > 1
         else shapes["student"]
     )
-    known = ("data", "classes", "class_names", "parts", "input_shapes")
+    known = ("data", "kind", "classes", "class_names", "parts", "input_shapes")
     notes = "".join(f"\n  {key}: {value}" for key, value in facts.items() if key not in known)
-    classes = f"{facts['classes']} classes" if data.train.labelled else "no labels"
+    classes = counted(facts["classes"], data.kind) if data.train.labelled else "no labels"
     return f"Data {data.name}: {parts}; {classes}, {shape}; augmentation {augment.name}.{notes}"

@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from threadpoolctl import threadpool_limits
 
 from kantor.core import seeds
@@ -97,7 +96,11 @@ class Workbench:
             if task.factor is None:
                 raise
             if rank() == 0:
-                write_json(folder / "result.json", {"validation_accuracy": 0.0, "diverged": str(error)})
+                learned = self.config.learned()
+                # A share can be no worse; of other metrics there is no worst value.
+                worst = 0.0 if learned is None or learned.scale.is_share else None
+                record = {"validation_accuracy": worst, "validation": worst, "diverged": str(error)}
+                write_json(folder / "result.json", record)
 
     def _train(self, task: Job, folder: Path, report: Report) -> None:
         method, seed, data = task.method, task.seed, data_for(task.method, self.study, self.data)
@@ -129,7 +132,8 @@ class Workbench:
         )
         if outcome is not None:
             if task.factor is not None and self.config.task == "none":
-                outcome = replace(outcome, validation_accuracy=validation_accuracy(student, self.data))
+                reached = validation_accuracy(student, self.data)
+                outcome = replace(outcome, validation_accuracy=reached, validation=reached)
             student.cpu().save(folder / "student.safetensors")
             weights = {"task": objective.task_weight} | {b.name: asdict(b.weight) for b in objective.bound}
             weights = {
@@ -199,7 +203,7 @@ def make_objective(
         teachers if method.transfers else {},
         terms,
         task_weight=method.task,
-        task=F.cross_entropy if data.train.labelled else None,
+        task=study.label_task if data.train.labelled else None,
         samples=data.train.samples,
         seed=seed,
         source=None if given is None else given.weights,

@@ -17,8 +17,9 @@ from kantor.study.settings.resolved import ResolvedStudy
 def summarise(run: Path, study: ResolvedStudy, methods: list[Method], extra: dict[str, Any]) -> dict[str, Any]:
     """Gather every finished seed's result into ``summary.json``.
 
-    Accuracies are shares in [0, 1] on the test part; see :func:`~kantor.results.rows.method_row`. A study without a
-    task has none, nor differences: they are null, and ``task`` says so. ``seconds`` are those of step 0's stages, and
+    Values are by the task's metric on the test part, ``metric`` says which it is (shares are in [0, 1]); see
+    :func:`~kantor.results.rows.method_row`. A study without a task has none, nor differences: they are null, and
+    ``task`` says so. ``seconds`` are those of step 0's stages, and
     of a student's training; ``peak_memory`` is the highest of its seeds, in bytes, ``memory_of`` what it counts.
 
     Args:
@@ -27,10 +28,12 @@ def summarise(run: Path, study: ResolvedStudy, methods: list[Method], extra: dic
         methods: in the table's order.
         extra: further facts to keep (data, teachers, weights).
     """
+    scale = study.scale if study.judged else None
     results = {m.name: _results(run, m, study.seeds) for m in methods}
     alone = results.get("none", {})
     summary: dict[str, Any] = {
         "task": study.settings.task,
+        "metric": None if scale is None else scale.record(),
         "methods": {},
         "complete": True,
         "started": read_json(run / "environment.json", Environment).get("started"),
@@ -42,7 +45,7 @@ def summarise(run: Path, study: ResolvedStudy, methods: list[Method], extra: dic
         summary["complete"] &= len(found) == len(study.seeds)
         if not found:
             continue
-        summary["methods"][method.name] = method_row(found, {} if method.name == "none" else alone, judged=study.judged)
+        summary["methods"][method.name] = method_row(found, {} if method.name == "none" else alone, scale)
     write_json(run / "summary.json", summary)
     return summary
 

@@ -1,5 +1,6 @@
 """The weight search: the same few trials for every method, judged on validation data, before the comparison."""
 
+import math
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -7,12 +8,15 @@ from typing import Any
 from kantor.core.collectives import rank, wait_for_all
 from kantor.core.files import write_json
 from kantor.results.files import TUNING, read_result
+from kantor.results.rows import validation_value
 from kantor.study.execution.job import Job
 from kantor.study.execution.progress import Display
 from kantor.study.execution.student import Workbench
 from kantor.study.execution.workers import train_all
 from kantor.study.settings.methods import Method
 from kantor.study.settings.study import Study
+from kantor.tasks import Scale
+from kantor.tasks.scale import ACCURACY
 
 
 def tune(
@@ -24,10 +28,12 @@ def tune(
     that is given), so that the student alone has as many trials. Of equal validation accuracies the factor nearest to 1
     is taken.
 
-    A trial whose loss is not finite is kept as diverged and counts as no accuracy at all.
+    A trial whose loss is not finite is kept as diverged and counts as no accuracy at all; of a metric that has no
+    worst value its factor is not taken.
 
     Returns:
-        By method: ``trials`` (factor, mean validation accuracy, and how many diverged if any did) and ``chosen``.
+        By method: ``trials`` (factor, the mean of the task's metric on validation data as ``validation`` and, where
+        that is accuracy, ``validation_accuracy``, and how many diverged if any did) and ``chosen``.
 
     Raises:
         Interrupted, KantorError: see :func:`kantor.study.execution.workers.execute`.
@@ -37,12 +43,13 @@ def tune(
     trials = [pair for factors in rounds for pair in zip(methods, factors, strict=True)]
     tasks = [Job(method, seed, factor) for seed in config.tune_seeds for method, factor in trials]
     train_all(run, tasks, config, display, bench)
-    found = {method.name: _chosen(run, config, method) for method in methods}
+    scale = ACCURACY if (task := config.learned()) is None else task.scale  # without a task a probe judges
+    found = {method.name: _chosen(run, config, method, scale) for method in methods}
     if rank() == 0:
         write_json(run / TUNING, found)
     wait_for_all()
     for name, choice in found.items():
-        tried = ", ".join(_said(trial) for trial in choice["trials"])
+        tried = ", ".join(_said(trial, scale) for trial in choice["trials"])
         display.say(f"{name}: {tried}; taken x {choice['chosen']:g}")
     return found
 
@@ -52,21 +59,28 @@ def _factors(config: Study, method: Method) -> list[float]:
     return config.tune if method.terms or not config.tune_lr else config.tune_lr
 
 
-def _said(trial: dict[str, Any]) -> str:
+def _said(trial: dict[str, Any], scale: Scale) -> str:
     """One trial, for people."""
     lost = f" ({trial['diverged']} diverged)" if "diverged" in trial else ""
-    return f"x {trial['factor']:g}: {100 * trial['validation_accuracy']:.1f}{lost}"
+    digits = 1 if scale.is_share else 2
+    reached = "" if trial["validation"] is None else f": {scale.number(trial['validation'], digits)}"
+    return f"x {trial['factor']:g}{reached}{lost}"
 
 
-def _chosen(run: Path, config: Study, method: Method) -> dict[str, Any]:
+def _chosen(run: Path, config: Study, method: Method, scale: Scale) -> dict[str, Any]:
     trials = []
     for factor in _factors(config, method):
         results = [read_result(Job(method, seed, factor).folder(run)) for seed in config.tune_seeds]
         found = [result for result in results if result is not None]
-        accuracy = fmean(result["validation_accuracy"] for result in found)
+        values = [validation_value(result) for result in found]
+        known = [value for value in values if value is not None]
         diverged = sum("diverged" in result for result in found)
-        trials.append(
-            {"factor": factor, "validation_accuracy": accuracy} | ({"diverged": diverged} if diverged else {})
-        )
-    best = max(trials, key=lambda trial: (trial["validation_accuracy"], -abs(trial["factor"] - 1)))
-    return {"trials": trials, "chosen": best["factor"]}
+        trial: dict[str, Any] = {"factor": factor, "validation": fmean(known) if len(known) == len(values) else None}
+        trial |= {"validation_accuracy": trial["validation"]} if scale == ACCURACY else {}
+        trials.append(trial | ({"diverged": diverged} if diverged else {}))
+
+    def merit(trial: dict[str, Any]) -> tuple[float, float]:
+        value = trial["validation"]
+        return -math.inf if value is None else scale.gain(value), -abs(trial["factor"] - 1)
+
+    return {"trials": trials, "chosen": max(trials, key=merit)["factor"]}

@@ -16,6 +16,7 @@ from kantor.study.settings.ranked_teachers import chosen_teachers
 from kantor.study.settings.starting_weights import Start, start_of, with_student
 from kantor.study.settings.study import Study
 from kantor.study.settings.views import views_by_role
+from kantor.tasks import Classification, Scale, Task
 from kantor.training.device import chosen_device
 
 
@@ -80,6 +81,25 @@ class ResolvedStudy:
         return tuple(method.over(self.shares) for method in parsed)
 
     @cached_property
+    def task(self) -> Task | None:
+        """What students learn from labels, and are judged by; None where they do without.
+
+        Raises:
+            ConfigError: there is no such task, or it is code that nobody gave leave for.
+        """
+        return self.settings.learned()
+
+    @property
+    def label_task(self) -> Task:
+        """What labels are learned as by whoever uses them, without a task too: a teacher, a method with task:WEIGHT."""
+        return self.task or Classification()
+
+    @property
+    def scale(self) -> Scale:
+        """Of the metric that students are judged by; of a probe's, accuracy, where they have no task."""
+        return self.label_task.scale
+
+    @cached_property
     def starts(self) -> dict[str, Start | None]:
         """By method: the weights that its students start from; None for scratch.
 
@@ -132,7 +152,7 @@ class ResolvedStudy:
     @property
     def judged(self) -> bool:
         """Whether students are trained for the labels, and judged by them."""
-        return self.settings.task != "none"
+        return self.task is not None
 
     def open_data(self, progress: Any = None, limit: bool = True) -> DataSet:
         """The data as the settings say; without the limit, all that a teacher may see.
@@ -153,6 +173,7 @@ class ResolvedStudy:
             views=self.views,
             label=settings.label,
             need_labels=self.judged,
+            kind="classes" if self.task is None else self.task.labels,
             progress=progress,
         )
 

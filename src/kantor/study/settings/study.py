@@ -15,6 +15,8 @@ from kantor.data.views import written_views
 from kantor.faculty.label_cost import CostSource
 from kantor.models.spec import codes_of
 from kantor.objective.weights import LIMIT, LIMIT_ADAMW
+from kantor.tasks import Classification, Task
+from kantor.tasks import named as named_task
 from kantor.training import Training
 
 UNREADABLE = "Bring the settings back as `kantor` wrote them, or begin another run by --out."
@@ -47,7 +49,9 @@ class Study(Training):
         teacher_weights: share of each of several teachers: equal, ranking (1 / its place), or a list of numbers.
         label_cost: cost between classes for label_transport: glove:FILE (word vectors of the names), sentences:MODEL,
             matrix:FILE, centres:NAME:FILE (class centres in a model's features), or learned (from training labels).
-        task: labels (cross-entropy on them), or none: transfer without labels, judged by `kantor probe`.
+        task: what students learn and are judged by: labels (a class a sample, by cross-entropy and accuracy),
+            regression, several_labels, dense_labels, token_classification, next_token, a task of your own as
+            package.module:Task; or none: transfer without labels, judged by `kantor probe`.
         methods: what to compare, separated by commas; none is the student alone, terms are joined by +, and
             NAME:WEIGHT sets a weight, and NAME@SETTING=VALUE a setting; neuron_transport@stages=3 is a term at each of
             the last three stages. `kantor methods` lists the losses. With task none, none is the untrained student and
@@ -58,7 +62,7 @@ class Study(Training):
         unfit: what becomes of a method that cannot be used here (other classes, no ids, layers that it cannot take):
             refuse stops before a student is trained, skip leaves it out and says why.
         tune: factors to try, as 0.5,1,2, on every method's weights (none's learning rate) before the comparison; the
-            one with the best validation accuracy is taken. Every method gets as many trials.
+            one that is best on validation data, by the task's metric, is taken. Every method gets as many trials.
         tune_lr: factors to try on the learning rate of methods without transfer, as many as tune has; those of tune if
             left out.
         tune_seeds: seeds of these trials; used for nothing else.
@@ -98,7 +102,7 @@ class Study(Training):
     teacher_classes: str | list[ClassName] | dict[str, str | list[ClassName] | None] | None = None
     teacher_weights: Literal["equal", "ranking"] | list[float] = "equal"
     label_cost: str | None = None
-    task: Literal["labels", "none"] = "labels"
+    task: str = "labels"
     methods: str | list[str | MethodItem] = "none,kd,neuron_transport"
     limit: float | Literal["auto"] | None = "auto"
     unfit: Literal["refuse", "skip"] = "refuse"
@@ -153,8 +157,11 @@ class Study(Training):
             raise ConfigError(f"teacher_lr is positive, not {self.teacher_lr:g}.")
         if self.label_cost is not None:
             CostSource.parse(self.label_cost)
-        if self.task == "none" and self.select == "best":
+        task = self.learned()
+        if task is None and self.select == "best":
             raise ConfigError("select best needs the accuracy that task none does without: the last epoch is kept.")
+        if task is not None and task.labels != "classes":
+            self._check_no_classes(task)
         if self.label_numbers() and self.train_limit is not None:
             raise ConfigError("train_limit and labels_per_class both say what the student may see: give one.")
         if self.unlabelled is None and self.unlabelled_batch is not None:
@@ -163,6 +170,24 @@ class Study(Training):
             raise ConfigError(f"limit is a positive multiple of the task's gradient, auto or null, not {self.limit:g}.")
         if self.jobs < 0 or self.threads < 0:
             raise ConfigError("jobs and threads are 0 (choose) or more.")
+
+    def _check_no_classes(self, task: Task) -> None:
+        """Refuse what is made of classes where the labels are none."""
+        for name in ("labels_per_class", "classes", "label_cost"):
+            if getattr(self, name) is not None:
+                raise ConfigError(f"{name} goes by classes, and in task {task.name} a sample has none: leave it out.")
+        if task.labels == "maps" and self.augment not in ("auto", "none"):
+            raise ConfigError(f"augment {self.augment} moves images and not the labels of task {task.name}: set none.")
+
+    def learned(self) -> Task | None:
+        """What students learn from labels, and are judged by; None where they do without (task none).
+
+        Raises:
+            ConfigError: there is no such task, or it is code that nobody gave leave for.
+        """
+        if self.task == "none":
+            return None
+        return Classification() if self.task == "labels" else named_task(self.task)
 
     def weight_limit(self) -> float | None:
         """``limit``, chosen by the optimiser where it is auto."""
@@ -208,7 +233,8 @@ class Study(Training):
         starts = [self.start, *(method.get("start") for method in methods if isinstance(method, dict))]
         cost = (self.label_cost or "").partition(":")[2]
         names = [self.student, *(self.teacher or "").split(","), cost, *starts]
-        return codes_of(str(name).strip().replace("{seed}", "0") for name in names if name)
+        own = [self.task] if ":" in self.task else []
+        return [*codes_of(str(name).strip().replace("{seed}", "0") for name in names if name), *own]
 
     def digest(self) -> str:
         """What results depend on, as a hex digest: not where they are put, nor how many run at once."""

@@ -7,20 +7,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from kantor.core import seeds
 from kantor.core.collectives import rank, wait_for_all
 from kantor.core.errors import ConfigError, KantorError, not_finite_in
 from kantor.core.files import remove_partial, write_json
 from kantor.core.locks import locked
+from kantor.core.names import folder_name
 from kantor.core.reading import read_json
 from kantor.data import DataSet, Part
 from kantor.models import Model, has_weights
 from kantor.models.loading import load_named
 from kantor.objective import Objective
 from kantor.results.files import read_result
-from kantor.results.records import KeptAccuracy
 from kantor.results.seal import check_files, check_weights, finish
 from kantor.study.settings.resolved import ResolvedStudy
 from kantor.study.settings.study import Study
@@ -116,7 +115,9 @@ def _trained(name: str, study: ResolvedStudy, data: DataSet, root: Path, report:
         record_plans="every=0",
         select="last",
     )
+    task = study.label_task
     facts = {"teacher": spec, "training": settings.telling(), "data": part.fingerprint}
+    facts |= {} if config.task in ("labels", "none") else {"task": config.task}  # teachers from before are found again
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     folder = root / key
     weights = folder / "teacher.safetensors"
@@ -138,7 +139,7 @@ def _trained(name: str, study: ResolvedStudy, data: DataSet, root: Path, report:
                 write_json(folder / "teacher.json", facts)
             seeds.seed_all(0, seeds.TEACHER)
             teacher = model_for(spec, everything, "teacher")
-            objective = Objective(teacher, {}, [])
+            objective = Objective(teacher, {}, [], task=task)
             judge = test is not None
             with not_finite_in(f"Teacher {name}, trained at teacher_lr {config.teacher_lr:g}"):
                 outcome = train(objective, everything, settings, folder, seed=0, run=key, judge=judge, report=report)
@@ -150,8 +151,8 @@ def _trained(name: str, study: ResolvedStudy, data: DataSet, root: Path, report:
     return Source(name, f"{spec}:{weights}", saw, seconds=None if result is None else result["seconds"])
 
 
-def accuracy(name: str, model: Model, data: DataSet, root: Path, device: torch.device) -> float | None:
-    """A teacher's accuracy on the test part, in [0, 1]; None where its classes are not the data's.
+def test_score(name: str, model: Model, data: DataSet, root: Path, study: ResolvedStudy) -> float | None:
+    """What a teacher reaches on the test part by the task's metric; None where its classes are not the data's.
 
     None, too, where the test part has no labels or lacks the teacher's view.
 
@@ -160,22 +161,22 @@ def accuracy(name: str, model: Model, data: DataSet, root: Path, device: torch.d
         model: the teacher.
         data: the study's data.
         root: folder of caches, where it is kept for the next run.
-        device: where it runs.
+        study: what is to be done.
     """
-    role = data.role_of(name)
+    role, task, device = data.role_of(name), study.label_task, study.device
     if data.test is None or not data.test.labelled or role not in data.test.stores:
         return None
     if (model.class_names or model.num_classes) not in (data.classes, len(data.classes)):
         return None
-    test = data.test.seen_by(role)
-    path = root / f"accuracy-{model.weights_digest()[:16]}-{test.fingerprint[:16]}.json"
+    test, metric = data.test.seen_by(role), task.scale.name
+    path = root / f"{folder_name(metric)}-{model.weights_digest()[:16]}-{test.fingerprint[:16]}.json"
     if rank() == 0 and not path.exists():
         with not_finite_in(f"Teacher {name}"):
-            scores = evaluate(model.to(device), test, device=device)
+            scores = evaluate(model.to(device), test, task=task, device=device)
         model.cpu()
-        write_json(path, {"accuracy": scores.value, "samples": scores.samples})
+        write_json(path, {metric: scores.value, "samples": scores.samples})
     wait_for_all()
-    return read_json(path, KeptAccuracy, f"Delete {path}.")["accuracy"]
+    return read_json(path, dict[str, float], f"Delete {path}.")[metric]
 
 
 def _without(everything: Part, data: DataSet) -> Part:
