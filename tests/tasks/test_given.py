@@ -60,7 +60,8 @@ def test_ones_own(module, thing):
 
 
 @pytest.mark.parametrize(
-    ("thing", "says"), [("Absolut", "no task 'Absolut'.*Absolute"), ("nothing", "is no task, but a int")]
+    ("thing", "says"),
+    [("Absolut", "no task 'Absolut'.*Absolute"), ("nothing", "is no task, but a int"), ("RMSE", "another class")],
 )
 def test_what_is_none(module, thing, says):
     trust.wrote([f"{module}:{thing}"])

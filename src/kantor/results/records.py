@@ -152,6 +152,7 @@ class Summary(TypedDict):
     """``summary.json``."""
 
     methods: dict[str, Row]
+    other_metrics: NotRequired[list[Metric]]
     complete: NotRequired[bool]
     task: NotRequired[str]
     metric: NotRequired[Metric | None]

@@ -5,7 +5,6 @@ from typing import Any
 from rich.table import Table
 
 from kantor.tasks import Scale
-from kantor.tasks.scale import counting
 
 
 def table(summary: dict[str, Any]) -> Table:
@@ -15,7 +14,7 @@ def table(summary: dict[str, Any]) -> Table:
     seconds.
     """
     scale = Scale.parse(summary.get("metric"))
-    others = list(dict.fromkeys(name for row in summary["methods"].values() for name in row.get("others") or {}))
+    others = [Scale.parse(record) for record in summary.get("other_metrics", [])]
     out = Table(header_style="bold")
     for name, align in (
         ("method", "left"),
@@ -24,7 +23,7 @@ def table(summary: dict[str, Any]) -> Table:
         ("95 % interval", "right"),
         ("to alone", "right"),
         ("95 % interval", "right"),
-        *((name, "right") for name in others),
+        *((other.name, "right") for other in others),
         ("seconds", "right"),
     ):
         out.add_column(name, justify=align, overflow="fold")  # type: ignore[arg-type]
@@ -37,7 +36,7 @@ def table(summary: dict[str, Any]) -> Table:
             scale.interval(row["interval"]),
             collapsed(row) if difference is None else scale.signed(difference["mean"]),
             "" if difference is None else scale.interval(difference["interval"], signed=True),
-            *(_other(row, name) for name in others),
+            *(other.number(row["others"][other.name]) if other.name in row["others"] else "" for other in others),
             f"{row['seconds']:.1f}",
         )
     return out
@@ -46,8 +45,3 @@ def table(summary: dict[str, Any]) -> Table:
 def collapsed(row: dict[str, Any]) -> str:
     """In the place of a difference."""
     return f"{len(row['collapsed'])} of {len(row['seeds'])} collapsed" if row.get("collapsed") else ""
-
-
-def _other(row: dict[str, Any], name: str) -> str:
-    value = (row.get("others") or {}).get(name)
-    return "" if value is None else counting(value, 3)

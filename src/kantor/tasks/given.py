@@ -80,7 +80,9 @@ def named(name: str) -> Task:
             )
         return BUILT_IN[name]()
     found = imported(name, "task", _REMEDY)
-    made = found() if callable(found) and not isinstance(found, Task) else found
+    makes = issubclass(found, Task) if isinstance(found, type) else callable(found) and not isinstance(found, Task)
+    made = found() if makes else found
     if not isinstance(made, Task):
-        raise ConfigError(f"{name} is no task, but a {type(made).__name__}. {_REMEDY}")
+        what = "another class" if isinstance(made, type) else f"a {type(made).__name__}"
+        raise ConfigError(f"{name} is no task, but {what}. {_REMEDY}")
     return made

@@ -28,12 +28,14 @@ def summarise(run: Path, study: ResolvedStudy, methods: list[Method], extra: dic
         methods: in the table's order.
         extra: further facts to keep (data, teachers, weights).
     """
-    scale = study.scale if study.judged else None
+    task = study.task
+    scale = None if task is None else task.scale
     results = {m.name: _results(run, m, study.seeds) for m in methods}
     alone = results.get("none", {})
     summary: dict[str, Any] = {
         "task": study.settings.task,
         "metric": None if scale is None else scale.record(),
+        "other_metrics": [] if task is None else [metric.scale.record() for metric in task.metrics[1:]],
         "methods": {},
         "complete": True,
         "started": read_json(run / "environment.json", Environment).get("started"),
