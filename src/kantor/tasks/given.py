@@ -80,8 +80,10 @@ def named(name: str) -> Task:
             )
         return BUILT_IN[name]()
     found = imported(name, "task", _REMEDY)
-    makes = issubclass(found, Task) if isinstance(found, type) else callable(found) and not isinstance(found, Task)
-    made = found() if makes else found
+    is_class = isinstance(found, type)
+    made: Any = found
+    if (is_class and issubclass(found, Task)) or (not is_class and callable(found) and not isinstance(found, Task)):
+        made = found()
     if not isinstance(made, Task):
         what = "another class" if isinstance(made, type) else f"a {type(made).__name__}"
         raise ConfigError(f"{name} is no task, but {what}. {_REMEDY}")
