@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kantor.core.errors import ConfigError, DataError, KantorError
-from kantor.core.files import atomic, read_npz, refuse_shared, remove_partial, write_json, write_text
+from kantor.core.files import atomic, is_file, read_npz, refuse_shared, remove_partial, write_json, write_text
 
 
 def test_a_failure_leaves_what_was_there_and_no_litter(tmp_path):
@@ -118,3 +118,9 @@ def test_what_is_no_npz_is_said_with_the_callers_remedy(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"x\.npz cannot be read as an npz: .*\. Copy it again\.$"):
         read_npz(path, "Copy it again.")
+
+
+def test_no_file_has_a_name_that_none_can_have(tmp_path):
+    assert not is_file(tmp_path / ("a" * 5000)) and not is_file(tmp_path / "a\0b")
+    (tmp_path / "a").write_text("")
+    assert is_file(tmp_path / "a") and not is_file(tmp_path)

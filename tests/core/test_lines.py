@@ -31,3 +31,9 @@ def test_a_full_disk_is_said_with_a_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr(lines, "open", full, raising=False)
     with pytest.raises(KantorError, match=r"x\.jsonl: No space left on device.*kantor resume"):
         append_line(tmp_path / "x.jsonl", {})
+
+
+def test_a_line_of_another_shape_is_left_out(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"a": 1}\n{"a": "one"}\n[1]\n7\n{"a": NaN}\n{"a": 2.5}\n')
+    assert read_lines(path, dict[str, float]) == [{"a": 1}, {"a": 2.5}]

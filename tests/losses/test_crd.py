@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kantor.core.errors import ConfigError, ShapeError
-from kantor.losses.crd import CRD, _cosines, nce
+from kantor.losses.crd import CRD, _cosines, crd, nce
 from tests.losses.stored import assert_near, both_precisions, load
 
 
@@ -153,3 +153,11 @@ def test_refuses() -> None:
     for wrong in ({"negatives": 0}, {"temperature": 0.0}, {"momentum": 1.0}, {"dim": 0}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             CRD(**wrong)
+
+
+def test_samples_are_a_number_and_scores_a_matrix():
+    scores = torch.rand(4, 3)
+    with pytest.raises(ShapeError, match="and Tensor"):
+        crd(scores, scores, torch.rand(5))  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match="and 0"):
+        crd(scores, scores, 0)

@@ -27,3 +27,9 @@ def test_refuses_other_channels_and_one_layer():
         FSP().build((small, small), (small, large), 0)
     with pytest.raises(ShapeError, match="two layers or more"):
         FSP().build((small,), (small,), 0)
+
+
+@pytest.mark.parametrize("given", [torch.tensor(1.0), torch.rand(2, 3, 4, 4), (torch.rand(2, 3, 4, 4),)])
+def test_fewer_than_two_maps_are_refused(given):
+    with pytest.raises(ShapeError, match="two maps or more"):
+        fsp(given, given)

@@ -131,3 +131,8 @@ def test_refuses() -> None:
     for wrong in ({"negatives": 0}, {"negatives_per_anchor": 0}, {"negative_weight": 0.0}, {"momentum": -0.1}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             GCKT(**wrong)
+
+
+def test_complex_scores_are_refused():
+    with pytest.raises(ShapeError, match="positive scores are floating-point"):
+        gckt(torch.ones(2, 2, dtype=torch.complex64), torch.ones(2, 2))

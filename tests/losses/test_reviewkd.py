@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kantor.core.errors import ConfigError, ShapeError
-from kantor.losses.reviewkd import ReviewKD, hierarchical_context
+from kantor.losses.reviewkd import ReviewKD, hierarchical_context, reviewkd
 from tests.losses.stored import assert_as_public, both_precisions
 
 
@@ -41,3 +41,14 @@ def test_refusals():
         ReviewKD().build((torch.Size([4, 7, 3]),), (torch.Size([4, 3, 6, 6]),), 0)
     with pytest.raises(ConfigError, match="max_width"):
         ReviewKD(max_width=0)
+
+
+def test_one_map_is_one_level():
+    s, t = torch.rand(2, 3, 4, 4), torch.rand(2, 3, 4, 4)
+    assert reviewkd(s, t) == reviewkd((s,), (t,))  # type: ignore[arg-type]
+
+
+def test_a_pair_without_its_fellow_is_refused():
+    s = torch.rand(2, 3, 4, 4)
+    with pytest.raises(ShapeError, match="given are 2 and 1"):
+        reviewkd((s, s), (s,))

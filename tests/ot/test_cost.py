@@ -150,3 +150,9 @@ def test_euclidean_distances_of_close_points_are_exact():
     assert torch.autograd.gradcheck(
         lambda z: cost(z, moved[0, :4].double(), "euclidean"), (near,), eps=1e-10, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("kind", ["l1", "sqeuclidean", "euclidean", "cosine"])
+def test_rows_of_two_precisions_meet_in_the_wider(kind):
+    x, y = torch.rand(3, 4, dtype=torch.float64), torch.rand(5, 4)
+    assert torch.allclose(cost(x, y, kind).double(), cost(x, y.double(), kind), atol=1e-6)

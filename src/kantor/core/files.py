@@ -18,6 +18,14 @@ HOLDS = {"config.yaml": "run", "ranking.json": "ranking", "compare.json": "compa
 """What a folder with a report holds, by the file that says so."""
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; of a name that no file can have there is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def refuse_file(folder: Path) -> None:
     """Refuse a file where a folder is to be.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kantor.core.errors import KantorError
+from kantor.core.shape import fitted
 
 
 def append_line(path: Path, line: dict[str, Any]) -> None:
@@ -24,16 +25,17 @@ def append_line(path: Path, line: dict[str, Any]) -> None:
         ) from error
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines that are whole; empty where there is no file. A torn one is left out."""
+def read_lines(path: Path, shape: Any = dict[str, Any]) -> list[Any]:
+    """The lines that are whole and of that shape (:func:`kantor.core.shape.fitted`); empty where there is no file.
+
+    A torn or damaged one is left out.
+    """
     if not path.exists():
         return []
     found = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            content = json.loads(line)
+            found.append(fitted(json.loads(line), shape))
         except (ValueError, RecursionError):
             continue
-        if isinstance(content, dict):
-            found.append(content)
     return found

@@ -33,8 +33,13 @@ def nce(
             drawn takes no part.
 
     Raises:
-        ShapeError: there are not as many counts as negatives.
+        ShapeError: there are not as many counts as negatives, the scores are no matrix, or samples no positive number.
     """
+    if scores.ndim != 2 or not (isinstance(samples, int) and samples > 0):
+        raise ShapeError(
+            f"nce: scores are [batch, scored] and samples a positive number; given are {tuple(scores.shape)} and "
+            f"{samples if isinstance(samples, int) else type(samples).__name__}."
+        )
     own, others = scores[:, :1], scores[:, 1:]
     counts = torch.ones_like(others, dtype=torch.int64) if counts is None else counts
     if counts.shape != others.shape:

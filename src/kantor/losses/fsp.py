@@ -14,7 +14,7 @@ from kantor.losses.checks import check_maps
 from kantor.losses.features import channels_of, common_grid
 from kantor.losses.first_stage import FirstStageLoss
 from kantor.losses.precision import transfer
-from kantor.losses.stages import as_stages, paired_grids, plain
+from kantor.losses.stages import as_many, as_stages, paired_grids, plain
 
 
 @transfer
@@ -31,9 +31,7 @@ def fsp(student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> Float[Tenso
     Raises:
         ShapeError: the numbers of layers, the samples or the channels differ, or an output has no positions.
     """
-    if len(student) < 2 or len(student) != len(teacher):
-        raise ShapeError(f"fsp compares two maps or more, pair by pair; given are {len(student)} and {len(teacher)}.")
-    for s, t in zip(student, teacher, strict=True):
+    for s, t in as_many("fsp", student, teacher, least=2):
         check_maps("fsp", s, t)
         if channels_of(s) != channels_of(t):
             raise ShapeError(

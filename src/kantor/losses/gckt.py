@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kantor.core.collectives import gather_rows, rank, sum_over_ranks, world_size
+from kantor.core.errors import ShapeError
 from kantor.losses.base import Shapes, TransferLoss
 from kantor.losses.checks import one_id_each, same_samples
 from kantor.losses.critic import Critic
@@ -39,6 +40,9 @@ def gckt(
     Returns:
         In [-sqrt(8), sqrt(8)] for embeddings of length 1 and a negative weight of 1. Of the global batch.
     """
+    for name, scores in (("positive", positive), ("negative", negative)):
+        if not scores.is_floating_point():
+            raise ShapeError(f"gckt: {name} scores are floating-point numbers, not {scores.dtype}.")
     counted = torch.ones_like(negative) if kept is None else kept.to(negative.dtype).expand_as(negative)
     sums = sum_over_ranks(torch.stack([positive.sum(), (negative * counted).sum()]))
     counts = sum_over_ranks(torch.stack([torch.ones_like(positive).sum(), counted.sum()]))

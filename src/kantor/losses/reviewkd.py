@@ -8,14 +8,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kantor.core.errors import ShapeError
 from kantor.losses.base import Shapes, TransferLoss
 from kantor.losses.batch_norm import BatchNorm
 from kantor.losses.checks import same_shape
 from kantor.losses.features import as_map, pool
 from kantor.losses.precision import transfer
 from kantor.losses.settings import positive
-from kantor.losses.stages import as_stages, map_shape, paired
+from kantor.losses.stages import as_many, as_stages, map_shape, paired
 
 _GRIDS = (4, 2, 1)
 
@@ -58,9 +57,7 @@ def reviewkd(student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> Float[
     Raises:
         ShapeError: the numbers of levels differ, there is none, or the maps of a level have other shapes.
     """
-    if not student or len(student) != len(teacher):
-        raise ShapeError(f"reviewkd compares maps level by level; given are {len(student)} and {len(teacher)}.")
-    return torch.stack([hierarchical_context(s, t) for s, t in zip(student, teacher, strict=True)]).sum()
+    return torch.stack([hierarchical_context(s, t) for s, t in as_many("reviewkd", student, teacher)]).sum()
 
 
 class ReviewKD(TransferLoss):

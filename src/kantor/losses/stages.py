@@ -22,6 +22,19 @@ def single(x: Features) -> Tensor:
     return layer
 
 
+def as_many(name: str, student: Features, teacher: Features, *, least: int = 1) -> list[tuple[Tensor, Tensor]]:
+    """The outputs pair by pair; one layer's alone counts as a tuple of one.
+
+    Raises:
+        ShapeError: the student has another number of layers than the teacher, or there are fewer than ``least``.
+    """
+    s, t = as_stages(student), as_stages(teacher)
+    if len(s) < least or len(s) != len(t):
+        wanted = "maps level by level" if least == 1 else "two maps or more, pair by pair"
+        raise ShapeError(f"{name} compares {wanted}; given are {len(s)} and {len(t)}.")
+    return list(zip(s, t, strict=True))
+
+
 def paired(name: str, student_shapes: Shapes, teacher_shapes: Shapes) -> list[tuple[torch.Size, torch.Size]]:
     """The shapes pair by pair.
 

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from kantor.core.errors import DataError
-from kantor.core.files import write_bytes
+from kantor.core.files import is_file, write_bytes
 from kantor.core.reading import parse_json
 from kantor.models.normalise import Mode
 
@@ -51,7 +51,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         DataError: the file is missing, damaged, of another kind, or holds more than tensors.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise DataError(f"There is no weights file {path}.")
     if path.suffix == ".safetensors":
         try:

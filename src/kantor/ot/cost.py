@@ -49,7 +49,8 @@ def cost(
             f"A cost compares rows of one length: x is {tuple(x.shape)}, y is {tuple(y.shape)}; "
             "expected [..., n, d] and [..., m, d]."
         )
-    x, y = upcast(x), upcast(y)
+    common = torch.promote_types(upcast(x).dtype, upcast(y).dtype)
+    x, y = x.to(common), y.to(common)
     with no_autocast(x.device):
         if kind == "l1":
             matrix = torch.cdist(x, y, p=1.0)

@@ -10,7 +10,7 @@ from kantor.core.lines import read_lines
 from kantor.core.names import folder_name
 from kantor.core.reading import read_json, read_text, read_yaml
 from kantor.results.files import read_result
-from kantor.results.records import Begun, Probed, Shown, StepZeroKept, Summary
+from kantor.results.records import Begun, Metrics, Probed, Shown, StepZeroKept, Summary
 from kantor.results.rows import method_row
 from kantor.study.settings.study import UNREADABLE
 from kantor.tasks import Scale
@@ -32,7 +32,7 @@ class Student:
     @cached_property
     def epochs(self) -> list[dict[str, Any]]:
         """The lines of ``metrics.jsonl`` that end an epoch, epoch 0 (untrained) first."""
-        return [line for line in read_lines(self.folder / "metrics.jsonl") if "epoch" in line]
+        return [line for line in read_lines(self.folder / "metrics.jsonl", Metrics) if "epoch" in line]
 
     @property
     def seconds_per_step(self) -> float | None:

@@ -18,7 +18,7 @@ from kantor.core.reading import read_json
 from kantor.report.headline import answer
 from kantor.report.run import read_run
 from kantor.results.files import read_result
-from kantor.results.records import Begun, StepZeroKept
+from kantor.results.records import Begun, Metrics, StepZeroKept, Timed
 from kantor.study.settings.resolved import ResolvedStudy
 from kantor.study.settings.study import Study
 from kantor.tasks import Scale
@@ -162,12 +162,12 @@ def table(seen: Look) -> Table:
 
 
 def _student(folder: Path, method: str, seed: int, epochs: int, now: float, scale: Scale) -> Student:
-    seconds = sum(line.get("seconds", 0.0) for line in read_lines(folder / "timing.jsonl"))
+    seconds = sum(line["seconds"] for line in read_lines(folder / "timing.jsonl", Timed))
     if result := read_result(folder):
         reached = (result.get("metrics") or result).get(scale.name)
         return Student(method, seed, "done", epochs, epochs, result.get("loss"), reached, seconds)
     metrics = folder / "metrics.jsonl"
-    lines = [line for line in read_lines(metrics) if "epoch" in line]
+    lines = [line for line in read_lines(metrics, Metrics) if "epoch" in line]
     if not lines:
         return Student(method, seed, "waiting", 0, epochs, None, None, seconds)
     last = lines[-1]

@@ -9,7 +9,7 @@ from typing import Any
 from kantor.core.collectives import rank
 from kantor.core.lines import append_line, read_lines
 from kantor.core.reading import read_json
-from kantor.results.records import Diverged, Finished
+from kantor.results.records import Diverged, Finished, Timed
 
 PROBE = "probe.json"
 """What `kantor probe` found, by data set."""
@@ -44,7 +44,7 @@ def timed(run: Path, stage: str) -> Iterator[None]:
 def stage_seconds(run: Path) -> dict[str, float]:
     """Seconds of every stage of step 0, over all times that it ran in this folder."""
     total: dict[str, float] = {}
-    for line in read_lines(run / TIMING):
-        if {"stage", "seconds"} <= set(line):
+    for line in read_lines(run / TIMING, Timed):
+        if "stage" in line:
             total[line["stage"]] = total.get(line["stage"], 0.0) + line["seconds"]
     return total

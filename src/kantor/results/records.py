@@ -120,6 +120,19 @@ class Begun(TypedDict):
     teachers: NotRequired[dict[str, dict[str, Any]]]
 
 
+class Timed(TypedDict):
+    """A line of ``timing.jsonl``: of a run, a stage of step 0; of a student, the work up to a step."""
+
+    seconds: float
+    stage: NotRequired[str]
+    step: NotRequired[int]
+    peak_memory: NotRequired[int]
+
+
+Metrics = dict[str, float | None]
+"""A line of ``metrics.jsonl``: numbers by name; those with ``epoch`` end one."""
+
+
 class Difference(TypedDict):
     """A paired difference."""
 

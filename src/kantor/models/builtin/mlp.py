@@ -6,6 +6,8 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kantor.models.builtin.sizes import at_least
+
 
 class MLP(nn.Module):
     """``depth`` hidden layers with ReLU, then a classifier. Modules: ``layers.{i}`` and ``linear``.
@@ -19,6 +21,8 @@ class MLP(nn.Module):
 
     def __init__(self, num_classes: int, input_shape: tuple[int, ...], *, hidden: int = 128, depth: int = 2) -> None:
         super().__init__()
+        at_least(1, "mlp", hidden=hidden)
+        at_least(0, "mlp", depth=depth)
         widths = [math.prod(input_shape), *[hidden] * depth]
         self.layers = nn.Sequential(
             *(nn.Sequential(nn.Linear(before, after), nn.ReLU()) for before, after in pairwise(widths))

@@ -4,6 +4,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kantor.core.errors import ConfigError
+
 
 class ResNet(nn.Module):
     """Three stages of basic blocks with 16, 32 and 64 channels on full, half and quarter resolution.
@@ -21,6 +23,8 @@ class ResNet(nn.Module):
 
     def __init__(self, depth: int, num_classes: int, input_shape: tuple[int, ...], *, width: float = 1.0) -> None:
         super().__init__()
+        if not width > 0:
+            raise ConfigError(f"resnet@width={width:g}: the width is a positive multiple of the usual channels.")
         blocks = (depth - 2) // 6
         channels = [max(1, round(base * width)) for base in (16, 32, 64)]
         self.conv1 = nn.Conv2d(input_shape[0], channels[0], 3, padding=1, bias=False)

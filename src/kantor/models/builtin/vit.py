@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kantor.core.errors import ConfigError
+from kantor.models.builtin.sizes import at_least
 
 
 class ViT(nn.Module):
@@ -34,6 +35,7 @@ class ViT(nn.Module):
         if len(input_shape) != 3:
             raise ConfigError(f"vit reads images, (channels, height, width); the data's samples are {input_shape}.")
         channels, height, width = input_shape
+        at_least(1, "vit", patch=1 if patch is None else patch, dim=dim, depth=depth, heads=heads)
         patch = patch or max(1, min(height, width) // 8)
         if height % patch or width % patch:
             raise ConfigError(f"vit@patch={patch}: patches must divide the image's {height}x{width} pixels.")
