@@ -2,7 +2,6 @@
 
 import html
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -410,18 +409,6 @@ def test_folders_that_are_no_runs(tmp_path, monkeypatch, capsys):
     assert "holds no run" in capsys.readouterr().err
     assert main(["evaluate", "mine"]) == 2
     assert "RUN/METHOD/seed-K" in capsys.readouterr().err
-
-
-def test_intervals_of_known_numbers():
-    from kantor.results.statistics import paired_difference, t_interval
-
-    # mean 2, standard deviation 1, t(.975, 2) = 4.302653
-    half = 4.302653 / math.sqrt(3)
-    assert t_interval([1.0, 2.0, 3.0]) == pytest.approx((2 - half, 2 + half), rel=1e-6)
-    assert t_interval([1.0]) is None
-    mean, interval = paired_difference([3.0, 5.0], [1.0, 3.0])
-    assert mean == 2
-    assert interval == pytest.approx((2, 2))
 
 
 def test_a_method_that_cannot_be_used_is_left_out_where_that_is_asked_for(tmp_path, monkeypatch, capsys):
