@@ -66,7 +66,7 @@ def _refuse_code_of_run(file: Path, options: jsonargparse.Namespace) -> None:
     beside = ("environment.json", "plan.json", "step0.json", "summary.json")
     if file.name == "config.yaml" and any((file.parent / name).exists() for name in beside):
         asked = Study(**_fields(options, Study)).codes()
-        trust.check(*(code for code in Study.from_yaml(file).codes() if code in asked))
+        trust.check(*(code for code in Study.of_run(file.parent).codes() if code in asked))
 
 
 def finetune(options: jsonargparse.Namespace) -> None:

@@ -72,7 +72,7 @@ def test_every_method_of_the_command(tuned):
         assert all(np.isfinite(term["value"]) and term["gradient_share"] >= 0 for term in known["terms"])
         assert sum(term["gradient_share"] for term in known["terms"]) == pytest.approx(1)
     assert methods["l2_sp"]["weights"] == {"task": 1.0, "l2_sp": 1.0}
-    config = Study.from_yaml(tuned / "config.yaml")
+    config = Study.of_run(tuned)
     assert (config.student, config.start, config.lr, config.head_lr) == ("cnn@width=16", "teacher", 0.01, 10.0)
 
 
@@ -186,7 +186,7 @@ def test_a_sweep_is_a_run_for_each_number_and_one_table(source, capsys):
     assert "labels per class" in said and Path("runs/sweep/report.html").is_file()
     for number in (4, 12):
         run = Path(f"runs/sweep/labels-{number}")
-        assert Study.from_yaml(run / "config.yaml").labels_per_class == number
+        assert Study.of_run(run).labels_per_class == number
         parts = json.loads((run / "step0.json").read_text())["data"]["parts"]
         assert (parts["train"]["samples"], parts["validation"]["samples"]) == (5 * number, 72)
         mean = json.loads((run / "summary.json").read_text())["methods"]["none"]["mean"]

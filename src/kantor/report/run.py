@@ -8,8 +8,9 @@ from typing import Any
 from kantor.core.errors import ConfigError
 from kantor.core.lines import read_lines
 from kantor.core.names import folder_name
-from kantor.core.reading import read_json, read_text, read_yaml
+from kantor.core.reading import read_json, read_text
 from kantor.results.files import read_result
+from kantor.results.format import read_settings
 from kantor.results.records import Begun, Metrics, Probed, Shown, StepZeroKept, Summary
 from kantor.results.rows import method_row
 from kantor.study.settings.study import UNREADABLE
@@ -106,7 +107,7 @@ def read_run(folder: Path) -> Run:
         remedy = f" `kantor report` takes a folder with {others[0]} by itself." if others else ""
         raise ConfigError(f"{folder} holds no run: there is no {path.name} in it.{remedy}")
     text = read_text(path, UNREADABLE)
-    config = read_yaml(path, dict[str, Any], UNREADABLE)
+    config = read_settings(folder, UNREADABLE)
     step0 = read_json(folder / "step0.json", StepZeroKept)
     summary = read_json(folder / "summary.json", Summary)
     names = [*summary.get("methods", {}), *step0.get("methods", {})]

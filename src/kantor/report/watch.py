@@ -90,7 +90,7 @@ def look(run: Path, now: float | None = None) -> Look:
     Raises:
         ConfigError: the folder holds no run.
     """
-    config = Study.from_yaml(run / "config.yaml")
+    config = Study.of_run(run)
     now = time.time() if now is None else now
     prepared = (run / "plan.json").exists()
     names = [method.name for method in ResolvedStudy(config).methods]

@@ -3,7 +3,7 @@
 Keys that are not named here are let through: later versions write more.
 """
 
-from typing import Any, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 Interval = tuple[float, float] | None
 
@@ -25,6 +25,17 @@ class Shown(Environment):
     system: str
     cores: int | None
     gpus: list[str]
+
+
+class Began(TypedDict):
+    """``began.json``."""
+
+    format: NotRequired[Literal[1, 2]]
+    settings: NotRequired[dict[str, Any]]
+    data: NotRequired[dict[str, str]]
+    teachers: NotRequired[dict[str, str]]
+    student: NotRequired[dict[str, str]]
+    files: NotRequired[dict[str, str]]
 
 
 class Finished(TypedDict):

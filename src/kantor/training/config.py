@@ -9,8 +9,11 @@ from kantor.core.errors import ConfigError
 from kantor.training.schedule import Schedule
 from kantor.training.trackers import tracker_names
 
-LATER = {"validate_every": 1, "tune_lr": [], "on_collapse": "continue", "limit": None}
-"""Settings that came when there were runs already, each with the value that leaves a run as it was without it."""
+LACKED: dict[int, dict[str, Any]] = {
+    1: {"validate_every": 1, "tune_lr": [], "on_collapse": "continue", "limit": None},
+}
+"""By an earlier format of a run's folder (:mod:`kantor.results.format`): the settings that such a folder may lack, each
+with the value that leaves a run as it was without it."""
 
 
 @dataclass(kw_only=True)
@@ -74,9 +77,10 @@ class Training:
     trackers: str | None = None
 
     def telling(self) -> dict[str, Any]:
-        """The settings by which runs are told apart; one of :data:`LATER` only where it changes something, so that what
-        was begun before it came can be resumed, and trained teachers are found again."""
-        return {key: value for key, value in asdict(self).items() if key not in LATER or value != LATER[key]}
+        """The settings by which runs are told apart; one of :data:`LACKED` only where it changes something, so that
+        what was begun before it came can be resumed, and trained teachers are found again."""
+        unsaid = {key: value for lacked in LACKED.values() for key, value in lacked.items()}
+        return {key: value for key, value in asdict(self).items() if key not in unsaid or value != unsaid[key]}
 
     def check(self) -> None:
         """Refuse values that cannot be meant.

@@ -30,7 +30,7 @@ def test_killed_between_the_first_two_files(tmp_path, monkeypatch):
     assert not (run / "config.yaml").exists()
     claim(study(run))
     assert json.loads((run / "environment.json").read_text())["cores"] >= 1
-    assert Study.from_yaml(run / "config.yaml") == study(run)
+    assert Study.of_run(run) == study(run)
 
 
 def test_what_a_killed_writer_left_does_not_make_a_folder_anothers(tmp_path):

@@ -21,7 +21,7 @@ def test_quoted_classes_stay_text_by_config_and_in_the_run(tmp_path, classes):
     found = parsed(f"classes: {json.dumps(classes)}", tmp_path).classes
     assert found == classes
     (tmp_path / "config.yaml").write_text(Study(data="digits", student="cnn", classes=found).to_yaml())
-    assert Study.from_yaml(tmp_path / "config.yaml").classes == classes
+    assert Study.of_run(tmp_path).classes == classes
 
 
 def test_quoted_names_in_methods_and_of_teachers_stay_text(tmp_path):
@@ -58,7 +58,7 @@ GOOD = "data: digits\nstudent: cnn\nmethods: none\n"
 def test_damaged_settings_are_a_message_with_the_file(tmp_path, content, said, command, capsys):
     (tmp_path / "config.yaml").write_bytes(content)
     with pytest.raises(DataError, match=said) as caught:
-        Study.from_yaml(tmp_path / "config.yaml")
+        Study.of_run(tmp_path)
     assert str(tmp_path / "config.yaml") in str(caught.value)
     if command != "report" or "must be a mapping" in said or "valid" in said:
         assert main([command, str(tmp_path)]) == 2
@@ -106,6 +106,6 @@ def test_damaged_files_of_a_run_are_messages_to_every_command(finished, name, da
 def test_an_unknown_key_and_a_missing_file_are_named(tmp_path):
     (tmp_path / "config.yaml").write_text(GOOD + "epoch: 3\n")
     with pytest.raises(ConfigError, match=r"unknown key 'epoch'.*epochs"):
-        Study.from_yaml(tmp_path / "config.yaml")
+        Study.of_run(tmp_path)
     with pytest.raises(ConfigError, match="holds no run"):
-        Study.from_yaml(tmp_path / "none" / "config.yaml")
+        Study.of_run(tmp_path / "none")

@@ -87,7 +87,7 @@ def evaluate_run(
         KantorError: see :func:`evaluate_model`.
     """
     weights = _weights(folder)
-    config = Study.from_yaml(folder.parents[1] / "config.yaml")
+    config = Study.of_run(folder.parents[1])
     if any(m.folder == folder.parent.name and not m.teaches_classifier for m in ResolvedStudy(config).methods):
         raise ConfigError(
             f"{folder} was trained without labels, so its classifier says nothing. Judge its features: "
@@ -131,12 +131,12 @@ def check_views(models: Sequence[str], views: str | None) -> None:
     """
     for model in models if views is None else ():
         weights = Path(spec_of(model).rpartition(":")[2])
-        config = weights.resolve().parent.parent.parent / "config.yaml"  # one that was taken out of its run has none
-        if weights.name != "student.safetensors" or not config.exists():
+        run = weights.resolve().parent.parent.parent  # one that was taken out of its run has no settings there
+        if weights.name != "student.safetensors" or not (run / "config.yaml").exists():
             continue
         seen = None
         with contextlib.suppress(KantorError):  # settings of another version, say
-            seen = student_views(Study.from_yaml(config))
+            seen = student_views(Study.of_run(run))
         if seen is not None:
             raise ConfigError(
                 f"{model} was trained on the view {seen['student']}: say what both models see, as "

@@ -53,7 +53,7 @@ def probe_run(run: Path, data: str | None, label: str | None, say: Say) -> dict[
     Raises:
         ConfigError: no run, no finished student, or data without labels.
     """
-    config = Study.from_yaml(run / "config.yaml")
+    config = Study.of_run(run)
     trust.check(*codes_of([config.student]))
     if not (run / "plan.json").exists():
         raise ConfigError(f"{run} has no finished student to probe. `kantor resume` it first.")

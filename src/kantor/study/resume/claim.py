@@ -5,8 +5,8 @@ from pathlib import Path
 from kantor.core.errors import ConfigError, KantorError
 from kantor.core.files import is_partial, refuse_file, write_json, write_text
 from kantor.core.locks import locked
-from kantor.results.files import BEGAN, TIMING
-from kantor.study.resume.fingerprints import begin, settings_of
+from kantor.results.files import TIMING
+from kantor.study.resume.fingerprints import begin, renew, settings_of
 from kantor.study.resume.folder import BEFORE_WORK, environment
 from kantor.study.settings.study import WITHOUT_EFFECT, Study
 
@@ -31,8 +31,7 @@ def claim(config: Study) -> Path:
                 raise
             held = None
         if held is not None and held.digest() == config.digest():
-            if not (folder / BEGAN).exists():
-                begin(folder, held)
+            renew(folder, held)
             return folder
         if held is not None and begun(folder):
             differing = [k for k, v in vars(config).items() if k not in WITHOUT_EFFECT and getattr(held, k) != v]

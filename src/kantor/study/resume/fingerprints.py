@@ -14,13 +14,14 @@ from kantor.core.collectives import rank
 from kantor.core.cores import cores
 from kantor.core.digests import file_digest, tensors_digest
 from kantor.core.errors import ConfigError
-from kantor.core.files import write_json
+from kantor.core.files import write_json, write_text
 from kantor.core.reading import read_json, read_yaml
 from kantor.data import DataSet
 from kantor.faculty.label_cost import CostSource
 from kantor.faculty.roster import spec_of
 from kantor.models import Model, has_weights
 from kantor.results.files import BEGAN
+from kantor.results.format import FORMAT, read_began
 from kantor.study.resume.folder import environment
 from kantor.study.settings.starting_weights import Start
 from kantor.study.settings.study import WITHOUT_EFFECT, Study
@@ -30,7 +31,14 @@ _ANOTHER = "put it back, or begin another run by --out"
 
 def begin(run: Path, config: Study) -> None:
     """Keep the settings that a run begins with."""
-    write_json(run / BEGAN, {"format": 1, "settings": dataclasses.asdict(config)})
+    write_json(run / BEGAN, {"format": FORMAT, "settings": dataclasses.asdict(config)})
+
+
+def renew(run: Path, config: Study) -> None:
+    """Write the settings of a run that began in an earlier format, or when none were kept, as today's has them."""
+    if (known := read_began(run)).get("format", 0) < FORMAT:
+        write_text(run / "config.yaml", config.to_yaml())
+        write_json(run / BEGAN, {**known, "format": FORMAT, "settings": dataclasses.asdict(config)})
 
 
 def settings_of(run: Path) -> Study:
@@ -40,9 +48,9 @@ def settings_of(run: Path) -> Study:
         ConfigError: the file is missing, cut short, edited, or no YAML; says what differs.
     """
     path = run / "config.yaml"
-    held = _read(run).get("settings")
+    held = read_began(run).get("settings")
     if held is None or not path.exists():  # begun by a version that kept nothing; or no run, which is said below
-        return Study.from_yaml(path)
+        return Study.of_run(run)
     content = read_yaml(path, dict[str, Any], _restore(run))
     missing = [name for name in held if name not in content]
     if missing:
@@ -57,7 +65,7 @@ def settings_of(run: Path) -> Study:
             f"{path} was edited since the run began: {_listed(differing)}. To go on, {_ANOTHER}: "
             "half a run of each would be compared as one."
         )
-    return Study.from_yaml(path)
+    return Study.of_run(run)
 
 
 def agree_on_data(run: Path, data: DataSet) -> None:
@@ -126,7 +134,7 @@ def _agree(run: Path, kind: str, found: dict[str, str], what: str) -> None:
     """Compare with what was kept of a kind, or keep it."""
     if rank() > 0:
         return
-    content = _read(run)
+    content = read_began(run)
     held = content.get(kind)
     if held is None:
         write_json(run / BEGAN, {**content, kind: found})
@@ -137,11 +145,6 @@ def _agree(run: Path, kind: str, found: dict[str, str], what: str) -> None:
             f"{run} began with other content: {what} ({_listed(differing)}) is not what it was. To go on, {_ANOTHER}: "
             "half a run of each would be compared as one."
         )
-
-
-def _read(run: Path) -> dict[str, Any]:
-    remedy = "Bring it back from a copy; or delete it, and the run is taken as it is found."
-    return read_json(run / BEGAN, dict[str, dict[str, Any] | int], remedy)
 
 
 def _restore(run: Path) -> str:

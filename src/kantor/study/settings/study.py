@@ -6,15 +6,16 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from kantor.core import trust
 from kantor.core.errors import ConfigError, suggest
-from kantor.core.reading import check_shape, dump_yaml, read_yaml
+from kantor.core.reading import check_shape, dump_yaml
 from kantor.data.views import written_views
 from kantor.faculty.label_cost import CostSource
 from kantor.models.spec import codes_of
 from kantor.objective.weights import LIMIT, LIMIT_ADAMW
+from kantor.results.format import read_settings
 from kantor.tasks import Classification, Task
 from kantor.tasks import named as named_task
 from kantor.training import Training
@@ -253,17 +254,17 @@ class Study(Training):
         return dump_yaml(dataclasses.asdict(self))
 
     @classmethod
-    def from_yaml(cls, path: Path) -> "Study":
-        """The settings a run was started with.
+    def of_run(cls, run: Path) -> "Study":
+        """The settings a run was started with, in its ``config.yaml``.
+
+        Args:
+            run: its folder, of this format or an earlier one.
 
         Raises:
-            ConfigError: the file is missing, or has a key that is unknown.
+            ConfigError: the file is missing, or has a key that is unknown; or a later version made the run.
             DataError: it is not YAML, or a setting in it is of another type.
         """
-        if not path.exists():
-            raise ConfigError(f"{path.parent} holds no run: there is no {path.name} in it.")
-        content = read_yaml(path, dict[str, Any], UNREADABLE)
-        content.setdefault("limit", None)  # runs begun before it came
+        path, content = run / "config.yaml", read_settings(run, UNREADABLE)
         known = [f.name for f in dataclasses.fields(cls)]
         for key in content:
             if key not in known:

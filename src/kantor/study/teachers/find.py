@@ -91,7 +91,7 @@ def _seen_elsewhere(spec: str) -> str:
     above = Path(spec).parents
     if Path(spec).name == "student.safetensors" and len(above) > 2 and (above[2] / "config.yaml").is_file():
         with suppress(KantorError):  # settings of another version, say
-            study = Study.from_yaml(above[2] / "config.yaml")
+            study = Study.of_run(above[2])
             classes = "" if study.classes is None else ", some of its classes alone"
             return f"{study.data}{classes}, in the run {above[2]}"
     return "data that is not known, since its weights were given"
