@@ -88,9 +88,7 @@ def capture(
     """
     paths, layouts = tuple(dict.fromkeys(paths)), dict(layouts or {})
     root = path_root(network)
-    outputs = (LOGITS, PENULTIMATE)
-    inputs = {path: find(root, path.removesuffix(INPUT)) for path in paths if _is_input(root, path)}
-    modules = {path: find(root, path, others=outputs) for path in paths if path not in (*outputs, *inputs)}
+    modules, inputs = _places(root, paths)
     for path in layouts:
         if path not in modules and path not in inputs:
             raise ConfigError(f"A layout is given for '{path}', which is not captured. {suggest(path, modules)}")
@@ -184,6 +182,13 @@ def find(root: nn.Module, path: str, *, others: Sequence[str] = ()) -> nn.Module
             raise ConfigError(f"The network has no layer '{path}'. {suggest(path, names)}")
         module = uncompiled(inside)
     return module
+
+
+def _places(root: nn.Module, paths: Sequence[str]) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
+    """The modules whose outputs are meant, and those whose inputs are, by path."""
+    outputs = (LOGITS, PENULTIMATE)
+    inputs = {path: find(root, path.removesuffix(INPUT)) for path in paths if _is_input(root, path)}
+    return {path: find(root, path, others=outputs) for path in paths if path not in (*outputs, *inputs)}, inputs
 
 
 def _is_input(root: nn.Module, path: str) -> bool:
