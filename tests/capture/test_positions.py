@@ -32,7 +32,8 @@ def test_tokens_take_the_mask_of_their_number_and_are_a_sequence():
         ((2, 17, 4), torch.rand(2, 3, 8, 32), (2, 8)),  # of a wide one, after a class token
         ((2, 9, 4), IDS, (1, 9)),
         ((2, 9, 4), torch.rand(2, 2, 36), (1, 9)),  # of a signal
-        ((2, 9, 4), torch.rand(2, 36), None),  # of a table's row
+        ((2, 9, 4), torch.rand(2, 36), None),  # of a row of numbers: perhaps patches
+        ((2, 8, 4), torch.rand(2, 36), (1, 8)),
         ((2, 9, 4), None, None),
         ((2, 4), torch.rand(2, 3, 12, 12), None),
         ((2, 4, 6, 6), torch.rand(2, 3, 12, 12), None),

@@ -51,6 +51,8 @@ class Case:
     """Give targets in ``range(classes)``; None gives none."""
     samples: int = 0
     """Give ids in ``range(samples)``; 0 gives none."""
+    masked: bool = False
+    """Give masks: of each sample's tokens the first few count."""
     positive: bool = False
     """Features after a ReLU, strictly positive so that no kink is near."""
     prepares: bool = False
@@ -85,13 +87,20 @@ class Case:
         return layers(self.student, True), layers(self.teacher, False)
 
     def labels(self, seed: int) -> dict[str, Tensor | None]:
-        """``targets`` and ``ids`` as keyword arguments; ids are distinct."""
+        """``targets``, ``ids`` and masks as keyword arguments; ids are distinct."""
         generator = torch.Generator().manual_seed(1000 + seed)
         batch = self.student[0][0] if isinstance(self.student[0], tuple) else self.student[0]
-        return {
+        sides = {"student_mask": self.student, "teacher_mask": self.teacher} if self.masked else {}
+        masks = {name: self._mask(shape) for name, shape in sides.items()}
+        return masks | {
             "targets": None if self.classes is None else torch.randint(self.classes, (batch,), generator=generator),
             "ids": None if self.samples == 0 else torch.randperm(self.samples, generator=generator)[:batch],
         }
+
+    def _mask(self, shape: Shape | tuple[Shape, ...]) -> Tensor:
+        first: Shape = shape[0] if isinstance(shape[0], tuple) else shape  # type: ignore[assignment]
+        batch, tokens = first[:2]  # all stages have as many
+        return torch.arange(tokens) <= (torch.arange(batch) % tokens).unsqueeze(1)
 
     def _dealt(self, *sides: Features) -> tuple[Features, ...]:
         """This process's part of a batch."""
@@ -114,13 +123,16 @@ class Case:
 _STAGES = ((8, 4, 6, 6), (8, 6, 4, 4))
 _WIDER = ((8, 6, 6, 6), (8, 8, 4, 4))
 
+_TOKENS = ((8, 5, 4), (8, 5, 6))
 _SOLVES = "kantor.ot solves it outside any graph (an autograd function, or SciPy), where dynamo gives up"
 _AGAIN = "its other row is compiled"
+_PICKS = "a mask picks rows, whose number depends on data"
 _HELD_PLAN = "the plan is held fixed while the cost moves; its own test holds it fixed in the differences too"
 
 CASES: list[Case] = [
     Case("ab", AB, _STAGES, _WIDER),
     Case("at", AT, _STAGES, _WIDER),
+    Case("at_masked", AT, _TOKENS, _TOKENS, masked=True),
     Case("cc", lambda: CC(dim=4), (8, 8), (8, 10)),
     Case("crd", lambda: CRD(negatives=12), (8, 6), (8, 10), samples=40),
     Case("crd_anchors", lambda: CRD(negatives_per_anchor=5), (8, 6, 2, 2), (8, 3, 10), samples=40),
@@ -131,11 +143,13 @@ CASES: list[Case] = [
     Case("emd_feature_exact", lambda: EMDFeature(method="exact"), (8, 6, 2, 2), (8, 10), compile=_SOLVES),
     Case("fitnet", FitNet, (8, 4, 6, 6), (8, 6, 4, 4)),
     Case("fitnet_vectors", FitNet, (8, 6), (8, 10)),
+    Case("fitnet_masked", FitNet, (8, 5, 4), (8, 5, 6), masked=True, compile=_PICKS),
     Case("fsp", FSP, _STAGES, _STAGES),
     Case("ft", FT, (8, 4, 4, 4), (8, 6, 4, 4), prepares=True),
     Case("gckt", lambda: GCKT(negatives=12), (8, 6), (8, 10), samples=40),
     Case("gckt_anchors", lambda: GCKT(negatives_per_anchor=5), (8, 6, 2, 2), (8, 3, 10), samples=40),
     Case("kd", KD, (8, 5), (8, 5)),
+    Case("kd_masked", KD, (8, 5, 7), (8, 5, 7), masked=True, compile=_PICKS),
     Case("lckt", LCKT, (8, 6), (8, 6), gradcheck=_HELD_PLAN),
     Case("lckt_widths", LCKT, (8, 6, 2, 2), (8, 10), gradcheck=_HELD_PLAN, compile=_AGAIN),
     Case("multilevel_ot", lambda: MultiLevelOT(top=5), (8, 4, 7), (8, 3, 9)),
@@ -163,6 +177,15 @@ CASES: list[Case] = [
         gradcheck=_HELD_PLAN,
         compile=_AGAIN,
     ),
+    Case(
+        "neuron_transport_masked",
+        lambda: NeuronTransport(spatial="positions", plan_momentum=0.0),
+        (8, 5, 4),
+        (8, 5, 6),
+        masked=True,
+        gradcheck=_HELD_PLAN,
+        compile=_PICKS,
+    ),
     Case("nst", NST, _STAGES, _WIDER),
     Case("pkt", PKT, (8, 8), (8, 10)),
     Case("reviewkd", ReviewKD, _STAGES, _WIDER),
@@ -170,7 +193,9 @@ CASES: list[Case] = [
     Case("sinkd", SinKD, (8, 5), (8, 5)),
     Case("sinkd_envelope", lambda: SinKD(gradient="envelope"), (8, 5), (8, 5), solved=True, compile=_SOLVES),
     Case("sp", SP, (8, 4, 4, 4), (8, 6, 2, 2)),
+    Case("sp_masked", SP, (8, 5, 4), (8, 3, 6), masked=True),
     Case("uld", ULD, (8, 4, 7), (8, 3, 9)),
+    Case("uld_masked", ULD, (8, 4, 7), (8, 3, 9), masked=True),
     Case("vid", VID, _STAGES, _WIDER),
     Case("wcord", lambda: WCoRD(negatives=12), (8, 6), (8, 10), samples=40, gradcheck=_HELD_PLAN),
     Case("wkd_feature", WKDFeature, (8, 6, 4, 4), (8, 5, 4, 4)),

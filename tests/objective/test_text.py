@@ -174,7 +174,8 @@ def test_padding_more_changes_no_term_and_no_gradient():
     student, teacher = Reader(8, 2), Reader(16, 2)
     bound = kantor.Objective(student, {"big": teacher}, terms())
     facts = bound.check({**text(), "labels": labels()}, quiet=True)
-    assert any("The student: padding, as attention_mask says, is left out at blocks.1" in note for note in facts.notes)
+    for who in ("The student", "Teacher big"):
+        assert f"{who}: padding, as attention_mask says, is left out at blocks.1." in facts.notes
     found = []
     for padding in (0, 6):
         result = bound({**text(padding=padding), "labels": labels()})

@@ -33,7 +33,7 @@ def placed(values: Float[Tensor, "batch ..."], inputs: Inputs | None) -> LayerOu
 
     Tokens have the inputs' ``attention_mask`` where it is of their number. They are a sequence where a mask or tokens
     of that number, or a signal, went in; where an image went in they are its patches, after a class token or other
-    such.
+    such. Of rows of numbers they may be either: a square grid where they fill one.
 
     Args:
         values: the output.
@@ -49,7 +49,7 @@ def placed(values: Float[Tensor, "batch ..."], inputs: Inputs | None) -> LayerOu
     if image is not None and not any(x.ndim == 2 and x.shape[1] == tokens for x in given):
         return LayerOutput(values, grid=patches(tokens, image))
     sequence = any(x.ndim == 3 or (x.ndim == 2 and not x.is_floating_point()) for x in given)
-    return LayerOutput(values, grid=(1, tokens) if sequence else None)
+    return LayerOutput(values, grid=(1, tokens) if sequence or patches(tokens) is None else None)
 
 
 def mask_in(inputs: Inputs | None) -> Bool[Tensor, "batch tokens"] | None:

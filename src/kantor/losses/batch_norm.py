@@ -39,8 +39,11 @@ class BatchNorm(nn.Module):
             return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=_EPS)
         wide = x if x.dtype == torch.float64 else x.float()
         over, spread = (0, *range(2, x.ndim)), (-1, *[1] * (x.ndim - 2))
-        mean = sum_over_ranks(wide.mean(over)) / ranks
+        # Where padding is left out a process may have more rows than another; else this is 1.
+        rows = wide.new_tensor(x.numel() / x.shape[1])
+        share = rows * ranks / sum_over_ranks(rows)
+        mean = sum_over_ranks(wide.mean(over) * share) / ranks
         centred = wide - mean.reshape(spread)
-        variance = sum_over_ranks(centred.square().mean(over)) / ranks
+        variance = sum_over_ranks(centred.square().mean(over) * share) / ranks
         scale = self.weight * (variance + _EPS).rsqrt()
         return (centred * scale.reshape(spread) + self.bias.reshape(spread)).to(x.dtype)

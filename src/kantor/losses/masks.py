@@ -71,7 +71,7 @@ def kept_on_both(
     if not masks:
         return None
     counts = {positions_in(student), positions_in(teacher), *(mask.shape[1] for mask in masks)}
-    if len(counts) > 1 or any(len(mask) != len(student) for mask in masks):
+    if len(counts) > 1 or {len(student), len(teacher), *map(len, masks)} != {len(student)}:
         raise ShapeError(
             f"{name} compares position by position, padding left out: both sides must have the same positions. The "
             f"student's layer is {tuple(student.shape)}, the teacher's {tuple(teacher.shape)}, the mask "
@@ -98,22 +98,32 @@ def zeroed(x: Float[Tensor, "batch ..."], mask: Mask) -> Float[Tensor, "batch ..
     """Tokens or a map with zeros where there is padding; as it is without a mask."""
     if mask is None:
         return x
+    _refuse_other(x, mask)
     spread = mask.unsqueeze(2) if x.ndim == 3 else mask.reshape(len(x), 1, *x.shape[2:])
     return x.masked_fill(~spread, 0)
 
 
 def kept_mean(x: Float[Tensor, "batch positions"], mask: Bool[Tensor, "batch positions"]) -> Float[Tensor, ""]:
     """The mean over positions that count; with several processes, so that their average is the global batch's."""
-    return x.masked_fill(~mask, 0).sum() / _fair_count(mask)
+    return x.masked_fill(~mask, 0).sum() / _fair_count(mask).to(x.dtype)
 
 
 def fair(mean: Float[Tensor, ""], mask: Mask) -> Float[Tensor, ""]:
     """A mean over kept positions, weighted so that the average over processes is the global batch's mean."""
-    return mean if mask is None or world_size() == 1 else mean * (mask.sum() / _fair_count(mask))
+    if mask is None or world_size() == 1:
+        return mean
+    return mean * (mask.sum() / _fair_count(mask)).to(mean.dtype)
+
+
+def _refuse_other(x: Tensor, mask: Tensor) -> None:
+    if mask.shape != (len(x), positions_in(x)):
+        raise ShapeError(
+            f"A mask is [batch, positions]: {tuple(mask.shape)} is not that of a layer's output {tuple(x.shape)}."
+        )
 
 
 def _fair_count(mask: Tensor) -> Tensor:
-    count = mask.sum().float()
+    count = mask.sum().double()
     return (count if world_size() == 1 else sum_over_ranks(count) / world_size()).clamp_min(1)
 
 
@@ -121,5 +131,6 @@ def first_kept(x: Float[Tensor, "batch tokens dim"], mask: Mask) -> tuple[Tensor
     """The tokens that count moved to the front, in order, and how many there are of each sample; all without a mask."""
     if mask is None:
         return x, None
+    _refuse_other(x, mask)
     order = torch.argsort((~mask).int(), dim=1, stable=True)
     return x.gather(1, order.unsqueeze(2).expand_as(x)), mask.sum(1)

@@ -8,12 +8,13 @@ from torch import nn
 from kantor.capture import LOGITS, call
 from kantor.capture.compiled import is_compiled, named_layers
 from kantor.capture.layout import picked_of
-from kantor.capture.positions import LayerOutput, mask_in
+from kantor.capture.positions import LayerOutput, mask_in, placed
 from kantor.core.inputs import Inputs
+from kantor.data import Batch
 from kantor.objective.gradients import without_gradient
 from kantor.objective.outputs import Networks, Outputs
 from kantor.objective.sharing import follows_mode
-from kantor.objective.teachers import LiveTeacher
+from kantor.objective.teachers import LiveTeacher, Read
 from kantor.objective.terms import Bound
 
 
@@ -34,11 +35,11 @@ def notes(networks: Networks, bound: Sequence[Bound], outputs: Outputs) -> list[
         if dead := without_gradient(b, outputs.student):
             found.append(f"Term {b.name} trains nothing at {', '.join(dead)}: all before it is frozen or detached.")
     for name, teacher in networks.teachers.items():
-        layers = {read.layer: output for (whose, read), output in outputs.teachers.items() if whose == name}
+        layers = [read.layer for whose, read in outputs.teachers if whose == name]
         if isinstance(teacher, LiveTeacher):
             found += _picked(teacher.network, teacher.sees(batch), f"Teacher {name}")
-            found += _uncompiled(teacher.network, list(layers), f"Teacher {name}")
-            found += _padding(layers, teacher.sees(batch), f"Teacher {name}")
+            found += _uncompiled(teacher.network, layers, f"Teacher {name}")
+            found += _padding(_unpooled(teacher, layers, batch), teacher.sees(batch), f"Teacher {name}")
     return found
 
 
@@ -63,6 +64,15 @@ def _padding(layers: Mapping[str, LayerOutput], inputs: Inputs, who: str) -> Ite
             f"{who}: the attention_mask of {mask.shape[1]} positions is not that of {', '.join(others)}, where padding "
             "counts like anything else."
         )
+
+
+def _unpooled(teacher: LiveTeacher, layers: Sequence[str], batch: Batch) -> dict[str, LayerOutput]:
+    """The teacher's layers with their positions, where it sees a mask; none where it does not."""
+    inputs = teacher.sees(batch)
+    if mask_in(inputs) is None:
+        return {}
+    whole = teacher.outputs(batch, [Read(layer) for layer in layers])
+    return {read.layer: placed(x, inputs) for read, x in whole.items()}
 
 
 def _still(student: nn.Module, frozen: Sequence[nn.Module]) -> Iterator[str]:
