@@ -22,6 +22,7 @@ def test_numbers_are_shown_in_their_unit_by_digits_that_count():
     assert RMSE.said_difference(-0.05) == "0.050 m lower"
     assert RMSE.said_difference(12.3) == "12 m higher"
     assert RMSE.interval((-0.07, 0.03), signed=True) == "-0.0700 to +0.0300"
+    assert RMSE.interval((-0.15, 0.0205), signed=True) == "-0.150 to +0.021"  # both to as many places
     assert RMSE.interval(None) == ""
     assert (RMSE.heading, RMSE.title, Scale("loss").title) == ("RMSE, m", "RMSE", "Loss")
 

@@ -34,6 +34,8 @@ class Rank:
             column of parquet, or a transform of the image. With views in teachers.yaml it is for the others and for
             the student.
         label: name of the label column or array, where it is not the usual one.
+        task: what the labels are: labels (a class a sample), regression, several_labels, or a task of your own as
+            package.module:Task. Teachers are judged for numbers by logme alone; the other scores need classes.
         skip_corrupt: leave out images that cannot be decoded, and say which.
         bootstrap: resamples of the samples behind each interval; 0 for none.
         batch_size: samples in each forward pass.
@@ -53,6 +55,7 @@ class Rank:
     image_size: int | None = None
     view: str | None = None
     label: str | None = None
+    task: str = "labels"
     skip_corrupt: bool = False
     bootstrap: int = 200
     batch_size: int = 256
@@ -76,5 +79,6 @@ class Rank:
         """Where the ranking is written."""
         if self.out is not None:
             return Path(self.out)
-        content = json.dumps({k: v for k, v in dataclasses.asdict(self).items() if k != "out"}, sort_keys=True)
+        telling = {k: v for k, v in dataclasses.asdict(self).items() if k != "out" and (k, v) != ("task", "labels")}
+        content = json.dumps(telling, sort_keys=True)
         return Path("runs") / f"rank-{Path(self.data).stem}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"

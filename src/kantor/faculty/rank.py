@@ -14,6 +14,7 @@ from kantor.core.collectives import rank, world_size
 from kantor.core.errors import ConfigError, DataError, KantorError
 from kantor.core.seeds import SPLIT, hash64
 from kantor.data import DataSet, Part, open_data
+from kantor.data.label_kinds import counted
 from kantor.faculty.bootstrap import resampled
 from kantor.faculty.config import Rank
 from kantor.faculty.inverse import learned_cost, zero_and_scale
@@ -27,6 +28,8 @@ from kantor.models import Model
 from kantor.models.loading import load_named, load_trained
 from kantor.models.pretrained import need_weights
 from kantor.models.spec import codes_of
+from kantor.tasks import Classification, Task
+from kantor.tasks import named as named_task
 from kantor.training.device import chosen_device
 
 Say = Callable[[str], None]
@@ -54,17 +57,21 @@ def rank_teachers(config: Rank, say: Say = _unheard) -> Ranking:
         KantorError: what would fail for every teacher: the data, the settings, or no teacher that could be judged.
     """
     config.check()
-    scores = named(config.scores) if config.scores else list(SCORES.values())
+    given = [config.task] if ":" in config.task else []
+    trust.wrote(given)
+    task = Classification() if config.task == "labels" else named_task(config.task)
+    scores = _scores_for(task, config.scores)
     entries = roster(config.teachers)
     classes = classes_by_teacher(config.teacher_classes, [entry.name for entry in entries])
     entries = [replace(entry, classes=classes.get(entry.name, entry.classes)) for entry in entries]
     source = CostSource.parse(config.label_cost)
-    given = codes_of(filter(None, [config.student, source.argument]))
+    given += codes_of(filter(None, [config.student, source.argument]))
     trust.wrote(given)
     trust.keep(config.folder(), [*codes_of(entry.spec for entry in entries), *given])
-    data = _open(config, views_of(entries, config.view))
+    data = _open(config, views_of(entries, config.view), task)
     part = data.part(config.part)
-    say(f"{len(entries)} teachers on {len(part):,} {config.part} samples of {data.name}, {len(data.classes)} classes.")
+    samples = f"{len(part):,} {config.part} samples of {data.name}"
+    say(f"{len(entries)} teachers on {samples}, {counted(len(data.classes), data.kind)}.")
     faculty = _Faculty(config, data, part, source, say)
 
     mine = entries[rank() :: world_size()]
@@ -127,7 +134,8 @@ class _Faculty:
         self.root = config.folder().parent / "cache"
         self.judged: dict[str, Judged] = {}
         self.names: dict[str, list[str] | None] = {}
-        self.maker = CostMaker(source, data.classes, self.labels, self._features)
+        # Where labels are no classes there is no cost between them, and no score that asks for one.
+        self.maker = CostMaker(source, data.classes, self.labels, self._features) if part.is_classes else None
         self.student = None
         if config.student is not None:
             self._need_view(f"student {config.student}")
@@ -175,7 +183,7 @@ class _Faculty:
                 usable[name] = known or []
             elif name in self.judged:
                 self._no_cost(name, "its classes have no names: give `classes` in teachers.yaml")
-        if not usable:
+        if not usable or self.maker is None:
             return {}, (0.0, 1.0)
         try:
             found = self.maker.costs(usable, {name: own[name] for name in usable})
@@ -311,7 +319,24 @@ def _said(error: Exception) -> str:
     return str(error) if isinstance(error, KantorError) else f"{type(error).__name__}: {error}"
 
 
-def _open(config: Rank, views: Mapping[str, str] | None) -> DataSet:
+def _scores_for(task: Task, names: str | None) -> list[Score]:
+    """The scores that are asked for, or all that can be had of the task's labels.
+
+    Raises:
+        ConfigError: one of them needs classes where there are none, or labels are maps, which no score takes.
+    """
+    usable = [score for score in SCORES.values() if score.numbers or task.labels == "classes"]
+    chosen = named(names) if names else usable
+    unfit = [score.name for score in chosen if not score.numbers]
+    if task.labels == "maps" or (task.labels != "classes" and unfit):
+        what = f"scores {', '.join(unfit)} need" if unfit and names else "teachers are ranked by"
+        raise ConfigError(
+            f"Task {task.name}: {what} a class a sample. For numbers and several labels a sample there is logme."
+        )
+    return chosen
+
+
+def _open(config: Rank, views: Mapping[str, str] | None, task: Task) -> DataSet:
     return open_data(
         config.data,
         image_size=config.image_size,
@@ -320,6 +345,7 @@ def _open(config: Rank, views: Mapping[str, str] | None) -> DataSet:
         skip_corrupt=config.skip_corrupt,
         views=views,
         label=config.label,
+        kind=task.labels,
     )
 
 

@@ -71,8 +71,11 @@ class Scale:
 
     def interval(self, bounds: tuple[float, float] | None, digits: int = 2, *, signed: bool = False) -> str:
         """Both bounds of an interval; empty where there is none."""
-        write = self.signed if signed else self.number
-        return "" if bounds is None else " to ".join(write(bound, digits) for bound in bounds)
+        if bounds is None:
+            return ""
+        decimals = digits if self.is_share else _decimals(max(map(abs, bounds)), digits + 1)  # both alike
+        texts = [f"{self.shown(bound):{'+' if signed else ''}.{decimals}f}" for bound in bounds]
+        return " to ".join(texts)
 
     def said(self, value: float, digits: int = 1) -> str:
         """A value as it is said of a model: ``93.1 % right``, ``RMSE 0.41 m``."""
@@ -101,5 +104,9 @@ def counting(value: float, digits: int) -> str:
     """A number to so many digits that count, without an exponent where that can be read."""
     if not math.isfinite(value) or (value and not 1e-4 <= abs(value) < 1e7):
         return f"{value:.{digits}g}"
-    decimals = digits - 1 if value == 0 else max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    return f"{value:.{decimals}f}"
+    return f"{value:.{_decimals(value, digits)}f}"
+
+
+def _decimals(value: float, digits: int) -> int:
+    """So many behind the point that so many digits of a value count."""
+    return digits - 1 if value == 0 else max(0, digits - 1 - math.floor(math.log10(abs(value))))

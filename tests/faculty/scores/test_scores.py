@@ -158,3 +158,15 @@ def test_logme_leaves_out_classes_that_no_sample_has():
     assert logme(features, 2 * labels) == pytest.approx(logme(features, labels))
     with pytest.raises(ShapeError, match="logme"):
         logme(features, labels[:-1])
+
+
+def test_logme_of_numbers_is_the_mean_of_the_evidence_of_each():
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(80, 5, generator=generator)
+    numbers = features @ torch.randn(5, 2, generator=generator) + 0.1 * torch.randn(80, 2, generator=generator)
+    both = logme(features, numbers)
+    assert both == pytest.approx((logme(features, numbers[:, 0]) + logme(features, numbers[:, 1])) / 2)
+    assert both > logme(torch.randn(80, 5, generator=generator), numbers)
+    # One-vs-rest targets are numbers too.
+    labels = torch.arange(80) % 3
+    assert logme(features, labels) == pytest.approx(logme(features, torch.nn.functional.one_hot(labels, 3).float()))

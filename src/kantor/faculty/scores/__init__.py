@@ -36,6 +36,8 @@ class Score:
     samples: Callable[[Evidence], Float[Tensor, " samples"]] | None = None
     many: Callable[[Evidence, Int[Tensor, "draws samples"]], Float[Tensor, " draws"]] | None = None
     """Its values on many draws of the samples at once, where that is faster than one by one."""
+    numbers: bool = False
+    """Whether labels may be numbers too; otherwise they are classes."""
 
     def missing(self, evidence: Evidence) -> list[str]:
         """What it needs and the evidence lacks."""
@@ -82,7 +84,7 @@ SCORES: dict[str, Score] = {
             lambda e: _among_labels(e, e.labels).item(),
             many=lambda e, draws: _among_labels(e, e.labels[draws]),
         ),
-        Score("logme", ("features",), "arXiv 2102.11005", lambda e: logme(e.features, e.labels)),  # type: ignore[arg-type]
+        Score("logme", ("features",), "arXiv 2102.11005", lambda e: logme(e.features, e.labels), numbers=True),  # type: ignore[arg-type]
         Score("leep", ("predictions",), "arXiv 2002.12462", lambda e: leep(e.predictions, e.labels, e.classes)),  # type: ignore[arg-type]
         Score("nce", ("predictions",), "arXiv 1908.08142", lambda e: nce(e.predictions.argmax(1), e.labels)),  # type: ignore[union-attr]
         Score("h_score", ("features",), "ICIP 2019", lambda e: h_score(e.features, e.labels)),  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 
@@ -10,8 +10,8 @@ from torch import Tensor
 class Evidence:
     """One teacher's outputs on the target samples, in float64; what is missing is None."""
 
-    labels: Int[Tensor, " samples"]
-    """Target classes."""
+    labels: Shaped[Tensor, "samples ..."]
+    """Target classes; or numbers, as float32."""
     classes: int
     """How many target classes there are."""
     predictions: Float[Tensor, "samples teacher_classes"] | None = None

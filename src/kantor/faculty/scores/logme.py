@@ -4,7 +4,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from kantor.core.errors import ShapeError
@@ -13,8 +13,10 @@ _STEPS = 11
 _SETTLED = 0.01
 
 
-def logme(features: Float[Tensor, "samples dim"], labels: Int[Tensor, " samples"]) -> float:
+def logme(features: Float[Tensor, "samples dim"], labels: Shaped[Tensor, "samples ..."]) -> float:
     """The log marginal evidence per sample of one-vs-rest targets, in nats, averaged over classes; no upper bound.
+
+    Numbers are targets as they are, and the average is over the numbers of a sample.
 
     ``y ~ N(F w, 1 / beta)``, ``w ~ N(0, 1 / alpha)``, with alpha and beta at the fixed point of the evidence, at most
     11 steps from 1 (as the public implementation stops). Features are taken as they are, uncentred: its scale is not
@@ -25,19 +27,23 @@ def logme(features: Float[Tensor, "samples dim"], labels: Int[Tensor, " samples"
 
     Args:
         features: of the teacher's penultimate layer on target samples.
-        labels: class indices.
+        labels: class indices; or floating-point numbers, ``[samples]`` or ``[samples, numbers]``.
 
     Raises:
         ShapeError: there are not as many labels as rows of features, or none.
     """
-    if features.ndim != 2 or labels.shape != features.shape[:1] or len(labels) == 0:
+    rows = labels.shape[:1] if labels.is_floating_point() else labels.shape
+    if features.ndim != 2 or rows != features.shape[:1] or len(labels) == 0:
         raise ShapeError(
             f"logme takes features [samples, dim] and a label for each: {list(features.shape)} and "
             f"{list(labels.shape)} do not belong together."
         )
     f, (samples, dim) = features.double(), features.shape
-    targets = F.one_hot(labels).double()
-    targets = targets[:, targets.any(0)]
+    if labels.is_floating_point():
+        targets = labels.double().reshape(samples, -1)
+    else:
+        targets = F.one_hot(labels).double()
+        targets = targets[:, targets.any(0)]
     values, vectors = torch.linalg.eigh(f.T @ f)
     values = values.clamp_min(0)
     values[: max(dim - samples, 0)] = 0.0  # no more directions than samples: the rest is rounding

@@ -45,6 +45,11 @@ def measure_worth(
     """
     for name, layers in _wanted(objective):
         missing = [layer for layer in layers if (name, layer) not in known]
+        if missing and not data.train.is_classes:
+            raise ConfigError(
+                "delta weighs a teacher's channels by what a classifier loses without them, and here labels are no "
+                "classes. Use another loss on features, such as neuron_transport."
+            )
         if missing:
             seen = replace(data, train=data.train.seen_by(data.role_of(name)))
             network = _for_task(models[name], seen, device)
