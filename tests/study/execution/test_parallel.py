@@ -1,5 +1,7 @@
 """How many students train at once, on how many threads."""
 
+import json
+
 import pytest
 
 from kantor.study import Study
@@ -26,3 +28,13 @@ def test_what_is_asked_for_is_taken(tmp_path):
     config = Study(data="digits", student="cnn", threads=3, jobs=2)
     assert threads_for(config, tmp_path, 1.0, 1) == 3
     assert jobs_for(config, 3) == 2
+
+
+def test_threads_are_those_that_the_run_began_with_whatever_is_free_later(tmp_path, monkeypatch):
+    begun = {"teachers": {}, "bound": {}, "pairs": [], "cached": False, "threads": 3, "starts": {}}
+    (tmp_path / "plan.json").write_text(json.dumps(begun))
+    config = Study(data="digits", student="cnn")
+    for cores in (1, 3, 64):
+        monkeypatch.setattr(parallel, "cores", lambda cores=cores: cores)
+        for work in (SMALL / 2, SMALL * 2):
+            assert threads_for(config, tmp_path, work, students=4) == 3
