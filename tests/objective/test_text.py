@@ -243,3 +243,41 @@ def test_a_sequence_is_no_square_of_patches():
     outputs = outputs_of(bound.networks, bound.bound, kantor.Batch({"student": ids, "teacher": ids}))
     found = compared(bound.bound[0], outputs)
     assert found.student[0].shape == (6, 8, 1, 16) and not found.masks
+
+
+@pytest.mark.parametrize("name", ["wkd_logit", "ab", "fsp", "ft"])
+def test_a_first_stage_goes_over_batches_of_text(name):
+    torch.manual_seed(0)
+    settings = {} if name == "wkd_logit" else {"epochs": 1}
+    term = kantor.Term(losses.named(name, **settings))
+    bound = kantor.Objective(Reader(8, 2), {"big": Reader(8, 2)}, [term])
+    named = text() if name == "wkd_logit" else {"input_ids": text()["input_ids"], "attention_mask": None}
+    batches = [{**named, "labels": labels()}] * 2
+    bound.check(batches[0], quiet=True)
+    before = {key: x.clone() for key, x in bound.state_dict().items()}
+    bound.prepare(batches)
+    assert any(not torch.equal(x, before[key]) for key, x in bound.state_dict().items() if x.numel())
+    assert torch.isfinite(bound(batches[0]).loss)
+
+
+def test_what_a_cache_holds_of_text_has_the_mask_that_comes_with_the_batch():
+    """A teacher that is no network: its tokens are masked by what the batch shows its role."""
+    torch.manual_seed(0)
+    network = Reader(16, 2).eval()
+
+    class Kept:
+        @property
+        def facts(self):
+            return {"parameters": 0, "classes": 3, "mode": "kept", "source": "a file"}
+
+        def outputs(self, batch, reads):
+            return kantor.objective.LiveTeacher(network).outputs(batch, reads)
+
+    student, batch = Reader(8, 2), {**text(), "labels": labels()}
+    values = []
+    for teacher in (network, Kept()):
+        torch.manual_seed(1)
+        bound = kantor.Objective(student, {"big": teacher}, terms(("at", "positions", "lckt")))
+        bound.check(batch, quiet=True)
+        values.append({name: x.item() for name, x in bound(batch).terms.items()})
+    assert values[0] == values[1]
