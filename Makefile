@@ -4,9 +4,9 @@ BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # Tests run two at a time, and the threads of one would fight those of the other.
-test test-slow test-docs coverage: export OMP_NUM_THREADS = 1
+test unit test-slow test-docs coverage: export OMP_NUM_THREADS = 1
 
-.PHONY: help demo test coverage fuzz test-slow docs test-docs picture bench-ot bench-methods bench-method bench-steps battery evidence clean
+.PHONY: help demo test types unit coverage fuzz test-slow docs test-docs picture bench-ot bench-methods bench-method bench-steps battery evidence clean
 
 help:
 	@echo "make demo       set up, then compare four ways to train a small student on digits"
@@ -43,8 +43,14 @@ demo: .venv/.demo
 test: .venv/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/pyright
 	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory -j 2 types unit
+
+# Pyright uses one core, and tests leave some time of two: side by side both are done sooner.
+types: .venv/.dev
+	$(BIN)/pyright
+
+unit: .venv/.dev
 	$(BIN)/pytest -n 2 -m "not slow"
 
 # SEED=number for other inputs.

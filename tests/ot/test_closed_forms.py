@@ -86,9 +86,9 @@ def test_the_line_is_sorted(n, seed):
     assert torch.allclose(one_dimensional(x[:, 0], y[:, 0]), exact, atol=1e-12)
     mean = matrix.mean().item()
     near = solve(matrix, None, None, 1e-3 * mean, 1e-6)
-    if near.converged:
-        # The plan of least <P, C> + eps KL is within eps log n of the optimum.
-        assert -1e-6 * matrix.max() <= near.cost - exact <= 1e-3 * mean * math.log(n) + 1e-6 * matrix.max()
+    assert near.converged
+    # The plan of least <P, C> + eps KL is within eps log n of the optimum.
+    assert -1e-6 * matrix.max() <= near.cost - exact <= 1e-3 * mean * math.log(n) + 1e-6 * matrix.max()
 
 
 @QUICK
