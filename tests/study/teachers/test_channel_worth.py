@@ -10,8 +10,12 @@ from kantor.study.teachers.channel_worth import read_worth, write_worth
 
 def test_worth_is_kept(tmp_path):
     assert read_worth(tmp_path) == {}
-    write_worth(tmp_path, {("a/b", "layer1.0"): torch.rand(3)})
-    assert [*read_worth(tmp_path)] == [("a/b", "layer1.0")]
+    worth = {("a/b", "layer1.0"): torch.tensor([0.5, -0.25, 0.0]), ("c", "layer2"): torch.tensor([2.0])}
+    write_worth(tmp_path, worth)
+    found = read_worth(tmp_path)
+    assert {key: value.tolist() for key, value in found.items()} == {
+        ("a/b", "layer1.0"): [0.5, -0.25, 0.0], ("c", "layer2"): [2.0],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
