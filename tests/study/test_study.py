@@ -93,7 +93,7 @@ def test_every_epoch_has_shares_of_the_gradient_where_there_are_several_terms(st
 
 def test_measuring_shares_changes_nothing_in_training(study, monkeypatch):
     monkeypatch.chdir(study.parents[1])
-    monkeypatch.setattr("kantor.training.loop._gradient_shares", lambda *_: {})
+    monkeypatch.setattr("kantor.training.step._gradient_shares", lambda *_: {})
     assert main(["distill", *TINY, "--methods=none,kd,neuron_transport", "--out=runs/unmeasured"]) == 0
     for method in ("kd", "neuron_transport"):
         ours, theirs = (run / method / "seed-1" / "student.safetensors" for run in (study, Path("runs/unmeasured")))

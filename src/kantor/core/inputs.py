@@ -40,7 +40,7 @@ def changed(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:
     return {name: change(x) for name, x in inputs.items()}
 
 
-def rows(inputs: Inputs, of: slice) -> Inputs:
+def rows(inputs: Inputs, of: slice | Tensor) -> Inputs:
     """Some samples of the inputs."""
     return changed(inputs, lambda x: x[of])
 

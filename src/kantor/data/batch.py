@@ -44,3 +44,26 @@ class Batch:
     def first(self, samples: int) -> "Batch":
         """What the first few samples show each role, without their targets and ids."""
         return Batch({role: rows(given, slice(samples)) for role, given in self.inputs.items()})
+
+    def parts(self, count: int) -> list["Batch"]:
+        """The batch cut into so many, each with its share of labelled samples and of those without a label.
+
+        One part is the batch itself. Where there are fewer samples than parts, there are fewer parts.
+        """
+        if count == 1:
+            return [self]
+        known = len(self) if self.targets is None else len(self.targets)
+        cuts = [
+            torch.cat(pieces)
+            for pieces in zip(
+                torch.arange(known).tensor_split(count), torch.arange(known, len(self)).tensor_split(count), strict=True
+            )
+        ]
+        return [self._at(of) for of in cuts if len(of)]
+
+    def _at(self, of: Int64[Tensor, " some"]) -> "Batch":
+        """Some of its samples, those with a label first."""
+        there = {id(given): rows(given, of) for given in self.inputs.values()}
+        inputs = {role: there[id(given)] for role, given in self.inputs.items()}
+        targets = None if self.targets is None else self.targets[of[of < len(self.targets)]]
+        return Batch(inputs, targets, *(None if x is None else x[of] for x in (self.ids, self.views)))

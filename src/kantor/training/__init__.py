@@ -2,7 +2,8 @@
 
 from kantor.training.config import Training
 from kantor.training.evaluate import Scores, evaluate
-from kantor.training.loop import Outcome, train
+from kantor.training.loop import train
+from kantor.training.outcome import Outcome
 from kantor.training.plans import Pair, Probe
 from kantor.training.stop import Interrupted
 

@@ -10,7 +10,7 @@ from kantor.training.schedule import Schedule
 from kantor.training.trackers import tracker_names
 
 LACKED: dict[int, dict[str, Any]] = {
-    1: {"validate_every": 1, "tune_lr": [], "on_collapse": "continue", "limit": None},
+    1: {"accumulate": 1, "validate_every": 1, "tune_lr": [], "on_collapse": "continue", "limit": None},
 }
 """By an earlier format of a run's folder (:mod:`kantor.results.format`): the settings that such a folder may lack, each
 with the value that leaves a run as it was without it."""
@@ -23,6 +23,8 @@ class Training:
     Args:
         epochs: passes over the training part.
         batch_size: samples per step, over all processes.
+        accumulate: parts that each batch is trained in, one after the other: their gradients add up, and the step is
+            that of the whole batch, in less memory. Losses and batch norm see each part by itself.
         unlabelled_batch: samples without labels that come beside each batch, where there are some; batch_size if left
             out.
         optimizer: sgd (Nesterov momentum .9) or adamw.
@@ -55,6 +57,7 @@ class Training:
 
     epochs: int = 10
     batch_size: int = 128
+    accumulate: int = 1
     unlabelled_batch: int | None = None
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.1
@@ -88,9 +91,11 @@ class Training:
         Raises:
             ConfigError: names the setting and what it takes.
         """
-        for name in ("epochs", "batch_size", "validate_every"):
+        for name in ("epochs", "batch_size", "accumulate", "validate_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is at least 1, not {getattr(self, name)}.")
+        if self.accumulate > self.batch_size:
+            raise ConfigError(f"accumulate {self.accumulate} is more parts than the batch_size has samples.")
         if self.unlabelled_batch is not None and self.unlabelled_batch < 1:
             raise ConfigError(f"unlabelled_batch is at least 1, not {self.unlabelled_batch}.")
         for name in ("checkpoint_every", "log_every"):
