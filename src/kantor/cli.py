@@ -124,6 +124,7 @@ def compare(options: jsonargparse.Namespace) -> None:
     from kantor.study.afterwards.evaluate import check_views
 
     config = Compare(**_fields(options, Compare))
+    _wrote_task(config.task)
     check_views((config.model_a, config.model_b), config.views)
     content = compare_models(config)
     terminal().print(*tables(content), sep="\n")
@@ -149,10 +150,7 @@ def evaluate(options: jsonargparse.Namespace) -> None:
 
     if (options.run is None) == (options.model is None):
         raise KantorError("Give either RUN/METHOD/seed-K or --model NAME:FILE.")
-    if ":" in options.task:
-        from kantor.core import trust
-
-        trust.wrote([options.task])
+    _wrote_task(options.task)
     how = ("image_size", "view", "label", "classes", "skip_corrupt", "task")
     reading = Reading(**{name: options[name] for name in how})
     run, model = options.run, options.model
@@ -294,6 +292,13 @@ def _trust(options: jsonargparse.Namespace) -> None:
             trust(run if (run / "config.yaml").exists() else path)
     if needed and options.run is None:
         raise KantorError("Name a run's folder.")
+
+
+def _wrote_task(name: str) -> None:
+    """A task of one's own that is named on the command line is code that the user wrote there."""
+    from kantor.core import trust
+
+    trust.wrote([name] if ":" in name else [])
 
 
 def _fields(options: jsonargparse.Namespace, kind: type) -> dict[str, Any]:

@@ -136,12 +136,15 @@ def test_a_task_of_ones_own_by_its_name(here, capsys):
     assert main(["evaluate", "moved/none/seed-0", "--trust=moved"]) == 0
 
 
-def test_teachers_are_ranked_for_numbers(here, capsys):
+def test_networks_of_numbers_are_ranked_and_compared(here, capsys):
     assert main(vectors("numbers", "regression", "--methods=none", "--seeds=2", "--out=run")) == 0
     given = ["rank", "--data=numbers.npz", "--task=regression", "--teachers=run/none/seed-0,run/none/seed-1"]
     assert main([*given, "--bootstrap=0", "--out=ranks"]) == 0
     ranking = read(here / "ranks" / "ranking.json")
     assert list(ranking["scores"]) == ["logme"]
+    both = ["run/none/seed-0", "run/none/seed-1"]
+    assert main(["compare", *both, "--data=numbers.npz", "--task=regression", "--out=beside"]) == 0
+    assert read(here / "beside" / "compare.json")["predictions"] is None
     capsys.readouterr()
     assert main([*given, "--scores=leep"]) == 2
     assert "scores leep need a class a sample" in capsys.readouterr().err

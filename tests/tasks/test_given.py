@@ -46,6 +46,10 @@ def test_every_built_in_has_its_name(name):
     assert task.metrics[0].scale.name
 
 
+def test_labels_are_classes():
+    assert isinstance(named("labels"), Classification)
+
+
 def test_a_name_that_is_none():
     with pytest.raises(ConfigError, match=r"no task 'regresion'.*regression.*package.module:Task"):
         named("regresion")

@@ -28,6 +28,7 @@ from kantor.data.views import COMPARED, ROLES, written_views
 from kantor.faculty.roster import spec_of, teacher_names
 from kantor.models import Model, has_weights, load, load_trained
 from kantor.ot.cost import CostKind
+from kantor.tasks import named
 from kantor.training.device import chosen_device
 
 _ENOUGH = 10_000
@@ -50,6 +51,8 @@ class Compare:
         views: what each model sees, as model_a=NAME,model_b=NAME: arrays of an npz, columns of parquet files, or
             transforms of the image, as in `kantor distill`; the data's only input if left out.
         label: name of the label column or array, where it is not the usual one.
+        task: what the labels are, as in `kantor distill`: labels (a class a sample), regression, and so on. How often
+            either is right is told of classes alone.
         skip_corrupt: leave out images that cannot be decoded, and say which.
         batch_size: samples in each forward pass.
         device: auto takes a GPU if there is one.
@@ -66,6 +69,7 @@ class Compare:
     image_size: int | None = None
     views: str | None = None
     label: str | None = None
+    task: str = "labels"
     skip_corrupt: bool = False
     batch_size: int = 256
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -107,7 +111,8 @@ class Compare:
         """Where the comparison is written."""
         if self.out is not None:
             return Path(self.out)
-        left_out = ("out",) if self.skip_corrupt else ("out", "skip_corrupt")
+        as_ever = {"skip_corrupt": False, "task": "labels"}
+        left_out = ["out", *(name for name, value in as_ever.items() if getattr(self, name) == value)]
         content = json.dumps({k: v for k, v in dataclasses.asdict(self).items() if k not in left_out}, sort_keys=True)
         return Path("runs") / f"compare-{'-'.join(self.names())}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
@@ -195,6 +200,7 @@ def _open(config: Compare, progress: Progress | None) -> DataSet:
         validation=0.1 if config.split == "validation" else 0,
         views=config.view_map(),
         label=config.label,
+        kind=named(config.task).labels,
         skip_corrupt=config.skip_corrupt,
         progress=progress,
     )
@@ -218,7 +224,11 @@ def _seen(spec: str, data: DataSet, role: str, part: Part, config: Compare, devi
 
 
 def _predictions(a: _Seen, b: _Seen, data: DataSet, part: Part) -> dict[str, Any] | None:
-    """None where the two models' classes are not the same: by name where both have names, else by number."""
+    """None where the two models' classes are not the same, by name where both have names, else by number; and where
+    labels are no classes.
+    """
+    if not part.is_classes:
+        return None
     ours, theirs = a.model.class_names, b.model.class_names
     if a.logits.shape[1] != b.logits.shape[1] or (ours and theirs and ours != theirs):
         return None

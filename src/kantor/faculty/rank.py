@@ -28,7 +28,7 @@ from kantor.models import Model
 from kantor.models.loading import load_named, load_trained
 from kantor.models.pretrained import need_weights
 from kantor.models.spec import codes_of
-from kantor.tasks import Classification, Task
+from kantor.tasks import Task
 from kantor.tasks import named as named_task
 from kantor.training.device import chosen_device
 
@@ -59,7 +59,7 @@ def rank_teachers(config: Rank, say: Say = _unheard) -> Ranking:
     config.check()
     given = [config.task] if ":" in config.task else []
     trust.wrote(given)
-    task = Classification() if config.task == "labels" else named_task(config.task)
+    task = named_task(config.task)
     scores = _scores_for(task, config.scores)
     entries = roster(config.teachers)
     classes = classes_by_teacher(config.teacher_classes, [entry.name for entry in entries])

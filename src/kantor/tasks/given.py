@@ -64,7 +64,8 @@ def as_task(given: Any) -> Task | None:
 
 
 def named(name: str) -> Task:
-    """The task of a name: a built-in, or your own as ``package.module:Task``.
+    """The task of a name: a built-in, your own as ``package.module:Task``, or ``labels``, which is what a class a
+    sample implies: classification.
 
     There the class of a task is called without arguments, and so is a function that makes one; a task is taken as it
     is.
@@ -73,6 +74,8 @@ def named(name: str) -> Task:
         ConfigError: there is none of that name, it is no task, or nobody gave leave to import it
             (:mod:`kantor.core.trust`).
     """
+    if name == "labels":
+        return Classification()
     if ":" not in name:
         if name not in BUILT_IN:
             raise ConfigError(

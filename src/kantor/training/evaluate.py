@@ -44,6 +44,11 @@ class Scores:
         """The metric that the model is judged by."""
         return self.metrics[self.scale.name]
 
+    @property
+    def accuracy(self) -> float:
+        """The share that is right, where that is among the metrics."""
+        return self.metrics["accuracy"]
+
     def said(self, part: str) -> str:
         """Every metric in words.
 

@@ -16,7 +16,7 @@ from kantor.faculty.label_cost import CostSource
 from kantor.models.spec import codes_of
 from kantor.objective.weights import LIMIT, LIMIT_ADAMW
 from kantor.results.format import read_settings
-from kantor.tasks import Classification, Task
+from kantor.tasks import Task
 from kantor.tasks import named as named_task
 from kantor.training import Training
 
@@ -186,9 +186,7 @@ class Study(Training):
         Raises:
             ConfigError: there is no such task, or it is code that nobody gave leave for.
         """
-        if self.task == "none":
-            return None
-        return Classification() if self.task == "labels" else named_task(self.task)
+        return None if self.task == "none" else named_task(self.task)
 
     def weight_limit(self) -> float | None:
         """``limit``, chosen by the optimiser where it is auto."""
