@@ -3,12 +3,15 @@
 import importlib
 import importlib.util
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+
+from kantor.core import trust
 
 # What runs were made with is kept in the user's home, which tests leave alone; their commands inherit this.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="kantor-state-")
@@ -24,6 +27,28 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the real data sets, looked for in {folder} (set KANTOR_DATA)")
     return folder
+
+
+@pytest.fixture
+def write_module(tmp_path, monkeypatch) -> Iterator[Callable[[str, str], str]]:
+    """Writes a module of the user's, also for other processes, and returns its name. Nothing is trusted before."""
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    written: list[str] = []
+
+    def write(name: str, text: str) -> str:
+        (folder / f"{name}.py").write_text(text)
+        importlib.invalidate_caches()
+        written.append(name)
+        return name
+
+    trust.forget()
+    yield write
+    trust.forget()
+    for name in written:
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture(autouse=True)

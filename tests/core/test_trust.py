@@ -114,6 +114,8 @@ def test_a_run_made_here_goes_on_and_its_edited_or_copied_settings_do_not(mark, 
         {"teacher": "mark_nets:make:w.safetensors", "student": "teacher"},
         {"teacher": "cnn:w.safetensors", "label_cost": "centres:mark_nets:make:w.safetensors"},
         {"teacher": "best:ranking.json"},
+        {"student": "cnn@width=4", "methods": "none,mark_nets:Loss:auto"},
+        {"student": "cnn@width=4", "methods": [{"name": "mine", "terms": [{"loss": "mark_nets:Loss"}]}]},
     ],
 )
 def test_no_setting_of_a_run_that_came_from_elsewhere_imports_anything(mark, capsys, changes):
@@ -124,21 +126,23 @@ def test_no_setting_of_a_run_that_came_from_elsewhere_imports_anything(mark, cap
     base = {"data": "digits", "train_limit": 60, "epochs": 1, "seeds": 1, "jobs": 1, "batch_size": 30}
     run.mkdir()
     (run / "config.yaml").write_text(json.dumps(base | {"student": "cnn@width=4", "methods": methods} | changes))
-    for command in ("resume", "probe", "analyse", "report"):
+    for command in (["resume"], ["probe"], ["analyse"], ["report"], ["watch", "--once"]):
         capsys.readouterr()
-        status = main([command, "run"])
+        status = main([*command, "run"])
         said = capsys.readouterr().err
         assert not mark.exists(), command
-        assert command != "resume" or (status == 2 and "--trust" in said)
+        assert command != ["resume"] or (status == 2 and "--trust" in said)
 
 
-@pytest.mark.parametrize("place", ["teachers", "starts"])
+@pytest.mark.parametrize("place", ["teachers", "starts", "losses"])
 def test_plan_json_imports_nothing(mark, capsys, place):
     load("cnn@width=4", classes=10, input_shape=(1, 8, 8)).save("w.safetensors")
     run = made("run", "--student=cnn@width=4", "--teacher=cnn@width=4:w.safetensors", "--methods=kd")
     plan = json.loads((run / "plan.json").read_text())
     if place == "teachers":
         plan["teachers"]["teacher"]["spec"] = "mark_nets:make:w.safetensors"
+    elif place == "losses":
+        plan["bound"]["kd"][0]["loss"] = "mark_nets:Loss"
     else:
         plan["starts"]["kd"] = {"spec": "mark_nets:make:w.safetensors"}
     (run / "plan.json").write_text(json.dumps(plan))

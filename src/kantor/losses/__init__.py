@@ -1,8 +1,11 @@
 """Transfer losses: one method, one file, one contract."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from kantor.core import trust
 from kantor.core.errors import ConfigError, suggest
+from kantor.core.imported import is_path
 from kantor.losses.ab import AB, ab
 from kantor.losses.at import AT, at
 from kantor.losses.base import TransferLoss
@@ -23,6 +26,7 @@ from kantor.losses.lckt import LCKT, lckt
 from kantor.losses.multilevel_ot import MultiLevelOT, multilevel_ot
 from kantor.losses.neuron_transport import NeuronTransport, neuron_transport
 from kantor.losses.nst import NST, nst
+from kantor.losses.own import own_loss
 from kantor.losses.penalty import WeightPenalty
 from kantor.losses.pkt import PKT, pkt
 from kantor.losses.reviewkd import ReviewKD, hierarchical_context, reviewkd
@@ -52,21 +56,59 @@ PENALTIES: dict[str, type[WeightPenalty]] = {L2SP.name: L2SP}
 def named(name: str, **settings: Any) -> TransferLoss | WeightPenalty:
     """The loss or penalty of that name, with its settings.
 
+    Args:
+        name: a built-in, or your own class as ``package.module:MyLoss``.
+        settings: what the class takes.
+
     Raises:
-        ConfigError: no loss or no setting has that name, where the message says which are close; or a setting's value
-            is not of its type.
+        ConfigError: no loss or no setting has that name, where the message says which are close; a setting's value is
+            not of its type; or a path names what is no loss.
+    """
+    trust.wrote(codes_of(name, settings))
+    return made(name, settings)
+
+
+def codes_of(name: str, settings: Mapping[str, Any]) -> list[str]:
+    """The code that a loss's name asks for (:mod:`kantor.core.trust`)."""
+    return [trust.code(name, settings)] if is_path(name) else []
+
+
+def made(name: str, settings: Mapping[str, Any]) -> TransferLoss | WeightPenalty:
+    """:func:`named` for a name that may stand in a file, which decides no code that runs (:mod:`kantor.core.trust`).
+
+    Raises:
+        ConfigError: it names code that the user did not write; or see :func:`named`.
+    """
+    kind = kind_of(name, settings)
+    return kind(**fitted(name, kind, dict(settings)))
+
+
+def kind_of(name: str, settings: Mapping[str, Any]) -> type[TransferLoss] | type[WeightPenalty]:
+    """The class of the loss or penalty of that name.
+
+    Args:
+        name: see :func:`named`.
+        settings: what it will be made with: text among them may choose code, so it takes part in what is allowed.
+
+    Raises:
+        ConfigError: there is none, or see :func:`made`.
     """
     every = {**LOSSES, **PENALTIES}
-    if name not in every:
-        raise ConfigError(f"No transfer loss is called {name!r}. {suggest(name, every)}")
-    return every[name](**fitted(name, every[name], settings))
+    if name in every:
+        return every[name]
+    if is_path(name):
+        return own_loss(name, settings, every)
+    raise ConfigError(
+        f"No transfer loss is called {name!r}. {suggest(name, every)} One of your own is written package.module:MyLoss."
+    )
 
 
 __all__ = [
     "AB", "AT", "CC", "CRD", "DIST", "DKD", "FSP", "FT", "GCKT", "KD", "L2SP", "LCKT", "LOSSES", "NST", "PENALTIES",
     "PKT", "RKD", "SP", "ULD", "VID", "Delta", "EMDFeature", "FitNet", "LabelCost", "LabelTransport", "MultiLevelOT",
     "NeuronTransport", "ReviewKD", "SinKD", "TransferLoss", "WCoRD", "WKDFeature", "WKDLogit", "WeightPenalty", "ab",
-    "at", "cc", "crd", "delta", "dist", "dkd", "emd_feature", "fitnet", "fsp", "ft", "gckt", "hierarchical_context",
-    "kd", "l2_sp", "label_transport", "lckt", "multilevel_ot", "named", "nce", "neuron_transport", "nst", "pkt",
-    "reviewkd", "rkd", "sinkd", "sp", "uld", "vid", "wcord", "wkd_feature", "wkd_logit",
+    "at", "cc", "codes_of", "crd", "delta", "dist", "dkd", "emd_feature", "fitnet", "fsp", "ft", "gckt",
+    "hierarchical_context", "kd", "kind_of", "l2_sp", "label_transport", "lckt", "made", "multilevel_ot", "named",
+    "nce", "neuron_transport", "nst", "pkt", "reviewkd", "rkd", "sinkd", "sp", "uld", "vid", "wcord", "wkd_feature",
+    "wkd_logit",
 ]  # fmt: skip

@@ -39,8 +39,8 @@ class TransferLoss(nn.Module):
 
     name: ClassVar[str]
     """As written in ``--methods``."""
-    paper: ClassVar[str]
-    """The source, as ``arXiv 2007.06737`` or a venue."""
+    paper: ClassVar[str] = ""
+    """The source, if there is one, as ``arXiv 2007.06737`` or a venue."""
     default_weight: ClassVar[float]
     """The term's weight beside a task weight of 1."""
     reads: ClassVar[Literal["logits", "penultimate", "feature", "stages", "sequence_logits"]]

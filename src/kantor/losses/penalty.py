@@ -15,8 +15,8 @@ class WeightPenalty(nn.Module):
 
     name: ClassVar[str]
     """As written in ``--methods``."""
-    paper: ClassVar[str]
-    """The source, as ``arXiv 1802.01483`` or a venue."""
+    paper: ClassVar[str] = ""
+    """The source, if there is one, as ``arXiv 1802.01483`` or a venue."""
     default_weight: ClassVar[float]
     """The term's weight beside a task weight of 1."""
 

@@ -17,7 +17,7 @@ def fitted(name: str, make: Callable[..., Any], settings: dict[str, Any]) -> dic
     """``settings`` as the constructor annotates them, or a message.
 
     A whole number is taken for a float, and a float without a fraction (1e3) for a whole number; nothing else is
-    converted.
+    converted. What has no annotation takes anything.
 
     Args:
         name: how the user calls what is made.
@@ -29,16 +29,24 @@ def fitted(name: str, make: Callable[..., Any], settings: dict[str, Any]) -> dic
     """
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     known = [key for key, p in inspect.signature(make).parameters.items() if p.kind not in variadic]
-    hints = get_type_hints(make.__init__ if inspect.isclass(make) else make)
+    hints = _hints(make.__init__ if inspect.isclass(make) else make)
     found = {}
     for key, value in settings.items():
         if key not in known:
             raise ConfigError(f"{name} has no setting {key!r}. {suggest(str(key), known)}")
         try:
-            found[key] = _fitted(value, hints[key])
+            found[key] = _fitted(value, hints.get(key, Any))
         except TypeError:
             raise ConfigError(f"{name}: {key} is {_said(hints[key])}, not {_shown(value)}.") from None
     return found
+
+
+def _hints(make: Callable[..., Any]) -> dict[str, Any]:
+    """Its annotations; none where they name what exists for type checkers alone."""
+    try:
+        return get_type_hints(make)
+    except NameError:
+        return {}
 
 
 def _fitted(value: Any, kind: Any) -> Any:

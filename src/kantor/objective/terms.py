@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
 from kantor import losses
+from kantor.core import trust
 from kantor.core.errors import ConfigError, suggest
 from kantor.losses import LOSSES
 from kantor.losses.base import TransferLoss
@@ -68,15 +69,26 @@ class Term:
         """A term whose loss is made by name, as on the command line.
 
         Args:
-            loss: a name that `kantor methods` lists.
+            loss: a name that `kantor methods` lists, or a class of your own, ``package.module:MyLoss``.
             settings: the loss's, by name.
             rest: what else a term takes: ``student``, ``teacher``, ``weight``, ``name``, ``stages``.
 
         Raises:
             ConfigError: no loss or setting has that name, or a setting's value is not of its type.
         """
-        made = Recipe(loss, dict(settings or {}))
-        return cls(losses.named(loss, **made.settings), **rest, recipe=made)
+        trust.wrote(losses.codes_of(loss, settings or {}))
+        return cls.made(loss, settings or {}, **rest)
+
+    @classmethod
+    def made(cls, loss: str, settings: Mapping[str, Any], **rest: Any) -> "Term":
+        """:meth:`named` for a name that may stand in a file, which decides no code that runs
+        (:mod:`kantor.core.trust`).
+
+        Raises:
+            ConfigError: it names code that the user did not write; or see :meth:`named`.
+        """
+        recipe = Recipe(loss, dict(settings))
+        return cls(losses.made(loss, recipe.settings), **rest, recipe=recipe)
 
     def fresh(self) -> "Term":
         """The same with a loss of its own, which has seen nothing.
@@ -85,7 +97,7 @@ class Term:
             ConfigError: the loss was not made by name.
         """
         made = self._recipe()
-        return replace(self, loss=losses.named(made.loss, **made.settings))
+        return replace(self, loss=losses.made(made.loss, made.settings))
 
     def times(self, factor: float) -> "Term":
         """The same, its weight multiplied; where it is limited it may also pull so much more or less."""
@@ -111,7 +123,7 @@ class Term:
     def parse(cls, kept: Mapping[str, Any]) -> "Term":
         """What :meth:`record` wrote, with a loss of its own."""
         rest = {key: kept[key] for key in ("student", "teacher", "name", "reason")}
-        return cls.named(kept["loss"], kept["settings"], weight=Weight(**kept["weight"]), **rest)
+        return cls.made(kept["loss"], kept["settings"], weight=Weight(**kept["weight"]), **rest)
 
     def _recipe(self) -> Recipe:
         if self.recipe is None:

@@ -19,7 +19,7 @@ from kantor.report.headline import answer
 from kantor.report.run import read_run
 from kantor.results.files import read_result
 from kantor.results.records import Begun, Metrics, StepZeroKept, Timed
-from kantor.study.settings.resolved import ResolvedStudy
+from kantor.study.settings.methods import written_methods
 from kantor.study.settings.study import Study
 from kantor.tasks import Scale
 from kantor.tasks.scale import ACCURACY
@@ -93,7 +93,7 @@ def look(run: Path, now: float | None = None) -> Look:
     config = Study.of_run(run)
     now = time.time() if now is None else now
     prepared = (run / "plan.json").exists()
-    names = [method.name for method in ResolvedStudy(config).methods]
+    names = [method.name for method in written_methods(config.methods)]
     if prepared:  # without those that were left out at step 0 (unfit: skip)
         kept = read_json(run / "plan.json", Begun).get("bound", {})
         names = [name for name in names if name in kept]

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from kantor import losses
 from kantor.core import trust
 from kantor.core.errors import ConfigError
 from kantor.core.files import write_json
@@ -58,7 +59,9 @@ class Prepared:
             raise ConfigError(f"{run} has no plan.json, which step 0 leaves: `kantor resume {run}` first.")
         specs = [teacher["spec"] for teacher in content["teachers"].values()]
         begins = [start["spec"].replace("{seed}", "0") for start in content["starts"].values() if start]
+        terms = [term for bound in content["bound"].values() for term in bound]
         codes = codes_of([*specs, *begins])
+        codes += [code for term in terms for code in losses.codes_of(term["loss"], term["settings"])]
         trust.found(codes, run / "plan.json")
         trust.check(*codes)
         starts = {name: start and Start(**start) for name, start in content["starts"].items()}

@@ -1,9 +1,9 @@
 """Methods: what a student is trained with, from a string or from YAML.
 
-A string is terms joined by ``+``. Each is ``NAME[@setting=value]...[:WEIGHT]``, the weight a number, ``auto`` or
-``auto=SHARE``; ``@stages=3`` makes a term for each of the last three paired stages; ``task:WEIGHT`` sets the task's
-weight, ``none`` is the task alone. The task weighs 1 and ``kd`` weighs 1 beside other terms; ``kd`` alone means task .1
-and kd .9, the public benchmarks' settings.
+A string is terms joined by ``+``. Each is ``NAME[@setting=value]...[:WEIGHT]``, the name a built-in or a class of the
+user's own, ``package.module:MyLoss``, the weight a number, ``auto`` or ``auto=SHARE``; ``@stages=3`` makes a term for
+each of the last three paired stages; ``task:WEIGHT`` sets the task's weight, ``none`` is the task alone. The task
+weighs 1 and ``kd`` weighs 1 beside other terms; ``kd`` alone means task .1 and kd .9, the public benchmarks' settings.
 """
 
 import contextlib
@@ -14,10 +14,12 @@ from typing import Any, Literal
 
 import yaml
 
+from kantor import losses
 from kantor.core.errors import ConfigError
+from kantor.core.imported import is_path
 from kantor.core.names import check_name, folder_name
 from kantor.core.reading import parse_yaml
-from kantor.losses import TransferLoss, WeightPenalty
+from kantor.losses import LOSSES, PENALTIES, TransferLoss, WeightPenalty
 from kantor.losses.settings import fitted
 from kantor.objective import Balanced, Term, Weight
 from kantor.objective.terms import PAPER
@@ -89,13 +91,7 @@ def parse_methods(
     Raises:
         ConfigError: an unknown loss or setting, a weight that is no number, or a method named twice.
     """
-    items: list[str | dict[str, Any]] = list(given.split(",")) if isinstance(given, str) else given
-    if "" in (item.strip() for item in items if isinstance(item, str)):
-        raise ConfigError(f"methods {given!r} has an empty name. For example: none,kd,neuron_transport.")
-    defaults = _Defaults(task_weight, limit)
-    methods = [
-        _from_text(item.strip(), defaults) if isinstance(item, str) else _from_mapping(item, defaults) for item in items
-    ]
+    methods = [_Defaults(task_weight, limit).method(written) for written in written_methods(given)]
     if not methods:
         raise ConfigError("No methods are given. For example: none,kd,neuron_transport.")
     for method in methods:
@@ -113,6 +109,69 @@ def parse_methods(
     return methods
 
 
+def written_methods(given: str | list[str | dict[str, Any]]) -> "list[Written]":
+    """Every method as it was written, in order: no loss is looked up, and nothing is imported.
+
+    Raises:
+        ConfigError: something is of no form that a method has.
+    """
+    items: list[str | dict[str, Any]] = list(given.split(",")) if isinstance(given, str) else given
+    if "" in (item.strip() for item in items if isinstance(item, str)):
+        raise ConfigError(f"methods {given!r} has an empty name. For example: none,kd,neuron_transport.")
+    return [_from_text(item.strip()) if isinstance(item, str) else _from_mapping(item) for item in items]
+
+
+def codes_of(given: str | list[str | dict[str, Any]]) -> list[str]:
+    """The code that methods ask for (:mod:`kantor.core.trust`); what is no method is refused where it is used."""
+    try:
+        terms = [term for method in written_methods(given) for term in method.terms]
+    except ConfigError:
+        return []
+    return [code for term in terms for code in losses.codes_of(term.loss, term.settings)]
+
+
+@dataclass(frozen=True)
+class WrittenTerm:
+    """A term as text or YAML has it: its weight a number, ``auto``, ``auto=SHARE``, ``paper``, or a mapping of a
+    :class:`~kantor.objective.Weight`'s settings."""
+
+    loss: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    weight: float | str | dict[str, Any] | None = None
+    student: str | list[str] | None = None
+    teacher: str | list[str] | None = None
+    name: str | None = None
+    stages: int | Literal["all"] | None = None
+    reason: str = "as given"
+
+    def made(self) -> Term:
+        """The term, with a loss of its own.
+
+        Raises:
+            ConfigError: an unknown loss, setting or weight; or see :class:`~kantor.objective.Term`.
+        """
+        return Term.made(
+            self.loss,
+            self.settings,
+            student=self.student,
+            teacher=self.teacher,
+            weight=_weight(self.weight, self.loss),
+            name=self.name,
+            reason=self.reason,
+            stages=self.stages,
+        )
+
+
+@dataclass(frozen=True)
+class Written:
+    """A method as text or YAML has it."""
+
+    name: str
+    task: float | None
+    terms: tuple[WrittenTerm, ...]
+    start: str | None = None
+
+
 @dataclass(frozen=True)
 class _Defaults:
     """Weights where a method does not say them."""
@@ -120,12 +179,15 @@ class _Defaults:
     task: float
     limit: float | None
 
-    def method(self, name: str, task: float | None, terms: list[Term]) -> Method:
-        """The method with its weights written out."""
-        if len(terms) == 1 and terms[0].loss.name == "kd" and terms[0].weight in (None, PAPER) and task is None:
-            return Method(name, self.task * _KD_ALONE[0], (self._weighed(terms[0], _KD_ALONE[1]),))
+    def method(self, written: Written) -> Method:
+        """The method with its losses made and its weights written out."""
+        terms, task = [term.made() for term in written.terms], written.task
+        alone = [term.loss for term in written.terms] == ["kd"] and terms[0].weight in (None, PAPER) and task is None
+        if alone:
+            weighed = (self._weighed(terms[0], _KD_ALONE[1]),)
+            return Method(written.name, self.task * _KD_ALONE[0], weighed, written.start)
         weighed = tuple(self._weighed(term, term.loss.default_weight) for term in terms)
-        return Method(name, self.task if task is None else task, weighed)
+        return Method(written.name, self.task if task is None else task, weighed, written.start)
 
     def _weighed(self, term: Term, value: float) -> Term:
         if term.weight not in (None, PAPER) or isinstance(term.loss, WeightPenalty):
@@ -133,14 +195,13 @@ class _Defaults:
         return replace(term, weight=Weight(value, limit=None if term.weight == PAPER else self.limit))
 
 
-def _from_text(text: str, defaults: _Defaults) -> Method:
+def _from_text(text: str) -> Written:
     if text == "none":
-        return Method(text, defaults.task, ())
+        return Written(text, None, ())
     task: float | None = None
-    terms: list[Term] = []
+    terms: list[WrittenTerm] = []
     for piece in text.split("+"):
-        head, _, weight = piece.partition(":")
-        name, *settings = head.split("@")
+        name, settings, weight = _taken_apart(piece)
         number: float | str | None = weight if weight.startswith("auto") else _number(weight, piece) if weight else None
         if name == "task":
             if not isinstance(number, float) or settings:
@@ -160,13 +221,34 @@ def _from_text(text: str, defaults: _Defaults) -> Method:
             if len(given) < len(settings):
                 raise ConfigError(f"{piece!r}: a setting is given twice.")
             stages = given.pop("stages", None)
-            if stages is None and "@stages" in head:
+            if stages is None and "@stages" in piece:
                 raise ConfigError(f"{piece!r}: write how many stages, as @stages=3, or @stages=all.")
-            terms.append(_term(_GivenTerm(name, given, number, stages=stages)))
-    return defaults.method(text, task, terms)
+            terms.append(WrittenTerm(name, given, number, stages=stages))
+    return Written(text, task, tuple(terms))
 
 
-def _from_mapping(item: dict[str, Any], defaults: _Defaults) -> Method:
+def _taken_apart(piece: str) -> tuple[str, list[str], str]:
+    """``NAME[@setting=value]...[:WEIGHT]`` as name, settings and weight.
+
+    ``kd:auto`` and ``kd:inf`` say a weight, and ``my_losses:Mine`` a class: built-in names and words for weights win.
+    """
+    head, _, rest = piece.partition(":")
+    inner, _, weight = rest.partition(":")
+    thing, *settings = inner.split("@")
+    if is_path(piece) and head not in (*LOSSES, *PENALTIES, "task", "none") and not _is_weight(thing):
+        return f"{head}:{thing}", settings, weight
+    name, *settings = head.split("@")
+    return name, settings, rest
+
+
+def _is_weight(text: str) -> bool:
+    with contextlib.suppress(ValueError):
+        float(text)
+        return True
+    return text == "auto"
+
+
+def _from_mapping(item: dict[str, Any]) -> Written:
     if not isinstance(item, dict) or set(item) - {"name", "task", "terms", "start"} or "name" not in item:
         got = ", ".join(map(str, item)) if isinstance(item, dict) else repr(item)
         raise ConfigError(f"A method in YAML has name, task, terms and start; got {got}.")
@@ -178,10 +260,10 @@ def _from_mapping(item: dict[str, Any], defaults: _Defaults) -> Method:
                 f"Method {item['name']}: a term has loss, settings, weight, student, teacher, stages and name; got "
                 f"{', '.join(term) or 'nothing'}."
             )
-        terms.append(_term(_GivenTerm(**fitted(f"Method {item['name']}: a term", _GivenTerm, term))))
+        terms.append(WrittenTerm(**fitted(f"Method {item['name']}: a term", WrittenTerm, term)))
     task = given.get("task")
     task = None if task is None else _number(str(task), "task")
-    return replace(defaults.method(str(given["name"]), task, terms), start=given.get("start"))
+    return Written(str(given["name"]), task, tuple(terms), given.get("start"))
 
 
 @dataclass(frozen=True)
@@ -192,34 +274,6 @@ class _Given:
     task: float | str | None = None
     terms: list[dict[str, Any]] | None = None
     start: str | None = None
-
-
-@dataclass(frozen=True)
-class _GivenTerm:
-    """A term as text or YAML has it: its weight a number, ``auto``, ``auto=SHARE``, ``paper``, or a mapping of a
-    :class:`~kantor.objective.Weight`'s settings."""
-
-    loss: str
-    settings: dict[str, Any] = field(default_factory=dict)
-    weight: float | str | dict[str, Any] | None = None
-    student: str | list[str] | None = None
-    teacher: str | list[str] | None = None
-    name: str | None = None
-    stages: int | Literal["all"] | None = None
-    reason: str = "as given"
-
-
-def _term(given: _GivenTerm) -> Term:
-    return Term.named(
-        given.loss,
-        given.settings,
-        student=given.student,
-        teacher=given.teacher,
-        weight=_weight(given.weight, given.loss),
-        name=given.name,
-        reason=given.reason,
-        stages=given.stages,
-    )
 
 
 def _weight(

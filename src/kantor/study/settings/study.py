@@ -10,12 +10,14 @@ from typing import Literal
 
 from kantor.core import trust
 from kantor.core.errors import ConfigError, suggest
+from kantor.core.imported import is_path
 from kantor.core.reading import check_shape, dump_yaml
 from kantor.data.views import written_views
 from kantor.faculty.label_cost import CostSource
-from kantor.models.spec import codes_of
+from kantor.models.spec import codes_of as models_codes
 from kantor.objective.weights import LIMIT, LIMIT_ADAMW
 from kantor.results.format import read_settings
+from kantor.study.settings.methods import codes_of as methods_codes
 from kantor.tasks import Task
 from kantor.tasks import named as named_task
 from kantor.training import Training
@@ -232,8 +234,8 @@ class Study(Training):
         starts = [self.start, *(method.get("start") for method in methods if isinstance(method, dict))]
         cost = (self.label_cost or "").partition(":")[2]
         names = [self.student, *(self.teacher or "").split(","), cost, *starts]
-        own = [self.task] if ":" in self.task else []
-        return [*codes_of(str(name).strip().replace("{seed}", "0") for name in names if name), *own]
+        models = models_codes(str(name).strip().replace("{seed}", "0") for name in names if name)
+        return [*models, *methods_codes(self.methods), *([self.task] if is_path(self.task) else [])]
 
     def digest(self) -> str:
         """What results depend on, as a hex digest: not where they are put, nor how many run at once."""
