@@ -160,7 +160,7 @@ def evaluate(options: jsonargparse.Namespace) -> None:
         with where_started(Path(run).parent.parent, run, options.data) as (_, folder, data):
             scores = evaluate_run(Path(folder), data, options.split, reading, _say)
     elif options.data is None:
-        raise KantorError("--model needs --data: a folder, zip, parquet folder, npz, or digits.")
+        raise KantorError("--model needs --data: a folder, zip, parquet folder, npz, digits, or a reader.")
     else:
         scores = evaluate_model(model, options.data, options.split, reading, _say)
     _say(f"{scores.said(options.split)}, loss {scores.loss:.4f}")

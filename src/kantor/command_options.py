@@ -110,7 +110,7 @@ def _takes_trust(parser: jsonargparse.ArgumentParser) -> None:
         nargs="?",
         const="",
         type=str | None,
-        help="a folder or file (several: A,B) whose models may be code of their own, as my.nets:make: runs that others "
+        help="a folder or file (several: A,B) whose names may be code of their own, as my.nets:make: runs that others "
         "made, a teachers.yaml. Without it only code is imported that you name on the command line, or did when you "
         "made the run. A run to work on may be named here alone",
     )

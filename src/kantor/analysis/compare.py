@@ -42,7 +42,8 @@ class Compare:
     Args:
         model_a: NAME:FILE, a safetensors file that kantor wrote, or RUN/METHOD/seed-K.
         model_b: the other one.
-        data: digits, a folder or zip of class folders, a folder of parquet files, or an npz of named arrays.
+        data: digits, a folder or zip of class folders, a folder of parquet files, an npz of named arrays, or a reader
+            of your own, package.module:open_it@SETTING=VALUE.
         split: the part they are compared on.
         samples: at most so many of its samples, always the same ones.
         cost: between two neurons' activations.

@@ -1,4 +1,4 @@
-"""An npz of named arrays: views of the same instances, and their labels."""
+"""Named arrays, of an npz or of a reader's: views of the same instances, and their labels."""
 
 import re
 from collections.abc import Mapping
@@ -38,7 +38,26 @@ def read_arrays(
     need_labels: bool,
     kind: LabelKind = "classes",
 ) -> Found:
-    """Read an npz: labels, one array per view, and the parts if it says them.
+    """Read an npz; see :func:`arrays_found`.
+
+    Raises:
+        DataError: it is damaged, or see there.
+        ConfigError: see there.
+    """
+    arrays = read_npz(path, "It may be damaged; copy it again, or save plain arrays with np.savez.")
+    return arrays_found(arrays, str(path), image_size, views, label, need_labels, kind)
+
+
+def arrays_found(
+    arrays: Arrays,
+    path: str,
+    image_size: int | None,
+    views: Mapping[str, str] | None,
+    label: str | None,
+    need_labels: bool,
+    kind: LabelKind = "classes",
+) -> Found:
+    """Labels, one array per view, and the parts if named arrays say them.
 
     One row is one instance in every array. A row of one dimension is a vector and taken as it is, in float32; uint8
     rows of two or three dimensions are images, ``[height, width]``, ``[height, width, channels]`` or
@@ -56,7 +75,6 @@ def read_arrays(
             not finite, labels out of range.
         ConfigError: several views and no choice among them, or a choice that does not exist.
     """
-    arrays = read_npz(path, "It may be damaged; copy it again, or save plain arrays with np.savez.")
     names = _take_names(arrays, path)
     parts, strays = _by_part(arrays, path)
     own_names = {part: own for part, held in parts.items() if (own := _take_names(held, path)) is not None}
@@ -80,7 +98,7 @@ def read_arrays(
     if kind == "classes" or not labelled:
         classes, numbers = _class_numbers(labels, names, own_names, path)
     else:
-        classes, numbers = label_arrays(labels, kind, names, str(path))
+        classes, numbers = label_arrays(labels, kind, names, path)
     sources = {}
     for part, held in parts.items():
         _same_instances(held, roles, len(labels[part]), f"{path}, {part} part")
@@ -103,7 +121,7 @@ def _class_numbers(
     labels: dict[str, Shaped[np.ndarray, " n"]],
     names: list[str] | None,
     own_names: Mapping[str, list[str]],
-    path: Path,
+    path: str,
 ) -> tuple[list[str], dict[str, Int64[np.ndarray, " n"]]]:
     for part, own in own_names.items():
         if names is None:
@@ -111,17 +129,17 @@ def _class_numbers(
         if labels[part].dtype.kind not in "US":
             where = f"{path}, {part} part"
             labels[part] = renumbered(whole_numbers(labels[part], where), own, names, where)
-    return class_numbers(labels, names, dict.fromkeys(labels, str(path)))
+    return class_numbers(labels, names, dict.fromkeys(labels, path))
 
 
-def _take_names(arrays: Arrays, path: Path) -> list[str] | None:
+def _take_names(arrays: Arrays, path: str) -> list[str] | None:
     key = next((key for key in _CLASS_NAMES if key in arrays and arrays[key].ndim == 1), None)
     if key is None:
         return None
     return [str(name) for name in as_text(arrays.pop(key), f"{path}, array {key!r}").tolist()]
 
 
-def _by_part(arrays: Arrays, path: Path) -> tuple[dict[str, Arrays], list[str]]:
+def _by_part(arrays: Arrays, path: str) -> tuple[dict[str, Arrays], list[str]]:
     """``x_train`` under ``train`` as ``x``, and what is of no part; a file without such names is one, ``train``."""
     parts: dict[str, Arrays] = {}
     strays: list[str] = []
@@ -149,7 +167,7 @@ def _by_part(arrays: Arrays, path: Path) -> tuple[dict[str, Arrays], list[str]]:
 
 
 def _take_label(
-    arrays: Arrays, label: str | None, path: Path, part: str, need_labels: bool, kind: LabelKind
+    arrays: Arrays, label: str | None, path: str, part: str, need_labels: bool, kind: LabelKind
 ) -> Shaped[np.ndarray, "n ..."] | None:
     key = label if label is not None else next((name for name in OBVIOUS if name in arrays), None)
     if key is None and not need_labels:
@@ -174,7 +192,7 @@ def _rows(arrays: Arrays) -> int:
     return max((len(array) for array in arrays.values() if array.ndim >= 2), default=0)
 
 
-def _take_cuts(arrays: Arrays, samples: int, path: Path) -> dict[str, Int64[np.ndarray, " rows"]]:
+def _take_cuts(arrays: Arrays, samples: int, path: str) -> dict[str, Int64[np.ndarray, " rows"]]:
     cuts: dict[str, Int64[np.ndarray, " rows"]] = {}
     for key, array in arrays.items():
         match = _INDEX.match(key)
@@ -194,7 +212,7 @@ def _take_cuts(arrays: Arrays, samples: int, path: Path) -> dict[str, Int64[np.n
 
 
 def _choose_views(
-    arrays: Arrays, views: Mapping[str, str] | None, path: Path, samples: int
+    arrays: Arrays, views: Mapping[str, str] | None, path: str, samples: int
 ) -> tuple[dict[str, View], list[str]]:
     """What each role sees, and the arrays that can be no view."""
     usable = [key for key, array in arrays.items() if array.ndim >= 2 and array.dtype.kind in "iufb"]
@@ -202,7 +220,7 @@ def _choose_views(
     ignored = sorted(key for key in arrays if key not in usable and key not in ids and not _INDEX.match(key))
     if not usable:
         raise DataError(f"{path} has no array of {samples} rows that could be a view. It has: {', '.join(arrays)}.")
-    return choose_views(views, {key: str(list(arrays[key].shape[1:])) for key in usable}, str(path)), ignored
+    return choose_views(views, {key: str(list(arrays[key].shape[1:])) for key in usable}, path), ignored
 
 
 def _same_instances(arrays: Arrays, roles: Mapping[str, View], samples: int, where: str) -> None:
@@ -250,7 +268,7 @@ def _ids(arrays: Arrays, name: str, samples: int, where: str) -> Shaped[np.ndarr
     return ids
 
 
-def _same_rows(parts: Mapping[str, Arrays], labels: Mapping[str, Shaped[np.ndarray, "n ..."]], path: Path) -> None:
+def _same_rows(parts: Mapping[str, Arrays], labels: Mapping[str, Shaped[np.ndarray, "n ..."]], path: str) -> None:
     for part, arrays in parts.items():
         for key, array in arrays.items():
             if array.ndim >= 2 and len(array) != len(labels[part]):

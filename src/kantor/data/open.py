@@ -7,14 +7,16 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int64
 
+from kantor.core import trust
 from kantor.core.errors import ConfigError, DataError, suggest
 from kantor.data import split
-from kantor.data.arrays import read_arrays
+from kantor.data.arrays import arrays_found, read_arrays
 from kantor.data.digits import read_digits
 from kantor.data.folders import read_folder, read_zip
 from kantor.data.images import load_images
 from kantor.data.label_kinds import IN_WORDS, LabelKind
 from kantor.data.labels import NO_LABEL
+from kantor.data.own import codes_of, is_reader, read_own
 from kantor.data.parquet import find_parquet, read_parquet
 from kantor.data.part import DataSet, Part, Progress
 from kantor.data.source import Encoded, Found
@@ -39,6 +41,7 @@ def open_data(
     need_labels: bool = True,
     kind: LabelKind = "classes",
     progress: Progress | None = None,
+    trusted: bool = True,
 ) -> DataSet:
     """Open a data set, decode and check what will be used of it, and cut it into parts.
 
@@ -49,7 +52,8 @@ def open_data(
 
     Args:
         path_or_name: ``digits``; a folder or zip of class folders, with or without ``train``, ``val``, ``test`` above
-            them; a folder of parquet files as Hugging Face writes it; an npz of named arrays.
+            them; a folder of parquet files as Hugging Face writes it; an npz of named arrays; or a reader of your own,
+            ``package.module:open_it@setting=value``, a function that returns arrays by name as an npz holds them.
         image_size: cut each image to a centred square and resize it to so many pixels a side.
         classes: keep these classes alone, numbered in this order.
         train_limit: keep so many training samples; the others are not decoded.
@@ -67,14 +71,17 @@ def open_data(
             where teachers alone look.
         label: name of the label column (parquet) or array (npz), where it is not an obvious one.
         need_labels: off, data without any can be opened too: images in one folder, a table or npz without labels.
-        kind: what the labels are read as (:data:`kantor.data.label_kinds.LabelKind`): ``classes``; from an npz also
-            ``numbers``, ``several`` or ``maps``.
+        kind: what the labels are read as (:data:`kantor.data.label_kinds.LabelKind`): ``classes``; from an npz or a
+            reader also ``numbers``, ``several`` or ``maps``.
         progress: told (done, total) images as they are decoded.
+        trusted: you wrote the name; off, it stands in a file, which decides no code that runs
+            (:mod:`kantor.core.trust`).
 
     Raises:
         DataError: files that are missing, damaged, empty, or labelled out of range; the message names them. A class
             with fewer samples than ``labels_per_class``, or fewer left than ``unlabelled``.
-        ConfigError: settings that cannot be used with this data (``labels_per_class`` where labels are no classes, a
+        ConfigError: a reader that is not there, or that nobody gave leave to import; settings that cannot be used with
+            this data (``labels_per_class`` where labels are no classes, a
             role without a view, a view that is not there, one for all teachers beside one for a single one), or an
             extra that is not installed.
     """
@@ -82,6 +89,8 @@ def open_data(
         raise ConfigError(f"A validation share of {validation} is not in [0, 1).")
     if train_limit is not None and labels_per_class is not None:
         raise ConfigError("train_limit and labels_per_class both say how much of the training part is kept: give one.")
+    if trusted:
+        trust.wrote(codes_of(str(path_or_name)))
     found = _read(path_or_name, image_size, views, label, need_labels, kind)
     if need_labels and not found.labelled:
         raise DataError(f"{path_or_name} has no labels. Only --task none does without.")
@@ -174,7 +183,8 @@ def open_data(
     unseen = np.setdiff1d(np.arange(len(found.classes)), train.targets) if kind == "classes" else []
     if len(unseen):
         notes["classes_without_training_samples"] = [found.classes[c] for c in unseen]
-    name = str(path_or_name) if str(path_or_name) == "digits" else Path(path_or_name).resolve().name
+    own = str(path_or_name) == "digits" or is_reader(str(path_or_name))
+    name = str(path_or_name) if own else Path(path_or_name).resolve().name
     return DataSet(name, list(found.classes), train, part("validation"), part("test"), notes, part("unlabelled"), kind)
 
 
@@ -186,6 +196,8 @@ def _read(
     need_labels: bool,
     kind: LabelKind,
 ) -> Found:
+    if is_reader(str(path)):
+        return arrays_found(read_own(str(path)), str(path), image_size, views, label, need_labels, kind)
     place = Path(path)
     suffix = place.suffix.lower()
     if label is not None and (
@@ -201,7 +213,10 @@ def _read(
     if not place.exists():
         near = [entry.name for entry in place.parent.iterdir()] if place.parent.is_dir() else []
         hint = f" {suggest(place.name, near)}" if near else ""
-        raise DataError(f"There is no file or folder {path}, nor a data set of that name (there is: digits).{hint}")
+        raise DataError(
+            f"There is no file or folder {path}, nor a data set of that name (there is: digits).{hint} A reader "
+            "of your own is written package.module:open_it."
+        )
     if suffix == ".npz":
         return read_arrays(place, image_size, views, label, need_labels, kind)
     if suffix == ".zip":

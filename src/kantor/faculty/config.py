@@ -9,6 +9,7 @@ from typing import Literal
 
 from kantor.core.errors import ConfigError
 from kantor.core.files import refuse_shared
+from kantor.data.own import short_name
 
 
 @dataclass(kw_only=True)
@@ -16,11 +17,13 @@ class Rank:
     """Which teacher for this data.
 
     Args:
-        data: digits, a folder or zip of class folders, a folder of parquet files, or an npz of named arrays.
+        data: digits, a folder or zip of class folders, a folder of parquet files, an npz of named arrays, or a reader
+            of your own, package.module:open_it@SETTING=VALUE.
         teachers: teachers.yaml, or names separated by commas: NAME:FILE, a safetensors file that kantor wrote,
             RUN/METHOD/seed-K. In YAML each has name, model and weights, and may have classes, preprocess, data and view
             (what it sees, in the place of the setting below).
-        scores: scores separated by commas, the deciding one first; all that can be had if left out.
+        scores: scores separated by commas, the deciding one first; all that can be had if left out. One of your own is
+            package.module:score.
         label_cost: cost between classes: glove:FILE (word vectors of the names), sentences:MODEL, matrix:FILE,
             centres:NAME:FILE (class centres in a model's features), or learned (from training labels).
         student: a student, NAME:FILE or RUN/METHOD/seed-K, whose predictions the transport score goes to, in the
@@ -81,4 +84,4 @@ class Rank:
             return Path(self.out)
         telling = {k: v for k, v in dataclasses.asdict(self).items() if k != "out" and (k, v) != ("task", "labels")}
         content = json.dumps(telling, sort_keys=True)
-        return Path("runs") / f"rank-{Path(self.data).stem}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+        return Path("runs") / f"rank-{short_name(self.data)}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"

@@ -72,7 +72,7 @@ def rank_teachers(config: Rank, say: Say = _unheard) -> Ranking:
     part = data.part(config.part)
     samples = f"{len(part):,} {config.part} samples of {data.name}"
     say(f"{len(entries)} teachers on {samples}, {counted(len(data.classes), data.kind)}.")
-    faculty = _Faculty(config, data, part, source, say)
+    faculty = _Faculty(config, data, part, source, scores, say)
 
     mine = entries[rank() :: world_size()]
     outputs = {entry.name: faculty.look(entry) for entry in mine}
@@ -88,7 +88,7 @@ def rank_teachers(config: Rank, say: Say = _unheard) -> Ranking:
             except Exception as error:  # as with its outputs: its failure, not the ranking's
                 faculty.refuse(entry.name, error)
             else:
-                draws[entry.name] = faculty.score(entry.name, evidence, scores)
+                draws[entry.name] = faculty.score(entry.name, evidence)
     judged = _gathered(faculty.judged)
     draws = _gathered(draws)
 
@@ -126,8 +126,10 @@ def rank_teachers(config: Rank, say: Say = _unheard) -> Ranking:
 class _Faculty:
     """What this process knows of the data and of its share of the teachers."""
 
-    def __init__(self, config: Rank, data: DataSet, part: Part, source: CostSource, say: Say) -> None:
-        self.config, self.data, self.part, self.source, self.say = config, data, part, source, say
+    def __init__(
+        self, config: Rank, data: DataSet, part: Part, source: CostSource, scores: list[Score], say: Say
+    ) -> None:
+        self.config, self.data, self.part, self.source, self.scores, self.say = config, data, part, source, scores, say
         self.own_views = "teacher" not in data.train.stores
         self.labels = torch.from_numpy(part.targets)
         self.device = chosen_device(config.device)
@@ -219,10 +221,10 @@ class _Faculty:
             source=None if entry.data is None else self._source(entry),
         )
 
-    def score(self, name: str, evidence: Evidence, scores: list[Score]) -> dict[str, np.ndarray]:
+    def score(self, name: str, evidence: Evidence) -> dict[str, np.ndarray]:
         """Every score that can be had of one teacher, on the samples and on resampled ones."""
         judged, draws = self.judged[name], {}
-        for score in scores:
+        for score in self.scores:
             start = time.perf_counter()
             try:
                 missing = score.missing(evidence)
@@ -247,7 +249,7 @@ class _Faculty:
         return draws
 
     def _no_cost(self, name: str, why: str) -> None:
-        for score in SCORES.values():
+        for score in self.scores:
             if "cost" in score.needs:
                 self.judged[name].missing[score.name] = why
 
@@ -265,6 +267,7 @@ class _Faculty:
     def _source(self, entry: Entry) -> tuple[torch.Tensor, torch.Tensor]:
         assert entry.data is not None
         how: dict[str, Any] = {"image_size": self.config.image_size, "validation": 0, "views": views_of([], entry.view)}
+        how["trusted"] = False  # the list of teachers may name it, and was asked for leave
         everything = open_data(entry.data, **how)
         if len(everything.train) > _SOURCE_SAMPLES:
             limit = max(_SOURCE_SAMPLES, len(everything.classes))

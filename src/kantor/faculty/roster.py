@@ -8,6 +8,7 @@ from typing import Any, NotRequired, TypedDict
 from kantor.core import trust
 from kantor.core.errors import ConfigError, DataError, suggest
 from kantor.core.reading import check_shape, read_yaml
+from kantor.data.own import codes_of as data_codes
 from kantor.data.views import ROLES
 from kantor.models.spec import codes_of, parse
 
@@ -61,6 +62,7 @@ def roster(given: str) -> list[Entry]:
     if Path(given).suffix in (".yaml", ".yml"):
         entries = _from_yaml(Path(given))
         codes = codes_of(entry.spec for entry in entries)
+        codes += [code for entry in entries if entry.data is not None for code in data_codes(entry.data)]
         trust.found(codes, Path(given))
         trust.check(*codes)
     else:

@@ -2,6 +2,7 @@
 
 from rich.table import Table
 
+from kantor.core.imported import is_path
 from kantor.faculty.ranking import Interval, Ranking
 
 
@@ -22,7 +23,7 @@ def tables(ranking: Ranking) -> list[Table]:
         )
     if len(ranking.scores) == 1:
         return [deciding]
-    every = _table("teacher", *(name.replace("_", " ") for name in ranking.scores))
+    every = _table("teacher", *map(title, ranking.scores))
     rows = [*ranking.order, *(t.name for t in ranking.teachers if t.name not in ranking.order and t.scores)]
     for name in rows:
         scores = ranking.teacher(name).scores
@@ -40,3 +41,8 @@ def _table(*headings: str) -> Table:
 def span(interval: Interval) -> str:
     """An interval in words, empty where there is none."""
     return "" if interval is None else f"{interval[0]:.3g} to {interval[1]:.3g}"
+
+
+def title(score: str) -> str:
+    """A score's name as a heading; one of the user's own stays a path."""
+    return score if is_path(score) else score.replace("_", " ")

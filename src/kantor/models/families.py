@@ -13,10 +13,10 @@ from torch import nn
 
 from kantor.capture.layout import tensor_of
 from kantor.core.errors import ConfigError, ShapeError
+from kantor.core.options import typed_options
 from kantor.models.builtin import BUILTIN
 from kantor.models.factories import factory_at
 from kantor.models.normalise import Normalise
-from kantor.models.options import typed_options
 from kantor.models.spec import Spec
 
 
@@ -81,7 +81,10 @@ def _builtin(spec: Spec, classes: int | None, shape: tuple[int, ...], options: d
         image_shape(spec, shape)
     factory = BUILTIN[spec.name]
     number = classes or 1
-    return Built(factory(number, shape, **typed_options(factory, options, spec.name)), number)
+    return Built(
+        factory(number, shape, **_typed(factory, options, spec)),
+        number,
+    )
 
 
 def _package(
@@ -119,6 +122,10 @@ def _why_not(spec: Spec, error: ImportError) -> str:
     return said
 
 
+def _typed(factory: Callable[..., Any], options: dict[str, str], spec: Spec) -> dict[str, Any]:
+    return typed_options(factory, options, spec.name, given=(CLASSES, "input_shape"), besides=("normalise", "size"))
+
+
 def _python(spec: Spec, classes: int | None, shape: tuple[int, ...], options: dict[str, str]) -> Built:
     factory = factory_at(spec)
     parameters = inspect.signature(factory).parameters
@@ -127,7 +134,7 @@ def _python(spec: Spec, classes: int | None, shape: tuple[int, ...], options: di
     given = {CLASSES: 2 if classes is None and needed else classes, "input_shape": shape}
     options = {key: text for key, text in options.items() if not (key == CLASSES and CLASSES in parameters)}
     known = {key: value for key, value in given.items() if key in parameters and value is not None}
-    known |= typed_options(factory, options, spec.name)
+    known |= _typed(factory, options, spec)
     lacking = [
         p.name
         for p in parameters.values()

@@ -5,9 +5,9 @@ from typing import Any
 import timm  # pyright: ignore[reportMissingImports]
 
 from kantor.core.errors import ConfigError, suggest
+from kantor.core.options import literals
 from kantor.models.families import Built, image_shape
 from kantor.models.normalise import Normalise
-from kantor.models.options import literals
 from kantor.models.pretrained import stands_for_weights
 from kantor.models.spec import Spec
 

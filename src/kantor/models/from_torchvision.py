@@ -7,9 +7,9 @@ from torch import nn
 from torchvision.models import get_model, get_model_weights, list_models  # pyright: ignore[reportMissingImports]
 
 from kantor.core.errors import ConfigError, suggest
+from kantor.core.options import literals
 from kantor.models.families import Built, image_shape
 from kantor.models.normalise import Normalise
-from kantor.models.options import literals
 from kantor.models.pretrained import stands_for_weights
 from kantor.models.spec import Spec
 from kantor.models.weights import classifier_path

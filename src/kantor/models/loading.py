@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from kantor.core import trust
 from kantor.core.errors import ConfigError, DataError
+from kantor.core.options import convert
 from kantor.models import families
 from kantor.models.families import CLASSES, Built
 from kantor.models.model import Model
 from kantor.models.normalise import NAMED, Normalise
-from kantor.models.options import convert
 from kantor.models.pretrained import need_weights, without_weights
 from kantor.models.spec import Spec, codes_of, parse
 from kantor.models.weights import classifier_path, fit_weights, read_weights, unwrapped

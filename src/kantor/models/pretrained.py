@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from kantor.core.errors import ConfigError
-from kantor.models.options import convert
+from kantor.core.options import convert
 from kantor.models.spec import FAMILIES, Spec, parse
 
 

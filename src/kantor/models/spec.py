@@ -9,8 +9,8 @@ from typing import Any, Literal
 from kantor.core import trust
 from kantor.core.errors import ConfigError, suggest
 from kantor.core.imported import is_path
+from kantor.core.options import numbers_or_text, split_options
 from kantor.models.builtin import BUILTIN
-from kantor.models.options import literals
 
 Family = Literal["builtin", "timm", "torchvision", "transformers", "python"]
 FAMILIES = ("timm", "torchvision", "transformers")
@@ -41,9 +41,8 @@ class Spec:
     @property
     def choosing(self) -> dict[str, Any]:
         """The options that a factory of the user's own is called with; numbers as such, and the rest as text."""
-        given = {key: text for key, text in self.options.items() if key not in ("normalise", "size")}
-        numbers = {key: value for key, value in literals(given).items() if isinstance(value, bool | int | float)}
-        return given | numbers
+        own = {key: text for key, text in self.options.items() if key not in ("normalise", "size")}
+        return numbers_or_text(own)
 
 
 def codes_of(names: Iterable[str]) -> list[str]:
@@ -68,12 +67,12 @@ def parse(text: str) -> Spec:
             ``@key=value``.
     """
     head, _, rest = text.partition(":")
-    name, options = _options(head, text)
+    name, options = split_options(head, text)
     if name in BUILTIN:
         return Spec("builtin", name, options, Path(rest) if rest else None)
     if name in FAMILIES or is_path(text):
         inner, _, weights = rest.partition(":")
-        inner, options = _options(inner, text)
+        inner, options = split_options(inner, text)
         if not inner:
             raise ConfigError(f"'{text}' names no model after '{head}:'.")
         file = Path(weights) if weights else None
@@ -108,14 +107,3 @@ def _no_model_at(text: str) -> str:
     close = [name for name in near if not name.startswith(".")][:1000]
     said = f"There is no file or folder {text}: {where} is no {missing}."
     return f"{said} {suggest(missing, close)}" if close else said
-
-
-def _options(head: str, text: str) -> tuple[str, dict[str, str]]:
-    name, *parts = head.split("@")
-    options: dict[str, str] = {}
-    for part in parts:
-        key, equals, value = part.partition("=")
-        if not key or not equals:
-            raise ConfigError(f"'@{part}' in '{text}' is no option; options are written @key=value.")
-        options[key] = value
-    return name, options

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from kantor.core.files import write_text
 from kantor.faculty.ranking import Place, Ranking
-from kantor.faculty.show import span
+from kantor.faculty.show import span, title
 from kantor.report import svg, template
 
 WORDS = (
@@ -62,7 +62,7 @@ def _scores(ranking: Ranking, index: int, name: str, places: Sequence[Place]) ->
             rows.append([*cells, margin, span(place.margin_interval), f"{spent:.2f}"])
     words = "This score decides." if index == 0 else "For comparison."
     heading = ["teacher", "score", axis, "95 % interval", "to the next", "95 % interval", "seconds"]
-    return {"title": name.replace("_", " "), "words": words, "heading": heading, "rows": rows}
+    return {"title": title(name), "words": words, "heading": heading, "rows": rows}
 
 
 def _teachers(ranking: Ranking) -> dict[str, Any]:

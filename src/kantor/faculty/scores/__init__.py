@@ -1,47 +1,21 @@
 """Scores of a teacher for a task; each is higher for a better teacher."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 
+from kantor.core import trust
 from kantor.core.errors import ConfigError, suggest
+from kantor.core.imported import is_path
 from kantor.faculty.scores.evidence import Evidence
 from kantor.faculty.scores.h_score import h_score, h_score_regularised
 from kantor.faculty.scores.leep import leep, nce
 from kantor.faculty.scores.logme import logme
 from kantor.faculty.scores.otce import matched, otce
+from kantor.faculty.scores.score import Score, own_score
 from kantor.faculty.scores.transport import shares, transport, transport_labels, transport_to_student
 from kantor.faculty.scores.transrate import transrate
-
-
-@dataclass(frozen=True)
-class Score:
-    """A score by its name.
-
-    Args:
-        name: as ``--scores`` writes it.
-        needs: fields of the evidence without which it cannot be.
-        source: paper.
-        of: its value.
-        samples: its value per sample, where it is a mean over samples.
-    """
-
-    name: str
-    needs: tuple[str, ...]
-    source: str
-    of: Callable[[Evidence], float]
-    samples: Callable[[Evidence], Float[Tensor, " samples"]] | None = None
-    many: Callable[[Evidence, Int[Tensor, "draws samples"]], Float[Tensor, " draws"]] | None = None
-    """Its values on many draws of the samples at once, where that is faster than one by one."""
-    numbers: bool = False
-    """Whether labels may be numbers too; otherwise they are classes."""
-
-    def missing(self, evidence: Evidence) -> list[str]:
-        """What it needs and the evidence lacks."""
-        return [name for name in self.needs if getattr(evidence, name) is None]
 
 
 def _moved(e: Evidence) -> Tensor:
@@ -102,18 +76,27 @@ SCORES: dict[str, Score] = {
 
 
 def named(names: str) -> list[Score]:
-    """The scores of a comma-separated list, in its order.
+    """The scores of a comma-separated list, in its order; one of your own is ``package.module:score``.
 
     Raises:
-        ConfigError: no score has that name, or one is given twice.
+        ConfigError: no score has that name, one is given twice, or a path names what is no score.
     """
     chosen = [name.strip() for name in names.split(",")]
     for name in chosen:
-        if name not in SCORES:
-            raise ConfigError(f"No score is called {name!r}. {suggest(name, SCORES)}")
         if chosen.count(name) > 1:
             raise ConfigError(f"Score {name} is given twice.")
-    return [SCORES[name] for name in chosen]
+    return [_named(name) for name in chosen]
+
+
+def _named(name: str) -> Score:
+    if name in SCORES:
+        return SCORES[name]
+    if not is_path(name):
+        raise ConfigError(
+            f"No score is called {name!r}. {suggest(name, SCORES)} One of your own is written package.module:score."
+        )
+    trust.wrote([trust.code(name)])  # no file names scores to be imported
+    return own_score(name, SCORES)
 
 
 __all__ = [

@@ -175,6 +175,7 @@ class ResolvedStudy:
             need_labels=self.judged,
             kind="classes" if self.task is None else self.task.labels,
             progress=progress,
+            trusted=False,
         )
 
 

@@ -12,6 +12,8 @@ from kantor.core import trust
 from kantor.core.errors import ConfigError, suggest
 from kantor.core.imported import is_path
 from kantor.core.reading import check_shape, dump_yaml
+from kantor.data.own import codes_of as data_codes
+from kantor.data.own import short_name
 from kantor.data.views import written_views
 from kantor.faculty.label_cost import CostSource
 from kantor.models.spec import codes_of as models_codes
@@ -39,7 +41,8 @@ class Study(Training):
     """Methods x seeds on one data set, one student and its teachers.
 
     Args:
-        data: digits, a folder or zip of class folders, a folder of parquet files, or an npz of named arrays.
+        data: digits, a folder or zip of class folders, a folder of parquet files, an npz of named arrays, or a reader
+            of your own, package.module:open_it@SETTING=VALUE.
         student: a model, as NAME[@setting=value]...; for example resnet8 or cnn@width=32. `teacher` is the teacher's
             architecture.
         start: where the student starts: scratch, teacher (the teacher's weights, with a new classifier where its
@@ -235,7 +238,8 @@ class Study(Training):
         cost = (self.label_cost or "").partition(":")[2]
         names = [self.student, *(self.teacher or "").split(","), cost, *starts]
         models = models_codes(str(name).strip().replace("{seed}", "0") for name in names if name)
-        return [*models, *methods_codes(self.methods), *([self.task] if is_path(self.task) else [])]
+        task = [self.task] if is_path(self.task) else []
+        return [*models, *methods_codes(self.methods), *data_codes(self.data), *task]
 
     def digest(self) -> str:
         """What results depend on, as a hex digest: not where they are put, nor how many run at once."""
@@ -246,7 +250,7 @@ class Study(Training):
         """The run's folder."""
         if self.out is not None:
             return Path(self.out)
-        names = [Path(self.data).stem, self.student.partition(":")[0]]
+        names = [short_name(self.data), self.student.partition(":")[0]]
         return Path("runs") / "-".join([*names, self.digest()[:8]])
 
     def to_yaml(self) -> str:

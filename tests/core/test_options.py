@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from kantor.core.errors import ConfigError
-from kantor.models.options import literals, typed_options
+from kantor.core.options import literals, numbers_or_text, split_options, typed_options
 
 
 def factory(
@@ -37,6 +37,8 @@ def test_a_factory_without_names_takes_literals():
     ("options", "message"),
     [
         ({"widht": "2"}, "net has no option 'widht'. Close to it: width"),
+        ({"sise": "2"}, "Close to it: size"),
+        ({"size": "2"}, "no option 'size'"),
         ({"num_classes": "2"}, "no option 'num_classes'"),
         ({"width": "wide"}, "net@width=wide: the value must be float"),
         ({"patch": "2.5"}, "net@patch=2.5: the value must be int"),
@@ -45,4 +47,16 @@ def test_a_factory_without_names_takes_literals():
 )
 def test_wrong_options_are_named(options, message):
     with pytest.raises(ConfigError, match=message):
-        typed_options(factory, options, "net")
+        typed_options(factory, options, "net", given=("num_classes",), besides=("size",))
+
+
+def test_a_name_and_its_options():
+    assert split_options("net@a=1@b=x=y", "net@a=1@b=x=y:FILE") == ("net", {"a": "1", "b": "x=y"})
+    for wrong in ("net@a", "net@=1", "net@"):
+        with pytest.raises(ConfigError, match=f"in '{wrong}:FILE' is no option"):
+            split_options(wrong, f"{wrong}:FILE")
+
+
+def test_numbers_among_options_are_told_from_text():
+    found = numbers_or_text({"a": "1", "b": "0.5", "c": "true", "d": "[1]", "e": "none", "f": "word"})
+    assert found == {"a": 1, "b": 0.5, "c": True, "d": "[1]", "e": "none", "f": "word"}
