@@ -95,11 +95,8 @@ def parse_methods(
     if not methods:
         raise ConfigError("No methods are given. For example: none,kd,neuron_transport.")
     for method in methods:
-        check_name(method.name, "A method")
         if not (math.isfinite(method.task) and method.task >= 0):
             raise ConfigError(f"Method {method.name}: the task's weight is zero or positive, not {method.task:g}.")
-        if [m.folder for m in methods].count(method.folder) > 1:
-            raise ConfigError(f"Method {method.name} is given twice.")
         for term in method.terms:
             if isinstance(term.weight, int | float) and not (math.isfinite(term.weight) and term.weight >= 0):
                 raise ConfigError(
@@ -113,12 +110,18 @@ def written_methods(given: str | list[str | dict[str, Any]]) -> "list[Written]":
     """Every method as it was written, in order: no loss is looked up, and nothing is imported.
 
     Raises:
-        ConfigError: something is of no form that a method has.
+        ConfigError: something is of no form that a method has; a name is no folder's, or there twice.
     """
     items: list[str | dict[str, Any]] = list(given.split(",")) if isinstance(given, str) else given
     if "" in (item.strip() for item in items if isinstance(item, str)):
         raise ConfigError(f"methods {given!r} has an empty name. For example: none,kd,neuron_transport.")
-    return [_from_text(item.strip()) if isinstance(item, str) else _from_mapping(item) for item in items]
+    methods = [_from_text(item.strip()) if isinstance(item, str) else _from_mapping(item) for item in items]
+    folders = [folder_name(method.name) for method in methods]
+    for method, folder in zip(methods, folders, strict=True):
+        check_name(method.name, "A method")
+        if folders.count(folder) > 1:
+            raise ConfigError(f"Method {method.name} is given twice.")
+    return methods
 
 
 def codes_of(given: str | list[str | dict[str, Any]]) -> list[str]:
