@@ -2,6 +2,7 @@
 once."""
 
 import ast
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,25 @@ def losses(registry: str = "LOSSES") -> list[dict[str, Any]]:
     # In the order of the text, which is that of the registry; its annotation stands outside the value.
     names = sorted((n for n in ast.walk(listed) if isinstance(n, ast.Name)), key=lambda n: (n.lineno, n.col_offset))
     return [_fields(name, classes) for name in dict.fromkeys(n.id for n in names) if name in classes]
+
+
+def told(names: Iterable[str]) -> list[dict[str, Any]]:
+    """What losses say of themselves that are named, of the user's own too, with their ``settings`` in words.
+
+    Raises:
+        ConfigError: no loss has that name, or a path names what is no loss.
+    """
+    from kantor import losses
+    from kantor.core import trust
+    from kantor.losses.settings import in_words
+
+    found = []
+    for name in names:
+        trust.wrote(losses.codes_of(name, {}))
+        kind = losses.kind_of(name, {})
+        fields = {field: getattr(kind, field) for field in _FIELDS if hasattr(kind, field)}
+        found.append(fields | {"name": name, "settings": [in_words(kind)]})
+    return found
 
 
 def _fields(name: str, classes: dict[str, ast.ClassDef]) -> dict[str, Any]:

@@ -215,20 +215,22 @@ def watch(options: jsonargparse.Namespace) -> None:
             watch_run(run, console, options.every, options.once)
 
 
-def methods(options: jsonargparse.Namespace) -> None:  # noqa: ARG001
+def methods(options: jsonargparse.Namespace) -> None:
     """List the transfer losses: what each needs, its paper and its default weight."""
     from kantor import catalogue
     from kantor.core.terminal import terminal
 
     table = Table(header_style="bold")
-    for heading in ("name", "reads", "needs", "default weight", "source"):
+    for heading in ("name", "reads", "needs", "default weight", "source", *(["settings"] if options.losses else [])):
         table.add_column(heading, overflow="fold")
     said = {"same_classes": "same classes", "needs_targets": "targets", "needs_ids": "ids"}
-    for loss in catalogue.losses():
-        needs = ", ".join(word for field, word in said.items() if loss.get(field))
-        table.add_row(loss["name"], loss["reads"], needs, f"{loss['default_weight']:g}", loss["paper"])
-    for penalty in catalogue.losses("PENALTIES"):
-        table.add_row(penalty["name"], "weights", "a start", f"{penalty['default_weight']:g}", penalty["paper"])
+    for loss in (
+        catalogue.told(options.losses) if options.losses else catalogue.losses() + catalogue.losses("PENALTIES")
+    ):
+        penalty = "reads" not in loss
+        needs = "a start" if penalty else ", ".join(word for field, word in said.items() if loss.get(field))
+        row = [loss["name"], loss.get("reads", "weights"), needs, f"{loss['default_weight']:g}", loss["paper"]]
+        table.add_row(*row, *loss.get("settings", []))
     terminal().print(table)
 
 

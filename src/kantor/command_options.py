@@ -100,8 +100,13 @@ def _watch(parser: jsonargparse.ArgumentParser) -> None:
     parser.add_argument("--once", action="store_true", help="look once, and end")
 
 
-def _nothing(parser: jsonargparse.ArgumentParser) -> None:
-    """The command has none."""
+def _methods(parser: jsonargparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "losses",
+        nargs="*",
+        type=str,
+        help="losses to tell of, with their settings; your own as package.module:MyLoss. All built-in ones if left out",
+    )
 
 
 def _takes_trust(parser: jsonargparse.ArgumentParser) -> None:
@@ -128,6 +133,6 @@ OPTIONS: dict[str, Callable[[jsonargparse.ArgumentParser], None]] = {
     "probe": _probe,
     "report": _report,
     "watch": _watch,
-    "methods": _nothing,
+    "methods": _methods,
 }
 """What adds a command's options to its parser, by the command's name."""

@@ -7,7 +7,7 @@ import pytest
 
 from kantor import losses
 from kantor.core.errors import ConfigError
-from kantor.losses.settings import fitted
+from kantor.losses.settings import fitted, in_words
 
 EVERY = {**losses.LOSSES, **losses.PENALTIES}
 SKIP = ("return", "args", "kwargs")
@@ -51,3 +51,16 @@ def test_lists_and_mappings() -> None:
     for wrong in ({"names": "a"}, {"names": [1]}, {"by_name": {1: 1.0}}, {"by_name": {"a": "b"}}):
         with pytest.raises(ConfigError, match="x: "):
             fitted("x", make, wrong)
+
+
+def test_settings_in_words() -> None:
+    def make(
+        names: list[str], count: int = 1, share: float | None = None, on: bool = False, what="x", **_: object
+    ) -> None: ...
+
+    assert in_words(make).splitlines() == [
+        "names: a list", "count: a whole number (1)", "share: a finite number or left out (left out)",
+        "on: true or false (false)", "what (x)",
+    ]  # fmt: skip
+    assert in_words(losses.KD) == "temperature: a finite number (4.0)"
+    assert in_words(losses.SP) == ""

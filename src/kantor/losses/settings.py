@@ -27,8 +27,7 @@ def fitted(name: str, make: Callable[..., Any], settings: dict[str, Any]) -> dic
     Raises:
         ConfigError: a setting is unknown, or its value is not of its type.
     """
-    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    known = [key for key, p in inspect.signature(make).parameters.items() if p.kind not in variadic]
+    known = list(_settings(make))
     hints = _hints(make.__init__ if inspect.isclass(make) else make)
     found = {}
     for key, value in settings.items():
@@ -39,6 +38,29 @@ def fitted(name: str, make: Callable[..., Any], settings: dict[str, Any]) -> dic
         except TypeError:
             raise ConfigError(f"{name}: {key} is {_said(hints[key])}, not {_shown(value)}.") from None
     return found
+
+
+def in_words(make: Callable[..., Any]) -> str:
+    """The settings that a class or function takes, one a line: its name, what it takes, and its default."""
+    hints, lines = _hints(make.__init__ if inspect.isclass(make) else make), []
+    for key, parameter in _settings(make).items():
+        takes = f": {_said(hints[key])}" if key in hints else ""
+        default = "" if parameter.default is parameter.empty else f" ({_default(parameter.default)})"
+        lines.append(f"{key}{takes}{default}")
+    return "\n".join(lines)
+
+
+def _default(value: Any) -> str:
+    if value is None:
+        return "left out"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float | str) else "its own"
+
+
+def _settings(make: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {key: p for key, p in inspect.signature(make).parameters.items() if p.kind not in variadic}
 
 
 def _hints(make: Callable[..., Any]) -> dict[str, Any]:
