@@ -37,6 +37,12 @@ def written(page: Path) -> dict[str, str]:
     return {file.group(1): file.group(2) for file in found if file}
 
 
+def modules(page: Path) -> dict[str, str]:
+    """Python blocks that begin with a file's name."""
+    found = ((re.match(r"# (\w+\.py)\n", code), code) for code in blocks(page, "python"))
+    return {file.group(1): code for file, code in found if file}
+
+
 def name(page: Path) -> str:
     return str(page.relative_to(DOCS))
 
@@ -50,8 +56,9 @@ def test_python(page, tmp_path, monkeypatch):
     scope: dict[str, object] = {"__name__": "page"}
     try:
         for number, code in enumerate(blocks(page, "python")):
-            if file := re.match(r"# (\w+\.py)\n", code):
-                (tmp_path / file.group(1)).write_text(code, encoding="utf-8")
+            for file, text in modules(page).items():
+                if text == code:
+                    (tmp_path / file).write_text(code, encoding="utf-8")
             exec(compile(code, f"{name(page)}, Python block {number}", "exec"), scope)
     finally:
         for module in set(sys.modules) - before:
@@ -69,18 +76,40 @@ def placed(word: str, page: Path, folder: Path) -> str:
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=name)
 def test_commands_parse(page, tmp_path, monkeypatch):
     from kantor.cli import _parser
-    from kantor.study.settings.methods import parse_methods
+    from kantor.core import trust
+    from kantor.study.settings.methods import codes_of, parse_methods
 
     monkeypatch.chdir(tmp_path)
-    for file, text in written(page).items():
+    monkeypatch.syspath_prepend(tmp_path)
+    for file, text in {**written(page), **modules(page)}.items():
         (tmp_path / file).write_text(text, encoding="utf-8")
+        monkeypatch.delitem(sys.modules, Path(file).stem, raising=False)
     for command in commands(page):
         words = [placed(word, page, tmp_path).replace("$epochs", "1") for word in command]
         if words == ["--version"]:
             continue
         options = _parser()[0].parse_args(words)
         if words[0] in ("distill", "finetune") and "--config" not in words:
+            trust.wrote(codes_of(options[words[0]]["methods"]))
             parse_methods(options[words[0]]["methods"])
+
+
+def test_extending_kantor_is_as_its_page_shows(tmp_path, monkeypatch):
+    """The page's module passes its test, and its commands do what they say."""
+    from kantor.cli import main
+
+    page = DOCS / "how-to" / "extend.md"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
+    for file, text in modules(page).items():
+        (tmp_path / file).write_text(text, encoding="utf-8")
+        monkeypatch.delitem(sys.modules, Path(file).stem, raising=False)
+    tests = vars(import_module("test_my_parts"))
+    for test in [value for key, value in tests.items() if key.startswith("test_")]:
+        test()
+    for command in commands(page):
+        assert main([*command, "--jobs=1"] if command[0] == "distill" else command) == 0, command
 
 
 def test_yaml_is_a_study():
@@ -88,7 +117,7 @@ def test_yaml_is_a_study():
 
     from kantor.faculty.roster import _KEYS
     from kantor.study import Study
-    from kantor.study.settings.methods import parse_methods
+    from kantor.study.settings.methods import codes_of, parse_methods, written_methods
 
     studies = [block for page in PAGES for block in blocks(page, "yaml")]
     studies += [text for page in PAGES for file, text in written(page).items() if file.endswith(".yaml")]
@@ -99,7 +128,9 @@ def test_yaml_is_a_study():
             continue
         study = Study(**content)
         study.check()
-        parse_methods(study.methods)
+        written_methods(study.methods)
+        if not codes_of(study.methods):  # what is a page's own is made by that page's test
+            parse_methods(study.methods)
 
 
 def test_commands_are_found():
