@@ -1,4 +1,4 @@
-"""A loss, a score and a reader of the user's own, in one module beside theirs, used by the commands alone."""
+"""A loss, a task, a score and a reader of the user's own, in one module beside theirs, used by the commands alone."""
 
 import json
 import sys
@@ -15,6 +15,9 @@ from pathlib import Path
 
 import numpy as np
 from kantor.losses import TransferLoss, WeightPenalty
+from kantor.tasks import Task
+from kantor.tasks.metrics import Accuracy
+from torch.nn.functional import cross_entropy
 
 Path({mark!r}).touch()
 
@@ -36,6 +39,13 @@ class Small(WeightPenalty):
 
     def forward(self, student):
         return sum(parameter.pow(2).sum() for parameter in student.parameters())
+
+
+class Doubled(Task):
+    name, metrics = "doubled", (Accuracy(),)
+
+    def loss(self, outputs, targets):
+        return 2 * cross_entropy(outputs, targets)
 
 
 def spread(features, labels):
@@ -76,8 +86,9 @@ def refused(capsys, *arguments: str) -> str:
 
 
 def test_each_is_named_on_the_command_line_trains_ranks_and_resumes(mark, capsys):
+    run = ["distill", "--data=mine:blobs@samples=150", "--task=mine:Doubled", *QUICK, "--out=run"]
     methods = "none,mine:Centred@power=1.5:2+kd:auto"
-    assert main(["distill", "--data=mine:blobs@samples=150", *QUICK, f"--methods={methods}", "--out=run"]) == 0
+    assert main([*run, f"--methods={methods}"]) == 0
     student = Path("run/mine=Centred@power=1.5=2+kd=auto/seed-0")
     summary = json.loads(Path("run/summary.json").read_text())
     assert list(summary["methods"]) == methods.split(",")
@@ -131,12 +142,17 @@ def test_a_run_of_somebody_else_imports_none_of_them(mark, capsys):
     assert main(["resume", "other", "--trust"]) == 0
 
 
-@pytest.mark.parametrize("setting", ["data", "methods"])
+@pytest.mark.parametrize("setting", ["data", "task", "methods"])
 def test_settings_that_were_edited_import_nothing(mark, capsys, setting):
     assert main(["distill", "--data=digits", "--train-limit=60", *QUICK, "--methods=kd", "--out=run"]) == 0
     again(mark)
     config = yaml.safe_load(Path("run/config.yaml").read_text())
-    config[setting] = {"data": "mine:blobs", "methods": [{"name": "kd", "terms": [{"loss": "mine:Centred"}]}]}[setting]
+    edited = {
+        "data": "mine:blobs",
+        "task": "mine:Doubled",
+        "methods": [{"name": "kd", "terms": [{"loss": "mine:Mean"}]}],
+    }
+    config[setting] = edited[setting]
     Path("run/config.yaml").write_text(json.dumps(config))
     began = json.loads(Path("run/began.json").read_text())
     Path("run/began.json").write_text(json.dumps(began | {"settings": config}))
@@ -182,4 +198,5 @@ def test_what_cannot_be_one_is_refused_before_anything_is_trained(mark, capsys):
     assert "mine:Centred: power is a finite number" in refused(capsys, *start, "--methods=mine:Centred@power=x")
     assert "mine has no loss 'Centre'" in refused(capsys, *start, "--methods=mine:Centre")
     assert not Path("run").exists()
+    assert "mine:spread is no task, but" in refused(capsys, *start, "--task=mine:spread")
     assert "mine has no reader 'blob'" in refused(capsys, "distill", "--data=mine:blob", *QUICK)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from kantor.core import trust
 from kantor.core.errors import ConfigError
-from kantor.tasks import BUILT_IN, Classification, Regression, Task, as_task, named
+from kantor.tasks import BUILT_IN, Classification, Regression, Task, as_task, made, named
 from kantor.tasks.given import OfLoss
 
 OWN = """
@@ -25,6 +25,8 @@ ready = Absolute()
 nothing = 3
 def make():
     return Absolute()
+def plain(outputs, targets):
+    return (outputs - targets).abs().mean()
 """
 
 
@@ -57,7 +59,6 @@ def test_a_name_that_is_none():
 
 @pytest.mark.parametrize("thing", ["Absolute", "ready", "make"])
 def test_ones_own(module, thing):
-    trust.wrote([f"{module}:{thing}"])
     task = named(f"{module}:{thing}")
     assert isinstance(task, Task)
     assert task(torch.tensor([[1.0]]), torch.tensor([3.0])) == 2.0
@@ -65,10 +66,14 @@ def test_ones_own(module, thing):
 
 @pytest.mark.parametrize(
     ("thing", "says"),
-    [("Absolut", "no task 'Absolut'.*Absolute"), ("nothing", "is no task, but a int"), ("RMSE", "another class")],
+    [
+        ("Absolut", "no task 'Absolut'.*Absolute"),
+        ("nothing", "is no task, but a int"),
+        ("RMSE", "another class"),
+        ("plain", "a function"),
+    ],
 )
 def test_what_is_none(module, thing, says):
-    trust.wrote([f"{module}:{thing}"])
     with pytest.raises(ConfigError, match=says):
         named(f"{module}:{thing}")
 
@@ -76,12 +81,11 @@ def test_what_is_none(module, thing, says):
 def test_code_that_the_user_did_not_write_is_not_imported(module, tmp_path):
     trust.found([f"{module}:Absolute"], tmp_path / "config.yaml")
     with pytest.raises(ConfigError, match="--trust"):
-        named(f"{module}:Absolute")
+        made(f"{module}:Absolute")
     assert module not in sys.modules
 
 
 def test_no_such_module_and_the_standard_library():
-    trust.wrote(["no_such_thing:Task", "os:system"])
     with pytest.raises(ConfigError, match="no module 'no_such_thing' to take the task"):
         named("no_such_thing:Task")
     with pytest.raises(ConfigError, match="standard library"):

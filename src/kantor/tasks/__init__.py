@@ -2,7 +2,7 @@
 
 from kantor.tasks.classification import Classification
 from kantor.tasks.dense_labels import DenseLabels
-from kantor.tasks.given import BUILT_IN, as_task, named
+from kantor.tasks.given import BUILT_IN, as_task, made, named
 from kantor.tasks.metrics import Metric
 from kantor.tasks.next_token import NextToken
 from kantor.tasks.regression import Regression
@@ -24,5 +24,6 @@ __all__ = [
     "TokenClassification",
     "as_task",
     "check_task",
+    "made",
     "named",
 ]

@@ -1,13 +1,15 @@
 """What may be given in the place of a task: a task, a plain loss, a name."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
 
+from kantor.core import trust
 from kantor.core.errors import ConfigError, suggest
-from kantor.core.imported import imported
+from kantor.core.imported import imported, is_path
 from kantor.tasks.classification import Classification
 from kantor.tasks.dense_labels import DenseLabels
 from kantor.tasks.metrics import MeanLoss
@@ -71,23 +73,38 @@ def named(name: str) -> Task:
     is.
 
     Raises:
-        ConfigError: there is none of that name, it is no task, or nobody gave leave to import it
-            (:mod:`kantor.core.trust`).
+        ConfigError: there is none of that name, or it is no task.
+    """
+    trust.wrote([name] if is_path(name) else [])
+    return made(name)
+
+
+def made(name: str) -> Task:
+    """:func:`named` for a name that may stand in a file, which decides no code that runs (:mod:`kantor.core.trust`).
+
+    Raises:
+        ConfigError: it names code that the user did not write; or see :func:`named`.
     """
     if name == "labels":
         return Classification()
-    if ":" not in name:
+    if not is_path(name):
         if name not in BUILT_IN:
             raise ConfigError(
                 f"There is no task {name!r}. {suggest(name, BUILT_IN)} Your own is written package.module:Task."
             )
         return BUILT_IN[name]()
     found = imported(name, "task", _REMEDY)
-    is_class = isinstance(found, type)
-    made: Any = found
-    if (is_class and issubclass(found, Task)) or (not is_class and callable(found) and not isinstance(found, Task)):
-        made = found()
-    if not isinstance(made, Task):
-        what = "another class" if isinstance(made, type) else f"a {type(made).__name__}"
+    task = found() if _makes_one(found) else found
+    if not isinstance(task, Task):
+        what = "another class" if isinstance(task, type) else f"a {type(task).__name__}"
         raise ConfigError(f"{name} is no task, but {what}. {_REMEDY}")
-    return made
+    return task
+
+
+def _makes_one(found: Any) -> bool:
+    """Whether calling it without arguments may make a task."""
+    if isinstance(found, Task) or not callable(found) or (isinstance(found, type) and not issubclass(found, Task)):
+        return False
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = inspect.signature(found).parameters.values()
+    return all(p.default is not p.empty or p.kind in kinds for p in parameters)

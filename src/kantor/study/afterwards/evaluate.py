@@ -21,7 +21,7 @@ from kantor.models.spec import parse
 from kantor.results.seal import student_of
 from kantor.study.settings.resolved import ResolvedStudy
 from kantor.study.settings.study import Study
-from kantor.tasks import Task, named
+from kantor.tasks import Task, made
 from kantor.training import Scores
 from kantor.training import evaluate as score
 
@@ -47,7 +47,7 @@ class Reading:
 
     def learned(self) -> Task:
         """The task that a model is judged by."""
-        return named("labels" if self.task == "none" else self.task)
+        return made("labels" if self.task == "none" else self.task)
 
     def open(self, data: str) -> DataSet:
         """The data, read so.

@@ -21,7 +21,7 @@ from kantor.objective.weights import LIMIT, LIMIT_ADAMW
 from kantor.results.format import read_settings
 from kantor.study.settings.methods import codes_of as methods_codes
 from kantor.tasks import Task
-from kantor.tasks import named as named_task
+from kantor.tasks import made as made_task
 from kantor.training import Training
 
 UNREADABLE = "Bring the settings back as `kantor` wrote them, or begin another run by --out."
@@ -191,7 +191,7 @@ class Study(Training):
         Raises:
             ConfigError: there is no such task, or it is code that nobody gave leave for.
         """
-        return None if self.task == "none" else named_task(self.task)
+        return None if self.task == "none" else made_task(self.task)
 
     def weight_limit(self) -> float | None:
         """``limit``, chosen by the optimiser where it is auto."""
