@@ -105,3 +105,11 @@ def test_no_helper_has_many_arguments():
 def test_nobody_reads_anothers_private_names():
     found = {f"{module} -> {name}" for module, tree in TREES.items() for name in imported(tree)}
     assert found == READ_PRIVATE_NAMES
+
+
+def test_the_picture_of_the_house_shows_every_room():
+    page = (SOURCES.parent / "docs" / "explanation" / "architecture.md").read_text("utf-8")
+    picture = page.split("```text")[1].split("```")[0]
+    house = SOURCES / "kantor"
+    rooms = [path.parent for path in [*house.glob("*/__init__.py"), *house.glob("study/*/__init__.py")]]
+    assert [room.name for room in rooms if f"{room.name}/" not in picture] == []
