@@ -15,7 +15,7 @@ from kantor.core.errors import NonFiniteError
 from kantor.data import Augment, Loader
 from kantor.objective import LiveTeacher
 from kantor.tasks import Regression
-from kantor.training import Pair, Probe, Training, train
+from kantor.training import Pair, PlanSamples, Training, train
 
 SETTINGS = Training(epochs=3, batch_size=40, lr=0.05, augment="none", device="cpu", record_plans="every=0")
 
@@ -90,8 +90,8 @@ def test_a_frozen_norm_is_left_alone_by_training_validation_and_records(digits, 
     teacher = kantor.load("cnn@width=8", classes=digits.classes, input_shape=(1, 8, 8))
     objective = kantor.Objective(student, {"t": teacher}, [])
     before = norm.get_buffer("running_mean").clone()
-    probe = Probe(digits.train, [Pair("layer3", "layer3", "t")], objective.teachers)
-    train(objective, digits, settings(record_plans="every=1"), tmp_path, seed=0, probe=probe)
+    probe = PlanSamples(digits.train, [Pair("layer3", "layer3", "t")], objective.teachers)
+    train(objective, digits, settings(record_plans="every=1"), tmp_path, seed=0, plan_samples=probe)
     assert torch.equal(norm.get_buffer("running_mean"), before)
     assert not norm.training
 
@@ -113,10 +113,10 @@ AT_ONCE = {"lr": 1e38, "epochs": 1, "batch_size": 200, "schedule": "constant"}
 def test_divergence_is_said_and_never_written(digits, tmp_path, changes, validated):
     data = digits if validated else kantor.open_data("digits", train_limit=200, validation=0)
     teacher = kantor.load("cnn@width=8", classes=digits.classes, input_shape=(1, 8, 8))
-    probe = Probe(data.train, [Pair("layer3", "layer3", "t")], {"t": LiveTeacher(teacher)})
+    probe = PlanSamples(data.train, [Pair("layer3", "layer3", "t")], {"t": LiveTeacher(teacher)})
     config = settings(record_plans="every=1", log_every=1, **changes)
     with pytest.raises(NonFiniteError, match="last good checkpoint stays in"):
-        train(objective_of(digits), data, config, tmp_path, seed=0, probe=probe)
+        train(objective_of(digits), data, config, tmp_path, seed=0, plan_samples=probe)
     for line in lines(tmp_path):
         assert all(math.isfinite(value) for value in line.values())
     kept = torch.load(tmp_path / "checkpoints" / "last.pt", weights_only=True)

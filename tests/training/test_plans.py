@@ -27,7 +27,7 @@ def test_exciting_samples_are_the_largest_and_a_silent_unit_has_none():
 def test_a_wide_layer_is_binned_and_its_units_are_kept(tmp_path):
     import kantor
     from kantor.objective import LiveTeacher
-    from kantor.training import Pair, Probe
+    from kantor.training import Pair, PlanSamples
 
     width = LARGEST + 88
     data = kantor.open_data("digits", train_limit=100)
@@ -36,7 +36,7 @@ def test_a_wide_layer_is_binned_and_its_units_are_kept(tmp_path):
     student = kantor.load(f"mlp@hidden={width}", classes=data.classes, input_shape=(1, 8, 8))
     student.load_state_dict(teacher.state_dict())
     objective = kantor.Objective(student, {"t": teacher}, [])
-    probe = Probe(data.train, [Pair("penultimate", "penultimate", "t")], {"t": LiveTeacher(teacher)})
+    probe = PlanSamples(data.train, [Pair("penultimate", "penultimate", "t")], {"t": LiveTeacher(teacher)})
     record_plans(tmp_path / "plan.npz", objective, probe, torch.device("cpu"))
     with np.load(tmp_path / "plan.npz") as record:
         assert record["plan_0"].shape == (LARGEST, LARGEST)

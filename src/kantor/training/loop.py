@@ -27,7 +27,7 @@ from kantor.training.finite import check_weights, looked_at
 from kantor.training.memory import PeakMemory
 from kantor.training.metrics import MetricsLog, Stopwatch
 from kantor.training.outcome import Outcome
-from kantor.training.plans import Probe, record_plans
+from kantor.training.plans import PlanSamples, record_plans
 from kantor.training.schedule import learning_rate
 from kantor.training.step import Measured, Stepper
 from kantor.training.stop import Interrupted, StopSignal
@@ -53,7 +53,7 @@ def train(
     *,
     seed: int,
     run: str = "",
-    probe: Probe | None = None,
+    plan_samples: PlanSamples | None = None,
     judge: bool = True,
     report: Report = _unheard,
 ) -> Outcome | None:
@@ -67,7 +67,7 @@ def train(
         folder: receives ``metrics.jsonl``, ``timing.jsonl``, ``checkpoints/{last,best}.pt`` and ``plans/``.
         seed: of order, augmentation and dropout.
         run: digest of all settings; a checkpoint of another run is refused.
-        probe: where plans are recorded.
+        plan_samples: where plans are recorded.
         judge: read the test part at the end; off for trials, which are judged on validation data alone, for teachers,
             and for studies without a task.
         report: told of progress.
@@ -80,7 +80,7 @@ def train(
         Interrupted: SIGTERM or Ctrl-C; a checkpoint was written.
     """
     loop = _Loop(objective, data, config, folder, seed, run)
-    loop.probe, loop.report = probe, report
+    loop.plan_samples, loop.report = plan_samples, report
     loop.begin()
     with StopSignal() as stop, loop.log or nullcontext(), loop.trackers:
         loop.watch = Stopwatch(folder / "timing.jsonl", loop.memory)  # a dashboard may take seconds to come up
@@ -104,7 +104,7 @@ class _Loop:
     ) -> None:
         self.objective, self.data, self.config, self.folder = objective, data, config, folder
         self.seed, self.run = seed, run
-        self.probe: Probe | None = None
+        self.plan_samples: PlanSamples | None = None
         self.report: Report = _unheard
         self.watch: Stopwatch | None = None
         self.stepper = Stepper(objective, config, folder)
@@ -206,10 +206,10 @@ class _Loop:
         if epoch % config.validate_every == 0 or epoch == config.epochs:
             line |= self._validated()
         every = config.plans_every()
-        if self.probe is not None and every and (epoch % every == 0 or epoch == config.epochs):
+        if self.plan_samples is not None and every and (epoch % every == 0 or epoch == config.epochs):
             path = self.folder / "plans" / f"epoch-{epoch:03d}.npz"
             with looked_at(position.step, self.last):
-                record_plans(path, self.objective, self.probe, self.stepper.device)
+                record_plans(path, self.objective, self.plan_samples, self.stepper.device)
         self.log.write(line)
         self.trackers.log(line)
         self.report({"epochs": config.epochs, "steps": self.steps, **line})

@@ -18,14 +18,14 @@ SIDE = 48
 """Pixels of a thumbnail's longer side; smaller images stay as they are."""
 
 
-def probe_part(data: DataSet, largest: int = SAMPLES) -> Part:
+def samples_for_plans(data: DataSet, largest: int = SAMPLES) -> Part:
     """Some samples of the validation part, or of the training part where there is none with what teachers see."""
     held = data.validation
     return sample(data.train if held is None or held.stores.keys() != data.train.stores.keys() else held, largest)
 
 
-def write_probe(path: Path, part: Part) -> None:
-    """Write who the probe's samples are, as npz: ``ids``, ``targets`` and the part's ``fingerprint``, and thumbnails
+def write_samples(path: Path, part: Part) -> None:
+    """Write who the samples are, as npz: ``ids``, ``targets`` and the part's ``fingerprint``, and thumbnails
     where they are images.
 
     Thumbnails are by role, ``student`` and, where it sees something else, ``teacher``, or ``teacher/NAME`` of

@@ -1,4 +1,4 @@
-"""Records of how the student's neurons lie to the teacher's, epoch by epoch, on a fixed probe set."""
+"""Records of how the student's neurons lie to the teacher's, epoch by epoch, on a fixed samples set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Probe:
+class PlanSamples:
     """The samples and pairs that plans are recorded on. The same for every method and seed of a study."""
 
     part: Part
@@ -50,13 +50,13 @@ class Probe:
     batch_size: int = 256
 
 
-def record_plans(path: Path, objective: Objective, probe: Probe, device: torch.device) -> None:
+def record_plans(path: Path, objective: Objective, samples: PlanSamples, device: torch.device) -> None:
     """Write plan, cost and layer names of every pair to ``path``, as npz, atomically.
 
     Arrays, for pair k: ``plan_k [teacher, student]`` (sums to 1), ``cost_k`` (one minus correlation, pooled layers),
     ``student_layer_k``, ``teacher_layer_k``, ``widths_k`` (before binning). Plans are sharp Sinkhorn plans
     (epsilon .02 of the mean cost) between uniform masses, whatever the method trains with. Of every unit:
-    ``SIDE_exciting_k [width, 6]``, on SIDE ``teacher`` and ``student`` the positions in the probe of the samples that
+    ``SIDE_exciting_k [width, 6]``, on SIDE ``teacher`` and ``student`` the positions among the samples of those that
     excite it most, best first; -1 for a unit that no sample excites more than another.
 
     Bins are of unit numbers, which lie next to each other by chance. So of a binned plan there is more: ``masses_k``
@@ -65,7 +65,7 @@ def record_plans(path: Path, objective: Objective, probe: Probe, device: torch.d
     uniform plan.
     """
     arrays: dict[str, NDArray] = {}
-    for index, (pair, seen) in enumerate(zip(probe.pairs, _seen(objective, probe, device), strict=True)):
+    for index, (pair, seen) in enumerate(zip(samples.pairs, _seen(objective, samples, device), strict=True)):
         cost = cost_from(seen.statistics, "correlation")
         plan = SolveSettings()(cost).plan
         arrays[f"plan_{index}"] = _binned(plan, total=True)
@@ -94,7 +94,7 @@ def quantised(masses: Float[np.ndarray, "..."], scale: float) -> UInt8[np.ndarra
 
 @dataclass
 class _Seen:
-    """What the probe shows of a pair."""
+    """What the samples shows of a pair."""
 
     statistics: Moments
     teacher: list[Float[Tensor, "batch teacher"]]
@@ -103,19 +103,21 @@ class _Seen:
 
 
 @torch.no_grad()
-def _seen(objective: Objective, probe: Probe, device: torch.device) -> list[_Seen]:
+def _seen(objective: Objective, samples: PlanSamples, device: torch.device) -> list[_Seen]:
     student = objective.student
     found: list[_Seen] = []
-    layers = sorted({pair.student for pair in probe.pairs})
-    loader = Loader(probe.part, probe.batch_size, seed=0, augment=Augment.named("none"), shuffle=False, drop_last=False)
+    layers = sorted({pair.student for pair in samples.pairs})
+    loader = Loader(
+        samples.part, samples.batch_size, seed=0, augment=Augment.named("none"), shuffle=False, drop_last=False
+    )
     for cpu_batch in loader.epoch(0):
         batch = cpu_batch.to(device)
         with as_evaluated(student):
             _, taken = read(student, batch.inputs["student"], layers, name="the student")
-        for index, pair in enumerate(probe.pairs):
+        for index, pair in enumerate(samples.pairs):
             wanted = Read(pair.teacher, pooled=True)
             ours = pool_without_padding(taken[pair.student], batch.inputs["student"])
-            theirs = pool(probe.teachers[pair.source].outputs(batch, [wanted])[wanted])
+            theirs = pool(samples.teachers[pair.source].outputs(batch, [wanted])[wanted])
             part = neuron_moments(ours, theirs, "correlation", "pooled")
             if index < len(found):
                 found[index].statistics += part

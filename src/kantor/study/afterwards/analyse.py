@@ -24,7 +24,7 @@ from kantor.study.execution.job import Job
 from kantor.study.execution.student import Workbench
 from kantor.study.teachers.find import model_for
 from kantor.training.device import chosen_device
-from kantor.training.plan_samples import probe_part
+from kantor.training.plan_samples import samples_for_plans
 
 FOLDER = "analysis"
 """Of the run's folder: what each final student's neurons are, and thumbnails."""
@@ -109,7 +109,7 @@ class _Look:
 
     def __init__(self, bench: Workbench) -> None:
         self.bench = bench
-        self.part = probe_part(bench.data)
+        self.part = samples_for_plans(bench.data)
         _same_samples(bench.run, self.part)
         self.device = chosen_device(bench.config.device)
         self.teachers: dict[str, tuple[list[Layer], Layers]] = {}

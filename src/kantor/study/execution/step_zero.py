@@ -43,7 +43,7 @@ from kantor.training import Pair
 from kantor.training.batches import augmentation, training_batches
 from kantor.training.device import emulates_bfloat16
 from kantor.training.loop import Report
-from kantor.training.plan_samples import probe_part, write_probe
+from kantor.training.plan_samples import samples_for_plans, write_samples
 
 Say = Callable[[str], None]
 
@@ -134,7 +134,7 @@ def prepare(
     if rank() == 0:
         write_worth(run, found.worth)
         if pairs and not (run / "probe.npz").exists():
-            write_probe(run / "probe.npz", probe_part(data))
+            write_samples(run / "probe.npz", samples_for_plans(data))
         plan.write(run)
         left_out = found.left_out | without
         metric = study.scale.record() if study.judged else None

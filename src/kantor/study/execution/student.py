@@ -29,11 +29,11 @@ from kantor.study.teachers.cached_outputs import open_cache
 from kantor.study.teachers.channel_worth import attend, read_worth
 from kantor.study.teachers.find import model_for
 from kantor.study.teachers.label_costs import hand_over, read_costs
-from kantor.training import Probe, train
+from kantor.training import PlanSamples, train
 from kantor.training.batches import augmentation, training_batches
 from kantor.training.linear_probe import validation_accuracy
 from kantor.training.loop import Report
-from kantor.training.plan_samples import probe_part
+from kantor.training.plan_samples import samples_for_plans
 
 
 class Workbench:
@@ -65,12 +65,12 @@ class Workbench:
         return self._teachers(self.data.shown)
 
     @cached_property
-    def probe(self) -> Probe | None:
+    def plan_samples(self) -> PlanSamples | None:
         """Where transport plans are recorded."""
         if not self.plan.pairs or not self.config.plans_every():
             return None
-        part = probe_part(self.data)
-        return Probe(part, self.plan.pairs, self._teachers(part))
+        part = samples_for_plans(self.data)
+        return PlanSamples(part, self.plan.pairs, self._teachers(part))
 
     def train(self, task: Job, report: Report) -> None:
         """Train one student and leave it in its folder; go on from its last checkpoint if there is one.
@@ -126,7 +126,7 @@ class Workbench:
             folder,
             seed=seed,
             run=f"{self.config.digest()}/{method.name}/{seed}/{factor:g}",
-            probe=self.probe if task.factor is None else None,
+            plan_samples=self.plan_samples if task.factor is None else None,
             judge=task.factor is None and self.config.task != "none",
             report=report,
         )

@@ -17,7 +17,7 @@ from kantor.study.settings.study import Study
 from kantor.training.batches import augmentation
 from kantor.training.device import chosen_device
 from kantor.training.loop import Report
-from kantor.training.plan_samples import probe_part
+from kantor.training.plan_samples import samples_for_plans
 
 
 def cacheable(config: Study, data: DataSet) -> bool:
@@ -53,7 +53,7 @@ def fill(
     device = chosen_device(config.device)
     parts = [(data.shown, augmentation(config, data))]
     if plan.pairs:
-        parts.append((probe_part(data), Augment.named("none")))
+        parts.append((samples_for_plans(data), Augment.named("none")))
     for name, model in models.items():
         outputs = _outputs(model.to(device), reads[name], device)
         for part, augment in parts:
