@@ -9,20 +9,18 @@ from jaxtyping import Int64
 
 from kantor.core import trust
 from kantor.core.errors import ConfigError, DataError, suggest
-from kantor.data import split
 from kantor.data.arrays import arrays_found, read_arrays
+from kantor.data.cut import Cut
 from kantor.data.digits import read_digits
 from kantor.data.folders import read_folder, read_zip
 from kantor.data.images import load_images
 from kantor.data.label_kinds import IN_WORDS, LabelKind
-from kantor.data.labels import NO_LABEL
 from kantor.data.own import codes_of, is_reader, read_own
 from kantor.data.parquet import find_parquet, read_parquet
 from kantor.data.part import DataSet, Part, Progress
 from kantor.data.source import Encoded, Found
 from kantor.data.store import InMemory, Store
-from kantor.data.subset import labels_per_class as some_labels
-from kantor.data.subset import only_classes, without_labels
+from kantor.data.subset import only_classes
 from kantor.data.views import in_words, views_of
 
 
@@ -92,15 +90,65 @@ def open_data(
     if trusted:
         trust.wrote(codes_of(str(path_or_name)))
     found = _read(path_or_name, image_size, views, label, need_labels, kind)
-    if need_labels and not found.labelled:
-        raise DataError(f"{path_or_name} has no labels. Only --task none does without.")
-    if not found.labelled and (classes is not None or labels_per_class is not None):
-        raise ConfigError(f"{path_or_name} has no labels to choose classes or labels_per_class by.")
-    if kind != "classes" and (classes is not None or labels_per_class is not None):
-        what = "classes" if classes is not None else "labels_per_class"
-        raise ConfigError(f"{what} chooses samples by their class, and the labels are {IN_WORDS[kind]}: leave it out.")
+    _check_labels(path_or_name, found, classes, labels_per_class, need_labels, kind)
     if classes is not None:
         found = only_classes(found, classes)
+    notes = _noted(found, views, kind)
+    cut = Cut(found, str(path_or_name))
+    if len(cut.bare) and unlabelled is None:
+        notes["without a label"] = f"{len(cut.bare):,} training samples, left out unless unlabelled is given"
+    if cut.test():
+        notes["test"] = f"the data brings no test part: {found.test_share:.0%} of it is cut by a fixed hash of the id"
+    if labels_per_class is not None:
+        cut.validation(validation)
+    cut.train(train_limit, labels_per_class, unlabelled)
+    stores, at, skipped = _decode(found, cut, image_size, skip_corrupt, progress)
+    if skipped:
+        notes["skipped"] = skipped
+    cut.keep(at)
+    cut.validation(validation)
+
+    parts = {name: cut.part(name, stores, at) for name in ("train", "validation", "test", "unlabelled")}
+    train = parts["train"]
+    if train is None:
+        why = ": none has a label. Only --task none does without, where no label is given at all"
+        raise DataError(f"{path_or_name} leaves no sample to train on{why if len(cut.bare) else ''}.")
+    if unlabelled is not None and parts["unlabelled"] is None:
+        raise DataError(f"{path_or_name} leaves no sample without a label: all of them were skipped.")
+    _note_what_training_lacks(notes, parts, found.classes, kind)
+    if need_labels and kind == "classes" and len(np.unique(train.targets)) < 2:
+        raise DataError(
+            f"{path_or_name} has one class, {found.classes[train.targets[0]]}, among its training samples: there is "
+            "nothing to learn from their labels. Give two classes or more; only --task none does without labels."
+        )
+    own = str(path_or_name) == "digits" or is_reader(str(path_or_name))
+    name = str(path_or_name) if own else Path(path_or_name).resolve().name
+    rest = parts["validation"], parts["test"], notes, parts["unlabelled"], kind
+    return DataSet(name, list(found.classes), train, *rest)
+
+
+def _check_labels(
+    path: str | Path,
+    found: Found,
+    classes: Sequence[str] | None,
+    labels_per_class: int | None,
+    need_labels: bool,
+    kind: LabelKind,
+) -> None:
+    """Refuse to choose samples by labels that are not there, or are no classes."""
+    chosen = "classes" if classes is not None else "labels_per_class" if labels_per_class is not None else None
+    if need_labels and not found.labelled:
+        raise DataError(f"{path} has no labels. Only --task none does without.")
+    if not found.labelled and chosen:
+        raise ConfigError(f"{path} has no labels to choose classes or labels_per_class by.")
+    if kind != "classes" and chosen:
+        raise ConfigError(
+            f"{chosen} chooses samples by their class, and the labels are {IN_WORDS[kind]}: leave it out."
+        )
+
+
+def _noted(found: Found, views: Mapping[str, str] | None, kind: LabelKind) -> dict[str, Any]:
+    """What there is to say of the data as they were found."""
     notes: dict[str, Any] = dict(found.notes)
     if views is not None:
         notes["views"] = {role: str(view) for role, view in found.views.items()}
@@ -108,84 +156,26 @@ def open_data(
         notes["labels"] = "the data has none"
     elif kind != "classes":
         notes["labels"] = IN_WORDS[kind]
-    rows = {name: np.flatnonzero(source.strata >= 0) for name, source in found.parts.items()}
-    origin = {name: name for name in rows} | dict.fromkeys(found.cuts, "train")
-    rows |= found.cuts
-    strata = found.parts["train"].strata
-    bare = np.flatnonzero(strata == NO_LABEL)
-    for name, cut in found.cuts.items():
-        if name != "train" and np.isin(cut, bare).any():
-            raise DataError(f"{path_or_name}: row {cut[np.isin(cut, bare)][0]} is in {name} and has no label.")
-    bare = np.intersect1d(bare, found.cuts.get("train", bare))
-    rows["train"] = np.setdiff1d(rows["train"], bare)
-    if len(bare) and unlabelled is None:
-        notes["without a label"] = f"{len(bare):,} training samples, left out unless unlabelled is given"
+    return notes
 
-    if "test" not in rows:
-        everything = rows["train"]
-        count = split.share(found.test_share, len(everything))
-        chosen = split.choose(strata[everything], everything, count, split.TEST, leave_one=True)
-        rows["test"], rows["train"] = everything[chosen], np.delete(everything, chosen)
-        origin["test"] = "train"
-        notes["test"] = f"the data brings no test part: {found.test_share:.0%} of it is cut by a fixed hash of the id"
 
-    def cut_validation() -> None:
-        if "validation" not in rows and validation > 0:
-            count = split.share(validation, len(rows["train"]))
-            chosen = split.choose(strata[rows["train"]], rows["train"], count, split.VALIDATION, leave_one=True)
-            rows["validation"], rows["train"] = rows["train"][chosen], np.delete(rows["train"], chosen)
-            origin["validation"] = "train"
-
-    if labels_per_class is not None:
-        cut_validation()
-    everything = rows["train"]
-    if train_limit is not None:
-        rows["train"] = _limited(found, everything, train_limit)
-    if labels_per_class is not None:
-        rows["train"] = some_labels(found, everything, labels_per_class)
-    if unlabelled is not None:
-        rows["unlabelled"] = without_labels(np.union1d(np.setdiff1d(everything, rows["train"]), bare), unlabelled)
-        origin["unlabelled"] = "train"
-
-    stores, at, skipped = _decode(found, rows, origin, image_size, skip_corrupt, progress)
-    if skipped:
-        notes["skipped"] = skipped
-    for name, kept in rows.items():
-        rows[name] = kept[at[origin[name]][kept] >= 0]
-
-    cut_validation()
-
-    def part(name: str) -> Part | None:
-        if name not in rows or len(rows[name]) == 0:
-            return None
-        source, ids = found.parts[origin[name]], rows[name]
-        held, places = stores[origin[name]], at[origin[name]]
-        labelled = found.labelled and name != "unlabelled"
-        return Part(name, ids, source.targets[ids], len(source.targets), held, places[ids], labelled)
-
-    train = part("train")
-    if train is None:
-        why = ": none has a label. Only --task none does without, where no label is given at all" if len(bare) else ""
-        raise DataError(f"{path_or_name} leaves no sample to train on{why}.")
-    if unlabelled is not None and part("unlabelled") is None:
-        raise DataError(f"{path_or_name} leaves no sample without a label: all of them were skipped.")
-    judged = [held for name in ("validation", "test") if (held := part(name)) is not None]
+def _note_what_training_lacks(
+    notes: dict[str, Any], parts: Mapping[str, Part | None], classes: Sequence[str], kind: LabelKind
+) -> None:
+    """Views that exist in training alone, and classes that do not."""
+    train = parts["train"]
+    assert train is not None
+    judged = [held for name in ("validation", "test") if (held := parts[name]) is not None]
     without = {role: [held.name for held in judged if role not in held.stores] for role in train.stores}
     if any(without.values()):
         notes["training_only"] = "; ".join(
-            f"{in_words(role)}'s view; {' and '.join(parts)} do without it" for role, parts in without.items() if parts
+            f"{in_words(role)}'s view; {' and '.join(lacking)} do without it"
+            for role, lacking in without.items()
+            if lacking
         )
-    if need_labels and kind == "classes" and len(np.unique(train.targets)) < 2:
-        raise DataError(
-            f"{path_or_name} has one class, {found.classes[train.targets[0]]}, among its training samples: there is "
-            "nothing to learn from their labels. Give two classes or more; only --task none does without labels."
-        )
-    unseen = np.setdiff1d(np.arange(len(found.classes)), train.targets) if kind == "classes" else []
+    unseen = np.setdiff1d(np.arange(len(classes)), train.targets) if kind == "classes" else []
     if len(unseen):
-        notes["classes_without_training_samples"] = [found.classes[c] for c in unseen]
-    own = str(path_or_name) == "digits" or is_reader(str(path_or_name))
-    name = str(path_or_name) if own else Path(path_or_name).resolve().name
-    return DataSet(name, list(found.classes), train, part("validation"), part("test"), notes, part("unlabelled"), kind)
+        notes["classes_without_training_samples"] = [classes[c] for c in unseen]
 
 
 def _read(
@@ -228,27 +218,16 @@ def _read(
     raise DataError(f"Cannot tell what {path} is. Give a folder, or a file that ends in .zip, .parquet or .npz.")
 
 
-def _limited(found: Found, rows: Int64[np.ndarray, " n"], limit: int) -> Int64[np.ndarray, " kept"]:
-    targets = found.parts["train"].strata[rows]
-    present = len(np.unique(targets))
-    if limit < present:
-        raise ConfigError(
-            f"A limit of {limit} training samples is too few for {present} classes: keep at least {present}."
-        )
-    return rows[split.choose(targets, rows, min(limit, len(rows)), split.LIMIT)]
-
-
 def _decode(
     found: Found,
-    rows: Mapping[str, Int64[np.ndarray, " n"]],
-    origin: Mapping[str, str],
+    cut: Cut,
     image_size: int | None,
     skip_corrupt: bool,
     progress: Progress | None,
 ) -> tuple[dict[str, Mapping[str, Store]], dict[str, Int64[np.ndarray, " source"]], list[str]]:
     """By source part: its stores by role, and where in them each source row lies (-1: nowhere); the skipped files."""
     needed = {
-        name: np.sort(np.concatenate([rows[part] for part, source in origin.items() if source == name]))
+        name: np.sort(np.concatenate([cut.rows[part] for part, source in cut.origin.items() if source == name]))
         for name in found.parts
     }
     stores: dict[str, dict[str, Store]] = {name: {} for name in found.parts}

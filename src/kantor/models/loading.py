@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from kantor.core import trust
 from kantor.core.errors import ConfigError, DataError
+from kantor.core.files import is_file
 from kantor.core.options import convert
 from kantor.models import families
 from kantor.models.families import CLASSES, Built
@@ -179,7 +180,7 @@ class _Wanted:
 
 def _open(text: str) -> tuple[Spec, dict[str, Any] | None, dict[str, Any]]:
     """The name taken apart, the weights if there are any, and what their file says of them."""
-    if text.endswith(".safetensors") and Path(text).is_file():
+    if text.endswith(".safetensors") and is_file(Path(text)):
         tensors, known = read_weights(Path(text))
         own = _own(known, Path(text))
         if own is None:

@@ -1,11 +1,12 @@
 """The settings of one training run, as the command line and YAML have them."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 import torch
 
 from kantor.core.errors import ConfigError
+from kantor.core.shape import Misfit, fitted
 from kantor.training.schedule import Schedule
 from kantor.training.trackers import tracker_names
 
@@ -91,6 +92,13 @@ class Training:
         Raises:
             ConfigError: names the setting and what it takes.
         """
+        hints = get_type_hints(type(self))
+        for name, value in vars(self).items():
+            if value is None or isinstance(value, float | list):  # what a parser may let through: nothing, infinity
+                try:
+                    fitted(value, hints[name], name)
+                except Misfit as error:
+                    raise ConfigError(f"{error}. Leave {name} out for its default.") from None
         for name in ("epochs", "batch_size", "accumulate", "validate_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is at least 1, not {getattr(self, name)}.")

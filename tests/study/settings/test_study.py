@@ -109,3 +109,13 @@ def test_an_unknown_key_and_a_missing_file_are_named(tmp_path):
         Study.of_run(tmp_path)
     with pytest.raises(ConfigError, match="holds no run"):
         Study.of_run(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("seeds", None), ("epochs", None), ("lr", float("inf")), ("cache_limit", float("inf")),
+     ("weight_decay", float("nan")), ("tune", [1.0, float("inf")]), ("clip", float("inf")), ("methods", None)],
+)  # fmt: skip
+def test_nothing_and_infinity_are_refused_by_name(name, value):
+    with pytest.raises(ConfigError, match=name):
+        Study(data="digits", student="cnn", **{name: value}).check()
