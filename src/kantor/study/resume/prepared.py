@@ -61,7 +61,9 @@ class Prepared:
         begins = [start["spec"].replace("{seed}", "0") for start in content["starts"].values() if start]
         terms = [term for bound in content["bound"].values() for term in bound]
         codes = codes_of([*specs, *begins])
-        codes += [code for term in terms for code in losses.codes_of(term["loss"], term["settings"])]
+        for term in terms:
+            if "loss" in term:  # runs of the first format name none
+                codes += losses.codes_of(term["loss"], term.get("settings", {}))
         trust.found(codes, run / "plan.json")
         trust.check(*codes)
         starts = {name: start and Start(**start) for name, start in content["starts"].items()}
