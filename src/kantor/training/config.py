@@ -81,7 +81,7 @@ class Training:
     trackers: str | None = None
 
     def telling(self) -> dict[str, Any]:
-        """The settings by which runs are told apart; one of :data:`LACKED` only where it changes something, so that
+        """The settings by which runs are told apart; one of ``LACKED`` only where it changes something, so that
         what was begun before it came can be resumed, and trained teachers are found again."""
         unsaid = {key: value for lacked in LACKED.values() for key, value in lacked.items()}
         return {key: value for key, value in asdict(self).items() if key not in unsaid or value != unsaid[key]}
