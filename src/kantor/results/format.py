@@ -13,7 +13,7 @@ FORMAT = 2
 """Of the folders that this version writes.
 
 1. Until November 2026, with ``began.json`` or without. ``config.yaml`` lacks the settings that came meanwhile
-   (``LACKED`` in :mod:`kantor.training.config`), and the terms in ``plan.json`` say neither loss nor settings.
+   (``LACKED`` of the training settings), and the terms in ``plan.json`` say neither loss nor settings.
 2. ``config.yaml`` and ``began.json`` hold every setting, and ``plan.json`` terms that are made from what it says.
 
 What is read is always of this format: :func:`read_settings` adds what an earlier one lacks, and a run that goes on is
