@@ -189,6 +189,5 @@ def resolve(settings: Study) -> ResolvedStudy:
     settings.check()
     trust.check(*settings.codes())
     study = ResolvedStudy(settings)
-    assert study.methods and study.seeds
-    _ = study.views, study.starts, study.label_cost, study.device
+    _ = study.methods, study.views, study.starts, study.label_cost, study.device
     return study
