@@ -67,6 +67,15 @@ def test_a_frozen_part_stays_frozen(digits):
     assert [module.training for module in model.modules()] == modes
 
 
+def test_no_gradient_is_kept_of_what_is_only_scored(digits):
+    model = kantor.load("cnn@width=8", classes=digits.classes, input_shape=(1, 8, 8))
+    followed = []
+    model.register_forward_hook(lambda module, inputs, output: followed.append(output.requires_grad))
+    evaluate(model, digits.test, batch_size=100)
+    assert len(followed) > 1  # a graph held over all batches grows by each of them
+    assert not any(followed)
+
+
 def test_the_last_batch_counts_by_its_samples(digits):
     model = kantor.load("cnn@width=8", classes=digits.classes, input_shape=(1, 8, 8))
     whole, parts = (evaluate(model, digits.test, batch_size=size) for size in (1000, 7))

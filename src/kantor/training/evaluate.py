@@ -61,6 +61,7 @@ class Scores:
         return f"{', '.join(told)} on {self.samples:,} {part} samples"
 
 
+@torch.no_grad()
 def evaluate(
     model: nn.Module,
     part: Part,
