@@ -135,7 +135,7 @@ def _students(folder: Path, methods: list[str]) -> list[Student]:
     order = {method: index for index, method in enumerate(methods)}
     found = []
     for path in folder.glob("*/seed-*"):
-        if path.name[5:].isdigit() and path.is_dir():
+        if path.name[5:].isdecimal() and path.is_dir():
             method = known.get(path.parent.name, path.parent.name)
             found.append(Student(method, int(path.name[5:]), path, read_result(path)))
     return sorted(found, key=lambda s: (order.get(s.method, len(order)), s.method, s.seed))

@@ -151,6 +151,6 @@ class Training:
             ConfigError: ``record_plans`` is not of the form every=N.
         """
         key, _, number = self.record_plans.partition("=")
-        if key != "every" or not number.isdigit():
+        if key != "every" or not number.isdecimal():
             raise ConfigError(f"record_plans is every=N with N epochs (every=0 for none), not {self.record_plans!r}.")
         return int(number)

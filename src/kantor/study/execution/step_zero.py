@@ -27,7 +27,7 @@ from kantor.study.resume.prepared import Prepared
 from kantor.study.settings.methods import Method
 from kantor.study.settings.resolved import ResolvedStudy
 from kantor.study.settings.starting_weights import check_start
-from kantor.study.teachers.cached_outputs import cacheable, facts_of, fill, layers_of
+from kantor.study.teachers.cached_outputs import KeptOutputs, cacheable, facts_of, layers_of
 from kantor.study.teachers.channel_worth import write_worth
 from kantor.study.teachers.doubts import doubt
 from kantor.study.teachers.find import (
@@ -127,7 +127,7 @@ def prepare(
     )
     if cached:
         with timed(run, "caches"):
-            fill(settings, run, data, models, plan, found.reads, say, report)
+            KeptOutputs(run, settings, data, plan).fill(models, found.reads, say, report)
     elif models:
         say("\nTeacher outputs are not cached: the teacher runs on every batch.")
     _say_how_it_runs(study, threads, say)
@@ -155,7 +155,7 @@ def _check_data(study: ResolvedStudy, data: DataSet) -> None:
     settings, methods = study.settings, study.methods
     if study.judged and data.test is None:
         raise ConfigError(f"{data.name} has no test part to judge by.")
-    if study.judged and data.kind in ("classes", "maps") and len(data.classes) < 2:
+    if study.judged and data.kind == "maps" and len(data.classes) < 2:  # of a class a sample, opening says so
         raise DataError(f"{data.name} has one class, {data.classes[0]}: there is nothing to learn from its labels.")
     if not data.train.labelled:
         _need_no_labels(study, data)

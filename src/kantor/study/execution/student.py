@@ -13,7 +13,7 @@ from kantor.core.collectives import rank
 from kantor.core.errors import NonFiniteError
 from kantor.core.files import remove_partial, write_json
 from kantor.core.locks import locked
-from kantor.data import Augment, DataSet, Part
+from kantor.data import DataSet, Part
 from kantor.losses import LabelCost
 from kantor.models import Model
 from kantor.objective import CachedTeacher, LiveTeacher, Objective, Teacher
@@ -25,12 +25,12 @@ from kantor.study.settings.methods import Method
 from kantor.study.settings.resolved import ResolvedStudy
 from kantor.study.settings.starting_weights import Given, Start
 from kantor.study.settings.study import Study
-from kantor.study.teachers.cached_outputs import open_cache
+from kantor.study.teachers.cached_outputs import KeptOutputs
 from kantor.study.teachers.channel_worth import attend, read_worth
 from kantor.study.teachers.find import model_for
 from kantor.study.teachers.label_costs import hand_over, read_costs
 from kantor.training import PlanSamples, train
-from kantor.training.batches import augmentation, training_batches
+from kantor.training.batches import training_batches
 from kantor.training.linear_probe import validation_accuracy
 from kantor.training.loop import Report
 from kantor.training.plan_samples import samples_for_plans
@@ -142,17 +142,13 @@ class Workbench:
             finish(folder, {**asdict(outcome), "weights": weights})
 
     def _teachers(self, part: Part) -> dict[str, Teacher]:
-        found: dict[str, Teacher] = {}
-        for name, known in self.plan.teachers.items():
-            role = self.data.role_of(name)
-            if self.plan.cached:
-                augment = augmentation(self.config, self.data) if part is self.data.shown else Augment.named("none")
-                root, limit = self.run.parent / "cache", self.config.cache_limit
-                cache = open_cache(root, part.seen_by(role), augment, known["digest"], self.plan.layers(name), limit)
-                found[name] = CachedTeacher(cache, known["facts"])
-            else:
-                found[name] = LiveTeacher(model_for(known["spec"], self.data, role, known["classes"]), name=name)
-        return found
+        if self.plan.cached:
+            kept = KeptOutputs(self.run, self.config, self.data, self.plan)
+            return {name: CachedTeacher(kept.open(name, part), t["facts"]) for name, t in self.plan.teachers.items()}
+        return {
+            name: LiveTeacher(model_for(t["spec"], self.data, self.data.role_of(name), t["classes"]), name=name)
+            for name, t in self.plan.teachers.items()
+        }
 
 
 def new_student(

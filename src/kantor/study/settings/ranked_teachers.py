@@ -25,7 +25,7 @@ def chosen_teachers(config: Study) -> Study:
     if name != "best":
         return config
     top = options[0].removeprefix("top=") if options else "1"
-    if not path or len(options) > 1 or not top.isdigit():
+    if not path or len(options) > 1 or not top.isdecimal():
         raise ConfigError(f"{config.teacher!r}: write best:RANKING.json, or best@top=3:RANKING.json.")
     ranking = Ranking.read(Path(path))
     best = ranking.best(int(top))

@@ -1,6 +1,7 @@
 """What is kept of a teacher's outputs at step 0: whether, what, and the filling of its cache."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 
 from kantor.core.collectives import rank, wait_for_all
 from kantor.core.errors import ConfigError, not_finite_in
-from kantor.data import Augment, Batch, DataSet, LayerSpec, Part, TeacherCache
+from kantor.data import Augment, Batch, DataSet, Part, TeacherCache
 from kantor.models import Model
 from kantor.objective import LiveTeacher, Read
 from kantor.study.resume.prepared import Prepared
@@ -39,55 +40,72 @@ def cacheable(config: Study, data: DataSet) -> bool:
     return config.cache == "on" or augment.views <= config.epochs
 
 
-def fill(
-    config: Study,
-    run: Path,
-    data: DataSet,
-    models: dict[str, Model],
-    plan: Prepared,
-    reads: dict[str, set[Read]],
-    say: Callable[[str], None],
-    report: Report,
-) -> None:
-    """Compute what the caches lack, on all cores or the GPU; the main process alone writes."""
-    device = chosen_device(config.device)
-    parts = [(data.shown, augmentation(config, data))]
-    if plan.pairs:
-        parts.append((samples_for_plans(data), Augment.named("none")))
-    for name, model in models.items():
-        outputs = _outputs(model.to(device), reads[name], device)
-        for part, augment in parts:
-            digest, seen = plan.teachers[name]["digest"], part.seen_by(data.role_of(name))
-            cache = open_cache(run.parent / "cache", seen, augment, digest, plan.layers(name), config.cache_limit)
-            if part is data.shown:
-                size = f"{len(part):,} samples x {augment.views} view{'s' if augment.views != 1 else ''}"
-                why = "; ".join(dict.fromkeys(cache.missing.values()))
-                doing = f"Caching {name}'s outputs on {size} ({cache.bytes / 1e6:.0f} MB; {why})"
-                say(f"\n{doing if cache.missing else f'Outputs of {name} on {size} found'} in {cache.folder}.")
-            if rank() == 0:
-                with not_finite_in(f"Teacher {name}"):
-                    cache.fill(outputs, config.batch_size, partial(_filling, report, name))
-        model.cpu()
-    wait_for_all()
+@dataclass(frozen=True)
+class KeptOutputs:
+    """The teachers' outputs that a run keeps: filled at step 0, and read by every student.
 
-
-def open_cache(
-    root: Path, part: Part, augment: Augment, digest: str, layers: dict[str, LayerSpec], limit_gb: float
-) -> TeacherCache:
-    """The cache of one teacher's outputs on one part, as the teacher sees it (:meth:`~kantor.data.Part.seen_by`).
-
-    Raises:
-        ConfigError: it would be larger than the limit.
+    Args:
+        run: the run's folder; caches lie beside it.
+        settings: of the study.
+        data: its data.
+        plan: what step 0 decided.
     """
-    return TeacherCache.open(
-        root,
-        part=part,
-        augment=augment,
-        role="teacher",
-        teacher=digest,
-        layers=layers,
-        limit_bytes=int(limit_gb * 1e9),
-    )
+
+    run: Path
+    settings: Study
+    data: DataSet
+    plan: Prepared
+
+    def open(self, name: str, part: Part) -> TeacherCache:
+        """The cache of one teacher's outputs on one part, as the teacher sees it.
+
+        Students are shown theirs with the study's augmentation; plans are recorded on samples as they are.
+
+        Raises:
+            ConfigError: it would be larger than the limit.
+        """
+        plain = part is not self.data.shown
+        return TeacherCache.open(
+            self.run.parent / "cache",
+            part=part.seen_by(self.data.role_of(name)),
+            augment=Augment.named("none") if plain else augmentation(self.settings, self.data),
+            role="teacher",
+            teacher=self.plan.teachers[name]["digest"],
+            layers=self.plan.layers(name),
+            limit_bytes=int(self.settings.cache_limit * 1e9),
+        )
+
+    def fill(
+        self, models: Mapping[str, Model], reads: Mapping[str, set[Read]], say: Callable[[str], None], report: Report
+    ) -> None:
+        """Compute what the caches lack, on all cores or the GPU; the main process alone writes.
+
+        Args:
+            models: the teachers.
+            reads: what is kept of each.
+            say: told of each cache on what students are shown: its size, why it is filled, where it lies.
+            report: told of progress.
+        """
+        device = chosen_device(self.settings.device)
+        parts = [self.data.shown, *([samples_for_plans(self.data)] if self.plan.pairs else [])]
+        for name, model in models.items():
+            outputs = _outputs(model.to(device), reads[name], device)
+            for part in parts:
+                cache = self.open(name, part)
+                if part is self.data.shown:
+                    say(_said(name, cache))
+                if rank() == 0:
+                    with not_finite_in(f"Teacher {name}"):
+                        cache.fill(outputs, self.settings.batch_size, partial(_filling, report, name))
+            model.cpu()
+        wait_for_all()
+
+
+def _said(name: str, cache: TeacherCache) -> str:
+    size = f"{len(cache.part):,} samples x {cache.views} view{'s' if cache.views != 1 else ''}"
+    why = "; ".join(dict.fromkeys(cache.missing.values()))
+    doing = f"Caching {name}'s outputs on {size} ({cache.bytes / 1e6:.0f} MB; {why})"
+    return f"\n{doing if cache.missing else f'Outputs of {name} on {size} found'} in {cache.folder}."
 
 
 def facts_of(model: Model) -> dict[str, Any]:
