@@ -1,21 +1,17 @@
 """The page of the battery: what the defaults do to students, over cases, beside the fixed weights of before."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
 
 from battery.cases import CASES, SEEDS, Case
+from battery.records import Results, Student
 from kantor.objective.weights import LIMIT, LIMIT_ADAMW
 from kantor.results.statistics import paired_difference
 from kantor.training import Training
 
-Seeds = Sequence[float | None]
-Row = Mapping[str, Seeds]
-Results = Mapping[str, Mapping[str, Mapping[str, Row]]]
-"""By case, policy and method: ``accuracy`` by seed, None where the student diverged, and seeds that ``collapsed``."""
-
 CLEARLY = -0.01
 """A method is clearly below the student alone where its whole interval is."""
+METHODS = ("kd", "neuron_transport", "kd+neuron_transport", "wcord", "label_transport")
 NAMES = {"defaults": "the defaults", "fixed": "fixed weights, no clipping"}
 
 
@@ -40,7 +36,7 @@ def write_page(results: Results, path: Path) -> None:
         "rows *fixed* are of it.",
         "",
     ]
-    students = [len(results[case.name]["defaults"]["none"]["accuracy"]) for case in cases]
+    students = [len(results[case.name]["defaults"]) for case in cases]
     if len(cases) < len(CASES) or min(students) < len(SEEDS):
         lines += [
             f"**Not all of it has run yet: {len(cases)} of {len(CASES)} cases, and {sum(students)} of "
@@ -73,21 +69,19 @@ def write_page(results: Results, path: Path) -> None:
 
 def _summary(cases: list[Case], results: Results) -> list[str]:
     lines = [
-        "| method | policy | cases | median gain | mean gain | worst case | clearly below | collapsed |",
-        "|---|---|---|---|---|---|---|---|",
+        "| method | policy | cases | draws | median gain | mean gain | worst case | clearly below | collapsed |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    methods = list(dict.fromkeys(m for case in cases for found in results[case.name].values() for m in found))
-    for method in methods:
+    for method in ("none", *METHODS):
         for policy, name in NAMES.items():
-            found = [(case, results[case.name].get(policy, {})) for case in cases]
-            known = [(case, held) for case, held in found if method in held and "none" in held]
+            found = [(case, _both(results, case, policy, method)) for case in cases]
+            known = [(case, ours, alone) for case, (ours, alone) in found if ours]
             if not known:
                 continue
-            fallen = sum(len(held[method]["collapsed"]) for _, held in known)
-            students = sum(len(held[method]["accuracy"]) for _, held in known)
+            students = [student for _, ours, _ in known for student in ours]
             cells = ["", "", "", ""]
             if method != "none":
-                gains = [difference(held[method], held["none"]) for _, held in known]
+                gains = [difference(ours, alone) for _, ours, alone in known]
                 below = sum(high is not None and high < CLEARLY for _, (_, high) in gains)
                 means = [mean for mean, _ in gains]
                 worst = min(range(len(means)), key=means.__getitem__)
@@ -95,39 +89,47 @@ def _summary(cases: list[Case], results: Results) -> list[str]:
                     f"{100 * median(means):+.1f}", f"{100 * fmean(means):+.1f}",
                     f"{100 * means[worst]:+.1f} ({known[worst][0].name})", str(below),
                 ]  # fmt: skip
-            lines.append(f"| {method} | {name} | {len(known)} | {' | '.join(cells)} | {fallen} of {students} |")
+            fallen = sum(student["collapsed"] for student in students)
+            lines.append(
+                f"| {method} | {name} | {len(known)} | {len(students)} | {' | '.join(cells)} | "
+                f"{fallen} of {len(students)} |"
+            )
     return lines
 
 
-def difference(ours: Row, alone: Row) -> tuple[float, tuple[float | None, float | None]]:
+def _both(results: Results, case: Case, policy: str, method: str) -> tuple[list[Student], list[Student]]:
+    """A method's students and those alone, of the same seeds in the same order."""
+    held = [seed for seed in results[case.name].get(policy, {}).values() if method in seed]
+    return [seed[method] for seed in held], [seed["none"] for seed in held]
+
+
+def difference(ours: list[Student], alone: list[Student]) -> tuple[float, tuple[float | None, float | None]]:
     """Mean paired difference and its 95 % interval; a student that diverged is right on nothing."""
-    mean, interval = paired_difference(*([x or 0.0 for x in row["accuracy"]] for row in (ours, alone)))
+    mean, interval = paired_difference(*([student["accuracy"] or 0.0 for student in row] for row in (ours, alone)))
     return mean, interval or (None, None)
 
 
 def _cases(cases: list[Case], results: Results) -> list[str]:
-    methods = ["kd", "neuron_transport", "kd+neuron_transport", "wcord", "label_transport"]
     lines = [
-        f"| case | half | teacher to student | labels a class | seeds | alone | {' | '.join(methods)} |",
-        f"|---|---|---|---|---|---|{'---|' * len(methods)}",
+        f"| case | half | teacher to student | labels a class | seeds | alone | {' | '.join(METHODS)} |",
+        f"|---|---|---|---|---|---|{'---|' * len(METHODS)}",
     ]
     for case in cases:
-        held = results[case.name].get("defaults", {})
-        if "none" not in held:
-            continue
         cells = []
-        for method in methods:
-            if method not in held:
+        for method in METHODS:
+            ours, alone = _both(results, case, "defaults", method)
+            if not ours:
                 cells.append("")
                 continue
-            mean, (low, high) = difference(held[method], held["none"])
+            mean, (low, high) = difference(ours, alone)
             spread = "" if low is None or high is None else f" ({100 * low:+.1f} to {100 * high:+.1f})"
             cells.append(f"{100 * mean:+.1f}{spread}")
-        seeds = len(held["none"]["accuracy"])
-        alone = 100 * fmean(x or 0.0 for x in held["none"]["accuracy"])
+        alone, _ = _both(results, case, "defaults", "none")
+        reached = 100 * fmean(student["accuracy"] or 0.0 for student in alone)
         how = f"{case.settings['optimizer']}, batches of {case.settings['batch_size']}"
         who = f"`{case.teacher}` to `{case.student}`, {how}"
         lines.append(
-            f"| {case.name} | {case.half} | {who} | {case.labels} | {seeds} | {alone:.1f} | {' | '.join(cells)} |"
+            f"| {case.name} | {case.half} | {who} | {case.labels} | {len(alone)} | {reached:.1f} | "
+            f"{' | '.join(cells)} |"
         )
     return lines
