@@ -13,6 +13,8 @@ from pathlib import Path
 import yaml
 from picture import table
 
+from kantor.objective.weights import LIMIT, LIMIT_ADAMW
+
 HERE = Path(__file__).parent
 
 
@@ -42,6 +44,9 @@ def renew(name: str, run: Path, methods: list[str]) -> None:
     """Rows that a change of the code made old; the student alone, with whom the run compares them, was in it too."""
     content, summary = read(name), json.loads((run / "summary.json").read_text())
     step0 = json.loads((run / "step0.json").read_text())["methods"]
+    if (run / "probe.json").exists():
+        (probed,) = json.loads((run / "probe.json").read_text()).values()
+        content["probe"] |= {method: probed["methods"][method] for method in methods}
     for method in methods:
         content["methods"][method] = summary["methods"][method]
         content["tuning"][method] = summary["tuning"][method]
@@ -130,6 +135,15 @@ def default_weights() -> str:
         "The 5,000 row is a longer study stopped after this seed; the 10,000 row joins two runs of earlier code.",
         "`kantor distill --tune 0.5,1,2` searches again on your own validation data.",
         "",
+        f"One pair of networks does not speak for all. So a default weight has a limit: while the term's gradient is "
+        f"more than {LIMIT:g}",
+        f"times the task's ({LIMIT_ADAMW:g} times under AdamW), the weight is lowered ([how that "
+        "works](how-to/your-own-networks.md)). A weight",
+        "that you write, as `neuron_transport:20`, is held as it is, and so is `neuron_transport@paper`. The search "
+        "above wrote its",
+        "weights, so none of its rows was limited, and no step was clipped; its file says `limit: null` and "
+        "`clip: null`.",
+        "",
         "```sh",
         "kantor distill --config examples/weight_search.yaml                     # 5,000 images",
         "kantor distill --config examples/weight_search.yaml --train-limit 10000",
@@ -193,8 +207,9 @@ def methods_compared() -> str:
         f"Every method had the same {len(config['tune'])} trials on validation data, with a seed of their own: its "
         f"weights times {', '.join(f'{factor:g}' for factor in config['tune'])} (for `none` its learning rate). "
         "Differences are paired by seed; with three seeds their intervals are wide, and among so many methods one in "
-        "twenty is clear of zero by chance. The last column is the transfer's share of the gradient's norm before the "
-        "first step, at the default weight.",
+        "twenty is clear of zero by chance. Where there are several commands, the later ones ran their methods again "
+        "with changed code, and compare them with the student alone of the same run. The last column is the "
+        "transfer's share of the gradient's norm before the first step, at the default weight.",
         "",
     ]
     for pair, run in runs.items():
