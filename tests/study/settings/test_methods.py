@@ -101,3 +101,17 @@ def test_a_misspelt_built_in_is_still_called_one():
     for text in ("neuron_transprt:20", "neuron_transprt:auto", "neuron_transprt"):
         with pytest.raises(ConfigError, match="Close to it: neuron_transport"):
             parse_methods(text)
+
+
+def test_a_limit_of_the_weighted_task_follows_its_weight():
+    kd, both, own, paper, without = parse_methods(
+        "kd,kd+neuron_transport,task:0.5+neuron_transport,neuron_transport@paper,task:0+neuron_transport",
+        limit=0.2,
+        of_weighted_task=True,
+    )
+    assert kd.task == 0.1 and kd.terms[0].weight.limit == pytest.approx(0.02)
+    assert [term.weight.limit for term in both.terms] == [0.2, 0.2]
+    assert own.terms[0].weight == Weight(20.0, limit=0.1)
+    assert paper.terms[0].weight.limit is None and without.terms[0].weight.limit is None
+    (kd,) = parse_methods("kd", limit=5.0)
+    assert kd.terms[0].weight == Weight(0.9, limit=5.0)

@@ -78,7 +78,11 @@ class Method:
 
 
 def parse_methods(
-    given: str | list[str | dict[str, Any]], task_weight: float = 1.0, limit: float | None = LIMIT
+    given: str | list[str | dict[str, Any]],
+    task_weight: float = 1.0,
+    limit: float | None = LIMIT,
+    *,
+    of_weighted_task: bool = False,
 ) -> list[Method]:
     """Every method asked for, in order, its weights filled in.
 
@@ -87,11 +91,13 @@ def parse_methods(
             ``start``.
         task_weight: the task's weight where a method does not say it; 0 for transfer without labels.
         limit: of transfer terms under their default weights (:class:`~kantor.objective.limits.Limits`); None for none.
+        of_weighted_task: the limit is a multiple of the task's gradient under the task's weight in the method, not
+            under weight 1: for optimisers whose steps have one length, where the ratio of gradients alone counts.
 
     Raises:
         ConfigError: an unknown loss or setting, a weight that is no number, or a method named twice.
     """
-    methods = [_Defaults(task_weight, limit).method(written) for written in written_methods(given)]
+    methods = [_Defaults(task_weight, limit, of_weighted_task).method(written) for written in written_methods(given)]
     if not methods:
         raise ConfigError("No methods are given. For example: none,kd,neuron_transport.")
     for method in methods:
@@ -181,21 +187,23 @@ class _Defaults:
 
     task: float
     limit: float | None
+    of_weighted_task: bool
 
     def method(self, written: Written) -> Method:
         """The method with its losses made and its weights written out."""
         terms, task = [term.made() for term in written.terms], written.task
         alone = [term.loss for term in written.terms] == ["kd"] and terms[0].weight in (None, PAPER) and task is None
-        if alone:
-            weighed = (self._weighed(terms[0], _KD_ALONE[1]),)
-            return Method(written.name, self.task * _KD_ALONE[0], weighed, written.start)
-        weighed = tuple(self._weighed(term, term.loss.default_weight) for term in terms)
-        return Method(written.name, self.task if task is None else task, weighed, written.start)
+        task = self.task * (_KD_ALONE[0] if alone else 1.0) if task is None else task
+        weighed = [self._weighed(t, _KD_ALONE[1] if alone else t.loss.default_weight, task) for t in terms]
+        return Method(written.name, task, tuple(weighed), written.start)
 
-    def _weighed(self, term: Term, value: float) -> Term:
+    def _weighed(self, term: Term, value: float, task: float) -> Term:
         if term.weight not in (None, PAPER) or isinstance(term.loss, WeightPenalty):
             return term
-        return replace(term, weight=Weight(value, limit=None if term.weight == PAPER else self.limit))
+        limit = None if term.weight == PAPER else self.limit
+        if limit is not None and self.of_weighted_task:
+            limit = limit * task or None  # without a task there is nothing to measure by
+        return replace(term, weight=Weight(value, limit=limit))
 
 
 def _from_text(text: str) -> Written:

@@ -77,7 +77,12 @@ class ResolvedStudy:
             ConfigError: see :func:`kantor.study.settings.methods.parse_methods`.
         """
         task_weight = 0.0 if self.settings.task == "none" else 1.0
-        parsed = parse_methods(self.settings.methods, task_weight, self.settings.weight_limit())
+        parsed = parse_methods(
+            self.settings.methods,
+            task_weight,
+            self.settings.weight_limit(),
+            of_weighted_task=self.settings.optimizer == "adamw",
+        )
         return tuple(method.over(self.shares) for method in parsed)
 
     @cached_property
