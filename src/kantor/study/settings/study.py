@@ -63,9 +63,9 @@ class Study(Training):
             the last three stages. `kantor methods` lists the losses. With task none, none is the untrained student and
             a method that says task:WEIGHT uses labels all the same (task:1 alone is supervised).
         limit: of a transfer term under its default weight, the largest norm of its gradient in the student, as a
-            multiple of the task's; while it is larger the weight is lowered. auto is 5 for sgd, and 0.2 for adamw, whose
-            steps have one length whatever the gradients', so that the task's is taken under its own weight (kd alone
-            gives it .1); null for no limit. NAME:WEIGHT and NAME@paper have none.
+            multiple of the task's; while it is larger the weight is lowered. auto is 5 for sgd, and 0.2 for adamw,
+            whose steps have one length whatever the gradients', so that the task's is taken under its own weight (kd
+            alone gives it .1); null for no limit. NAME:WEIGHT and NAME@paper have none.
         unfit: what becomes of a method that cannot be used here (other classes, no ids, layers that it cannot take):
             refuse stops before a student is trained, skip leaves it out and says why.
         tune: factors to try, as 0.5,1,2, on every method's weights (none's learning rate) before the comparison; the
