@@ -5,6 +5,7 @@ import torch
 
 from kantor.core.errors import ConfigError, ShapeError
 from kantor.losses.at import AT, at
+from kantor.losses.features import on_grid
 from tests.losses.stored import assert_as_public, both_precisions
 
 
@@ -20,10 +21,13 @@ def test_sees_neither_scale_nor_channels():
     assert at(x, x.flip(3)) > 1e-3
 
 
-def test_tokens_are_a_grid():
+def test_tokens_are_a_sequence_unless_they_are_put_on_a_grid():
     x = torch.randn(2, 4, 3, 3, generator=torch.Generator().manual_seed(0))
     tokens = torch.cat([torch.randn(2, 1, 4), x.flatten(2).transpose(1, 2)], dim=1)
-    assert at(tokens, x) < 1e-12
+    assert at(on_grid(tokens, (3, 3)), x) < 1e-12
+    torch.testing.assert_close(at(tokens, -tokens.flip(2)), torch.tensor(0.0))
+    with pytest.raises(ShapeError, match="a sequence and a map"):
+        at(tokens, x)
 
 
 def test_refusals():

@@ -2,6 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from kantor import losses
 from kantor.core.errors import ShapeError
 from kantor.losses.features import as_map, channels_of, common_grid, on_grid, pool, positions_in
 
@@ -34,8 +35,17 @@ def test_a_map_need_not_be_square():
     s, t = common_grid(fine, coarse)
     assert torch.equal(s, F.avg_pool2d(fine, 2)) and t is coarse
     assert as_map(fine) is fine
-    with pytest.raises(ShapeError, match="no map or square token grid"):
-        as_map(torch.rand(2, 8, 3))
+
+
+def test_tokens_are_a_sequence_whatever_their_number():
+    tokens = torch.rand(2, 16, 3)
+    assert torch.equal(as_map(tokens), tokens.mT[:, :, None])
+    s, t = common_grid(tokens, torch.rand(2, 8, 5))
+    assert s.shape == (2, 3, 1, 8) and t.shape == (2, 5, 1, 8)
+    with pytest.raises(ShapeError, match=r"a sequence and a map.*averages over them first"):
+        common_grid(tokens, torch.rand(2, 5, 4, 4))
+    with pytest.raises(ShapeError, match="has none"):
+        as_map(torch.rand(2, 8))
 
 
 def test_volumes_meet_as_their_planes():
@@ -45,3 +55,19 @@ def test_volumes_meet_as_their_planes():
     for other in (torch.rand(2, 3, 4, 4), torch.rand(2, 4, 3)):
         with pytest.raises(ShapeError, match="is a volume, and maps of one plane"):
             common_grid(fine, other)
+
+
+@pytest.mark.parametrize("name", [name for name, loss in losses.LOSSES.items() if loss.on_grid is True])
+def test_a_loss_over_positions_takes_tokens_as_a_map_of_height_one(name):
+    """Sixteen tokens are no square, and the first of them is no class token."""
+    drawn = torch.Generator().manual_seed(0)
+    student, teacher = (tuple(torch.rand(3, 16, 4, generator=drawn) for _ in range(2)) for _ in range(2))
+    count = 2 if losses.LOSSES[name].reads == "stages" else 1
+    values = []
+    for change in (lambda x: x, lambda x: x.mT[:, :, None]):
+        s, t = (tuple(map(change, side[:count])) for side in (student, teacher))
+        loss = losses.named(name)
+        torch.manual_seed(0)
+        loss.build(tuple(x.shape for x in s), tuple(x.shape for x in t), 3)
+        values.append(loss(s, t) if count > 1 else loss(s[0], t[0]))
+    assert values[0] == values[1] and values[0] > 0

@@ -94,12 +94,16 @@ def test_the_plan_over_positions_is_sharper_unless_the_user_says_how_sharp(given
     assert NeuronTransport(**given).settings().get("epsilon") == given.get("epsilon")
 
 
-def test_positions_meet_on_the_coarser_grid_and_tokens_are_a_grid():
+def test_positions_meet_on_the_coarser_grid_and_tokens_one_by_one():
     teacher = torch.randn(8, 6, 8, 8)
-    tokens = torch.randn(8, 17, 5)  # a class token before 4 x 4 patches
-    patches = tokens[:, 1:].transpose(1, 2).reshape(8, 5, 4, 4)
-    expected = neuron_transport(patches, torch.nn.functional.avg_pool2d(teacher, 2), spatial="positions")
-    torch.testing.assert_close(neuron_transport(tokens, teacher, spatial="positions"), expected)
+    student = torch.randn(8, 5, 4, 4)
+    expected = neuron_transport(student, torch.nn.functional.avg_pool2d(teacher, 2), spatial="positions")
+    torch.testing.assert_close(neuron_transport(student, teacher, spatial="positions"), expected)
+    tokens, others = (torch.randn(8, 16, width, generator=torch.Generator().manual_seed(width)) for width in (5, 6))
+    rows = [x.reshape(-1, x.shape[2]) for x in (tokens, others)]  # every token a sample
+    solve = SolveSettings(epsilon=0.005)
+    found = neuron_transport(tokens, others, spatial="positions", solve=solve)
+    torch.testing.assert_close(found, neuron_transport(*rows, solve=solve))
 
 
 @pytest.mark.parametrize(("teacher", "student"), [(8, 4), (7, 3), (4, 4)])

@@ -34,13 +34,33 @@ def test_levels_of_a_map_are_averages_of_averages():
     torch.testing.assert_close(hierarchical_context(x + stripes, x), torch.tensor(1 / 1.875, dtype=torch.float64))
 
 
+def test_a_sequence_is_averaged_along_its_length():
+    x = torch.randn(2, 3, 1, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(hierarchical_context(x + 2, x), torch.tensor(4.0, dtype=torch.float64))
+    stripes = torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(8).expand(2, 3, 1, 16)
+    torch.testing.assert_close(hierarchical_context(x + stripes, x), torch.tensor(1 / 1.875, dtype=torch.float64))
+    loss = ReviewKD()
+    loss.build((torch.Size([2, 16, 4]), torch.Size([2, 16, 4])), (torch.Size([2, 16, 6]),) * 2, 0)
+    assert loss((torch.rand(2, 16, 4),) * 2, (torch.rand(2, 16, 6),) * 2).isfinite()
+
+
 def test_refusals():
     with pytest.raises(ShapeError, match="as many layers"):
         ReviewKD().build((torch.Size([4, 3, 6, 6]),), (torch.Size([4, 3, 6, 6]),) * 2, 0)
-    with pytest.raises(ShapeError, match=r"\(4, 7, 3\).*\(4, 3, 6, 6\)"):
-        ReviewKD().build((torch.Size([4, 7, 3]),), (torch.Size([4, 3, 6, 6]),), 0)
+    with pytest.raises(ShapeError, match=r"\(4, 3, 2, 6, 6\).*\(4, 3, 6, 6\)"):
+        ReviewKD().build((torch.Size([4, 3, 2, 6, 6]),), (torch.Size([4, 3, 6, 6]),), 0)
     with pytest.raises(ConfigError, match="max_width"):
         ReviewKD(max_width=0)
+
+
+def test_patches_lie_on_their_grid_and_tokens_without_one_meet_no_map():
+    tokens, teacher = torch.rand(4, 1 + 8, 3), torch.rand(4, 5, 4, 8)
+    loss = ReviewKD(with_pooled=False)
+    loss.build((tokens.shape,), (teacher.shape,), 0)
+    patches = tokens[:, 1:].mT.reshape(4, 3, 2, 4)
+    assert loss((tokens,), (teacher,), student_grid=((2, 4),)) == loss((patches,), (teacher,))
+    with pytest.raises(ShapeError, match=r"\(4, 9, 3\).*\(4, 5, 4, 8\).*a sequence and a map"):
+        loss((tokens,), (teacher,))
 
 
 def test_one_map_is_one_level():

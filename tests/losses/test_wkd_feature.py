@@ -42,8 +42,10 @@ def test_positions_may_be_exchanged_within_a_cell_only() -> None:
 
 def test_other_resolution_and_tokens() -> None:
     loss = WKDFeature()
-    loss.build((torch.Size((5, 6, 8, 8)),), (torch.Size((5, 17, 12)),), 0)
-    assert loss(torch.randn(5, 6, 8, 8), torch.randn(5, 17, 12)).isfinite()
+    loss.build((torch.Size((5, 6, 8, 8)),), (torch.Size((5, 12, 4, 4)),), 0)
+    assert loss(torch.randn(5, 6, 8, 8), torch.randn(5, 12, 4, 4)).isfinite()
+    loss.build((torch.Size((5, 16, 6)),), (torch.Size((5, 12, 12)),), 0)
+    assert loss(torch.randn(5, 16, 6), torch.randn(5, 12, 12)).isfinite()
 
 
 def test_refuses() -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from torch import nn
 
 import kantor
 from kantor import losses
@@ -233,16 +234,34 @@ def test_tokens_of_two_tokenisers_are_pooled_and_not_compared_one_by_one():
         kantor.Objective(Reader(8, 2), {"big": Reader(16, 2)}, terms(("at",))).check(batch)
 
 
-def test_a_sequence_is_no_square_of_patches():
-    """Sixteen tokens of text are a row: pooled to the coarser side they stay one."""
+@pytest.mark.parametrize("name", ["at", "reviewkd"])
+def test_a_sequence_is_no_square_of_patches(name):
+    """Sixteen tokens of text are handed over as a sequence, and not as four rows of four."""
     torch.manual_seed(0)
     ids = torch.randint(1, 50, (6, 16))
 
-    bound = kantor.Objective(Reader(8, 2), {"big": Reader(16, 2)}, terms(("at",)))
+    bound = kantor.Objective(Reader(8, 2), {"big": Reader(16, 2)}, terms((name,)))
     bound.check(ids, labels(6), quiet=True)
     outputs = outputs_of(bound.networks, bound.bound, kantor.Batch({"student": ids, "teacher": ids}))
     found = compared(bound.bound[0], outputs)
-    assert found.student[0].shape == (6, 8, 1, 16) and not found.masks
+    assert found.student[0].shape == (6, 16, 8) and not found.masks
+    assert torch.isfinite(bound(ids, labels(6)).loss)
+
+
+def test_a_sequence_does_not_meet_a_map_position_by_position():
+    class Picture(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Sequential(nn.Conv2d(1, 6, 3, 2, 1), nn.ReLU(), nn.Conv2d(6, 6, 1))
+            self.head = nn.Linear(6, 3)
+
+        def forward(self, x):
+            return self.head(self.body(x).mean((2, 3)))
+
+    batch = kantor.Batch({"student": torch.randint(1, 50, (6, 16)), "teacher": torch.rand(6, 1, 8, 8)}, labels(6))
+    for name in ("at", "reviewkd", "ft", "fitnet"):
+        with pytest.raises(ShapeError, match=rf"{name} compares maps over positions.*a sequence and a map.*averages"):
+            kantor.Objective(Reader(8, 2), {"big": Picture()}, [kantor.Term(losses.named(name))]).check(batch)
 
 
 @pytest.mark.parametrize("name", ["wkd_logit", "ab", "fsp", "ft"])

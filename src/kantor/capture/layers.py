@@ -15,6 +15,7 @@ from kantor.capture.compiled import interpreted, named_layers
 from kantor.capture.hooks import path_root
 from kantor.capture.layout import Layout, as_features, image_of, logits_of, tensor_of
 from kantor.capture.network import call
+from kantor.capture.positions import placed
 from kantor.capture.signals import Channels
 from kantor.core.errors import ShapeError
 from kantor.core.inputs import Inputs, samples_in
@@ -32,6 +33,7 @@ class Layer:
         path: its module path, or ``PATH.input``: what the module at PATH is given, where a function made it.
         shape: of one sample's output: ``(D,)``, ``(T, D)``, ``(C, H, W)`` or ``(C, D, H, W)``.
         kind: ``vector``, ``tokens`` (a signal too) or ``map`` (a volume too).
+        patches: the height and width that tokens fill where they are patches of an image; None elsewhere.
         depth: share of the network's leaf modules that have run when it returns, in (0, 1].
         leaves: leaf modules inside it; 0 where it is one itself.
         parameters: numbers to be learnt inside it.
@@ -49,6 +51,7 @@ class Layer:
     depth: float
     leaves: int
     parameters: int
+    patches: tuple[int, int] | None = None
     data: bool = False
     weighted: bool = False
     feeds: bool = False
@@ -58,11 +61,10 @@ class Layer:
 
     @property
     def grid(self) -> tuple[int, ...]:
-        """The sides of a map or volume; tokens are counted as a square, a vector as one cell."""
+        """The sides of a map or volume, or of the grid that patches fill; a sequence's length; a vector is one cell."""
         if self.kind == "map":
             return self.shape[1:]
-        side = round(self.shape[0] ** 0.5) if self.kind == "tokens" else 1
-        return side, side
+        return self.patches or ((self.shape[0],) if self.kind == "tokens" else (1, 1))
 
     @property
     def cells(self) -> int:
@@ -88,7 +90,7 @@ def candidates(network: nn.Module, example: Inputs) -> list[Layer]:
         example: an input batch, one sample is enough.
     """
     root = path_root(network)
-    trace = _Trace(samples_in(example), Channels(root))
+    trace = _Trace(example, Channels(root))
     with ExitStack() as hooks, as_evaluated(network), interpreted(network), torch.no_grad(), _every_module_runs():
         hooks.callback(root.register_forward_pre_hook(trace.begin, with_kwargs=True).remove)
         hooks.callback(root.register_forward_hook(trace.end).remove)
@@ -105,8 +107,8 @@ def candidates(network: nn.Module, example: Inputs) -> list[Layer]:
 class _Trace:
     """What one forward showed: which modules returned what, and which tensor went from where to where."""
 
-    def __init__(self, batch: int, channels: Channels) -> None:
-        self.batch = batch
+    def __init__(self, example: Inputs, channels: Channels) -> None:
+        self.example, self.batch = example, samples_in(example)
         self.channels = channels
         self.image: tuple[int, int] | None = None
         self.runs = 0
@@ -201,6 +203,7 @@ class _Trace:
             depth=float(self.runs),
             leaves=leaves,
             parameters=parameters,
+            patches=placed(features, self.example).grid,
             data=not self.begun,
             summary=summary,
             **kind,

@@ -24,16 +24,16 @@ class LayerOutput:
     mask: Bool[Tensor, "batch tokens"] | None = None
     """Which tokens count; None where all of them do."""
     grid: tuple[int, int] | None = None
-    """The height and width that the last ``height * width`` tokens fill, a sequence's height being 1; None where the
-    values are no tokens, or nothing is known."""
+    """The height and width that the last ``height * width`` tokens fill, where they are patches of an image; None where
+    they are a sequence, or no tokens."""
 
 
 def placed(values: Float[Tensor, "batch ..."], inputs: Inputs | None) -> LayerOutput:
     """A layer's output with its mask and grid.
 
-    Tokens have the inputs' ``attention_mask`` where it is of their number. They are a sequence where a mask or tokens
-    of that number, or a signal, went in; where an image went in they are its patches, after a class token or other
-    such. Of rows of numbers they may be either: a square grid where they fill one.
+    Tokens have the inputs' ``attention_mask`` where it is of their number. Where an image went in they are its patches,
+    after a class token or other such; without an image, or where a mask or tokens of their number went in too, they are
+    a sequence, whatever their number.
 
     Args:
         values: the output.
@@ -44,12 +44,10 @@ def placed(values: Float[Tensor, "batch ..."], inputs: Inputs | None) -> LayerOu
     tokens, given = values.shape[1], tensors_of(inputs)
     mask = mask_in(inputs)
     if mask is not None and mask.shape[1] == tokens:
-        return LayerOutput(values, mask, (1, tokens))
-    image = image_of(given)
-    if image is not None and not any(x.ndim == 2 and x.shape[1] == tokens for x in given):
-        return LayerOutput(values, grid=patches(tokens, image))
-    sequence = any(x.ndim == 3 or (x.ndim == 2 and not x.is_floating_point()) for x in given)
-    return LayerOutput(values, grid=(1, tokens) if sequence or patches(tokens) is None else None)
+        return LayerOutput(values, mask)
+    if any(x.ndim == 2 and x.shape[1] == tokens for x in given):
+        return LayerOutput(values)
+    return LayerOutput(values, grid=patches(tokens, image_of(given)))
 
 
 def mask_in(inputs: Inputs | None) -> Bool[Tensor, "batch tokens"] | None:
@@ -58,8 +56,24 @@ def mask_in(inputs: Inputs | None) -> Bool[Tensor, "batch tokens"] | None:
     return None if mask is None or mask.ndim != 2 else mask != 0
 
 
-def patches(tokens: int, image: tuple[int, int] = (1, 1)) -> tuple[int, int] | None:
-    """Height and width of the grid that the last tokens fill, in the image's aspect ratio; None if there is none."""
+def patches(tokens: int, image: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Height and width of the grid that the last tokens fill: in the image's aspect ratio, else a square.
+
+    Networks of transformers and timm resize an image to a square first.
+
+    Args:
+        tokens: how many there are.
+        image: height and width of the network's input; None where it is no image.
+
+    Returns:
+        None where there is no image, or they fill no such grid.
+    """
+    if image is None:
+        return None
+    return _filled(tokens, image) or _filled(tokens, (1, 1))
+
+
+def _filled(tokens: int, image: tuple[int, int]) -> tuple[int, int] | None:
     for before in _BEFORE_PATCHES:
         cells = tokens - before
         side = math.sqrt(max(cells, 0) * image[0] / image[1])

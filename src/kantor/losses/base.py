@@ -19,6 +19,11 @@ Mask = Bool[Tensor, "batch positions"] | None
 Masks = Mask | tuple[Mask, ...]
 """One layer's, or one per layer, as the features are."""
 
+Grid = tuple[int, int] | None
+"""The height and width that the last tokens of a layer fill; None where they are no patches of an image."""
+Grids = Grid | tuple[Grid, ...]
+"""One layer's, or one per layer, as the features are."""
+
 Shapes = tuple[torch.Size, ...]
 """The shapes of the bound layers' outputs, batch included, in order."""
 
@@ -62,8 +67,13 @@ class TransferLoss(nn.Module):
     """``forward`` also takes ``student_mask`` and ``teacher_mask``, each like its side's features (a mask or None, or a
     tuple of them): positions that are False are padding and count nowhere. They are given where a layer has padding."""
     on_grid: bool = False
-    """It needs to know where positions lie: tokens come to it as the map that they fill, those of a sequence as
-    ``[batch, dim, 1, tokens]``."""
+    """It needs to know where positions lie: patches of an image come to it as the map that they fill, and what comes as
+    tokens is a sequence."""
+
+    takes_grid: bool = False
+    """``forward`` also takes ``student_grid`` and ``teacher_grid``, each ``(height, width)`` or None as its side's
+    features are one or many: the last tokens of a layer are patches that fill it. For a loss that needs the tokens
+    before the patches too; others set ``on_grid``."""
 
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:
         """Make parameters and buffers. Called once, before the optimiser exists, with torch's generators seeded.

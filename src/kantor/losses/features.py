@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from kantor.capture.positions import patches, placed
+from kantor.capture.positions import placed
 from kantor.core.errors import ShapeError
 from kantor.core.inputs import Inputs
 
@@ -41,16 +41,18 @@ def pool_without_padding(x: Float[Tensor, "batch ..."], inputs: Inputs) -> Float
 
 
 def as_map(x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch channels height width"]:
-    """A layer's output as a channel-first map: tokens fill a square grid once the leading class tokens are dropped.
+    """A layer's output as a channel-first map: tokens are a sequence, of height 1.
+
+    Patches of an image come on their grid, from :func:`on_grid`: their number does not say how they lie.
 
     Raises:
-        ShapeError: the output has no positions, its tokens fill no square grid, or it is a volume.
+        ShapeError: the output has no positions, or it is a volume.
     """
     if x.ndim == 4:
         return x
-    if x.ndim == 3 and (grid := patches(x.shape[1])) is not None:
-        return on_grid(x, grid)
-    kind = "is a volume, and maps of one plane are compared" if x.ndim == 5 else "has no map or square token grid"
+    if x.ndim == 3:
+        return on_grid(x, (1, x.shape[1]))
+    kind = "is a volume, and maps of one plane are compared" if x.ndim == 5 else "has none"
     raise ShapeError(f"Positions are asked of a layer whose output {tuple(x.shape)} {kind}.")
 
 
@@ -70,13 +72,28 @@ def common_grid(
     A volume meets a volume, and each comes as a map of its planes ``[N, C, D, H * W]``.
 
     Raises:
-        ShapeError: one has no positions, or one is a volume and the other is not.
+        ShapeError: one has no positions, or one is a sequence or volume and the other is not.
     """
     if student.ndim == teacher.ndim == 5:
         s, t = _coarser(student, teacher)
         return s.flatten(3), t.flatten(3)
+    refuse_sequence_beside_map(student.shape, teacher.shape)
     s, t = _coarser(as_map(student), as_map(teacher))
     return s, t
+
+
+def refuse_sequence_beside_map(student: torch.Size, teacher: torch.Size) -> None:
+    """Refuse places along a line beside places on a plane.
+
+    Raises:
+        ShapeError: one side is a sequence of tokens, and the other a map.
+    """
+    if {len(student), len(teacher)} == {3, 4}:
+        raise ShapeError(
+            f"{tuple(student)} and {tuple(teacher)} are a sequence and a map, which share no positions. "
+            "Use a loss that averages over them first, such as neuron_transport; patches of an image lie on their grid "
+            "where the network's input is that image (kantor.losses.features.on_grid does it by hand)."
+        )
 
 
 def _coarser(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:

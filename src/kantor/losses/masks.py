@@ -7,7 +7,7 @@ from torch import Tensor
 from kantor.core.collectives import sum_over_ranks, world_size
 from kantor.core.errors import ShapeError
 from kantor.losses.base import Features, Mask, Masks
-from kantor.losses.features import common_grid, on_grid, positions_in
+from kantor.losses.features import common_grid, on_grid, positions_in, refuse_sequence_beside_map
 from kantor.losses.stages import as_stages
 
 
@@ -50,9 +50,10 @@ def common_positions(
         teacher_mask: the same.
 
     Raises:
-        ShapeError: an output has no positions, or a mask is not that of both sides' positions.
+        ShapeError: an output has no positions, a sequence meets a map, or a mask is not that of both sides' positions.
     """
     mask = kept_on_both(name, student, teacher, student_mask, teacher_mask)
+    refuse_sequence_beside_map(student.shape, teacher.shape)
     if mask is None:
         return *common_grid(student, teacher), None
     s, t = (on_grid(x, (1, x.shape[1])) if x.ndim == 3 else x for x in (student, teacher))

@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.base import Grid, Shapes, TransferLoss
 from kantor.losses.batch_norm import BatchNorm
 from kantor.losses.checks import same_shape
-from kantor.losses.features import as_map, pool
+from kantor.losses.features import as_map, on_grid, pool
 from kantor.losses.precision import transfer
 from kantor.losses.settings import positive
-from kantor.losses.stages import as_many, as_stages, map_shape, paired
+from kantor.losses.stages import as_many, as_stages, check_positions_meet, map_shape, paired
 
 _GRIDS = (4, 2, 1)
 
@@ -25,7 +25,8 @@ def hierarchical_context(
 ) -> Float[Tensor, ""]:
     """``(mse + sum over k of 2^-k mse of both averaged to a grid) / (1 + sum of 2^-k)``, grids 4, 2, 1.
 
-    Grids not coarser than the map are left out, and k counts those that are left.
+    Grids not coarser than the map are left out, and k counts those that are left. A sequence, a map of height 1, is
+    averaged along its length alone.
 
     Args:
         student: the fused student map, projected to the teacher's shape.
@@ -36,10 +37,12 @@ def hierarchical_context(
     """
     same_shape("reviewkd", student, teacher, dims=(4,))
     total, weight, weights = F.mse_loss(student, teacher), 1.0, 1.0
-    for grid in _GRIDS:
-        if grid < student.shape[2]:
+    height, width = student.shape[2:]
+    for cells in _GRIDS:
+        if cells < (height if height > 1 else width):
             weight /= 2
             weights += weight
+            grid = (cells if height > 1 else 1, cells)
             total = total + weight * F.mse_loss(
                 F.adaptive_avg_pool2d(student, grid), F.adaptive_avg_pool2d(teacher, grid)
             )
@@ -76,6 +79,7 @@ class ReviewKD(TransferLoss):
     paper: ClassVar = "arXiv 2104.09044"
     default_weight: ClassVar = 1.0
     reads: ClassVar = "stages"
+    takes_grid = True
 
     def __init__(self, with_pooled: bool = True, max_width: int = 512) -> None:
         super().__init__()
@@ -85,17 +89,21 @@ class ReviewKD(TransferLoss):
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
         """Make a fusion block for every level."""
         pairs = paired(self.name, student_shapes, teacher_shapes)
-        levels = [tuple(_level_shape(self.name, s, t, x) for x in (s, t)) for s, t in pairs]
+        widths = [(_width(self.name, s, t, s), _width(self.name, s, t, t)) for s, t in pairs]
         if self.with_pooled:
-            levels.append(tuple(torch.Size([*shape[:2], 1, 1]) for shape in levels[-1]))
-        width = min(self.max_width, levels[-1][0][1])
+            widths.append(widths[-1])
+        width = min(self.max_width, widths[-1][0])
         self.blocks = nn.ModuleList(
-            _Fusion(s[1], width, t[1], fuse=depth < len(levels) - 1) for depth, (s, t) in enumerate(levels)
+            _Fusion(s, width, t, fuse=depth < len(widths) - 1) for depth, (s, t) in enumerate(widths)
         )
 
-    def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
-        """See :func:`reviewkd`."""
-        s_levels, t_levels = self._levels(as_stages(student)), self._levels(as_stages(teacher))
+    def forward(self, student, teacher, *, targets=None, ids=None, student_grid=None, teacher_grid=None) -> Tensor:  # noqa: ARG002
+        """See :func:`reviewkd`; tokens are a sequence where they have no grid."""
+        s_levels, t_levels = _on_grids(as_stages(student), student_grid), _on_grids(as_stages(teacher), teacher_grid)
+        for s, t in zip(s_levels, t_levels, strict=True):
+            check_positions_meet(self.name, s.shape, t.shape)
+        s_levels = self._levels(s_levels, as_stages(student)[-1])
+        t_levels = self._levels(t_levels, as_stages(teacher)[-1])
         carried: Tensor | None = None
         fused = []
         for s, t, block in zip(reversed(s_levels), reversed(t_levels), reversed(self.blocks), strict=True):
@@ -103,23 +111,26 @@ class ReviewKD(TransferLoss):
             fused.append(out)
         return reviewkd(tuple(fused), tuple(reversed(t_levels)))
 
-    def _levels(self, stages: tuple[Tensor, ...]) -> list[Tensor]:
-        levels = [_as_level(x) for x in stages]
-        if self.with_pooled:
-            levels.append(pool(stages[-1])[:, :, None, None])
-        return levels
+    def _levels(self, stages: list[Tensor], deepest: Tensor) -> list[Tensor]:
+        levels = [x[:, :, None, None] if x.ndim == 2 else as_map(x) for x in stages]
+        return [*levels, pool(deepest)[:, :, None, None]] if self.with_pooled else levels
 
     def settings(self) -> dict[str, Any]:
         """Whether the pooled deepest stage is a level, and the largest common width."""
         return {"with_pooled": self.with_pooled, "max_width": self.max_width}
 
 
-def _as_level(x: Tensor) -> Float[Tensor, "batch channels h w"]:
-    return x[:, :, None, None] if x.ndim == 2 else as_map(x)
+def _on_grids(stages: tuple[Tensor, ...], grids: tuple[Grid, ...] | None) -> list[Tensor]:
+    """Patches as the maps that they fill, all others as they are."""
+    each = (None,) * len(stages) if grids is None else grids
+    return [x if grid is None else on_grid(x, grid) for x, grid in zip(stages, each, strict=True)]
 
 
-def _level_shape(name: str, student: torch.Size, teacher: torch.Size, wanted: torch.Size) -> torch.Size:
-    return torch.Size([*wanted, 1, 1]) if len(wanted) == 2 else map_shape(name, student, teacher, wanted)
+def _width(name: str, student: torch.Size, teacher: torch.Size, wanted: torch.Size) -> int:
+    """Channels of one of a pair of layers, whatever its positions."""
+    if len(wanted) == 5:
+        return map_shape(name, student, teacher, wanted)[1]  # which refuses a volume
+    return wanted[2] if len(wanted) == 3 else wanted[1]
 
 
 class _Fusion(nn.Module):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kantor.core.errors import ShapeError
 from kantor.losses.base import Features, Shapes
-from kantor.losses.features import as_map, common_grid
+from kantor.losses.features import as_map, common_grid, refuse_sequence_beside_map
 
 
 def as_stages(x: Features) -> tuple[Tensor, ...]:
@@ -50,10 +50,10 @@ def paired(name: str, student_shapes: Shapes, teacher_shapes: Shapes) -> list[tu
 
 
 def paired_maps(name: str, student_shapes: Shapes, teacher_shapes: Shapes) -> list[tuple[torch.Size, torch.Size]]:
-    """The shapes pair by pair as channel-first maps ``[N, C, H, W]``; tokens count as their grid.
+    """The shapes pair by pair as channel-first maps ``[N, C, H, W]``; a sequence has a height of 1.
 
     Raises:
-        ShapeError: the numbers of layers differ, or a layer has no positions.
+        ShapeError: the numbers of layers differ, a layer has no positions, or a sequence meets a map.
     """
     return [
         (map_shape(name, s, t, s), map_shape(name, s, t, t)) for s, t in paired(name, student_shapes, teacher_shapes)
@@ -76,8 +76,15 @@ def paired_grids(name: str, student_shapes: Shapes, teacher_shapes: Shapes) -> l
 
 def map_shape(name: str, student: torch.Size, teacher: torch.Size, wanted: torch.Size) -> torch.Size:
     """``wanted`` (one of the pair) as a channel-first map's shape; the error names the pair."""
+    check_positions_meet(name, student, teacher)
     with _said(name, student, teacher):
         return as_map(torch.empty(wanted, device="meta")).shape
+
+
+def check_positions_meet(name: str, student: torch.Size, teacher: torch.Size) -> None:
+    """Refuse a sequence beside a map; the error names the loss and the pair."""
+    with _said(name, student, teacher):
+        refuse_sequence_beside_map(student, teacher)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from kantor.capture.positions import LayerOutput
 from kantor.core.errors import ConfigError, ShapeError
 from kantor.data import as_batch
 from kantor.losses import LOSSES
-from kantor.losses.base import Features, Masks, Shapes, TransferLoss
+from kantor.losses.base import Features, Grids, Masks, Shapes, TransferLoss
 from kantor.losses.features import on_grid, pool
 from kantor.objective.outputs import Networks, Outputs, outputs_of
 from kantor.objective.teachers import Read
@@ -26,6 +26,8 @@ class Compared:
     teacher: Features
     masks: dict[str, Masks]
     """``student_mask`` and ``teacher_mask``, for a loss that takes them; empty where no padding is known of."""
+    grids: dict[str, Grids]
+    """``student_grid`` and ``teacher_grid``, for a loss that takes them."""
 
     @property
     def shapes(self) -> tuple[Shapes, Shapes]:
@@ -37,7 +39,7 @@ def compared(bound: Bound, outputs: Outputs) -> Compared:
     """What the term's loss compares.
 
     A loss that sees means over positions gets them, padding left out. One that needs to know where positions lie gets
-    tokens as the map that they fill.
+    patches as the map that they fill.
 
     Raises:
         ShapeError: the teacher's output is of other samples than the student's.
@@ -52,16 +54,20 @@ def compared(bound: Bound, outputs: Outputs) -> Compared:
         for layer, theirs, ours in zip(bound.teacher_layers, t, s, strict=True)
     ]
     masks: dict[str, Masks] = {}
-    if any(side.mask is not None for side in (*s, *t)):
-        sides = {"student_mask": s, "teacher_mask": t}
-        masks = {name: _one_or_many(bound, [x.mask for x in side]) for name, side in sides.items()}
-    return Compared(_one_or_many(bound, [x.values for x in s]), _one_or_many(bound, beside), masks)
+    grids: dict[str, Grids] = {}
+    for side, layers in (("student", s), ("teacher", t)):
+        if any(x.mask is not None for x in (*s, *t)):
+            masks[f"{side}_mask"] = _one_or_many(bound, [x.mask for x in layers])
+        if bound.loss.takes_grid:
+            grids[f"{side}_grid"] = _one_or_many(bound, [x.grid for x in layers])
+    return Compared(_one_or_many(bound, [x.values for x in s]), _one_or_many(bound, beside), masks, grids)
 
 
 def value_of(bound: Bound, outputs: Outputs) -> Tensor:
     """The term's value."""
-    found = compared(bound, outputs)
-    return bound.loss(found.student, found.teacher, targets=outputs.batch.targets, ids=outputs.batch.ids, **found.masks)
+    found, batch = compared(bound, outputs), outputs.batch
+    beside = {**found.masks, **found.grids}
+    return bound.loss(found.student, found.teacher, targets=batch.targets, ids=batch.ids, **beside)
 
 
 def refuse_masks(bound: Bound, found: Compared) -> None:
@@ -97,7 +103,7 @@ def _given(loss: TransferLoss, output: LayerOutput) -> LayerOutput:
     if loss.pooled and output.mask is not None:
         return LayerOutput(pool(output.values, output.mask))
     if loss.on_grid and output.grid is not None:
-        return LayerOutput(on_grid(output.values, output.grid), output.mask)
+        return LayerOutput(on_grid(output.values, output.grid))
     return output
 
 
