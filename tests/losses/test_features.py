@@ -66,7 +66,7 @@ def test_a_loss_over_positions_takes_tokens_as_a_map_of_height_one(name):
     values = []
     for change in (lambda x: x, lambda x: x.mT[:, :, None]):
         s, t = (tuple(map(change, side[:count])) for side in (student, teacher))
-        loss = losses.named(name)
+        loss = losses.LOSSES[name]()
         torch.manual_seed(0)
         loss.build(tuple(x.shape for x in s), tuple(x.shape for x in t), 3)
         values.append(loss(s, t) if count > 1 else loss(s[0], t[0]))
