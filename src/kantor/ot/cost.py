@@ -1,6 +1,7 @@
 """Ground costs between two sets of points."""
 
-from typing import Literal, get_args
+from collections.abc import Callable
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -163,15 +164,10 @@ class _SquaredDistances(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, weights):  # type: ignore[override]
-        x, y = ctx.saved_tensors
-        grad_x = grad_y = None
-        with no_autocast(x.device):
-            near_x, near_y = _shifted(x, y)
-            if ctx.needs_input_grad[0]:
-                grad_x = 2.0 * (weights.sum(-1, keepdim=True) * near_x - weights @ near_y)
-            if ctx.needs_input_grad[1]:
-                grad_y = 2.0 * (weights.sum(-2).unsqueeze(-1) * near_y - weights.mT @ near_x)
-        return _of_shape(grad_x, x), _of_shape(grad_y, y)
+        def pull(near: Tensor, other: Tensor, g: Tensor) -> Tensor:
+            return 2.0 * (g.sum(-1, keepdim=True) * near - g @ other)
+
+        return _gradients(ctx, weights, _shifted, pull)
 
 
 class _OneMinusCosine(torch.autograd.Function):
@@ -187,15 +183,26 @@ class _OneMinusCosine(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, weights):  # type: ignore[override]
-        x, y = ctx.saved_tensors
-        grad_x = grad_y = None
-        with no_autocast(x.device):
-            (u, x_length), (v, y_length) = _unit(x), _unit(y)
-            if ctx.needs_input_grad[0]:
-                grad_x = _across(u, weights @ v) / -x_length
-            if ctx.needs_input_grad[1]:
-                grad_y = _across(v, weights.mT @ u) / -y_length
-        return _of_shape(grad_x, x), _of_shape(grad_y, y)
+        def pull(mine: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor], g: Tensor) -> Tensor:
+            (unit, length), (theirs, _) = mine, other
+            return _across(unit, g @ theirs) / -length
+
+        return _gradients(ctx, weights, lambda x, y: (_unit(x), _unit(y)), pull)
+
+
+def _gradients(
+    ctx: Any,
+    weights: Tensor,
+    seen: Callable[[Tensor, Tensor], tuple[Any, Any]],
+    pull: Callable[[Any, Any, Tensor], Tensor],
+) -> tuple[Tensor | None, Tensor | None]:
+    """The gradients in both sides' features: what ``pull(mine, other, weights)`` gives of them as they are ``seen``."""
+    x, y = ctx.saved_tensors
+    with no_autocast(x.device):
+        mine, other = seen(x, y)
+        grad_x = pull(mine, other, weights) if ctx.needs_input_grad[0] else None
+        grad_y = pull(other, mine, weights.mT) if ctx.needs_input_grad[1] else None
+    return _of_shape(grad_x, x), _of_shape(grad_y, y)
 
 
 def _across(unit: Tensor, pull: Tensor) -> Tensor:
