@@ -10,7 +10,7 @@ from rich.console import Console
 
 from kantor.analysis import Matching, Matrices, PairFound, Trajectory, reallocation
 from kantor.analysis.records import MEASURES
-from kantor.results.movement import Analysed, decimals, over_seeds, table
+from kantor.results.movement import Analysed, over_seeds, table
 from kantor.results.statistics import TOO_FEW
 
 COST = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
@@ -97,11 +97,6 @@ def test_the_table_tells_who_moved():
 def test_where_no_plans_were_recorded_it_is_said():
     bare = [Analysed("kd", 0, [], one.matrices, one.found, "f") for one in STUDENTS[:1]]
     assert "No plans were recorded" in " ".join(printed({"methods": over_seeds(bare)}))
-
-
-def test_students_that_stay_near_their_teacher_are_told_apart():
-    assert decimals([0.002, 0.0999]) == 5
-    assert decimals([0.002, 0.1]) == 3
 
 
 def test_what_is_gathered_is_plain_data(tmp_path: Path):

@@ -1,8 +1,6 @@
 import math
 
-import pytest
-
-from kantor.tasks.scale import ACCURACY, Scale, counting
+from kantor.tasks.scale import ACCURACY, Scale
 
 RMSE = Scale("RMSE", "m", higher_is_better=False)
 
@@ -25,14 +23,6 @@ def test_numbers_are_shown_in_their_unit_by_digits_that_count():
     assert RMSE.interval((-0.15, 0.0205), signed=True) == "-0.150 to +0.021"  # both to as many places
     assert RMSE.interval(None) == ""
     assert (RMSE.heading, RMSE.title, Scale("loss").title) == ("RMSE, m", "RMSE", "Loss")
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0, "0.00"), (1234.5, "1234"), (-0.0123456, "-0.0123"), (99.95, "100.0"), (1e9, "1e+09"), (1e-7, "1e-07")],
-)
-def test_three_digits_count(value, text):
-    assert counting(value, 3) == text
 
 
 def test_better_is_lower_where_lower_is_better():

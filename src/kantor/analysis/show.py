@@ -4,6 +4,9 @@ from typing import Any
 
 from rich.table import Table
 
+from kantor.analysis.measures import HEADINGS, written
+from kantor.core.numbers import percent
+
 
 def tables(content: dict[str, Any]) -> list[Table]:
     """Paired stages; then every stage of the first model (rows) against every stage of the second.
@@ -12,22 +15,17 @@ def tables(content: dict[str, Any]) -> list[Table]:
         content: what ``compare.json`` holds.
     """
     a, b = content["a"]["name"], content["b"]["name"]
-    pairs = _table(a, b, "units", "distance", "identity", "gap, %", "diagonal, %", "CKA")
+    shown = ("distance", "identity", "gap", "diagonal", "cka")
+    pairs = _table(a, b, "units", *(HEADINGS[name] for name in shown))
     for pair in content["pairs"]:
-        pairs.add_row(
-            pair["a"],
-            pair["b"],
-            " and ".join(map(str, pair["widths"])),
-            f"{pair['distance']:.3f}",
-            f"{pair['identity']:.3f}",
-            f"{100 * pair['gap']:.1f}",
-            "–" if pair["diagonal"] is None else f"{100 * pair['diagonal']:.1f}",
-            f"{pair['cka']:.3f}",
-        )
+        widths = " and ".join(map(str, pair["widths"]))
+        pairs.add_row(pair["a"], pair["b"], widths, *(written(name, pair[name]) for name in shown))
     matrices = content["matrices"]
     every = _table("distance (CKA)", *matrices["columns"])
     for row, distances, ckas in zip(matrices["rows"], matrices["distance"], matrices["cka"], strict=True):
-        every.add_row(row, *(f"{d:.3f} ({c:.2f})" for d, c in zip(distances, ckas, strict=True)))
+        every.add_row(
+            row, *(f"{written('distance', d)} ({written('cka', c, 2)})" for d, c in zip(distances, ckas, strict=True))
+        )
     return [pairs, every]
 
 
@@ -46,11 +44,11 @@ def sentence(content: dict[str, Any]) -> str:
     known = content["predictions"]
     if known is None:
         return "The models have other classes: their predictions are not compared."
-    said = f"They disagree on {100 * known['disagreement']:.2f} % of {content['data']['samples']:,} samples"
+    said = f"They disagree on {percent(known['disagreement'], 2)} % of {content['data']['samples']:,} samples"
     if known["accuracy"] is None:
         return said + "."
-    right = " and ".join(f"{100 * share:.2f} %" for share in known["accuracy"])
-    return f"{said}, are right on {right}, and both wrong on {100 * known['both_wrong']:.2f} %."
+    right = " and ".join(f"{percent(share, 2)} %" for share in known["accuracy"])
+    return f"{said}, are right on {right}, and both wrong on {percent(known['both_wrong'], 2)} %."
 
 
 def _table(*headings: str) -> Table:

@@ -22,6 +22,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from kantor.core.errors import ConfigError, DataError, NonFiniteError, ShapeError
+from kantor.core.numbers import size
 from kantor.data.augment import Augment
 from kantor.data.batch import Batch
 from kantor.data.kept_array import opened, writing
@@ -95,9 +96,9 @@ class TeacherCache:
         cache = cls(Path(folder), part.seen_by(role), augment, role, teacher, layers)
         if cache.bytes > limit_bytes:
             raise ConfigError(
-                f"Keeping {cache._sizes()} for {len(part)} samples in {cache.views} view(s) takes {_gb(cache.bytes)}, "
-                f"over the limit of {_gb(limit_bytes)}. Use a pooled or smaller layer, raise --cache-limit, or turn it "
-                "off with --cache off."
+                f"Keeping {cache._sizes()} for {len(part)} samples in {cache.views} view(s) takes {size(cache.bytes)}, "
+                f"over the limit of {size(limit_bytes)}. Use a pooled or smaller layer, raise --cache-limit, or turn "
+                "it off with --cache off."
             )
         for name in cache.layers:
             cache._open_layer(name)
@@ -130,8 +131,8 @@ class TeacherCache:
         self.folder.mkdir(parents=True, exist_ok=True)
         if needed > (free := shutil.disk_usage(self.folder).free):
             raise ConfigError(
-                f"The teacher's outputs take {_gb(needed)}, and {self.folder} has {_gb(free)} free. Free space, choose "
-                "another folder, or turn the cache off with --cache off."
+                f"The teacher's outputs take {size(needed)}, and {self.folder} has {size(free)} free. Free space, "
+                "choose another folder, or turn the cache off with --cache off."
             )
         names = list(self.missing)
         with contextlib.ExitStack() as files:
@@ -248,7 +249,3 @@ class TeacherCache:
 
     def _say_missing(self) -> str:
         return "; ".join(f"{name}: {reason}" for name, reason in self.missing.items())
-
-
-def _gb(size: float | int) -> str:
-    return f"{size / 1e9:.3g} GB" if size >= 1e7 else f"{size / 1e6:.3g} MB"

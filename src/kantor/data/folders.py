@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from kantor.core.errors import DataError
+from kantor.core.numbers import size
 from kantor.data.class_names import checked_names, in_order, spelling
 from kantor.data.labels import NO_LABEL, UNLABELLED
 from kantor.data.layout import Layout, arranged, is_image, shown
@@ -117,7 +118,7 @@ def read_zip(path: Path, views: Mapping[str, str] | None, need_labels: bool) -> 
         if info.filename in seen:
             raise DataError(f"{path} has two entries {info.filename}. Unpack the zip, and give the folder.")
         if is_image(info.filename) and info.file_size > _LARGEST_ENTRY:
-            raise DataError(f"{path}:{info.filename} takes {info.file_size / 2**30:.0f} GB. Remove it from the zip.")
+            raise DataError(f"{path}:{info.filename} takes {size(info.file_size)}. Remove it from the zip.")
         seen.add(info.filename)
     layout = arranged([info.filename for info in infos], str(path), need_labels)
     return _found(layout, str(path), lambda files: Entries(archive, path, files), views)

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from kantor.core.numbers import roughly
+
 
 @dataclass(frozen=True)
 class TermFacts:
@@ -83,14 +85,9 @@ class StepZero:
             lowered = (
                 "" if t.lowered_from is None else f" (lowered from {t.lowered_from:.4g} while it outweighs the task)"
             )
-            share = f"value {t.value:.4g}, weight {t.weight:.4g}{lowered}, {_percent(t.gradient_share)} of the gradient"
+            share = f"value {t.value:.4g}, weight {t.weight:.4g}{lowered}, {roughly(t.gradient_share)} of the gradient"
             why = f" ({t.reason})" if t.reason and t.student else ""
             settings = f"; {t.settings}" if t.settings else ""
             lines.append(f"Term {t.name}: {share}; {pairs}{why}{settings}")
         lines += self.notes
         return "\n".join(lines)
-
-
-def _percent(share: float) -> str:
-    """A share that is not quite none is not called none."""
-    return f"{100 * share:.2g} %" if 0 < share < 0.01 else f"{100 * share:.0f} %"

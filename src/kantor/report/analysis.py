@@ -1,33 +1,35 @@
 """What ``kantor analyse`` found, from the files it wrote: a page of its own, and a part of the run's."""
 
-import math
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from markupsafe import Markup
 
 from kantor.analysis.file_types import Analysis
+from kantor.analysis.measures import HEADINGS, SHARES, decimals, written
 from kantor.core.errors import ConfigError
 from kantor.core.files import write_text
+from kantor.core.numbers import UNKNOWN, between, fixed, true_minus
 from kantor.core.reading import read_json
 from kantor.report import svg
-from kantor.report.figures import Figure
+from kantor.report.curves import Curve
+from kantor.report.figures import Figure, over_epochs
 from kantor.report.layer_by_layer import MATRIX_WORDS, matrices, render
 from kantor.report.neurons import beside
 from kantor.report.run import ALONE, Run
-from kantor.results.movement import decimals
 from kantor.results.statistics import few
 
-MEASURES = (
-    ("distance", "Transport distance to the teacher", False),
-    ("gap", "Saved over the identity plan", True),
-    ("diagonal", "Mass on the diagonal", True),
-    ("changed_since_first", "Changed partner since epoch 0", True),
-    ("changed_since_previous", "Changed partner since the record before", True),
-    ("entropy", "Entropy of the plan", True),
-)
-"""Measure, title, and whether it is a share."""
+TITLES = {
+    "distance": "Transport distance to the teacher",
+    "gap": "Saved over the identity plan",
+    "diagonal": "Mass on the diagonal",
+    "changed_since_first": "Changed partner since epoch 0",
+    "changed_since_previous": "Changed partner since the record before",
+    "entropy": "Entropy of the plan",
+}
+"""Of what is drawn over epochs, by measure."""
 AGAIN = "Delete it and `kantor analyse` the run again."
 
 
@@ -146,15 +148,16 @@ def _headline(methods: dict[str, Any], best: str) -> Markup:
     distance = pair["measures"]["distance"]
     digits = decimals(_last_pair(found)["measures"]["distance"]["mean"] for found in methods.values())
     seeds = len(methods[best]["seeds"])
-    said = Markup("<em>{}</em> ends closest to the teacher: transport distance <strong>{:.{}f}</strong> at {}").format(
-        best, distance["mean"], digits, pair["student"]
+    said = Markup("<em>{}</em> ends closest to the teacher: transport distance <strong>{}</strong> at {}").format(
+        best, written("distance", distance["mean"], digits), pair["student"]
     )
     difference = distance["difference"]
     if difference is not None:
-        said += Markup(", <strong>{}</strong> to the student alone").format(_signed(difference["mean"], digits))
+        signed = partial(_signed, digits=digits)
+        said += Markup(", <strong>{}</strong> to the student alone").format(signed(difference["mean"]))
         if difference["interval"] is not None:
             low, high = difference["interval"]
-            said += f", 95 % interval {_signed(low, digits)} to {_signed(high, digits)}"
+            said += f", 95 % interval {between((low, high), signed)}"
             said += ", so not told apart from it" if low <= 0 <= high else ""
     return said + f" ({seeds} {'seed' if seeds == 1 else 'seeds'})"
 
@@ -167,7 +170,8 @@ def _final_tables(methods: dict[str, Any]) -> list[dict[str, Any]]:
             digits = decimals([found["measures"]["distance"]["mean"] for found in of_methods.values()])
             rows = [_final_row(name, found, digits) for name, found in of_methods.items()]
             square = pair["widths"][0] == pair["widths"][1]
-            heading = ["method", "distance", "95 % interval", "to alone", "95 % interval", "identity plan", "gap, %"]
+            shown = [HEADINGS[name] for name in ("identity", "gap", *(["diagonal"] if square else []), "cka")]
+            heading = ["method", HEADINGS["distance"], "95 % interval", "to alone", "95 % interval", *shown, "seeds"]
             words = (
                 f"{pair['widths'][0]} units of the teacher's {pair['teacher']} and {pair['widths'][1]} of the "
                 f"student's {pair['student']}. The gap is what the optimal plan saves over leaving units in their "
@@ -178,7 +182,7 @@ def _final_tables(methods: dict[str, Any]) -> list[dict[str, Any]]:
                 {
                     "title": f"Final students at {pair['student']}{of}",
                     "words": words,
-                    "heading": [*heading, *(["diagonal, %"] if square else []), "CKA", "seeds"],
+                    "heading": heading,
                     "rows": [row if square else row[:7] + row[8:] for row in rows],
                 }
             )
@@ -188,18 +192,21 @@ def _final_tables(methods: dict[str, Any]) -> list[dict[str, Any]]:
 def _final_row(name: str, pair: dict[str, Any], digits: int) -> list[str]:
     measures = pair["measures"]
     distance, difference = measures["distance"], measures["distance"]["difference"]
+    signed = partial(_signed, digits=digits)
     return [
         name,
-        f"{distance['mean']:.{digits}f}",
-        _interval(distance["interval"], lambda v: f"{v:.{digits}f}"),
-        "–" if difference is None else _signed(difference["mean"], digits),
-        "" if difference is None else _interval(difference["interval"], lambda v: _signed(v, digits)),
-        f"{measures['identity']['mean']:.{digits}f}",
-        f"{100 * measures['gap']['mean']:.1f}",
-        "–" if measures["diagonal"]["mean"] is None else f"{100 * measures['diagonal']['mean']:.1f}",
-        f"{measures['cka']['mean']:.3f}",
+        written("distance", distance["mean"], digits),
+        between(distance["interval"], lambda bound: written("distance", bound, digits)),
+        UNKNOWN if difference is None else signed(difference["mean"]),
+        between(difference and difference["interval"], signed),
+        written("identity", measures["identity"]["mean"], digits),
+        *(written(measure, measures[measure]["mean"]) for measure in ("gap", "diagonal", "cka")),
         str(len(distance["last"])),
     ]
+
+
+def _signed(value: float, digits: int) -> str:
+    return true_minus(fixed(value, digits, signed=True))
 
 
 def _curves(methods: dict[str, Any], number: dict[str, int], prefix: str) -> list[tuple[str, list[Figure]]]:
@@ -208,61 +215,22 @@ def _curves(methods: dict[str, Any], number: dict[str, int], prefix: str) -> lis
         recorded = {method: found["recorded"][k] for method, found in methods.items()}
         pair = next(iter(recorded.values()))
         binned = ", in groups of neurons as they were recorded" if pair["binned"] else ""
-        figures = [
-            figure
-            for measure in MEASURES
-            if (figure := _curve(recorded, number, f"{prefix}-{k}-{measure[0]}", measure)) is not None
-        ]
+        figures = []
+        for measure, title in TITLES.items():
+            drawn = [c for name, found in recorded.items() if (c := _curve(name, found, measure)) is not None]
+            if drawn:
+                chart, share = f"{prefix}-{k}-{measure}", measure in SHARES
+                figures.append(over_epochs(title, drawn, number, chart, percent=share, y_low=0.0))
         if figures:
             groups.append((f"Over epochs: {pair['teacher']} to {pair['student']}{binned}", figures))
     return groups
 
 
-def _curve(
-    recorded: dict[str, Any], number: dict[str, int], chart: str, measure: tuple[str, str, bool]
-) -> Figure | None:
-    """One measure of one pair of layers over epochs; ``recorded`` is by method, ``number`` its colour's."""
-    name, title, percent = measure
-    series, rows, known = [], [], {}
-    for method, pair in recorded.items():
-        columns = list(zip(pair["epochs"], *pair["measures"][name]["seeds"], strict=True))
-        columns = [(epoch, values) for epoch, *values in columns if all(value is not None for value in values)]
-        if len(columns) < 2:
-            continue
-        epochs = [epoch for epoch, _ in columns]
-        mean = [sum(values) / len(values) for _, values in columns]
-        low, high = ([end(values) for _, values in columns] for end in (min, max))
-        series.append(svg.Series(number[method], epochs, mean, low, high))
-        known[method] = dict(zip(epochs, mean, strict=True))
-        scale = 100 if percent else 1
-        rows.append(
-            [method, *(f"{scale * v:.3g}" for v in (mean[0], mean[len(mean) // 2], mean[-1], low[-1], high[-1]))]
-        )
-    if not series:
+def _curve(method: str, pair: dict[str, Any], measure: str) -> Curve | None:
+    """One measure of one pair of layers over the epochs at which every seed has it; None for fewer than two."""
+    columns = zip(pair["epochs"], *pair["measures"][measure]["seeds"], strict=True)
+    known = [(epoch, values) for epoch, *values in columns if all(value is not None for value in values)]
+    if len(known) < 2:
         return None
-    epochs = sorted({epoch for values in known.values() for epoch in values})
-    scale, unit = 100 if percent else 1, " %" if percent else ""
-    ends = "; ".join(f"{row[0]} {row[3]}{unit}" for row in rows)
-    values = [[values.get(epoch, math.nan) for epoch in epochs] for values in known.values()]
-    data = {
-        "names": list(known),
-        "epochs": epochs,
-        "values": [[float(f"{scale * v:.4g}") if math.isfinite(v) else None for v in row] for row in values],
-        "unit": unit,
-    }
-    return Figure(
-        title,
-        svg.lines(f"{title} over epochs. At the end: {ends}.", series, chart=chart, percent=percent, y_low=0.0),
-        [],
-        ["method", "first", "halfway", "last", "lowest seed", "highest seed"],
-        rows,
-        {chart: data},
-    )
-
-
-def _signed(value: float, digits: int) -> str:
-    return f"{value:+.{digits}f}".replace("-", "−")
-
-
-def _interval(interval: Sequence[float] | None, form: Any) -> str:
-    return "" if interval is None else " to ".join(form(bound) for bound in interval)
+    low, high = ([end(values) for _, values in known] for end in (min, max))
+    return Curve(method, [epoch for epoch, _ in known], [fmean(values) for _, values in known], low, high)

@@ -6,8 +6,10 @@ from typing import Any
 from markupsafe import Markup
 
 from kantor.analysis.file_types import Comparison
+from kantor.analysis.measures import HEADINGS, written
 from kantor.core.errors import ConfigError
 from kantor.core.files import write_text
+from kantor.core.numbers import percent
 from kantor.core.reading import read_json
 from kantor.report.layer_by_layer import MATRIX_WORDS, matrices, render
 from kantor.report.neurons import beside
@@ -53,12 +55,13 @@ def write_comparison(folder: Path, output: Path | None = None) -> Path:
 
 def _compared(content: dict[str, Any]) -> Markup:
     pair = content["pairs"][-1]
-    said = Markup("{} and {} are <strong>{:.2f}</strong> apart at {} and {}, CKA <strong>{:.2f}</strong>").format(
-        content["a"]["name"], content["b"]["name"], pair["distance"], pair["a"], pair["b"], pair["cka"]
+    distance, cka = (written(name, pair[name], 2) for name in ("distance", "cka"))
+    said = Markup("{} and {} are <strong>{}</strong> apart at {} and {}, CKA <strong>{}</strong>").format(
+        content["a"]["name"], content["b"]["name"], distance, pair["a"], pair["b"], cka
     )
     predictions = content["predictions"]
     if predictions is not None:
-        said += f"; they disagree on {100 * predictions['disagreement']:.1f} % of the samples"
+        said += f"; they disagree on {percent(predictions['disagreement'])} % of the samples"
     return said
 
 
@@ -76,29 +79,26 @@ def _views(content: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _pair_table(content: dict[str, Any]) -> list[dict[str, Any]]:
-    heading = [content["a"]["name"], content["b"]["name"], "units", "silent", "distance", "identity plan", "gap, %"]
+    shown = ("distance", "identity", "gap", "diagonal", "entropy", "cka")
     rows = [
         [
             pair["a"],
             pair["b"],
             " and ".join(map(str, pair["widths"])),
             " and ".join(map(str, pair["silent"])),
-            f"{pair['distance']:.3f}",
-            f"{pair['identity']:.3f}",
-            f"{100 * pair['gap']:.1f}",
-            "–" if pair["diagonal"] is None else f"{100 * pair['diagonal']:.1f}",
-            f"{100 * pair['entropy']:.1f}",
-            f"{pair['cka']:.3f}",
+            *(written(name, pair[name]) for name in shown),
             pair["reason"],
         ]
         for pair in content["pairs"]
     ]
+    names = (content["a"]["name"], content["b"]["name"])
+    heading = [*names, "units", "silent", *(HEADINGS[name] for name in shown), "why this pair"]
     tables = [
         {
             "title": "Paired stages",
             "words": "The gap is what the optimal plan saves over leaving units in their order; diagonal is the share "
             "of mass that stays on units of the same number. Silent units never vary, and take no part.",
-            "heading": [*heading, "diagonal, %", "entropy, %", "CKA", "why this pair"],
+            "heading": heading,
             "rows": rows,
         }
     ]
@@ -108,9 +108,8 @@ def _pair_table(content: dict[str, Any]) -> list[dict[str, Any]]:
         return [*tables, {"title": "Predictions", "words": words, "heading": [], "rows": []}]
     shares = [("they disagree", predictions["disagreement"])]
     if predictions["accuracy"] is not None:
-        names = (content["a"]["name"], content["b"]["name"])
         shares += [(f"{name} is right", share) for name, share in zip(names, predictions["accuracy"], strict=True)]
         shares.append(("both are wrong", predictions["both_wrong"]))
-    rows = [[what, f"{100 * share:.2f}"] for what, share in shares]
+    rows = [[what, percent(share, 2)] for what, share in shares]
     words = f"Of {content['data']['samples']:,} {content['data']['part']} samples."
     return [*tables, {"title": "Predictions", "words": words, "heading": ["", "%"], "rows": rows}]

@@ -36,20 +36,34 @@ def learning_curves(run: Run, prefix: str) -> list[Figure]:
         if not curves:
             continue
         name = f"{prefix}-{key.replace('/', '-')}"
-        scale, unit = (100, " %") if percent else (1, "")
-        series = [svg.Series(number[c.name], c.epochs, c.mean, c.low, c.high) for c in curves]
-        ends = "; ".join(f"{c.name} {scale * c.mean[-1]:.3g}{unit}" for c in curves)
-        figures.append(
-            Figure(
-                title,
-                svg.lines(f"{title} over epochs. At the end: {ends}.", series, chart=name, percent=percent),
-                [],
-                ["method", "first", "halfway", "last", "lowest seed", "highest seed"],
-                [_row(c, scale) for c in curves],
-                {name: _aligned(curves, scale, unit)},
-            )
-        )
+        figures.append(over_epochs(title, curves, number, name, percent=percent))
     return figures
+
+
+def over_epochs(
+    title: str, curves: list[Curve], number: dict[str, int], chart: str, *, percent: bool, y_low: float | None = None
+) -> Figure:
+    """One measure over epochs: a line for each method with a band from its lowest to its highest seed.
+
+    Args:
+        title: of the chart.
+        curves: at least one.
+        number: the style of each, by its name.
+        chart: the chart's key in the page's data.
+        percent: the values are shares, shown in per cent.
+        y_low: where the y axis starts; the lowest value if left out.
+    """
+    scale, unit = (100, " %") if percent else (1, "")
+    series = [svg.Series(number[c.name], c.epochs, c.mean, c.low, c.high) for c in curves]
+    ends = "; ".join(f"{c.name} {scale * c.mean[-1]:.3g}{unit}" for c in curves)
+    return Figure(
+        title,
+        svg.lines(f"{title} over epochs. At the end: {ends}.", series, chart=chart, percent=percent, y_low=y_low),
+        [],
+        ["method", "first", "halfway", "last", "lowest seed", "highest seed"],
+        [_row(c, scale) for c in curves],
+        {chart: _aligned(curves, scale, unit)},
+    )
 
 
 def term_figures(run: Run, prefix: str) -> list[tuple[str, list[Figure]]]:

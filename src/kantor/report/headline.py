@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from markupsafe import Markup
 
+from kantor.core.numbers import true_minus
 from kantor.report.run import ALONE, Run
 from kantor.results.rows import values_of, warnings
 from kantor.results.statistics import few, paired_difference
@@ -53,7 +54,7 @@ def answer(run: Run) -> Answer:
         ends = "{} ends {} from the student alone" if scale.is_share else "{} ends at {} than the student alone"
         headline = Markup("With one seed, " + ends + "{}; chance alone can do that, so add seeds.")
         return Answer("unknown", headline.format(name, by, _time(run, best)), notes)
-    spread = f"95 % interval {minus(scale.interval(interval, 1, signed=True))}, over {seeds} seeds"
+    spread = f"95 % interval {true_minus(scale.interval(interval, 1, signed=True))}, over {seeds} seeds"
     low, high = sorted(scale.gain(bound) for bound in interval)
     told = (name, by, spread, _time(run, best))
     if low > 0:
@@ -71,19 +72,14 @@ def answer(run: Run) -> Answer:
     return Answer("unclear", Markup(who + " {}, {}{}.").format(*told), notes)
 
 
-def minus(text: str) -> str:
-    """Numbers with a true minus."""
-    return text.replace("-", "−")
-
-
 def _by(scale: Scale, row: dict[str, Any]) -> Markup:
     """How far a method is from the student alone: ``+4.4 points``, ``RMSE 0.41, 0.05 lower``."""
-    said = minus(scale.said_difference(row["difference"]["mean"]))
+    said = true_minus(scale.said_difference(row["difference"]["mean"]))
     if scale == ACCURACY:
         return Markup("<strong>{}</strong>").format(said)
     if scale.is_share:
         return Markup("<strong>{}</strong> of {}").format(said, scale.name)
-    return Markup("{}, <strong>{}</strong>").format(minus(scale.said(row["mean"])), said)
+    return Markup("{}, <strong>{}</strong>").format(true_minus(scale.said(row["mean"])), said)
 
 
 def time_ratio(run: Run, method: str) -> float | None:
@@ -124,7 +120,7 @@ def _by_probe(run: Run, notes: list[str]) -> Answer:
     verdict = "worse" if interval is not None and interval[1] < 0 else verdict
     over = "with one seed"
     if interval is not None:
-        between = minus(ACCURACY.interval(interval, 1, signed=True))
+        between = true_minus(ACCURACY.interval(interval, 1, signed=True))
         over = f"95 % interval {between}, over {len(difference['seeds'])} seeds"
     notes.append(
         f"Accuracy is that of a linear classifier on the student's frozen {layer}, on {found['samples']['test']:,} "
@@ -135,7 +131,7 @@ def _by_probe(run: Run, notes: list[str]) -> Answer:
     headline = Markup(
         "Without labels, <em>{}</em> brings a linear probe to <strong>{} %</strong>, {} points from the untrained "
         "student, {}."
-    ).format(best, ACCURACY.number(row["mean"], 1), minus(ACCURACY.signed(mean, 1)), over)
+    ).format(best, ACCURACY.number(row["mean"], 1), true_minus(ACCURACY.signed(mean, 1)), over)
     return Answer(verdict, headline, notes)
 
 
@@ -173,8 +169,8 @@ def _against_kd(methods: dict[str, dict[str, Any]], best: str, scale: Scale) -> 
     mean, interval = paired_difference(first, second)
     assert interval is not None
     clear = "clear of" if interval[0] > 0 or interval[1] < 0 else "not clear of"
-    between = minus(scale.interval(interval, 1, signed=True))
-    return [f"Against plain kd it is {minus(scale.said_difference(mean))} ({between}), {clear} zero."]
+    between = true_minus(scale.interval(interval, 1, signed=True))
+    return [f"Against plain kd it is {true_minus(scale.said_difference(mean))} ({between}), {clear} zero."]
 
 
 def _notes(run: Run) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kantor.analysis.measures import written
 from kantor.report import template
 from kantor.report.figures import Figure, figure_data
 from kantor.report.neurons import beside, data_uri, pack_neurons
@@ -73,7 +74,7 @@ def matrices(final: dict[str, Any]) -> list[dict[str, Any]]:
         for layer, values in zip(rows, final[name], strict=True):
             alike = [min(max(1 - value if name == "distance" else value, 0.0), 1.0) for value in values]
             best = min(values) if name == "distance" else max(values)
-            cells = [(f"{value:.3f}", shade, value == best) for value, shade in zip(values, alike, strict=True)]
+            cells = [(written(name, value), shade, value == best) for value, shade in zip(values, alike, strict=True)]
             lines.append((layer, cells))
         found.append({"name": name, "title": title, "columns": columns, "rows": lines})
     return found

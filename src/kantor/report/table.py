@@ -7,8 +7,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from kantor.core.numbers import between, true_minus
 from kantor.report import svg
-from kantor.report.headline import minus, time_ratio
+from kantor.report.headline import time_ratio
 from kantor.report.run import ALONE, Run
 from kantor.results.rows import values_of
 from kantor.results.statistics import t_interval
@@ -73,13 +74,12 @@ def _result(run: Run, method: str, row: dict[str, Any], scale: svg.Axis, name: s
     difference, interval = row.get("difference"), _shown(row["interval"], metric)
     reached = zip(row["seeds"], values_of(row), strict=True)
     seeds = [(f"seed {seed}: {metric.text(value)}", metric.shown(value)) for seed, value in reached]
-    between = [] if not difference or not difference["interval"] else difference["interval"]
     cells = {
         "seeds": str(len(row["seeds"])),
         "mean": metric.number(row["mean"]),
         "interval": metric.interval(row["interval"]),
-        "difference": minus(metric.signed(difference["mean"])) if difference else collapsed(row),
-        "difference_interval": minus(" to ".join(metric.signed(bound) for bound in between)),
+        "difference": true_minus(metric.signed(difference["mean"])) if difference else collapsed(row),
+        "difference_interval": true_minus(between(difference and difference["interval"], metric.signed)),
         "clear": _clear(difference, metric),
         "seconds": f"{row['seconds']:.1f}",
     }

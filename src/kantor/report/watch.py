@@ -14,6 +14,7 @@ from rich.table import Table
 
 from kantor.core.lines import read_lines
 from kantor.core.names import folder_name
+from kantor.core.numbers import duration
 from kantor.core.reading import read_json
 from kantor.report.headline import answer
 from kantor.report.run import read_run
@@ -191,12 +192,4 @@ def _line(seen: Look) -> str:
     if silent:
         said += f", {silent} without news for {SILENCE / 60:.0f} minutes (`kantor resume` goes on with a stopped run)"
     left = seen.seconds_left
-    return said + (f", about {_spoken(left)} left" if left is not None and training else "")
-
-
-def _spoken(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+    return said + (f", about {duration(left)} left" if left is not None and training else "")

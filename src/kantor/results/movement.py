@@ -1,13 +1,16 @@
 """Measures of a run's students, as means over seeds with intervals, and paired differences to the student alone."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from statistics import fmean
 from typing import Any
 
 from rich.table import Table
 
 from kantor.analysis import Matrices, PairFound, Trajectory
+from kantor.analysis.measures import HEADINGS, decimals, written
+from kantor.core.numbers import between, fixed
 from kantor.results.statistics import few, paired_difference, t_interval
 
 ALONE = "none"
@@ -116,19 +119,14 @@ def _last(
     }
 
 
-def decimals(distances: Iterable[float]) -> int:
-    """Decimals that tell distances apart: a student that starts as its teacher stays close to it."""
-    return 3 if max(distances) >= 0.1 else 5
-
-
 def table(content: dict[str, Any]) -> Table:
     """What ``analysis.json`` holds of the last pair of layers, for a terminal."""
     recorded = any(found["recorded"] for found in content["methods"].values())
     unknown = "" if recorded else "No plans were recorded, so who changed partner is not known (record_plans)."
     too_few = few(len(found["seeds"]) for found in content["methods"].values())
     out = Table(header_style="bold", caption=" ".join(filter(None, (unknown, too_few))) or None)
-    headings = ("method", "distance", "to alone", "95 % interval", "gap, %", "CKA", "changed partner, %", "seeds")
-    for k, heading in enumerate(headings):
+    shown = [HEADINGS[name] for name in ("gap", "cka", "changed_since_first")]
+    for k, heading in enumerate(("method", HEADINGS["distance"], "to alone", "95 % interval", *shown, "seeds")):
         out.add_column(heading, justify="right" if k else "left", no_wrap=True)
     of_methods = {
         name: next(iter(found["final"].values()))["pairs"][-1]["measures"] for name, found in content["methods"].items()
@@ -137,20 +135,15 @@ def table(content: dict[str, Any]) -> Table:
     for name, found in content["methods"].items():
         measures = of_methods[name]
         difference = measures["distance"]["difference"]
+        signed = partial(fixed, decimals=digits, signed=True)
         changed = found["recorded"][-1]["measures"]["changed_since_first"]["mean"] if found["recorded"] else None
         out.add_row(
             name,
-            f"{measures['distance']['mean']:.{digits}f}",
-            "" if difference is None else f"{difference['mean']:+.{digits}f}",
-            _interval(difference, digits),
-            f"{100 * measures['gap']['mean']:.1f}",
-            f"{measures['cka']['mean']:.3f}",
-            "" if changed is None else f"{100 * changed:.1f}",
+            written("distance", measures["distance"]["mean"], digits),
+            "" if difference is None else signed(difference["mean"]),
+            between(difference and difference["interval"], signed),
+            *(written(measure, measures[measure]["mean"]) for measure in ("gap", "cka")),
+            written("changed_since_first", changed),
             str(len(found["seeds"])),
         )
     return out
-
-
-def _interval(difference: dict[str, Any] | None, digits: int) -> str:
-    interval = None if difference is None else difference["interval"]
-    return "" if interval is None else f"{interval[0]:+.{digits}f} to {interval[1]:+.{digits}f}"

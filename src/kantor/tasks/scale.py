@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from kantor.core.numbers import between, counting, decimals_of, fixed, percent
+
 SHARE = "%"
 """The unit of a metric in [0, 1] that is shown in per cent; differences are then points."""
 
@@ -58,7 +60,7 @@ class Scale:
 
     def number(self, value: float, digits: int = 2) -> str:
         """A value without its unit: a share with so many digits behind the point, others with one more that count."""
-        return f"{100 * value:.{digits}f}" if self.is_share else counting(value, digits + 1)
+        return percent(value, digits) if self.is_share else counting(value, digits + 1)
 
     def text(self, value: float, digits: int = 2) -> str:
         """A value with its unit."""
@@ -73,9 +75,8 @@ class Scale:
         """Both bounds of an interval; empty where there is none."""
         if bounds is None:
             return ""
-        decimals = digits if self.is_share else _decimals(max(map(abs, bounds)), digits + 1)  # both alike
-        texts = [f"{self.shown(bound):{'+' if signed else ''}.{decimals}f}" for bound in bounds]
-        return " to ".join(texts)
+        decimals = digits if self.is_share else decimals_of(max(map(abs, bounds)), digits + 1)  # both alike
+        return between(bounds, lambda bound: fixed(self.shown(bound), decimals, signed=signed))
 
     def said(self, value: float, digits: int = 1) -> str:
         """A value as it is said of a model: ``93.1 % right``, ``RMSE 0.41 m``."""
@@ -98,15 +99,3 @@ class Scale:
 
 
 ACCURACY = Scale("accuracy", SHARE)
-
-
-def counting(value: float, digits: int) -> str:
-    """A number to so many digits that count, without an exponent where that can be read."""
-    if not math.isfinite(value) or (value and not 1e-4 <= abs(value) < 1e7):
-        return f"{value:.{digits}g}"
-    return f"{value:.{_decimals(value, digits)}f}"
-
-
-def _decimals(value: float, digits: int) -> int:
-    """So many behind the point that so many digits of a value count."""
-    return digits - 1 if value == 0 else max(0, digits - 1 - math.floor(math.log10(abs(value))))

@@ -10,6 +10,7 @@ import torch
 
 from kantor.core.collectives import rank, wait_for_all
 from kantor.core.errors import ConfigError, not_finite_in
+from kantor.core.numbers import size
 from kantor.data import Augment, Batch, DataSet, Part, TeacherCache
 from kantor.models import Model
 from kantor.objective import LiveTeacher, Read
@@ -102,10 +103,10 @@ class KeptOutputs:
 
 
 def _said(name: str, cache: TeacherCache) -> str:
-    size = f"{len(cache.part):,} samples x {cache.views} view{'s' if cache.views != 1 else ''}"
+    samples = f"{len(cache.part):,} samples x {cache.views} view{'s' if cache.views != 1 else ''}"
     why = "; ".join(dict.fromkeys(cache.missing.values()))
-    doing = f"Caching {name}'s outputs on {size} ({cache.bytes / 1e6:.0f} MB; {why})"
-    return f"\n{doing if cache.missing else f'Outputs of {name} on {size} found'} in {cache.folder}."
+    doing = f"Caching {name}'s outputs on {samples} ({size(cache.bytes)}; {why})"
+    return f"\n{doing if cache.missing else f'Outputs of {name} on {samples} found'} in {cache.folder}."
 
 
 def facts_of(model: Model) -> dict[str, Any]:

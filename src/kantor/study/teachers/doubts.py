@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from kantor.core.errors import KantorError
+from kantor.core.numbers import percent
 from kantor.core.reading import read_json
 from kantor.data import Part
 from kantor.models.spec import parse
@@ -30,13 +31,13 @@ def doubt(name: str, spec: str, share: float | None, test: Part | None) -> str |
     chance = float(np.bincount(test.targets).max() / len(test))
     recorded = _recorded(spec)
     if share < chance + HARDLY * (1 - chance):
-        said = f"the commonest class alone is {100 * chance:.1f} % of it"
+        said = f"the commonest class alone is {percent(chance)} % of it"
     elif recorded is not None and share < recorded - FAR:
-        said = f"beside its weights stands {100 * recorded:.1f} %"
+        said = f"beside its weights stands {percent(recorded)} %"
     else:
         return None
     return (
-        f"\n!!! WARNING: teacher {name} is right on {100 * share:.1f} % of the test part, and {said}. It may be shown "
+        f"\n!!! WARNING: teacher {name} is right on {percent(share)} % of the test part, and {said}. It may be shown "
         "inputs that are not its owner's (@normalise=, @size=, --image-size), or number the classes in another order "
         "(--teacher-classes). A student learns little from it.\n"
     )
