@@ -151,7 +151,7 @@ def evaluate(options: jsonargparse.Namespace) -> None:
     if (options.run is None) == (options.model is None):
         raise KantorError("Give either RUN/METHOD/seed-K or --model NAME:FILE.")
     _wrote_task(options.task)
-    how = ("image_size", "view", "label", "classes", "skip_corrupt", "task")
+    how = ("image_size", "view", "label", "text", "classes", "skip_corrupt", "task")
     reading = Reading(**{name: options[name] for name in how})
     run, model = options.run, options.model
     if run is not None and ":" in run and not Path(run).exists():
@@ -185,7 +185,7 @@ def probe(options: jsonargparse.Namespace) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
     def one(run: Path, data: str | None) -> None:
-        console.print(table(probe_run(run, data, options.label, say)))
+        console.print(table(probe_run(run, data, options.label, say, text=options.text)))
         say(f"It is kept in {run / 'probe.json'}")
         _page(run)
 

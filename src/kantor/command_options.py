@@ -38,6 +38,7 @@ def _evaluate(parser: jsonargparse.ArgumentParser) -> None:
     parser.add_argument("--image_size", type=int | None, help="side in pixels that images of --data are resized to")
     parser.add_argument("--view", type=str | None, help="what the model sees of --data: an array, column or transform")
     parser.add_argument("--label", type=str | None, help="label column or array of --data, if not the usual one")
+    parser.add_argument("--text", type=str | None, help="column of texts of --data, if not the usual one")
     parser.add_argument("--classes", type=str | None, help="classes of --data to keep, as A,B,C")
     parser.add_argument("--skip_corrupt", action="store_true", help="leave out images that cannot be decoded")
     parser.add_argument(
@@ -85,6 +86,7 @@ def _probe(parser: jsonargparse.ArgumentParser) -> None:
     _takes_trust(parser)
     parser.add_argument("--data", type=str | None, help="labelled data; the run's own if left out")
     parser.add_argument("--label", type=str | None, help="its label column or array, where it is not the usual one")
+    parser.add_argument("--text", type=str | None, help="its column of texts, where it is not the usual one")
 
 
 def _report(parser: jsonargparse.ArgumentParser) -> None:

@@ -66,9 +66,9 @@ def test_what_cannot_be_opened(tmp_path):
     (tmp_path / "cifar10").mkdir()
     with pytest.raises(DataError, match=r"no file or folder .*cifar.*digits.*Close to it: cifar10"):
         open_data(tmp_path / "cifar")
-    (tmp_path / "data.csv").write_text("a")
-    with pytest.raises(DataError, match=r"Cannot tell what .*data\.csv is.*\.npz"):
-        open_data(tmp_path / "data.csv")
+    (tmp_path / "data.txt").write_text("a")
+    with pytest.raises(DataError, match=r"Cannot tell what .*data\.txt is.*\.npz"):
+        open_data(tmp_path / "data.txt")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_settings_that_cannot_be_used(settings, message):
 def test_a_label_column_of_what_has_none(tmp_path):
     for name in "ab":
         (tmp_path / "photos" / name).mkdir(parents=True)
-    with pytest.raises(ConfigError, match=r"label names a column of parquet .*photos has its own labels"):
+    with pytest.raises(ConfigError, match=r"label names a column of a table .*photos has its own labels"):
         open_data(tmp_path / "photos", label="y")
 
 

@@ -73,7 +73,7 @@ def test_its_arrays_are_read_as_those_of_an_npz_are(readers, tmp_path):
 def test_roles_choose_among_its_arrays(readers):
     data = kantor.open_data(f"{readers}:views", views={"student": "left", "teacher": "right"})
     batch = data.train.read(np.arange(3))
-    np.testing.assert_allclose(batch["teacher"], batch["student"] + 1)
+    np.testing.assert_allclose(batch["teacher"].numpy(), batch["student"].numpy() + 1)
     with pytest.raises(ConfigError, match=r"has several views: left \[3\], right \[3\]"):
         kantor.open_data(f"{readers}:views")
 

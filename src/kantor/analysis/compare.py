@@ -24,9 +24,11 @@ from kantor.core.files import refuse_shared, write_bytes, write_json
 from kantor.core.inputs import moved
 from kantor.data import DataSet, Part, open_data
 from kantor.data.part import Progress, sample
+from kantor.data.tokenizer import Tokenizer
 from kantor.data.views import COMPARED, ROLES, written_views
 from kantor.faculty.roster import spec_of, teacher_names
 from kantor.models import Model, has_weights, load, load_trained
+from kantor.models.own_tokenizer import needed_tokenizer, own_tokenizer
 from kantor.ot.cost import CostKind
 from kantor.tasks import named
 from kantor.training.device import chosen_device
@@ -42,8 +44,8 @@ class Compare:
     Args:
         model_a: NAME:FILE, a safetensors file that kantor wrote, or RUN/METHOD/seed-K.
         model_b: the other one.
-        data: digits, a folder or zip of class folders, a folder of parquet files, an npz of named arrays, or a reader
-            of your own, package.module:open_it@SETTING=VALUE.
+        data: digits, a folder or zip of class folders, a folder of parquet files, a table of texts, an npz of named
+            arrays, or a reader of your own, package.module:open_it@SETTING=VALUE.
         split: the part they are compared on.
         samples: at most so many of its samples, always the same ones.
         cost: between two neurons' activations.
@@ -52,6 +54,8 @@ class Compare:
         views: what each model sees, as model_a=NAME,model_b=NAME: arrays of an npz, columns of parquet files, or
             transforms of the image, as in `kantor distill`; the data's only input if left out.
         label: name of the label column or array, where it is not the usual one.
+        text: name of a table's column of texts, where it is not the usual one. Each model sees them by its own
+            tokenizer, an untrained one that brings none by the other's.
         task: what the labels are, as in `kantor distill`: labels (a class a sample), regression, and so on. How often
             either is right is told of classes alone.
         skip_corrupt: leave out images that cannot be decoded, and say which.
@@ -70,6 +74,7 @@ class Compare:
     image_size: int | None = None
     views: str | None = None
     label: str | None = None
+    text: str | None = None
     task: str = "labels"
     skip_corrupt: bool = False
     batch_size: int = 256
@@ -112,7 +117,7 @@ class Compare:
         """Where the comparison is written."""
         if self.out is not None:
             return Path(self.out)
-        as_ever = {"skip_corrupt": False, "task": "labels"}
+        as_ever = {"skip_corrupt": False, "task": "labels", "text": None}
         left_out = ["out", *(name for name, value in as_ever.items() if getattr(self, name) == value)]
         content = json.dumps({k: v for k, v in dataclasses.asdict(self).items() if k not in left_out}, sort_keys=True)
         return Path("runs") / f"compare-{'-'.join(self.names())}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
@@ -136,7 +141,7 @@ def compare_models(config: Compare, progress: Progress | None = None) -> dict[st
     names, folder = config.names(), config.folder()
     data = _open(config, progress)
     part = sample(data.part(config.split), config.samples)
-    roles = ROLES if config.views is None else COMPARED
+    roles = COMPARED if COMPARED[0] in part.stores else ROLES
     for role in roles:
         if role not in part.stores:
             raise DataError(f"The {config.split} part of {data.name} lacks what {role} sees. Give another --split.")
@@ -201,16 +206,30 @@ def _open(config: Compare, progress: Progress | None) -> DataSet:
         validation=0.1 if config.split == "validation" else 0,
         views=config.view_map(),
         label=config.label,
+        text=config.text,
+        tokenizers=lambda: _tokenizers(spec_of(config.model_a), spec_of(config.model_b)),
         kind=named(config.task).labels,
         skip_corrupt=config.skip_corrupt,
         progress=progress,
     )
 
 
+def _tokenizers(model_a: str, model_b: str) -> dict[str, Tokenizer]:
+    """What each model's texts become tokens by.
+
+    Raises:
+        ConfigError: neither brings a tokenizer, or trained weights lack theirs.
+    """
+    own = {spec: needed_tokenizer(spec) if has_weights(spec) else own_tokenizer(spec) for spec in (model_a, model_b)}
+    borrowed = next((found for found in own.values() if found is not None), None)
+    sides = zip(COMPARED, (model_a, model_b), strict=True)
+    return {role: own[spec] or borrowed or needed_tokenizer(spec) for role, spec in sides}
+
+
 def _seen(spec: str, data: DataSet, role: str, part: Part, config: Compare, device: torch.device) -> _Seen:
-    shape = data.train.input_shapes[role]
+    shape, tokenizer = data.train.input_shapes[role], data.train.tokenizers.get(role)
     if has_weights(spec):
-        model = load_trained(spec, shape)
+        model = load_trained(spec, shape, tokenizer=tokenizer)
     else:  # an untrained network is the control that tells what architecture alone does
         seeds.seed_all(0, seeds.INIT)
         model = load(spec, classes=data.classes, input_shape=shape)

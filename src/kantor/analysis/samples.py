@@ -66,6 +66,7 @@ def sheet(part: Part, rows: Int[np.ndarray, " n"], role: str) -> Sheet | None:
     distinct, counts = np.unique(rows, return_counts=True)
     distinct = np.sort(distinct[np.argsort(-counts, kind="stable")[:MOST_TILES]])
     x = part.read(distinct)[role]
+    assert isinstance(x, Tensor)
     x = x if x.shape[1] == 3 else x.mean(1, keepdim=True)
     side = min(max(x.shape[2:]), LARGEST_TILE)
     if tuple(x.shape[2:]) != (side, side):

@@ -40,6 +40,15 @@ def changed(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:
     return {name: change(x) for name, x in inputs.items()}
 
 
+def joined(first: Inputs, then: Inputs) -> Inputs:
+    """Samples one after the other; of sequences in mappings the shorter are filled with zeros at the end."""
+    if isinstance(first, Tensor):
+        assert isinstance(then, Tensor)
+        return torch.cat([first, then])
+    assert not isinstance(then, Tensor)
+    return {name: torch.cat(_of_one_length(x, then[name])) for name, x in first.items()}
+
+
 def rows(inputs: Inputs, of: slice | Tensor) -> Inputs:
     """Some samples of the inputs."""
     return changed(inputs, lambda x: x[of])
@@ -71,6 +80,11 @@ def shown(inputs: Inputs, *, batch: bool = True) -> str:
     if isinstance(inputs, Tensor):
         return str(list(inputs.shape[first:]))
     return ", ".join(f"{name} {list(x.shape[first:])}" for name, x in inputs.items())
+
+
+def _of_one_length(*given: Tensor) -> list[Tensor]:
+    longest = max(x.shape[1] for x in given)
+    return [torch.nn.functional.pad(x, (0, longest - x.shape[1])) for x in given]
 
 
 def _wide(inputs: Inputs) -> list[Tensor]:

@@ -4,6 +4,9 @@
 whatever the batch, worker or process it is asked from.
 """
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -38,6 +41,14 @@ def generator(*keys: int) -> torch.Generator:
 def seed_all(*keys: int) -> None:
     """Seed torch's global generators (initialisation, dropout) by the mixed keys."""
     torch.manual_seed(int(hash64(*keys)) & 0x7FFF_FFFF_FFFF_FFFF)
+
+
+@contextlib.contextmanager
+def fixed(*keys: int) -> Iterator[None]:
+    """Torch's global generator on the CPU as the mixed keys seed it; afterwards it is as it was."""
+    with torch.random.fork_rng(devices=[]):
+        seed_all(*keys)
+        yield
 
 
 def _finalise(z: NDArray[np.uint64]) -> NDArray[np.uint64]:

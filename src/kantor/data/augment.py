@@ -5,7 +5,7 @@ run was resumed from.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeGuard
 
 import numpy as np
 import torch
@@ -14,9 +14,10 @@ from jaxtyping import Bool, Float, Int64, UInt64
 from torch import Tensor
 
 from kantor.core.errors import ConfigError, suggest
+from kantor.core.inputs import Inputs, shown
 from kantor.core.seeds import AUGMENT, hash64
 
-Inputs = dict[str, Float[Tensor, "batch ..."]]
+ByRole = dict[str, Inputs]
 
 _FLIP, _DOWN, _RIGHT = range(3)
 
@@ -50,8 +51,8 @@ class Augment:
         return {"none": 1, "mirror": 2}.get(self.name)
 
     def apply(
-        self, inputs: Inputs, ids: Int64[Tensor, " batch"], epoch: int, seed: int
-    ) -> tuple[Inputs, Int64[Tensor, " batch"] | None]:
+        self, inputs: ByRole, ids: Int64[Tensor, " batch"], epoch: int, seed: int
+    ) -> tuple[ByRole, Int64[Tensor, " batch"] | None]:
         """The inputs as epoch ``epoch`` sees them, and which fixed view each sample is (None without fixed views).
 
         Roles that share a tensor object share the result.
@@ -67,11 +68,11 @@ class Augment:
         if self.name == "mirror":
             return _map_images(inputs, lambda x: _mirror(x, flip)), flip.to(torch.int64)
         down, right = (_draw(seed, epoch, stream, rows) for stream in (_DOWN, _RIGHT))
-        finest = min((x for x in inputs.values() if x.ndim == 4), key=lambda x: x.shape[-1] * x.shape[-2])
+        finest = min((x for x in inputs.values() if _is_image(x)), key=lambda x: x.shape[-1] * x.shape[-2])
         size = (finest.shape[-2], finest.shape[-1])
         return _map_images(inputs, lambda x: _mirror(_shift(x, down, right, size), flip)), None
 
-    def view(self, inputs: Inputs, view: int) -> Inputs:
+    def view(self, inputs: ByRole, view: int) -> ByRole:
         """The inputs as fixed view ``view``: 0 the image, 1 its mirror. Vectors, which may be all that a teacher sees
         of samples that have an image too, are the same in every view.
 
@@ -82,9 +83,9 @@ class Augment:
             raise ConfigError(f"Augmentation {self.name!r} has no fixed view {view}: a crop differs in every epoch.")
         return inputs if view == 0 else _map_images(inputs, lambda x: x.flip(-1))
 
-    def _need_image(self, inputs: Inputs) -> None:
-        if not any(x.ndim == 4 for x in inputs.values()):
-            shapes = ", ".join(f"{role} {list(x.shape[1:])}" for role, x in inputs.items())
+    def _need_image(self, inputs: ByRole) -> None:
+        if not any(map(_is_image, inputs.values())):
+            shapes = ", ".join(f"{role} {shown(x, batch=False)}" for role, x in inputs.items())
             raise ConfigError(f"Augmentation {self.name!r} needs images, and the inputs are {shapes}. Use 'none'.")
 
 
@@ -92,11 +93,15 @@ def _draw(seed: int, epoch: int, stream: int, ids: Int64[np.ndarray, " batch"]) 
     return hash64(seed, AUGMENT, epoch, stream, ids)
 
 
-def _map_images(inputs: Inputs, change) -> Inputs:
-    done: dict[int, Tensor] = {}
+def _is_image(x: Inputs) -> TypeGuard[Tensor]:
+    return isinstance(x, Tensor) and x.ndim == 4
+
+
+def _map_images(inputs: ByRole, change) -> ByRole:
+    done: dict[int, Inputs] = {}
     for x in inputs.values():
         if id(x) not in done:
-            done[id(x)] = change(x) if x.ndim == 4 else x
+            done[id(x)] = change(x) if _is_image(x) else x
     return {role: done[id(x)] for role, x in inputs.items()}
 
 

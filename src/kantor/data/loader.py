@@ -7,9 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import torch
 from jaxtyping import Int64
-from torch import Tensor
 
 from kantor.core.errors import ConfigError, DataError
+from kantor.core.inputs import Inputs, joined
 from kantor.core.seeds import ORDER, hash64
 from kantor.data.augment import Augment
 from kantor.data.batch import Batch
@@ -135,10 +135,10 @@ class Epochs:
         return self._loader.epoch(epoch)
 
 
-def _joined(first: Mapping[str, Tensor], then: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Both one after the other, by role; roles that share a tensor share the result."""
-    made: dict[int, Tensor] = {}
+def _joined(first: Mapping[str, Inputs], then: Mapping[str, Inputs]) -> dict[str, Inputs]:
+    """Both one after the other, by role; roles that share an input share the result."""
+    made: dict[int, Inputs] = {}
     for role, x in first.items():
         if id(x) not in made:
-            made[id(x)] = torch.cat([x, then[role]])
+            made[id(x)] = joined(x, then[role])
     return {role: made[id(x)] for role, x in first.items()}

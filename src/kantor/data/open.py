@@ -1,6 +1,7 @@
 """A path or a name -> a data set, cut into parts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +22,15 @@ from kantor.data.part import DataSet, Part, Progress
 from kantor.data.source import Encoded, Found
 from kantor.data.store import InMemory, Store
 from kantor.data.subset import only_classes
+from kantor.data.tables import ENDINGS
+from kantor.data.text_parts import tokens_in_words, with_learned, without_blanks
+from kantor.data.text_source import holds_text, read_texts
+from kantor.data.texts import Texts
+from kantor.data.tokenizer import Learned, Tokenizer
 from kantor.data.views import in_words, views_of
+
+Tokenizers = Mapping[str, Tokenizer | Learned] | Callable[[], Mapping[str, Tokenizer | Learned]]
+"""By role, what turns texts into tokens; or a function that says it."""
 
 
 def open_data(
@@ -36,6 +45,8 @@ def open_data(
     skip_corrupt: bool = False,
     views: Mapping[str, str] | None = None,
     label: str | None = None,
+    text: str | None = None,
+    tokenizers: Tokenizers | None = None,
     need_labels: bool = True,
     kind: LabelKind = "classes",
     progress: Progress | None = None,
@@ -50,7 +61,8 @@ def open_data(
 
     Args:
         path_or_name: ``digits``; a folder or zip of class folders, with or without ``train``, ``val``, ``test`` above
-            them; a folder of parquet files as Hugging Face writes it; an npz of named arrays; or a reader of your own,
+            them; a folder of parquet files as Hugging Face writes it; a table of texts (tsv, csv, jsonl, parquet, or a
+            folder of them, or one that ``datasets`` saved); an npz of named arrays; or a reader of your own,
             ``package.module:open_it@setting=value``, a function that returns arrays by name as an npz holds them.
         image_size: cut each image to a centred square and resize it to so many pixels a side.
         classes: keep these classes alone, numbered in this order.
@@ -61,13 +73,17 @@ def open_data(
             the two settings above leave out; chosen by a fixed hash of the id, whatever their class.
         validation: share of the training samples, in [0, 1). 0 cuts none. Not used where the data brings its own
             validation part beside a test part.
-        skip_corrupt: leave out images that cannot be decoded, and name them in ``facts()``, instead of raising.
+        skip_corrupt: leave out images that cannot be decoded and texts that are empty, and name them in ``facts()``,
+            instead of raising.
         views: what each role sees: an array (npz) or column (parquet), as ``{"student": "view0", "teacher": "view2"}``,
             or a transform of the image, as ``{"student": "small@side=16", "teacher": "image"}``
             (:mod:`kantor.data.transforms`). Teachers that see different things are roles by their names in the place of
             ``teacher``, as ``{"student": "cheap", "mri": "scan", "ct": "xray"}``; the student may be left out of these
             where teachers alone look.
-        label: name of the label column (parquet) or array (npz), where it is not an obvious one.
+        label: name of the label column (a table) or array (npz), where it is not an obvious one.
+        text: name of a table's column of texts, where it is not an obvious one.
+        tokenizers: of texts: by role what turns them into tokens, or a function that says it, called where there are
+            texts. Roles whose tokenizers are equal see the same.
         need_labels: off, data without any can be opened too: images in one folder, a table or npz without labels.
         kind: what the labels are read as (:data:`kantor.data.label_kinds.LabelKind`): ``classes``; from an npz or a
             reader also ``numbers``, ``several`` or ``maps``.
@@ -89,7 +105,8 @@ def open_data(
         raise ConfigError("train_limit and labels_per_class both say how much of the training part is kept: give one.")
     if trusted:
         trust.wrote(codes_of(str(path_or_name)))
-    found = _read(path_or_name, image_size, views, label, need_labels, kind)
+    asked = _Asked(image_size, views, label, text, tokenizers, need_labels, kind)
+    found = _read(path_or_name, asked)
     _check_labels(path_or_name, found, classes, labels_per_class, need_labels, kind)
     if classes is not None:
         found = only_classes(found, classes)
@@ -99,6 +116,7 @@ def open_data(
         notes["without a label"] = f"{len(cut.bare):,} training samples, left out unless unlabelled is given"
     if cut.test():
         notes["test"] = f"the data brings no test part: {found.test_share:.0%} of it is cut by a fixed hash of the id"
+    found = with_learned(found, cut.rows["test"] if cut.origin["test"] == "train" else None)
     if labels_per_class is not None:
         cut.validation(validation)
     cut.train(train_limit, labels_per_class, unlabelled)
@@ -116,6 +134,7 @@ def open_data(
     if unlabelled is not None and parts["unlabelled"] is None:
         raise DataError(f"{path_or_name} leaves no sample without a label: all of them were skipped.")
     _note_what_training_lacks(notes, parts, found.classes, kind)
+    notes |= tokens_in_words(train)
     if need_labels and kind == "classes" and len(np.unique(train.targets)) < 2:
         raise DataError(
             f"{path_or_name} has one class, {found.classes[train.targets[0]]}, among its training samples: there is "
@@ -178,22 +197,33 @@ def _note_what_training_lacks(
         notes["classes_without_training_samples"] = [classes[c] for c in unseen]
 
 
-def _read(
-    path: str | Path,
-    image_size: int | None,
-    views: Mapping[str, str] | None,
-    label: str | None,
-    need_labels: bool,
-    kind: LabelKind,
-) -> Found:
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked of a reader; see :func:`open_data`."""
+
+    image_size: int | None
+    views: Mapping[str, str] | None
+    label: str | None
+    text: str | None
+    tokenizers: Tokenizers | None
+    need_labels: bool
+    kind: LabelKind
+
+
+def _read(path: str | Path, asked: _Asked) -> Found:
+    image_size, views, label, need_labels, kind = (
+        asked.image_size, asked.views, asked.label, asked.need_labels, asked.kind
+    )  # fmt: skip
+    place = Path(path)
+    text = str(path) != "digits" and not is_reader(str(path)) and holds_text(place, asked.text, views)
+    if asked.text is not None and not text and (str(path) == "digits" or place.exists()):
+        raise ConfigError(f"text names a column of a table ({', '.join(ENDINGS)}, .parquet), and {path} is none.")
     if is_reader(str(path)):
         return arrays_found(read_own(str(path)), str(path), image_size, views, label, need_labels, kind)
-    place = Path(path)
     suffix = place.suffix.lower()
-    if label is not None and (
-        str(path) == "digits" or suffix == ".zip" or (place.is_dir() and not find_parquet(place))
-    ):
-        raise ConfigError(f"label names a column of parquet files or an array of an npz; {path} has its own labels.")
+    tables = text or suffix == ".parquet" or (place.is_dir() and find_parquet(place))
+    if label is not None and (str(path) == "digits" or suffix == ".zip" or (place.is_dir() and not tables)):
+        raise ConfigError(f"label names a column of a table or an array of an npz; {path} has its own labels.")
     if kind != "classes" and (str(path) == "digits" or (place.exists() and suffix != ".npz")):
         raise ConfigError(
             f"{path} has a class a sample, and labels that are {IN_WORDS[kind]} are read from an npz alone."
@@ -207,15 +237,22 @@ def _read(
             f"There is no file or folder {path}, nor a data set of that name (there is: digits).{hint} A reader "
             "of your own is written package.module:open_it."
         )
+    if text:
+        if image_size is not None:
+            raise ConfigError(f"{path} holds texts: image_size is for images. Leave it out.")
+        given = asked.tokenizers() if callable(asked.tokenizers) else asked.tokenizers
+        return read_texts(place, asked.text, label, need_labels, given or {}, views)
     if suffix == ".npz":
         return read_arrays(place, image_size, views, label, need_labels, kind)
     if suffix == ".zip":
         return read_zip(place, views, need_labels)
-    if suffix == ".parquet" or (place.is_dir() and find_parquet(place)):
+    if tables:
         return read_parquet(place, views, label, need_labels)
     if place.is_dir():
         return read_folder(place, views, need_labels)
-    raise DataError(f"Cannot tell what {path} is. Give a folder, or a file that ends in .zip, .parquet or .npz.")
+    raise DataError(
+        f"Cannot tell what {path} is. Give a folder, or a file that ends in .zip, .npz, .parquet, {', '.join(ENDINGS)}."
+    )
 
 
 def _decode(
@@ -232,12 +269,12 @@ def _decode(
     }
     stores: dict[str, dict[str, Store]] = {name: {} for name in found.parts}
     corrupt: dict[str, set[int]] = {name: set() for name in found.parts}
-    files: list[str] = []
+    files = without_blanks(found, needed, skip_corrupt)
     for key in dict.fromkeys(view.input for view in found.views.values()):
         encoded: dict[str, Encoded] = {}
         for name, source in found.parts.items():
             content = source.inputs.get(key)
-            if isinstance(content, InMemory):
+            if isinstance(content, InMemory | Texts):
                 stores[name][key] = content.take(needed[name])
             elif content is not None:
                 encoded[name] = content.take(needed[name])

@@ -3,7 +3,7 @@
 import contextlib
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,7 +162,7 @@ def read_parquet(place: Path, views: Mapping[str, str] | None, label: str | None
     seen = _views(schema, views, label, files["train"][0])
     classes, targets = [UNLABELLED], {role: np.zeros(size, np.int64) for role, size in sizes.items()}
     if label is not None:
-        values = {role: _labels(paths, label, names, may_lack=role == "train") for role, paths in roles.items()}
+        values = {role: labels_of(paths, label, names, may_lack=role == "train") for role, paths in roles.items()}
         classes, targets = class_numbers(values, names, {role: _where(role, paths) for role, paths in roles.items()})
     sources: dict[str, Source] = {}
     for part, paths in roles.items():
@@ -236,11 +236,29 @@ def _numbers(path: Path, columns: list[str]) -> Float32[np.ndarray, "rows number
     return values
 
 
-def _labels(paths: list[Path], label: str, names: list[str] | None, *, may_lack: bool) -> Shaped[np.ndarray, " n"]:
-    """The labels in all files: texts, or numbers of ``names``, whatever the order of the names in each file."""
+def labels_of(
+    paths: list[Path],
+    label: str,
+    names: list[str] | None,
+    *,
+    may_lack: bool,
+    opener: Callable[[Path], Any] | None = None,
+) -> Shaped[np.ndarray, " n"]:
+    """The labels in all files: texts, or numbers of ``names``, whatever the order of the names in each file.
+
+    Args:
+        paths: the files of a part.
+        label: their column of labels.
+        names: of the classes, as the first file says them.
+        may_lack: a row may have none; it has an empty text then, or -1.
+        opener: opens files that are no parquet.
+
+    Raises:
+        DataError: files that do not agree, or labels that are missing or no labels.
+    """
     pieces: list[Shaped[np.ndarray, " n"]] = []
     for path in paths:
-        file = opened(path)
+        file = (opener or opened)(path)
         if label not in file.schema_arrow.names:
             raise DataError(f"{path} has no column {label!r}, which its siblings have.")
         with reading(path):

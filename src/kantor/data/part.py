@@ -7,13 +7,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int64, Shaped
-from torch import Tensor
+from jaxtyping import Int64, Shaped
 
 from kantor.core.errors import ConfigError, DataError
+from kantor.core.inputs import Inputs
 from kantor.core.seeds import SPLIT, hash64
 from kantor.data.label_kinds import LabelKind, is_classes
 from kantor.data.store import Store
+from kantor.data.tokenised import Tokenised
+from kantor.data.tokenizer import Tokenizer
 from kantor.data.views import ROLES, Seen, in_words, role_of
 
 Progress = Callable[[int, int], None]
@@ -46,8 +48,13 @@ class Part:
 
     @property
     def input_shapes(self) -> dict[str, tuple[int, ...]]:
-        """One sample's shape by role: ``(channels, height, width)`` or ``(dim,)``."""
+        """One sample's shape by role: ``(channels, height, width)``, ``(dim,)``, of a text ``(tokens, vocabulary)``."""
         return {role: store.shape for role, store in self.stores.items()}
+
+    @property
+    def tokenizers(self) -> dict[str, Tokenizer]:
+        """By role, what texts become tokens by; none of other data."""
+        return {role: store.tokenizer for role, store in self.stores.items() if isinstance(store, Tokenised)}
 
     @property
     def on_demand(self) -> bool:
@@ -78,16 +85,16 @@ class Part:
         stores = dict.fromkeys(roles, self.stores[role])
         return self if stores == self.stores else replace(self, stores=stores)
 
-    def read(self, rows: Int64[np.ndarray, " batch"]) -> dict[str, Float32[Tensor, "batch ..."]]:
+    def read(self, rows: Int64[np.ndarray, " batch"]) -> dict[str, Inputs]:
         """The samples at positions ``rows`` of this part, by role; images in [0, 1].
 
-        Roles that see the same input share one tensor object.
+        Roles that see the same input share one object.
 
         Raises:
             DataError: an image that is decoded on demand can no longer be.
         """
         at = self.rows[rows]
-        taken: dict[int, Tensor] = {}
+        taken: dict[int, Any] = {}
         for store in self.stores.values():
             # Two transforms of one image decode it once.
             under = store.store if isinstance(store, Seen) else store

@@ -1,7 +1,7 @@
 """Where decoded samples live: in memory, or behind a decoder that is called for each batch."""
 
 import hashlib
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,12 +14,14 @@ class Store(Protocol):
     """Samples by position."""
 
     shape: tuple[int, ...]
-    """One sample's shape: ``(channels, height, width)`` or ``(dim,)``."""
+    """One sample's shape: ``(channels, height, width)``, ``(dim,)``, or of a text ``(tokens, vocabulary)``: at most so
+    many tokens, of so many."""
     on_demand: bool
     """Each read decodes: worth doing ahead of time."""
 
-    def read(self, rows: Int64[np.ndarray, " batch"]) -> Float32[Tensor, "batch ..."]:
-        """The samples at ``rows``; images in [0, 1]."""
+    def read(self, rows: Int64[np.ndarray, " batch"]) -> Any:
+        """The samples at ``rows``: a tensor, images in [0, 1]; or a mapping of tensors; or, of what no network sees as
+        it is, a list."""
         ...
 
     def digest(self, rows: Int64[np.ndarray, " n"]) -> str:

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from kantor.core.errors import ConfigError, suggest
 from kantor.data.store import Store
+from kantor.data.texts import Texts
+from kantor.data.tokenised import Tokenised
+from kantor.data.tokenizer import Learned, Tokenizer
 from kantor.data.transforms import TRANSFORMS, Transform, transform, written
 
 ROLES = ("student", "teacher")
@@ -36,8 +39,12 @@ class View:
     """Of the data: an array, a column, or ``image``."""
     transform: Transform | None = None
     """None takes the input as it is."""
+    tokens: Tokenizer | Learned | None = None
+    """What turns texts into tokens."""
 
     def __str__(self) -> str:
+        if self.tokens is not None:
+            return f"{self.input} as {self.tokens}"
         return self.input if self.transform is None else f"{written(self.transform)} of {self.input}"
 
 
@@ -156,6 +163,12 @@ def views_of(roles: Mapping[str, View], stores: Mapping[str, Store], ids: Int64[
     made: dict[View, Store] = {}
     for view in roles.values():
         if view not in made and view.input in stores:
-            store = stores[view.input]
-            made[view] = store if view.transform is None else Seen(store, view.transform, ids)
+            made[view] = _seen(stores[view.input], view, ids)
     return {role: made[view] for role, view in roles.items() if view in made}
+
+
+def _seen(store: Store, view: View, ids: Int64[np.ndarray, " n"]) -> Store:
+    if isinstance(store, Texts):
+        assert isinstance(view.tokens, Tokenizer)
+        return Tokenised(store, view.tokens)
+    return store if view.transform is None else Seen(store, view.transform, ids)

@@ -17,8 +17,8 @@ class Rank:
     """Which teacher for this data.
 
     Args:
-        data: digits, a folder or zip of class folders, a folder of parquet files, an npz of named arrays, or a reader
-            of your own, package.module:open_it@SETTING=VALUE.
+        data: digits, a folder or zip of class folders, a folder of parquet files, a table of texts, an npz of named
+            arrays, or a reader of your own, package.module:open_it@SETTING=VALUE.
         teachers: teachers.yaml, or names separated by commas: NAME:FILE, a safetensors file that kantor wrote,
             RUN/METHOD/seed-K. In YAML each has name, model and weights, and may have classes, preprocess, data and view
             (what it sees, in the place of the setting below).
@@ -37,6 +37,8 @@ class Rank:
             column of parquet, or a transform of the image. With views in teachers.yaml it is for the others and for
             the student.
         label: name of the label column or array, where it is not the usual one.
+        text: name of a table's column of texts, where it is not the usual one. Each teacher sees them by its own
+            tokenizer.
         task: what the labels are: labels (a class a sample), regression, several_labels, or a task of your own as
             package.module:Task. Teachers are judged for numbers by logme alone; the other scores need classes.
         skip_corrupt: leave out images that cannot be decoded, and say which.
@@ -58,6 +60,7 @@ class Rank:
     image_size: int | None = None
     view: str | None = None
     label: str | None = None
+    text: str | None = None
     task: str = "labels"
     skip_corrupt: bool = False
     bootstrap: int = 200
@@ -82,6 +85,7 @@ class Rank:
         """Where the ranking is written."""
         if self.out is not None:
             return Path(self.out)
-        telling = {k: v for k, v in dataclasses.asdict(self).items() if k != "out" and (k, v) != ("task", "labels")}
+        as_ever = [("task", "labels"), ("text", None)]
+        telling = {k: v for k, v in dataclasses.asdict(self).items() if k != "out" and (k, v) not in as_ever}
         content = json.dumps(telling, sort_keys=True)
         return Path("runs") / f"rank-{short_name(self.data)}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"

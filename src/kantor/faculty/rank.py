@@ -1,7 +1,8 @@
 """Rank a faculty: one forward pass per teacher and sample, then every score, shared out among processes."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -9,12 +10,13 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from kantor.core import trust
+from kantor.core import seeds, trust
 from kantor.core.collectives import rank, world_size
 from kantor.core.errors import ConfigError, DataError, KantorError
 from kantor.core.seeds import SPLIT, hash64
 from kantor.data import DataSet, Part, open_data
 from kantor.data.label_kinds import counted
+from kantor.data.views import ROLES
 from kantor.faculty.bootstrap import resampled
 from kantor.faculty.config import Rank
 from kantor.faculty.inverse import learned_cost, zero_and_scale
@@ -23,9 +25,11 @@ from kantor.faculty.outputs import Outputs, outputs_of
 from kantor.faculty.ranking import Judged, Ranking, places, recommendation
 from kantor.faculty.roster import Entry, classes_by_teacher, roster, spec_of, views_of
 from kantor.faculty.scores import SCORES, Evidence, Score, named
+from kantor.faculty.tokenizers import faculty_tokenizers
 from kantor.losses import LabelCost
 from kantor.models import Model
 from kantor.models.loading import load_named, load_trained
+from kantor.models.own_tokenizer import needed_tokenizer
 from kantor.models.pretrained import need_weights
 from kantor.models.spec import codes_of
 from kantor.tasks import Task
@@ -68,7 +72,7 @@ def rank_teachers(config: Rank, say: Say = _unheard) -> Ranking:
     given += codes_of(filter(None, [config.student, source.argument]))
     trust.wrote(given)
     trust.keep(config.folder(), [*codes_of(entry.spec for entry in entries), *given])
-    data = _open(config, views_of(entries, config.view), task)
+    data = _open(config, entries, task)
     part = data.part(config.part)
     samples = f"{len(part):,} {config.part} samples of {data.name}"
     say(f"{len(entries)} teachers on {samples}, {counted(len(data.classes), data.kind)}.")
@@ -130,7 +134,8 @@ class _Faculty:
         self, config: Rank, data: DataSet, part: Part, source: CostSource, scores: list[Score], say: Say
     ) -> None:
         self.config, self.data, self.part, self.source, self.scores, self.say = config, data, part, source, scores, say
-        self.own_views = "teacher" not in data.train.stores
+        texts = data.train.tokenizers
+        self.own_views = "teacher" not in data.train.stores and not texts
         self.labels = torch.from_numpy(part.targets)
         self.device = chosen_device(config.device)
         self.root = config.folder().parent / "cache"
@@ -142,7 +147,7 @@ class _Faculty:
         if config.student is not None:
             self._need_view(f"student {config.student}")
             shape = data.train.input_shapes["student"]
-            student = load_trained(spec_of(config.student), shape)
+            student = load_trained(spec_of(config.student), shape, tokenizer=texts.get("student"))
             if student.num_classes != len(data.classes):
                 raise ConfigError(
                     f"The student {config.student} has {student.num_classes} classes, and {data.name} "
@@ -267,6 +272,7 @@ class _Faculty:
     def _source(self, entry: Entry) -> tuple[torch.Tensor, torch.Tensor]:
         assert entry.data is not None
         how: dict[str, Any] = {"image_size": self.config.image_size, "validation": 0, "views": views_of([], entry.view)}
+        how["tokenizers"] = lambda: dict.fromkeys(ROLES, needed_tokenizer(entry.spec))
         how["trusted"] = False  # the list of teachers may name it, and was asked for leave
         everything = open_data(entry.data, **how)
         if len(everything.train) > _SOURCE_SAMPLES:
@@ -296,7 +302,12 @@ class _Faculty:
 
     def _load(self, spec: str, role: str, classes: list[str] | None = None) -> Model:
         need_weights(spec)
-        return load_named(spec, classes=classes, input_shape=self.data.train.input_shapes[role])
+        if role not in self.data.train.stores:
+            needed_tokenizer(spec)  # of texts; says why there is none
+        train = self.data.train
+        with seeds.fixed(0, seeds.TEACHER) if role in train.tokenizers else nullcontext():
+            tokenizer = train.tokenizers.get(role)
+            return load_named(spec, classes=classes, input_shape=train.input_shapes[role], tokenizer=tokenizer)
 
     def _features(self, spec: str) -> torch.Tensor:
         self._need_view(f"model of the class centres, {spec},")
@@ -339,15 +350,20 @@ def _scores_for(task: Task, names: str | None) -> list[Score]:
     return chosen
 
 
-def _open(config: Rank, views: Mapping[str, str] | None, task: Task) -> DataSet:
+def _open(config: Rank, entries: Sequence[Entry], task: Task) -> DataSet:
+    source = CostSource.parse(config.label_cost)
+    beside = [spec_of(config.student)] if config.student else []
+    beside += [source.argument] if source.kind == "centres" else []
     return open_data(
         config.data,
         image_size=config.image_size,
         train_limit=config.train_limit,
         validation=0.1 if config.part == "validation" else 0,
         skip_corrupt=config.skip_corrupt,
-        views=views,
+        views=views_of(entries, config.view),
         label=config.label,
+        text=config.text,
+        tokenizers=lambda: faculty_tokenizers(entries, beside),
         kind=task.labels,
     )
 

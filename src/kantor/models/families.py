@@ -14,7 +14,7 @@ from torch import nn
 from kantor.capture.layout import tensor_of
 from kantor.core.errors import ConfigError, ShapeError
 from kantor.core.options import typed_options
-from kantor.models.builtin import BUILTIN
+from kantor.models.builtin import BUILTIN, FOR_TEXT
 from kantor.models.factories import factory_at
 from kantor.models.normalise import Normalise
 from kantor.models.spec import Spec
@@ -40,6 +40,8 @@ class Built:
     size: int | None = None
     recipe: dict[str, Any] | None = None
 
+
+_FOR_TEXT = f"{', '.join(FOR_TEXT)}, or transformers:NAME"
 
 CLASSES = "num_classes"
 """What a factory of the user's calls the number of classes; it may also be written with ``@``."""
@@ -70,14 +72,24 @@ def image_shape(spec: Spec, shape: tuple[int, ...]) -> tuple[int, int, int]:
         ConfigError: the samples are none.
     """
     if len(shape) != 3:
-        raise ConfigError(f"{spec.name} reads images, (channels, height, width); the samples are {shape}. Use mlp.")
+        samples, instead = ("texts", _FOR_TEXT) if is_text(shape) else (shape, "mlp")
+        raise ConfigError(
+            f"{spec.name} reads images, (channels, height, width); the samples are {samples}. Use {instead}."
+        )
     return shape[0], shape[1], shape[2]
+
+
+def is_text(shape: tuple[int, ...]) -> bool:
+    """Whether samples of such a shape are texts, ``(tokens, vocabulary)``."""
+    return len(shape) == 2
 
 
 def _builtin(spec: Spec, classes: int | None, shape: tuple[int, ...], options: dict[str, str]) -> Built:
     if classes is None and spec.weights is None:
         raise ConfigError(f"{spec.name}: say how many classes it has (classes=10), or name a weights file.")
-    if spec.name != "mlp":
+    if spec.name == "mlp" and is_text(shape):
+        raise ConfigError(f"mlp reads vectors and small images; the samples are texts. Use {_FOR_TEXT}.")
+    if spec.name != "mlp" and spec.name not in FOR_TEXT:
         image_shape(spec, shape)
     factory = BUILTIN[spec.name]
     number = classes or 1

@@ -1,17 +1,22 @@
 """Networks by transformers. Imported only when a model's name asks for it."""
 
+from pathlib import Path
 from typing import Any
 
 from kantor.core.errors import ConfigError, suggest
 from kantor.core.options import literals
-from kantor.models.families import Built, image_shape
+from kantor.models.families import Built, image_shape, is_text
 from kantor.models.normalise import NAMED, Normalise
 from kantor.models.pretrained import stands_for_weights
 from kantor.models.spec import Spec
 from kantor.models.torchvision_unseen import torchvision_unseen
 
 with torchvision_unseen():
-    from transformers import AutoConfig, AutoModelForImageClassification  # pyright: ignore[reportMissingImports]
+    from transformers import (  # pyright: ignore[reportMissingImports]
+        AutoConfig,
+        AutoModelForImageClassification,
+        AutoModelForSequenceClassification,
+    )
     from transformers.image_processing_base import ImageProcessingMixin  # pyright: ignore[reportMissingImports]
     from transformers.utils.import_utils import is_torchvision_available  # pyright: ignore[reportMissingImports]
 
@@ -25,18 +30,21 @@ def build(
     options: dict[str, str],
     recipe: dict[str, Any] | None = None,
 ) -> Built:
-    """An image classifier by the name of its checkpoint, on the Hub or in a folder.
+    """A classifier of images or texts by the name of its checkpoint, on the Hub or in a folder.
 
     The name is a checkpoint's, so its weights (safetensors alone; no code of theirs is run) are loaded, where it is no
     folder without any; ``@pretrained=false`` takes its architecture only. Another number of classes starts a fresh
     classifier. Other options overwrite entries of its configuration. Images are normalised and resized as its
-    preprocessor says; weights that come without one get their images as they are. ``recipe`` is the configuration that
-    an earlier network was made by, in the place of the checkpoint's.
+    preprocessor says; weights that come without one get their images as they are. A new network of texts has an
+    embedding for every token. ``recipe`` is the configuration that an earlier network was made by, in the place of the
+    checkpoint's.
 
     Raises:
-        ConfigError: there is no such checkpoint, it is no image classifier, or an option is not in its configuration.
+        ConfigError: there is no such checkpoint, it is no such classifier, an option is not in its configuration, or a
+            text may have more tokens, or others, than it takes.
     """
-    channels, height, width = image_shape(spec, shape)
+    text = is_text(shape)
+    channels, height, width = (0, *shape) if text else image_shape(spec, shape)
     pretrained = stands_for_weights(spec)
     settings = literals({key: text for key, text in options.items() if key != "pretrained"})
     try:
@@ -45,20 +53,26 @@ def build(
         _overwrite(config, settings, spec)
         if classes is not None and classes != config.num_labels:
             config.num_labels, names = classes, None
-        if not pretrained and recipe is None and hasattr(config, "num_channels"):
+        fresh = not pretrained and recipe is None
+        if text:
+            _fit_tokens(config, shape, spec, settings if fresh else None)
+        elif fresh and hasattr(config, "num_channels"):
             config.num_channels = channels
+        maker = AutoModelForSequenceClassification if text else AutoModelForImageClassification
         network: Any = (
-            AutoModelForImageClassification.from_pretrained(
+            maker.from_pretrained(
                 spec.name, config=config, use_safetensors=True, trust_remote_code=False, ignore_mismatched_sizes=True
             )
             if pretrained
-            else AutoModelForImageClassification.from_config(config, trust_remote_code=False)
+            else maker.from_config(config, trust_remote_code=False)
         )
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(
             f"transformers could not make {spec.architecture}: {error}. Without a network, give the path of a folder "
             "that holds config.json and model.safetensors."
         ) from error
+    if text:
+        return Built(network, config.num_labels, names if pretrained else None, recipe=config.to_dict())
     preset = _preprocessor(spec.name) if recipe is None else {}
     size = getattr(config, "image_size", None) or (_side(preset) if pretrained else None)
     return Built(
@@ -69,6 +83,34 @@ def build(
         size=None if size is None or (size, size) == (height, width) else size,
         recipe=config.to_dict(),
     )
+
+
+def _fit_tokens(config: Any, shape: tuple[int, ...], spec: Spec, fresh: dict[str, Any] | None) -> None:
+    """Refuse texts with more tokens, or others, than the network takes; a fresh one has a vector for each of them.
+
+    Args:
+        config: changed where the network is fresh.
+        shape: of a text, ``(tokens, vocabulary)``.
+        spec: the model.
+        fresh: options that the user gave a fresh network; None where it is none.
+    """
+    longest, vocabulary = shape
+    brings_its_own = any(Path(spec.name).glob("tokenizer*"))
+    if fresh is not None and "vocab_size" not in fresh and not (brings_its_own and config.vocab_size >= vocabulary):
+        config.vocab_size = vocabulary
+        if (getattr(config, "pad_token_id", None) or 0) >= vocabulary:
+            config.pad_token_id = 0
+    if config.vocab_size < vocabulary:
+        raise ConfigError(
+            f"{spec.name} has vectors for {config.vocab_size:,} tokens, and the tokenizer has {vocabulary:,}. Give it "
+            "the tokenizer that it was trained with."
+        )
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is not None and positions < longest:
+        raise ConfigError(
+            f"{spec.name} takes texts of {positions} tokens, and they have up to {longest}. Cut them: --max-length "
+            f"{positions}."
+        )
 
 
 def _config(name: str, recipe: dict[str, Any] | None) -> Any:

@@ -11,6 +11,7 @@ from kantor.core import trust
 from kantor.core.errors import ConfigError, DataError
 from kantor.core.files import is_file
 from kantor.core.options import convert
+from kantor.data.tokenizer import Tokenizer, same_tokens
 from kantor.models import families
 from kantor.models.families import CLASSES, Built
 from kantor.models.model import Model
@@ -25,7 +26,8 @@ DEFAULT_INPUT = (3, 32, 32)
 def load(spec: str, *, classes: int | Sequence[str] | None = None, input_shape: tuple[int, ...] | None = None) -> Model:
     """Build a model from its name, with weights from a file if one is named.
 
-    ``NAME[@key=value]...[:WEIGHTS]`` where NAME is a built-in (``resnet8|14|20|32|44|56``, ``cnn``, ``mlp``, ``vit``),
+    ``NAME[@key=value]...[:WEIGHTS]`` where NAME is a built-in (``resnet8|14|20|32|44|56``, ``cnn``, ``mlp``, ``vit``;
+    of texts ``bag``, ``textcnn``),
     ``timm:NAME``, ``torchvision:NAME``, ``transformers:NAME`` or a factory of your own, ``package.module:factory``.
     A ``.safetensors`` file that kantor wrote may stand alone; a factory that it names must have been written by you
     here, or the file's folder be trusted (:mod:`kantor.core.trust`).
@@ -51,17 +53,29 @@ def load(spec: str, *, classes: int | Sequence[str] | None = None, input_shape: 
 
 
 def load_named(
-    spec: str, *, classes: int | Sequence[str] | None = None, input_shape: tuple[int, ...] | None = None
+    spec: str,
+    *,
+    classes: int | Sequence[str] | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    tokenizer: Tokenizer | None = None,
 ) -> Model:
     """:func:`load` for a name that may stand in a file, which decides no code that runs (:mod:`kantor.core.trust`).
 
+    Args:
+        spec: the name.
+        classes: how many, or their names.
+        input_shape: of one sample.
+        tokenizer: what its texts become tokens by; the weights' own if left out.
+
     Raises:
-        ConfigError: it names code that the user did not write; or see :func:`load`.
+        ConfigError: it names code that the user did not write; its weights learnt from the tokens of another
+            tokenizer; or see :func:`load`.
         DataError: see :func:`load`.
     """
     parsed, tensors, known = _open(spec)
     wanted = _Wanted.of(classes, known, parsed)
     shape = tuple(input_shape or known.get("input_shape") or DEFAULT_INPUT)
+    tokenizer = _tokenizer(tokenizer, known, spec)
     factory = families.factory_of(parsed, known.get("recipe"))
     options = {key: value for key, value in parsed.options.items() if key not in ("normalise", "size")}
 
@@ -89,10 +103,29 @@ def load_named(
         normalise=_normalise(parsed, known, built, shape),
         size=_size(parsed, known, built),
         recipe=built.recipe,
+        tokenizer=tokenizer,
     )
 
 
-def load_trained(spec: str, shape: tuple[int, ...], *, classes: int | Sequence[str] | None = None) -> Model:
+def _tokenizer(given: Tokenizer | None, known: dict[str, Any], spec: str) -> Tokenizer | None:
+    own = Tokenizer.read(known["tokenizer"]) if "tokenizer" in known else None
+    if given is None or own is None:
+        return given or own
+    if not same_tokens(given, own):
+        raise ConfigError(
+            f"{spec} learnt from the tokens of {own.origin}, and sees those of {given.origin} here. Give it its own "
+            "tokenizer, or train it anew."
+        )
+    return given
+
+
+def load_trained(
+    spec: str,
+    shape: tuple[int, ...],
+    *,
+    classes: int | Sequence[str] | None = None,
+    tokenizer: Tokenizer | None = None,
+) -> Model:
     """A model with its weights, as whoever looks at a trained model needs it: built for the inputs that its file names,
     else for those of the data.
 
@@ -100,12 +133,25 @@ def load_trained(spec: str, shape: tuple[int, ...], *, classes: int | Sequence[s
         spec: the name, see :func:`load`.
         shape: of one sample of the data.
         classes: those of its weights, where the user gave them.
+        tokenizer: what the data's texts become tokens by.
 
     Raises:
-        ConfigError, DataError: see :func:`load`; the name says nothing of weights.
+        ConfigError, DataError: see :func:`load_named`; the name says nothing of weights.
     """
     need_weights(spec)
-    return load(spec, classes=classes, input_shape=_open(spec)[2].get("input_shape") or shape)
+    trust.wrote(codes_of([spec]))
+    own_shape = None if tokenizer is not None else known_of(spec)[1].get("input_shape")
+    return load_named(spec, classes=classes, input_shape=own_shape or shape, tokenizer=tokenizer)
+
+
+def known_of(text: str) -> tuple[Spec, dict[str, Any]]:
+    """A model's name taken apart, and what its weights file says of it; empty where there is none.
+
+    Raises:
+        ConfigError, DataError: see :func:`load`.
+    """
+    spec, _, known = _open(text)
+    return spec, known
 
 
 def _classes_of(tensors: Mapping[str, Tensor], network: Callable[[int | None], nn.Module]) -> int | None:

@@ -8,18 +8,20 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from kantor.capture import call
 from kantor.capture.layout import logits_of
 from kantor.core.errors import ShapeError
+from kantor.core.inputs import Inputs, shown
+from kantor.data.tokenizer import Tokenizer
 from kantor.models.normalise import Normalise
 from kantor.models.weights import write_weights
 
 
 class Model(nn.Module):
-    """Samples as the data has them (pixels in [0, 1], or numbers) to logits.
+    """Samples as the data has them (pixels in [0, 1], numbers, or tokens) to logits.
 
     Paths for ``kantor.capture`` are those of ``network``.
 
@@ -30,7 +32,8 @@ class Model(nn.Module):
         normalise: what stands before it; its numbers are kept in the file's metadata, not among the weights.
         num_classes: how many logits.
         class_names: what they mean, if known.
-        input_shape: of one sample, ``(channels, height, width)`` or ``(numbers,)``.
+        input_shape: of one sample, ``(channels, height, width)`` or ``(numbers,)``; of a text ``(tokens, vocabulary)``.
+        tokenizer: what texts became the tokens by that it learnt from; None where it sees none.
         size: images are resized to this height and width before the network (bilinear, antialiased); None keeps them.
         recipe: what else its maker needs to make it again, as JSON holds it.
     """
@@ -47,6 +50,7 @@ class Model(nn.Module):
         spec: str | None = None,
         size: int | None = None,
         recipe: dict[str, Any] | None = None,
+        tokenizer: Tokenizer | None = None,
     ) -> None:
         super().__init__()
         self.name = name
@@ -58,13 +62,22 @@ class Model(nn.Module):
         self.input_shape = tuple(input_shape)
         self.size = size
         self.recipe = recipe
+        self.tokenizer = tokenizer
 
-    def forward(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch classes"]:
-        """The logits.
+    def forward(
+        self, x: Float[Tensor, "batch ..."] | None = None, **named: Shaped[Tensor, "batch ..."]
+    ) -> Float[Tensor, "batch classes"]:
+        """The logits of samples, which are one tensor, or tensors by the names of the network's arguments.
 
         Raises:
             ShapeError: the samples have another number of dimensions or channels than the model was built for.
         """
+        if x is None:
+            if len(self.input_shape) != 2:
+                raise ShapeError(
+                    f"{self.name} was built for samples of shape {self.input_shape}, and sees {shown(named)}."
+                )
+            return logits_of(call(self.network, named), self.name)
         if x.ndim != 1 + len(self.input_shape) or x.shape[1] != self.input_shape[0]:
             raise ShapeError(
                 f"{self.name} was built for samples of shape {self.input_shape}; this batch is {tuple(x.shape)}. "
@@ -84,12 +97,13 @@ class Model(nn.Module):
         """Its normaliser must see training data first (``normalise=standard``)."""
         return self.normalise.needs_fit
 
-    def fit_normaliser(self, x: Float[Tensor, "samples ..."]) -> None:
+    def fit_normaliser(self, x: Inputs) -> None:
         """Take mean and deviation from training samples, ``[n, d]`` or ``[n, c, h, w]``, where normalise=standard.
 
         Raises:
             ConfigError: the model normalises by something else.
         """
+        assert isinstance(x, Tensor)  # of texts nothing is normalised
         self.normalise.fit(x)
 
     def weights_digest(self) -> str:
@@ -110,6 +124,7 @@ class Model(nn.Module):
             "normalise": self.normalise.facts(),
             "size": self.size,
             **({} if self.recipe is None else {"recipe": self.recipe}),
+            **({} if self.tokenizer is None else {"tokenizer": self.tokenizer.facts()}),
         }
 
     def save(self, path: str | Path) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from kantor.core.errors import DataError
 from kantor.core.files import is_file, write_bytes
 from kantor.core.reading import parse_json
+from kantor.data.tokenizer import KnownTokenizer
 from kantor.models.normalise import Mode
 
 _KEY = "kantor"
@@ -32,6 +33,7 @@ class Known(TypedDict):
     normalise: NotRequired["KnownNormalise"]
     size: NotRequired[int | None]
     recipe: NotRequired[dict[str, Any] | None]
+    tokenizer: NotRequired[KnownTokenizer]
 
 
 class KnownNormalise(TypedDict):

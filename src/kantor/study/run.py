@@ -27,6 +27,7 @@ from kantor.study.resume.fingerprints import agree_on_data, moved, settings_of
 from kantor.study.resume.prepared import Prepared
 from kantor.study.settings.resolved import ResolvedStudy, resolve
 from kantor.study.settings.study import Study
+from kantor.study.settings.tokenizers import keep_tokenizers
 from kantor.tasks import Scale
 from kantor.training.processes import joined_processes
 from kantor.training.trackers import make_stores
@@ -73,6 +74,8 @@ def finish(study: ResolvedStudy, console: Console | None = None, report: Callabl
                     display.say(elsewhere)
                 data = study.open_data()
                 agree_on_data(run, data)
+                if main:
+                    keep_tokenizers(run, data)
                 methods, facts = prepare(study, data, run, display.say, display.stage)
                 make_stores(settings.trackers if main else None, run)
             # Students that train here share the data; workers open it themselves, and this copy goes.

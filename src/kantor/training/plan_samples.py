@@ -35,7 +35,7 @@ def write_samples(path: Path, part: Part) -> None:
     seen = part.read(np.arange(len(part)))
     for role, images in seen.items():
         shown = role == "student" or images is not seen["student"]
-        if shown and images.ndim == 4 and images.shape[1] in (1, 3):
+        if shown and isinstance(images, Tensor) and images.ndim == 4 and images.shape[1] in (1, 3):
             arrays[role if role in ROLES else f"teacher/{role}"] = _thumbnails(images)
     # pyright takes the names for savez's own keyword; they are array names.
     write_with(path, lambda file: np.savez_compressed(file, **arrays))  # pyright: ignore[reportArgumentType]

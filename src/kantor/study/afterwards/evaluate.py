@@ -9,13 +9,17 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
 
 from kantor.core.errors import ConfigError, DataError, KantorError
 from kantor.core.files import write_with
 from kantor.data import DataSet, Part, open_data
+from kantor.data.tokenised import TEXT
 from kantor.data.views import ROLES
 from kantor.faculty.roster import read_classes, spec_of
 from kantor.models import Model, load, load_trained
+from kantor.models.own_tokenizer import needed_tokenizer
 from kantor.models.pretrained import need_weights
 from kantor.models.spec import parse
 from kantor.results.seal import student_of
@@ -38,6 +42,8 @@ class Reading:
     """What the model sees, where the data has more than one input or it goes through a transform."""
     label: str | None = None
     """Name of the label column or array."""
+    text: str | None = None
+    """Name of the column of texts."""
     classes: str | list[str] | None = None
     """Classes to keep: a file with one a line, or A,B,C."""
     skip_corrupt: bool = False
@@ -49,8 +55,12 @@ class Reading:
         """The task that a model is judged by."""
         return made("labels" if self.task == "none" else self.task)
 
-    def open(self, data: str) -> DataSet:
+    def open(self, data: str, model: str) -> DataSet:
         """The data, read so.
+
+        Args:
+            data: the data's name.
+            model: what sees them; texts become tokens by its own tokenizer.
 
         Raises:
             KantorError: see :func:`kantor.data.open_data`.
@@ -60,6 +70,8 @@ class Reading:
             image_size=self.image_size,
             views=None if self.view is None else dict.fromkeys(ROLES, self.view),
             label=self.label,
+            text=self.text,
+            tokenizers=lambda: dict.fromkeys(ROLES, needed_tokenizer(model)),
             classes=None if self.classes is None else read_classes(self.classes),
             skip_corrupt=self.skip_corrupt,
             kind=self.learned().labels,
@@ -96,16 +108,17 @@ def evaluate_run(
     if data is None:
         if reading != AS_IS:
             raise ConfigError(
-                "A run's own data are read as the run reads them: image_size, view, label, classes and task go with "
-                "--data."
+                "A run's own data are read as the run reads them: image_size, view, label, text, classes and task go "
+                "with --data."
             )
-        study = ResolvedStudy(config)
+        study = ResolvedStudy(config, folder.parents[1])
         return score(load(str(weights)), study.open_data().part(part), task=study.label_task)
     seen = student_views(config)
     as_the_run = Reading(
         reading.image_size or config.image_size,
         reading.view or (None if seen is None else seen["student"]),
         reading.label or config.label,
+        reading.text or config.text,
         reading.classes,
         reading.skip_corrupt or config.skip_corrupt,
         config.task,
@@ -160,8 +173,10 @@ def evaluate_model(
         DataError: the data has a class that the model does not know.
         KantorError: the model or the data cannot be loaded.
     """
-    spec, opened = spec_of(spec), reading.open(data)
-    model = load_trained(spec, opened.train.input_shapes["student"])
+    spec = spec_of(spec)
+    opened = reading.open(data, spec)
+    tokenizer = opened.train.tokenizers.get("student")
+    model = load_trained(spec, opened.train.input_shapes["student"], tokenizer=tokenizer)
     task, numbered = reading.learned(), opened.part(part)
     if numbered.is_classes:
         numbered = _numbered_as(model.class_names, opened, numbered, say)
@@ -208,7 +223,7 @@ def export_model(
         form: ``safetensors``, the network's weights under their own keys; or ``torch.export``, a program from pixels
             in [0, 1] to logits for any batch size and one image size, that of ``input_shape``, which needs torch alone.
             What the model is, its classes among it, goes with it as its extra file ``kantor.json``, whose ``takes`` is
-            the shape of a batch, null for any number.
+            the shape of a batch, null for any number; of texts those of its arguments by name.
         output: the file to write; beside the model's own file if left out.
         input_shape: of one sample, where the model's file does not say it.
         say: told what a program takes.
@@ -225,8 +240,11 @@ def export_model(
         model.save(output)
         return output
     program = exported(model)
-    facts = {"kantor.json": json.dumps(model.facts() | {"takes": [None, *model.input_shape]})}
+    takes = {name: [None, None] for name in TEXT} if model.tokenizer else [None, *model.input_shape]
+    facts = {"kantor.json": json.dumps(model.facts() | {"takes": takes})}
     write_with(output, lambda file: torch.export.save(program, file, extra_files=facts))
+    if model.tokenizer is not None:
+        say(f"The program takes {' and '.join(TEXT)} of any number of texts, of up to {model.input_shape[0]} tokens.")
     if len(model.input_shape) == 3:
         channels, height, width = model.input_shape
         say(
@@ -247,10 +265,30 @@ def _beside(spec: str, form: Literal["safetensors", "torch.export"]) -> Path:
 
 
 def exported(model: Model) -> torch.export.ExportedProgram:
-    """The model as a program with a free batch size."""
-    example = torch.rand(2, *model.input_shape)
+    """The model as a program with a free batch size; of texts, with a free number of tokens too."""
     batch = torch.export.Dim("batch", min=1)
-    return torch.export.export(model.eval(), (example,), dynamic_shapes=({0: batch},))
+    if model.tokenizer is None:
+        example = torch.rand(2, *model.input_shape)
+        return torch.export.export(model.eval(), (example,), dynamic_shapes=({0: batch},))
+    longest = model.input_shape[0]
+    ids = torch.zeros(2, longest, dtype=torch.int64)
+    named: dict[str, Tensor] = dict(zip(TEXT, (ids, torch.ones_like(ids)), strict=True))
+    free = {0: batch, 1: torch.export.Dim("tokens", min=1, max=longest)}
+    return torch.export.export(_OfTokens(model).eval(), (), named, dynamic_shapes=dict.fromkeys(named, free))
+
+
+class _OfTokens(nn.Module):
+    """A model of texts with its arguments named, as a program has them."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, input_ids: Int64[Tensor, "batch tokens"], attention_mask: Int64[Tensor, "batch tokens"]
+    ) -> Float[Tensor, "batch classes"]:
+        """The logits."""
+        return self.model(input_ids=input_ids, attention_mask=attention_mask)
 
 
 def _weights(folder: Path) -> Path:

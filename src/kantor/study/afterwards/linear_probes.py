@@ -15,6 +15,7 @@ from kantor.core.files import write_json
 from kantor.core.locks import locked
 from kantor.core.reading import read_json
 from kantor.data import DataSet, open_data
+from kantor.data.views import ROLES
 from kantor.models import Model, load
 from kantor.models.spec import codes_of
 from kantor.results.files import PROBE, read_result
@@ -36,7 +37,7 @@ RANDOM = "random"
 """The row of the untrained student, where the run has no such method."""
 
 
-def probe_run(run: Path, data: str | None, label: str | None, say: Say) -> dict[str, Any]:
+def probe_run(run: Path, data: str | None, label: str | None, say: Say, *, text: str | None = None) -> dict[str, Any]:
     """Probe every finished student of a run and its untrained students; keep what is found in ``probe.json``.
 
     A student that was probed on the same data before, with the same weights, is not probed again.
@@ -46,6 +47,7 @@ def probe_run(run: Path, data: str | None, label: str | None, say: Say) -> dict[
         data: labelled data, opened as the student sees it; None for the run's own.
         label: name of its label column or array, where it is not the usual one.
         say: told of each student.
+        text: name of its column of texts.
 
     Returns:
         What ``probe.json`` holds for these data.
@@ -57,9 +59,9 @@ def probe_run(run: Path, data: str | None, label: str | None, say: Say) -> dict[
     trust.check(*codes_of([config.student]))
     if not (run / "plan.json").exists():
         raise ConfigError(f"{run} has no finished student to probe. `kantor resume` it first.")
-    study = ResolvedStudy(config)
+    study = ResolvedStudy(config, run)
     own = study.open_data()
-    opened = own if data is None else _other(data, label, config)
+    opened = own if data is None else _other(data, label, text, study)
     if opened.train.input_shapes["student"] != own.train.input_shapes["student"]:
         shapes = [list(d.train.input_shapes["student"]) for d in (own, opened)]
         raise ConfigError(
@@ -125,8 +127,17 @@ def _cell(row: dict[str, Any] | None, *, signed: bool = False) -> str:
     return mean + (f" ({between})" if between else "")
 
 
-def _other(data: str, label: str | None, config: Study) -> DataSet:
-    return open_data(data, image_size=config.image_size, views=student_views(config), label=label)
+def _other(data: str, label: str | None, text: str | None, study: ResolvedStudy) -> DataSet:
+    """Other data as the run's students see them."""
+    config = study.settings
+    return open_data(
+        data,
+        image_size=config.image_size,
+        views=student_views(config),
+        label=label,
+        text=text,
+        tokenizers=lambda: dict.fromkeys(ROLES, study.tokenizers["student"]),
+    )
 
 
 def _students(

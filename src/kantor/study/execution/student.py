@@ -47,7 +47,7 @@ class Workbench:
     def __init__(self, run: Path, data: DataSet | None = None) -> None:
         self.run = run
         self._opened = data
-        self.study = ResolvedStudy(Study.of_run(run))
+        self.study = ResolvedStudy(Study.of_run(run), run)
         self.config = self.study.settings
         self.methods = {method.name: method for method in self.study.methods}
         self.plan = Prepared.read(run)

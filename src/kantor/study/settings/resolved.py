@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from kantor.study.settings.methods import Method, parse_methods
 from kantor.study.settings.ranked_teachers import chosen_teachers
 from kantor.study.settings.starting_weights import Start, start_of, with_student
 from kantor.study.settings.study import Study
+from kantor.study.settings.tokenizers import Tokens, kept_tokenizers, tokenizers_for
 from kantor.study.settings.views import views_by_role
 from kantor.tasks import Classification, Scale, Task
 from kantor.training.device import chosen_device
@@ -30,6 +32,8 @@ class ResolvedStudy:
 
     settings: Study
     """With the teachers of a ranking and the student's architecture in their places."""
+    run: Path | None = None
+    """The folder of a run that was begun, for what it keeps."""
 
     @cached_property
     def teachers(self) -> dict[str, str]:
@@ -141,6 +145,18 @@ class ResolvedStudy:
         return views
 
     @cached_property
+    def tokenizers(self) -> dict[str, Tokens]:
+        """What turns texts into tokens, by role; read where there are texts alone.
+
+        Raises:
+            ConfigError, DataError: see :func:`kantor.study.settings.tokenizers.tokenizers_for`.
+        """
+        settings = self.settings
+        return kept_tokenizers(self.run) or tokenizers_for(
+            settings.student, self.teachers, settings.tokenizer, settings.max_length, self.views
+        )
+
+    @cached_property
     def seeds(self) -> tuple[int, ...]:
         """Of the comparison."""
         return tuple(self.settings.seed_list())
@@ -177,6 +193,8 @@ class ResolvedStudy:
             skip_corrupt=settings.skip_corrupt,
             views=self.views,
             label=settings.label,
+            text=settings.text,
+            tokenizers=lambda: self.tokenizers,
             need_labels=self.judged,
             kind="classes" if self.task is None else self.task.labels,
             progress=progress,
@@ -193,6 +211,6 @@ def resolve(settings: Study) -> ResolvedStudy:
     settings = with_student(chosen_teachers(settings))
     settings.check()
     trust.check(*settings.codes())
-    study = ResolvedStudy(settings)
+    study = ResolvedStudy(settings, settings.folder())
     _ = study.methods, study.views, study.starts, study.label_cost, study.device
     return study

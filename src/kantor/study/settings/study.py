@@ -41,8 +41,9 @@ class Study(Training):
     """Methods x seeds on one data set, one student and its teachers.
 
     Args:
-        data: digits, a folder or zip of class folders, a folder of parquet files, an npz of named arrays, or a reader
-            of your own, package.module:open_it@SETTING=VALUE.
+        data: digits, a folder or zip of class folders, a folder of parquet files, a table of texts (tsv, csv, jsonl,
+            parquet, as datasets saves it), an npz of named arrays, or a reader of your own,
+            package.module:open_it@SETTING=VALUE.
         student: a model, as NAME[@setting=value]...; for example resnet8 or cnn@width=32. `teacher` is the teacher's
             architecture.
         start: where the student starts: scratch, teacher (the teacher's weights, with a new classifier where its
@@ -89,7 +90,11 @@ class Study(Training):
             degraded@noise=0.1@blur=1. A teacher among several may have a view of its own, by its name, as
             student=cheap,mri=scan,ct=xray; teacher= is then for those that are not named.
         label: name of the label column or array, where it is not the usual one.
-        skip_corrupt: leave out images that cannot be decoded, and say which.
+        text: name of a table's column of texts, where it is not the usual one.
+        tokenizer: of models that bring none: bpe:SIZE, byte pairs learned from the training texts, a tokenizer.json, or
+            the folder of one; auto is the teacher's, and bpe:4000 where it has none.
+        max_length: tokens that texts are cut to; if left out what a model takes, at most 128.
+        skip_corrupt: leave out images that cannot be decoded and texts that are empty, and say which.
         teacher_epochs: epochs for a teacher that must be trained; it sees all training samples but the student's
             validation part.
         teacher_lr: peak learning rate for it.
@@ -125,6 +130,9 @@ class Study(Training):
     image_size: int | None = None
     views: str | dict[str, str] | None = None
     label: str | None = None
+    text: str | None = None
+    tokenizer: str = "auto"
+    max_length: int | None = None
     skip_corrupt: bool = False
     teacher_epochs: int = 30
     teacher_lr: float = 0.1

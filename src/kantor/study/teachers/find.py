@@ -58,7 +58,10 @@ def model_for(spec: str, data: DataSet, role: str, classes: list[str] | None = N
     """
     if role == "student" or not has_weights(spec):
         classes = data.classes
-    model = load_named(spec, classes=classes, input_shape=data.train.input_shapes[role])
+    tokenizer = data.train.tokenizers.get(role)
+    # A checkpoint of a bare text encoder gets a new classifier: a teacher's is the same whenever it is loaded.
+    with seeds.fixed(0, seeds.TEACHER) if tokenizer is not None and role != "student" else nullcontext():
+        model = load_named(spec, classes=classes, input_shape=data.train.input_shapes[role], tokenizer=tokenizer)
     if model.needs_fit:
         model.fit_normaliser(data.train.read(np.arange(len(data.train)))[role])
     return model
@@ -121,11 +124,8 @@ def _trained(name: str, study: ResolvedStudy, data: DataSet, root: Path, report:
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     folder = root / key
     weights = folder / "teacher.safetensors"
-    saw = (
-        f"{len(part):,} training images of {data.name}"
-        if part.input_shapes["teacher"][1:]
-        else f"{len(part):,} samples"
-    )
+    kinds = {3: f"training images of {data.name}", 2: f"training texts of {data.name}"}
+    saw = f"{len(part):,} {kinds.get(len(part.input_shapes['teacher']), 'samples')}"
     if "views" in everything.notes:
         saw += f" ({everything.notes['views'][role]})"
     main = rank() == 0

@@ -1,0 +1,61 @@
+"""Texts as a model sees them: the tokens of one tokenizer, padded batch by batch."""
+
+import hashlib
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from kantor.core.errors import DataError
+from kantor.data.texts import Texts
+from kantor.data.tokenizer import Tokenizer
+
+TEXT: tuple[str, str] = ("input_ids", "attention_mask")
+"""What a network of texts is given, by name: the tokens, and 1 for each of them and 0 for padding."""
+
+
+class Tokenised:
+    """Texts as one tokenizer gives them: their tokens are kept, four bytes each, and padded when a batch is read.
+
+    Raises:
+        DataError: the tokenizer leaves nothing of a text; its file and row are named.
+    """
+
+    on_demand = False
+
+    def __init__(self, texts: Texts, tokenizer: Tokenizer):
+        self.texts, self.tokenizer, self.shape = texts, tokenizer, tokenizer.shape
+        numbers, lengths, self.cut = [np.empty(0, np.int32)], [np.zeros(1, np.int64)], 0
+        seen = 0
+        for piece in texts.pieces():
+            found = tokenizer.encode(piece)
+            if (found.own == 0).any():
+                row = int(np.flatnonzero(found.own == 0)[0])
+                raise DataError(
+                    f"{texts.describe(seen + row)}: the tokenizer of {tokenizer.origin} leaves no token of the text "
+                    f"{piece[row]!r:.60}. Correct the row, or leave it out."
+                )
+            numbers.append(found.numbers)
+            lengths.append(np.diff(found.starts))
+            self.cut += found.cut
+            seen += len(piece)
+        self.numbers = np.concatenate(numbers)
+        self.starts = np.cumsum(np.concatenate(lengths))
+
+    def read(self, rows: Int64[np.ndarray, " batch"]) -> dict[str, Int64[Tensor, "batch tokens"]]:
+        """``input_ids`` and ``attention_mask`` of the texts at ``rows``, padded at the end to the longest of them."""
+        lengths = self.starts[rows + 1] - self.starts[rows]
+        place = np.arange(int(lengths.max(initial=1)))
+        inside = place < lengths[:, None]
+        at = np.where(inside, self.starts[rows][:, None] + place, 0)
+        ids = np.where(inside, self.numbers[at], self.tokenizer.padding).astype(np.int64)
+        return dict(zip(TEXT, map(torch.from_numpy, (ids, inside.astype(np.int64))), strict=True))
+
+    def digest(self, rows: Int64[np.ndarray, " n"]) -> str:
+        """SHA-256 of the tokenizer and of the texts' tokens."""
+        digest = hashlib.sha256(self.tokenizer.digest.encode())
+        for row in rows.tolist():
+            tokens = self.numbers[self.starts[row] : self.starts[row + 1]]
+            digest.update(f"{len(tokens)}:".encode() + tokens.astype("<i4").tobytes())
+        return digest.hexdigest()

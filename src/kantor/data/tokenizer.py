@@ -1,0 +1,214 @@
+"""A tokenizer: text to the numbers of its tokens, cut to a length. Needs the extra ``text``."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NotRequired, TypedDict
+
+import numpy as np
+from jaxtyping import Int32, Int64
+
+from kantor.core.errors import ConfigError, DataError
+
+LONGEST = 128
+"""Tokens that texts are cut to where nobody says it, and no model takes fewer."""
+_FEWEST = 300
+_PADDING = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>")
+
+
+class KnownTokenizer(TypedDict):
+    """A tokenizer as JSON holds it: see :meth:`Tokenizer.facts`."""
+
+    content: str
+    longest: int
+    padding: NotRequired[int]
+    origin: NotRequired[str]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of some texts, one text after the other."""
+
+    numbers: Int32[np.ndarray, " tokens"]
+    starts: Int64[np.ndarray, " texts_and_one"]
+    """Where each text's tokens begin, and where the last one's end."""
+    own: Int64[np.ndarray, " texts"]
+    """How many of each text's tokens stand for its letters: without marks of beginning and end."""
+    cut: int
+    """Texts that were longer than the longest."""
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """A tokenizer of the ``tokenizers`` library, and the length that it cuts texts to.
+
+    Two are equal that give every text the same tokens, wherever they came from.
+
+    Attributes:
+        content: as ``tokenizer.json`` holds it.
+        longest: tokens that a text is cut to, marks of beginning and end among them.
+        padding: the token that fills a batch's shorter texts.
+        origin: where it came from, for messages.
+    """
+
+    content: str
+    longest: int
+    padding: int = 0
+    origin: str = field(default="", compare=False)
+
+    @classmethod
+    def of(cls, content: str, longest: int, origin: str, padding: str | int | None = None) -> "Tokenizer":
+        """From what a ``tokenizer.json`` holds.
+
+        Args:
+            content: the file's text.
+            longest: tokens that texts are cut to.
+            origin: where it came from.
+            padding: the token that pads, or its number; looked for if left out.
+
+        Raises:
+            DataError: it is no tokenizer; names where it came from.
+            ConfigError: ``tokenizers`` is not installed.
+        """
+        made = _made(content, origin)
+        named = [padding] if isinstance(padding, str) else _PADDING
+        found = [token for name in named if (token := made.token_to_id(name)) is not None]
+        number = padding if isinstance(padding, int) else next(iter(found), 0)
+        room = longest - made.num_special_tokens_to_add(False)
+        if room < 1:
+            raise ConfigError(f"max_length {longest} leaves no token for the text itself ({origin}). Give more.")
+        return cls(content, longest, number, origin)
+
+    @classmethod
+    def read(cls, known: KnownTokenizer) -> "Tokenizer":
+        """From its :meth:`facts`."""
+        return cls(known["content"], known["longest"], known.get("padding", 0), known.get("origin", ""))
+
+    @cached_property
+    def digest(self) -> str:
+        """A hex digest of all that decides the tokens."""
+        return hashlib.sha256(f"{self.longest} {self.padding} {self.content}".encode()).hexdigest()
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are: their numbers are below it."""
+        return max(self._made.get_vocab().values(), default=-1) + 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """A text's shape as a model sees it: at most so many tokens, of so many."""
+        return self.longest, self.vocabulary
+
+    def facts(self) -> KnownTokenizer:
+        """All that is needed to make it again, as JSON holds it."""
+        return {"content": self.content, "longest": self.longest, "padding": self.padding, "origin": self.origin}
+
+    def encode(self, texts: Sequence[str]) -> Tokens:
+        """The tokens of ``texts``, cut to the longest."""
+        found = self._made.encode_batch(list(texts))
+        starts = np.cumsum([0, *(len(one.ids) for one in found)])
+        numbers = np.fromiter((token for one in found for token in one.ids), dtype=np.int32, count=int(starts[-1]))
+        own = np.asarray([len(one.ids) - sum(one.special_tokens_mask) for one in found], dtype=np.int64)
+        return Tokens(numbers, starts, own, sum(bool(one.overflowing) for one in found))
+
+    def __str__(self) -> str:
+        return f"tokens of {self.origin}, at most {self.longest}"
+
+    def __repr__(self) -> str:
+        return f"Tokenizer({self.digest})"
+
+    @cached_property
+    def _made(self) -> Any:
+        made = _made(self.content, self.origin)
+        made.no_padding()
+        made.enable_truncation(self.longest)
+        return made
+
+
+class Learned:
+    """A tokenizer that is yet to be learned from the training text: byte pairs, after which no text is unknown.
+
+    Args:
+        size: tokens at most.
+        longest: tokens that texts are cut to.
+
+    Raises:
+        ConfigError: fewer tokens than the bytes need.
+    """
+
+    def __init__(self, size: int, longest: int):
+        if size < _FEWEST:
+            raise ConfigError(f"tokenizer bpe:{size}: byte pairs begin with the 256 bytes; give at least {_FEWEST}.")
+        self.size, self.longest = size, longest
+        self._found: Tokenizer | None = None
+
+    def of(self, texts: Iterable[str]) -> Tokenizer:
+        """The tokenizer, learned from ``texts`` the first time; a pure function of them."""
+        if self._found is None:
+            library = _library()
+            made = library.Tokenizer(library.models.BPE())
+            made.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=True)
+            made.decoder = library.decoders.ByteLevel()
+            made.train_from_iterator(
+                texts,
+                library.trainers.BpeTrainer(
+                    vocab_size=self.size,
+                    special_tokens=["<pad>"],
+                    initial_alphabet=sorted(library.pre_tokenizers.ByteLevel.alphabet()),
+                    show_progress=False,
+                ),
+            )
+            self._found = Tokenizer.of(made.to_str(), self.longest, f"bpe:{self.size}", "<pad>")
+        return self._found
+
+
+def longest_of(asked: int | None, limit: int | None, origin: str) -> int:
+    """The length that texts are cut to.
+
+    Args:
+        asked: by the user.
+        limit: tokens that the model takes; None where it takes any number.
+        origin: the model, for messages.
+
+    Raises:
+        ConfigError: more are asked for than the model takes.
+    """
+    if asked is None:
+        return LONGEST if limit is None else min(LONGEST, limit)
+    if asked < 1:
+        raise ConfigError(f"max_length is a number of tokens, 1 or more, not {asked}.")
+    if limit is not None and asked > limit:
+        raise ConfigError(f"max_length {asked} is longer than {origin} takes, {limit} tokens. Give at most {limit}.")
+    return asked
+
+
+def _made(content: str, origin: str) -> Any:
+    try:
+        return _library().Tokenizer.from_str(content)
+    except Exception as error:  # the library raises nothing more exact
+        raise DataError(
+            f"The tokenizer of {origin} cannot be read: {error}. Save it again as tokenizer.json."
+        ) from None
+
+
+def _library() -> Any:
+    try:
+        import tokenizers
+    except ImportError:
+        raise ConfigError("Text needs tokenizers: pip install 'kantor[text]'.") from None
+    return tokenizers
+
+
+def same_tokens(one: Tokenizer, other: Tokenizer) -> bool:
+    """Whether two tokenizers give the same tokens, but for the length that they cut to.
+
+    Files of one tokenizer differ in settings that kantor does not use, as how a batch is padded.
+    """
+    return _without_settings(one.content) == _without_settings(other.content)
+
+
+def _without_settings(content: str) -> Any:
+    held = json.loads(content)
+    return {key: value for key, value in held.items() if key not in ("padding", "truncation")}
