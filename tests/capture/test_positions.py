@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from kantor.capture.positions import mask_in, patches, placed
+from kantor.capture.positions import patches, placed
 
 IDS, MASK = torch.ones(2, 6, dtype=torch.long), torch.tensor([[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 1]])
 
@@ -45,9 +45,3 @@ def test_tokens_take_the_mask_of_their_number_and_are_a_sequence():
 def test_where_tokens_lie_follows_from_what_went_in(shape, inputs, grid):
     output = placed(torch.rand(shape), inputs)
     assert output.grid == grid and output.mask is None
-
-
-def test_a_mask_is_the_one_of_that_name_with_two_sides():
-    assert mask_in(IDS) is None and mask_in({"input_ids": IDS}) is None
-    assert mask_in({"attention_mask": torch.ones(2, 1, 6, 6)}) is None
-    assert mask_in({"attention_mask": MASK.float()}).dtype == torch.bool

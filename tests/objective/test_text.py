@@ -9,7 +9,8 @@ from torch import nn
 
 import kantor
 from kantor import losses
-from kantor.core.errors import ConfigError, ShapeError
+from kantor.core.errors import ConfigError, DataError, ShapeError
+from kantor.data import as_batch
 from kantor.objective.compared import compared
 from kantor.objective.outputs import outputs_of
 from tests.objective.text import Reader, text
@@ -221,7 +222,39 @@ def test_a_mask_of_another_length_is_said_to_be_of_no_layer():
 
     bound = kantor.Objective(Strided(8, 2), {"big": Strided(8, 2)}, terms(("lckt",)))
     facts = bound.check({**text(), "labels": labels()}, quiet=True)
-    assert any("attention_mask of 10 positions is not that of blocks.1 (5)" in note for note in facts.notes)
+    assert any("attention_mask [16, 10] is not that of blocks.1 (5)" in note for note in facts.notes)
+
+
+class Named(nn.Module):
+    """A text classifier whose mask has a name of its own, true where there is padding."""
+
+    def __init__(self, width: int, blocks: int) -> None:
+        super().__init__()
+        self.reader = Reader(width, blocks)
+
+    def forward(self, input_ids, gap_mask):
+        return self.reader(input_ids, (~gap_mask).long())
+
+
+def test_a_mask_of_another_name_is_asked_for_and_then_heard():
+    named = text()
+    batch = {"input_ids": named["input_ids"], "gap_mask": named["attention_mask"] == 0, "labels": labels()}
+    values = []
+    for network, given, masks in ((Reader, {**named, "labels": labels()}, {}), (Named, batch, {"gap_mask": "padding"})):
+        torch.manual_seed(0)
+        student, teacher = network(8, 2), network(16, 2)
+        bound = objective(student, teacher, ("at", "neuron_transport"), masks=masks)
+        bound.check(given, quiet=True)
+        values.append([x.item() for x in bound(given).terms.values()])
+    assert values[0] == values[1]
+    with pytest.raises(ConfigError, match=r"'gap_mask'.*Objective\(masks="):
+        objective(Named(8, 2), Named(8, 2), ("at",)).check(batch)
+
+
+def test_nested_tensors_are_refused_with_what_to_give():
+    nested = torch.nested.nested_tensor([torch.rand(3), torch.rand(5)], layout=torch.jagged)
+    with pytest.raises(DataError, match=r"nested tensor.*attention_mask"):
+        as_batch({"input_ids": nested, "labels": labels(2)})
 
 
 def test_tokens_of_two_tokenisers_are_pooled_and_not_compared_one_by_one():

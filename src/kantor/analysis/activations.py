@@ -53,7 +53,9 @@ def activations(
             call(model, inputs)
             for layer, seen in found.items():
                 seen.append(
-                    finite(pool_without_padding(taken[layer], inputs).float().cpu(), model.name, layer, batch.ids)
+                    finite(
+                        pool_without_padding(taken[layer], inputs, layer).float().cpu(), model.name, layer, batch.ids
+                    )
                 )
     return {layer: torch.cat(seen) for layer, seen in found.items()}
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -101,7 +103,7 @@ def capture(
         channels.begin()
 
     def take(path: str, output: Any, given_to: nn.Module | None = None) -> None:
-        x = tensor_of(output, path)
+        x = forward.padded(tensor_of(output, path))
         layout = layouts.get(path) or channels.at(x, forward.image, given_to)
         x = as_features(x, path, image=forward.image, batch=forward.batch, layout=layout)
         captured.outputs[path] = x.clone()
@@ -202,13 +204,22 @@ class _Forward:
     def __init__(self) -> None:
         self.image: tuple[int, int] | None = None
         self.batch: int | None = None
+        self.longest = 0
         self.last_linear: tuple[Tensor, Tensor] | None = None
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         given = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor) and x.ndim > 0]
         self.batch = given[0].shape[0] if given else None
+        self.longest = given[0].shape[1] if given and given[0].ndim > 1 else 0
         self.image = image_of(given)
         self.last_linear = None
+
+    def padded(self, x: Tensor) -> Tensor:
+        """What torch's transformers make in eval mode of tokens with padding, as the tokens that went in."""
+        if not x.is_nested:
+            return x
+        whole = torch.nested.to_padded_tensor(x, 0.0)
+        return F.pad(whole, (0, 0, 0, max(0, self.longest - whole.shape[1])))
 
     def classifier_input(self, logits: Tensor) -> Tensor:
         if self.last_linear is None or self.last_linear[1].shape != logits.shape:

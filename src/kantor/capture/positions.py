@@ -1,16 +1,17 @@
 """Where a layer's values lie: which tokens are padding, and which grid they fill."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kantor.capture.layout import image_of, keeps_ratio
+from kantor.capture.masks import Meaning, mask_of
 from kantor.core.inputs import Inputs, tensors_of
 
-MASK = "attention_mask"
-"""The input that says which tokens count: 1 for a token, 0 for padding."""
 _BEFORE_PATCHES = (0, 1, 2, 5)
 """Tokens before the patches: none, a class token, DeiT's two, or a class token and four registers."""
 
@@ -28,32 +29,36 @@ class LayerOutput:
     they are a sequence, or no tokens."""
 
 
-def placed(values: Float[Tensor, "batch ..."], inputs: Inputs | None) -> LayerOutput:
+def placed(
+    values: Float[Tensor, "batch ..."],
+    inputs: Inputs | None,
+    layer: str = "",
+    meanings: Mapping[str, Meaning] = MappingProxyType({}),
+) -> LayerOutput:
     """A layer's output with its mask and grid.
 
-    Tokens have the inputs' ``attention_mask`` where it is of their number. Where an image went in they are its patches,
-    after a class token or other such; without an image, or where a mask or tokens of their number went in too, they are
-    a sequence, whatever their number.
+    Tokens have the inputs' mask where one is of their number (:func:`~kantor.capture.masks.mask_of`). Where an image
+    went in they are its patches, after a class token or other such; without an image, or where a mask or tokens of
+    their number went in too, they are a sequence, whatever their number.
 
     Args:
         values: the output.
         inputs: what the network was given; None where that is not known.
+        layer: its path, which tells an encoder's layers from a decoder's.
+        meanings: what masks of other names say.
+
+    Raises:
+        ShapeError: see :func:`~kantor.capture.masks.mask_of`.
     """
     if values.ndim != 3 or inputs is None:
         return LayerOutput(values)
     tokens, given = values.shape[1], tensors_of(inputs)
-    mask = mask_in(inputs)
-    if mask is not None and mask.shape[1] == tokens:
+    mask = mask_of(layer, tokens, inputs, meanings)
+    if mask is not None:
         return LayerOutput(values, mask)
     if any(x.ndim == 2 and x.shape[1] == tokens for x in given):
         return LayerOutput(values)
     return LayerOutput(values, grid=patches(tokens, image_of(given)))
-
-
-def mask_in(inputs: Inputs | None) -> Bool[Tensor, "batch tokens"] | None:
-    """The mask that comes with the inputs, where there is one."""
-    mask = None if inputs is None or isinstance(inputs, Tensor) else inputs.get(MASK)
-    return None if mask is None or mask.ndim != 2 else mask != 0
 
 
 def patches(tokens: int, image: tuple[int, int] | None) -> tuple[int, int] | None:

@@ -1,12 +1,13 @@
 """A batch: what data hands to the objective."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from kantor.capture.masks import Meaning
 from kantor.core.inputs import Inputs, moved, rows, samples_in
 
 
@@ -27,6 +28,9 @@ class Batch:
     """Row numbers in the source part the samples came from: the same sample has the same id in every epoch and run."""
     views: Int64[Tensor, " batch"] | None = None
     """Which fixed view each sample is (0 the image, 1 its mirror); None where the augmentation has no fixed views."""
+    masks: Mapping[str, Meaning] = field(default_factory=dict)
+    """What inputs that are masks say where they are true, by their names: those that :mod:`kantor.capture.masks` does
+    not know."""
 
     def __len__(self) -> int:
         return samples_in(next(iter(self.inputs.values())))
@@ -38,12 +42,13 @@ class Batch:
             if id(given) not in there:
                 there[id(given)] = moved(given, device)
         inputs = {role: there[id(given)] for role, given in self.inputs.items()}
-        rest = (self.targets, self.ids, self.views)
-        return Batch(inputs, *(None if tensor is None else tensor.to(device, non_blocking=True) for tensor in rest))
+        rest = {"targets": self.targets, "ids": self.ids, "views": self.views}
+        moved_there = {name: None if x is None else x.to(device, non_blocking=True) for name, x in rest.items()}
+        return replace(self, inputs=inputs, **moved_there)
 
     def first(self, samples: int) -> "Batch":
         """What the first few samples show each role, without their targets and ids."""
-        return Batch({role: rows(given, slice(samples)) for role, given in self.inputs.items()})
+        return Batch({role: rows(given, slice(samples)) for role, given in self.inputs.items()}, masks=self.masks)
 
     def parts(self, count: int) -> list["Batch"]:
         """The batch cut into so many, each with its share of labelled samples and of those without a label.
@@ -66,4 +71,5 @@ class Batch:
         there = {id(given): rows(given, of) for given in self.inputs.values()}
         inputs = {role: there[id(given)] for role, given in self.inputs.items()}
         targets = None if self.targets is None else self.targets[of[of < len(self.targets)]]
-        return Batch(inputs, targets, *(None if x is None else x[of] for x in (self.ids, self.views)))
+        ids, views = (None if x is None else x[of] for x in (self.ids, self.views))
+        return replace(self, inputs=inputs, targets=targets, ids=ids, views=views)

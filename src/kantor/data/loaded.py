@@ -71,7 +71,7 @@ def _loaded(given: Any) -> Batch:
 
 def _by_role(inputs: Any) -> dict[str, Inputs]:
     if isinstance(inputs, Tensor):
-        return dict.fromkeys(ROLES, inputs)
+        return dict.fromkeys(ROLES, _padded(inputs, "the input"))
     if not isinstance(inputs, Mapping):
         raise DataError(f"The batch's inputs are a {type(inputs).__name__}, and must be tensors. {_HOW}.")
     if not inputs:
@@ -88,13 +88,22 @@ def _by_role(inputs: Any) -> dict[str, Inputs]:
 def _one(given: Any, what: str) -> Inputs:
     """One role's input."""
     if isinstance(given, Tensor):
-        return given
+        return _padded(given, what)
     if isinstance(given, Mapping) and given and all(isinstance(x, Tensor) for x in given.values()):
-        return dict(given)
+        return {name: _padded(x, f"{what}, {name}") for name, x in given.items()}
     kind = f"a {type(given).__name__}"
     if isinstance(given, Mapping):
         kind = f"a mapping of {', '.join(f'{key} ({type(x).__name__})' for key, x in given.items()) or 'nothing'}"
     raise DataError(f"Of the batch {what} must be tensors, and are {kind}. {_HOW}.")
+
+
+def _padded(x: Tensor, what: str) -> Tensor:
+    if x.is_nested:
+        raise DataError(
+            f"Of the batch {what} is a nested tensor, which is not read: layers are compared at positions that every "
+            "sample has. Pad it (torch.nested.to_padded_tensor), and give an attention_mask beside it."
+        )
+    return x
 
 
 def _only(given: Mapping[str, Any], names: tuple[str, ...]) -> Any:

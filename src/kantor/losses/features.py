@@ -1,12 +1,15 @@
 """Layer outputs brought to common forms: pooled vectors, rows over positions, maps on one grid."""
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from kantor.capture.masks import Meaning
 from kantor.capture.positions import placed
 from kantor.core.errors import ShapeError
 from kantor.core.inputs import Inputs
@@ -35,9 +38,21 @@ def pool(x: Float[Tensor, "batch ..."], mask: Bool[Tensor, "batch tokens"] | Non
     )
 
 
-def pool_without_padding(x: Float[Tensor, "batch ..."], inputs: Inputs) -> Float[Tensor, "batch dim"]:
-    """A layer's output averaged over positions; tokens that the inputs' attention_mask calls padding are left out."""
-    return pool(x, placed(x, inputs).mask)
+def pool_without_padding(
+    x: Float[Tensor, "batch ..."],
+    inputs: Inputs,
+    layer: str = "",
+    meanings: Mapping[str, Meaning] = MappingProxyType({}),
+) -> Float[Tensor, "batch dim"]:
+    """A layer's output averaged over positions, without tokens that the inputs call padding.
+
+    Args:
+        x: the output.
+        inputs: what its network was given.
+        layer: its path; see :func:`kantor.capture.positions.placed`, as for ``meanings``.
+        meanings: of masks of other names.
+    """
+    return pool(x, placed(x, inputs, layer, meanings).mask)
 
 
 def as_map(x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch channels height width"]:

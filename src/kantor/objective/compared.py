@@ -1,6 +1,6 @@
 """What a loss is given of the layers it is bound to: tensors in one precision, on their grids, and masks."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kantor.capture.positions import LayerOutput
 from kantor.core.errors import ConfigError, ShapeError
-from kantor.data import as_batch
+from kantor.data import Batch
 from kantor.losses import LOSSES
 from kantor.losses.base import Features, Grids, Masks, Shapes, TransferLoss
 from kantor.losses.features import on_grid, pool
@@ -81,21 +81,36 @@ def refuse_masks(bound: Bound, found: Compared) -> None:
         return
     able = ", ".join(name for name, loss in LOSSES.items() if loss.takes_mask or loss.pooled is True)
     raise ConfigError(
-        f"{bound.name} cannot leave padding out, and the inputs' attention_mask says that there may be some at "
+        f"{bound.name} cannot leave padding out, and a mask among the inputs says that there may be some at "
         f"{', '.join(bound.student_layers)}. Bind it to layers without positions, or take a loss that leaves padding "
         f"out: {able}."
     )
 
 
 class ComparedBatches:
-    """Batches as (student, teacher) features of one term; iterable as often as the batches are."""
+    """Batches as (student, teacher) features of one term; iterable as often as the batches are.
 
-    def __init__(self, networks: Networks, every: Sequence[Bound], bound: Bound, batches: Iterable[Any]) -> None:
-        self.networks, self.every, self.bound, self.batches = networks, every, bound, batches
+    Args:
+        networks: student and teachers.
+        every: all bound terms, which share a pass.
+        bound: the one that is meant.
+        batches: whatever a loader yields.
+        read: makes a batch of that.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        every: Sequence[Bound],
+        bound: Bound,
+        batches: Iterable[Any],
+        read: Callable[[Any], Batch],
+    ) -> None:
+        self.networks, self.every, self.bound, self.batches, self.read = networks, every, bound, batches, read
 
     def __iter__(self) -> Iterator[tuple[Features, Features]]:
         for given in self.batches:
-            found = compared(self.bound, outputs_of(self.networks, self.every, as_batch(given)))
+            found = compared(self.bound, outputs_of(self.networks, self.every, self.read(given)))
             yield found.student, found.teacher
 
 

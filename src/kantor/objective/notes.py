@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kantor.capture import LOGITS, call
 from kantor.capture.compiled import is_compiled, named_layers
 from kantor.capture.layout import picked_of
-from kantor.capture.positions import LayerOutput, mask_in, placed
+from kantor.capture.masks import padding_named
+from kantor.capture.positions import LayerOutput, placed
 from kantor.core.inputs import Inputs
 from kantor.data import Batch
 from kantor.objective.gradients import without_gradient
@@ -30,7 +31,7 @@ def notes(networks: Networks, bound: Sequence[Bound], outputs: Outputs) -> list[
     student, batch = networks.student, outputs.batch
     found = [*_picked(student, batch.inputs["student"], "The student"), *_still(student, networks.frozen)]
     found += _uncompiled(student, list(outputs.student), "The student")
-    found += _padding(outputs.student, batch.inputs["student"], "The student")
+    found += _padding(outputs.student, padding_named(batch.inputs["student"], batch.masks), "The student")
     for b in bound:
         if dead := without_gradient(b, outputs.student):
             found.append(f"Term {b.name} trains nothing at {', '.join(dead)}: all before it is frozen or detached.")
@@ -39,7 +40,8 @@ def notes(networks: Networks, bound: Sequence[Bound], outputs: Outputs) -> list[
         if isinstance(teacher, LiveTeacher):
             found += _picked(teacher.network, teacher.sees(batch), f"Teacher {name}")
             found += _uncompiled(teacher.network, layers, f"Teacher {name}")
-            found += _padding(_unpooled(teacher, layers, batch), teacher.sees(batch), f"Teacher {name}")
+            named = padding_named(teacher.sees(batch), batch.masks)
+            found += _padding(_unpooled(teacher, layers, batch), named, f"Teacher {name}")
     return found
 
 
@@ -50,29 +52,27 @@ def _picked(network: nn.Module, inputs: Inputs, who: str) -> Iterator[str]:
         yield f"{who} returns more than a tensor: its logits are taken to be {picked}."
 
 
-def _padding(layers: Mapping[str, LayerOutput], inputs: Inputs, who: str) -> Iterator[str]:
-    """Of which layers the inputs' mask is, and of which tokens it is not."""
-    mask = mask_in(inputs)
-    if mask is None:
+def _padding(layers: Mapping[str, LayerOutput], named: Mapping[str, Tensor], who: str) -> Iterator[str]:
+    """At which layers padding is left out, and of which nothing is known of it."""
+    if not named:
         return
+    said = " and ".join(named)
     masked = [layer for layer, output in layers.items() if output.mask is not None]
     if masked:
-        yield f"{who}: padding, as attention_mask says, is left out at {', '.join(masked)}."
+        yield f"{who}: padding, as {said} says, is left out at {', '.join(masked)}."
     others = [f"{layer} ({x.values.shape[1]})" for layer, x in layers.items() if x.values.ndim == 3 and x.mask is None]
     if others:
-        yield (
-            f"{who}: the attention_mask of {mask.shape[1]} positions is not that of {', '.join(others)}, where padding "
-            "counts like anything else."
-        )
+        what = " and ".join(f"{name} {list(x.shape)}" for name, x in named.items())
+        yield f"{who}: {what} is not that of {', '.join(others)}, where padding counts like anything else."
 
 
 def _unpooled(teacher: LiveTeacher, layers: Sequence[str], batch: Batch) -> dict[str, LayerOutput]:
     """The teacher's layers with their positions, where it sees a mask; none where it does not."""
     inputs = teacher.sees(batch)
-    if mask_in(inputs) is None:
+    if not padding_named(inputs, batch.masks):
         return {}
     whole = teacher.outputs(batch, [Read(layer) for layer in layers])
-    return {read.layer: placed(x, inputs) for read, x in whole.items()}
+    return {read.layer: placed(x, inputs, read.layer, batch.masks) for read, x in whole.items()}
 
 
 def _still(student: nn.Module, frozen: Sequence[nn.Module]) -> Iterator[str]:

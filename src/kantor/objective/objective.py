@@ -1,7 +1,8 @@
 """The objective: task loss plus weighted transfer terms, as one module that a loop or DDP can wrap."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from kantor.capture import path_root
 from kantor.capture.hooks import find
+from kantor.capture.masks import Meaning, check_meanings, refuse_unknown_masks
 from kantor.core import seeds
 from kantor.core.errors import ConfigError, NonFiniteError
 from kantor.core.modes import as_trained, buffers_kept, modes_kept
@@ -67,10 +69,12 @@ class Objective(nn.Module):
         seed: seeds the losses' own parameters, apart from the student's.
         source: the weights that the student starts from, by parameter name; what penalties compare with.
         freeze: paths of the student's modules that stay as they are, running statistics included.
+        masks: what inputs that are masks say where they are true, by their names: ``kept``, ``padding`` or ``other``
+            (:mod:`kantor.capture.masks`, which knows the usual names).
 
     Raises:
-        ConfigError: a negative task weight, terms without a teacher, an unknown path to freeze, or a teacher that is
-            partly the student.
+        ConfigError: a negative task weight, terms without a teacher, an unknown path to freeze, a mask of unknown
+            meaning, or a teacher that is partly the student.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class Objective(nn.Module):
         seed: int = 0,
         source: Mapping[str, Tensor] | None = None,
         freeze: Sequence[str] = (),
+        masks: Mapping[str, Meaning] = MappingProxyType({}),
     ) -> None:
         super().__init__()
         if task_weight < 0:
@@ -113,6 +118,8 @@ class Objective(nn.Module):
         self.task = as_task(task)
         self.samples = samples
         self.seed = seed
+        check_meanings(masks)
+        self.masks = dict(masks)
         self.source = dict(source or {})
         self.frozen = [find(path_root(student), path) for path in freeze]
         for module in self.frozen:
@@ -167,7 +174,9 @@ class Objective(nn.Module):
         """
         if self.bound:
             raise ConfigError("check() was called before; its losses are built.")
-        batch = as_batch(*given, **named)
+        batch = self._batch(*given, **named)
+        for inputs in batch.inputs.values():
+            refuse_unknown_masks(inputs, batch.masks)
         refuse_unmet(self.terms, batch, self.samples)
         refuse_other_classes(self.terms, self.student, self.teachers, self.task)
         with torch.random.fork_rng(), buffers_kept(self.student):
@@ -202,7 +211,7 @@ class Objective(nn.Module):
                 (:func:`kantor.data.as_batch`).
             named: in its place, the entries of such a mapping.
         """
-        batch = as_batch(*given, **named)
+        batch = self._batch(*given, **named)
         if self.terms and not self.bound:
             raise ConfigError("Call objective.check(batch) before the first step: it builds the losses' parameters.")
         if self.training and torch.is_grad_enabled():
@@ -260,7 +269,7 @@ class Objective(nn.Module):
             if not self.student.training:
                 as_trained(self.student)
             for loss, bound in self.transfers:
-                loss.prepare(ComparedBatches(self.networks, self.bound, bound, batches), self.trained)
+                loss.prepare(ComparedBatches(self.networks, self.bound, bound, batches, self._batch), self.trained)
 
     def reads(self, teacher: str) -> list[Read]:
         """What the bound terms want of one teacher, without repeats."""
@@ -274,6 +283,11 @@ class Objective(nn.Module):
         """
         if self.limits is not None and self.limits.due():
             self.limits.look(terms, self._asked(), self.trained)
+
+    def _batch(self, *given: Any, **named: Any) -> Batch:
+        """What the objective is called with, with what it knows of masks."""
+        batch = as_batch(*given, **named)
+        return replace(batch, masks={**batch.masks, **self.masks}) if self.masks else batch
 
     def _values(self, batch: Batch) -> tuple[dict[str, Float[Tensor, ""]], Outputs]:
         """Each term's value before its weight, ``task`` first, and the outputs that it was taken of."""

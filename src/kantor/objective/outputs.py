@@ -48,7 +48,7 @@ def outputs_of(networks: Networks, bound: Sequence[Bound], batch: Batch) -> Outp
     layers = sorted({layer for b in bound for layer in b.student_layers})
     seen = batch.inputs["student"]
     logits, taken = read(networks.student, seen, layers, name="the student")
-    student = {layer: placed(x, seen) for layer, x in taken.items()}
+    student = {layer: placed(x, seen, layer, batch.masks) for layer, x in taken.items()}
     return Outputs(batch, logits, student, teacher_outputs(networks.teachers, bound, batch))
 
 
@@ -61,7 +61,8 @@ def teacher_outputs(
         wanted = reads_of(bound, name)
         if wanted:
             seen = batch.inputs.get(role_of(name, batch.inputs))
-            outputs |= {(name, r): placed(x, seen) for r, x in teacher.outputs(batch, wanted).items()}
+            found = teacher.outputs(batch, wanted)
+            outputs |= {(name, r): placed(x, seen, r.layer, batch.masks) for r, x in found.items()}
     return outputs
 
 

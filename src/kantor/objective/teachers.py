@@ -108,8 +108,9 @@ class LiveTeacher:
         with torch.autocast(device.type, enabled=False):
             _, taken = read_layers(self.network, inputs, [read.layer for read in reads], name=f"teacher {self.name}")
             return {
-                read: pool_without_padding(taken[read.layer], inputs) if read.pooled else taken[read.layer]
+                read: pool_without_padding(x, inputs, read.layer, batch.masks) if read.pooled else x
                 for read in reads
+                for x in (taken[read.layer],)
             }
 
 

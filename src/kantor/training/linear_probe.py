@@ -111,7 +111,7 @@ def features_of(model: nn.Module, part: Part, layers: Sequence[str]) -> dict[str
             inputs = batch.to(device).inputs["student"]
             call(model, inputs)
             for layer in layers:
-                pieces[layer].append(pool_without_padding(taken[layer], inputs).double().cpu().numpy())
+                pieces[layer].append(pool_without_padding(taken[layer], inputs, layer).double().cpu().numpy())
     return {layer: np.concatenate(found) for layer, found in pieces.items()}
 
 

@@ -116,7 +116,7 @@ def _seen(objective: Objective, samples: PlanSamples, device: torch.device) -> l
             _, taken = read(student, batch.inputs["student"], layers, name="the student")
         for index, pair in enumerate(samples.pairs):
             wanted = Read(pair.teacher, pooled=True)
-            ours = pool_without_padding(taken[pair.student], batch.inputs["student"])
+            ours = pool_without_padding(taken[pair.student], batch.inputs["student"], pair.student)
             theirs = pool(samples.teachers[pair.source].outputs(batch, [wanted])[wanted])
             part = neuron_moments(ours, theirs, "correlation", "pooled")
             if index < len(found):
