@@ -222,13 +222,14 @@ class TeacherCache:
         return path, self._key_parts(name), (self.views * len(self.part), *spec.shape), _NUMPY[spec.dtype]
 
     def _key_parts(self, name: str) -> dict[str, Any]:
-        spec = self.layers[name]
+        spec, tokenizer = self.layers[name], self.part.tokenizers.get(self.role)
         return {
             "format": 1,
             "samples": self.part.fingerprint,
             "role": self.role,
             "views": list(_VIEW_NAMES[: self.views]),
             "teacher": self.teacher,
+            **({} if tokenizer is None else {"tokenizer": tokenizer.digest}),
             "layer": name,
             "pooled": spec.pooled,
             "shape": list(spec.shape),

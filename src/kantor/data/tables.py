@@ -134,21 +134,22 @@ class Delimited:
 
         quoted = self.path.suffix.lower() == ".csv"
         named = None if self.headed else self.names
-        return arrow_csv.read_csv(
-            self.path,
-            read_options=arrow_csv.ReadOptions(column_names=named, block_size=_BLOCK),
-            parse_options=arrow_csv.ParseOptions(
-                delimiter=_DELIMITERS[self.path.suffix.lower()],
-                quote_char='"' if quoted else False,
-                newlines_in_values=quoted,
-                ignore_empty_lines=False,
-            ),
-            convert_options=arrow_csv.ConvertOptions(
-                include_columns=columns,
-                column_types=dict.fromkeys(columns, pa.large_string()),
-                strings_can_be_null=False,
-            ),
+        parse = arrow_csv.ParseOptions(
+            delimiter=_DELIMITERS[self.path.suffix.lower()],
+            quote_char='"' if quoted else False,
+            newlines_in_values=quoted,
+            ignore_empty_lines=False,
         )
+        convert = arrow_csv.ConvertOptions(
+            include_columns=columns,
+            column_types=dict.fromkeys(columns, pa.large_string()),
+            strings_can_be_null=False,
+        )
+        try:
+            read = arrow_csv.ReadOptions(column_names=named, block_size=_BLOCK)
+            return arrow_csv.read_csv(self.path, read_options=read, parse_options=parse, convert_options=convert)
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{self.path}: {error}. Give every row as many fields, in UTF-8.") from None
 
 
 class JsonLines:
@@ -164,7 +165,11 @@ class JsonLines:
             raise DataError(f"{path} is no file of JSON lines: {error}. Write one object a line.") from None
         if not held or not all(isinstance(row, dict) for row in held):
             raise DataError(f"{path} holds no JSON objects, one a line.")
-        self.known = {key: value for row in held for key, value in row.items() if value is not None}
+        self.known: dict[str, Any] = {}
+        for row in held:
+            for key, value in row.items():
+                if value is not None:
+                    self.known.setdefault(key, value)
 
     @property
     def schema_arrow(self) -> "pa.Schema":
@@ -179,11 +184,12 @@ class JsonLines:
         import pyarrow.json as arrow_json
 
         schema = pa.schema([(name, self._type(name)) for name in columns])
-        return arrow_json.read_json(
-            self.path,
-            read_options=arrow_json.ReadOptions(block_size=_BLOCK),
-            parse_options=arrow_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
-        )
+        parse = arrow_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+        try:
+            read = arrow_json.ReadOptions(block_size=_BLOCK)
+            return arrow_json.read_json(self.path, read_options=read, parse_options=parse)
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{self.path}: {error}. Write every line alike, text in quotes.") from None
 
     def _type(self, name: str) -> "pa.DataType":
         import pyarrow as pa

@@ -69,6 +69,8 @@ def tokens_in_words(part: Part) -> Mapping[str, str]:
     said = {}
     for role, store in part.stores.items():
         if isinstance(store, Tokenised):
-            cut = f"{store.cut:,} of {len(store.texts):,} training texts are cut to that"
-            said[f"tokens ({role})"] = f"{store.tokenizer.vocabulary:,} of {store.tokenizer}; {cut}"
+            made, texts = store.tokenizer, f"{store.cut:,} of {len(store.texts):,} training texts"
+            said[f"tokens ({role})"] = (
+                f"of {made.origin}, {made.vocabulary:,} different ones; {texts} are cut to {made.longest}"
+            )
     return said

@@ -172,12 +172,16 @@ def _labels(
             without.append(part)
             continue
         found[part] = _as_numbers(labels_of(paths, label, names, may_lack=True, opener=opened))
-        if paths[0] not in train and len(found[part]) and np.isin(found[part], (NO_LABEL, "")).all():
+        if paths[0] not in train and len(found[part]) and (found[part] == _no_label(found[part])).all():
             without.append(part)
     kinds = {values.dtype.kind == "U" for part, values in found.items() if part not in without}
     if len(kinds) > 1:  # as where one part alone has numbers: they are names there
         found = {part: values.astype(str) for part, values in found.items()}
     return found, without
+
+
+def _no_label(values: Shaped[np.ndarray, " n"]) -> str | int:
+    return "" if values.dtype.kind == "U" else NO_LABEL
 
 
 def _as_numbers(values: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:

@@ -233,10 +233,14 @@ def _multiply_adds(model: Model, example: Batch) -> float:
     return counter.get_total_flops() / 2
 
 
+def _shape_in_words(shape: list[int]) -> str:
+    return f"up to {shape[0]} tokens of {shape[1]:,}" if len(shape) == 2 else "x".join(map(str, shape))
+
+
 def _data_line(data: DataSet, augment: Augment) -> str:
     facts = data.facts()
     parts = ", ".join(f"{part['samples']:,} {name}" for name, part in facts["parts"].items())
-    shapes = {role: "x".join(map(str, shape)) for role, shape in facts["input_shapes"].items()}
+    shapes = {role: _shape_in_words(shape) for role, shape in facts["input_shapes"].items()}
     shape = (
         " / ".join(f"{role} {shape}" for role, shape in shapes.items())
         if len(set(shapes.values())) > 1

@@ -52,7 +52,8 @@ class Start:
         """
         spec = self.of(seed)
         check_weights(spec)
-        source = load_named(spec, classes=self.classes, input_shape=student.input_shape)
+        seen, tokenizer = student.input_shape, student.tokenizer
+        source = load_named(spec, classes=self.classes, input_shape=seen, tokenizer=tokenizer)
         tensors = source.network.state_dict()
         head = classifier_path(student.network)
         own = student.network.state_dict()

@@ -1,0 +1,66 @@
+"""A tokenizer: equal ones give equal tokens, learned ones are functions of their text."""
+
+import json
+
+import numpy as np
+import pytest
+
+from kantor.core.errors import ConfigError, DataError
+from kantor.data.tokenizer import Learned, Tokenizer, longest_of, same_tokens
+
+pytest.importorskip("tokenizers", reason="needs the extra text")
+
+TEXTS = ["the film is fine", "a dull plot, and slow", "ça suffit, naïve 日本"] * 4
+
+
+def learned(size: int = 320, longest: int = 16) -> Tokenizer:
+    return Learned(size, longest).of(TEXTS)
+
+
+def test_what_is_learned_is_a_function_of_the_texts():
+    one, other = learned(), Learned(320, 16).of(iter(TEXTS))
+    assert one == other
+    assert one.content == other.content
+    assert Learned(320, 16).of(TEXTS[:2]) != one
+    assert one.shape == (16, one.vocabulary)
+    assert 257 <= one.vocabulary <= 320
+
+
+def test_any_text_has_tokens_and_is_cut_to_the_longest():
+    tokens = learned().encode(["fine", "🙂 never seen 漢字" * 5])
+    assert tokens.starts.tolist()[-1] == len(tokens.numbers)
+    assert np.diff(tokens.starts).max() == 16
+    assert tokens.cut == 1
+    assert (tokens.own > 0).all()
+
+
+def test_it_is_made_again_from_its_facts():
+    tokenizer = learned()
+    again = Tokenizer.read(json.loads(json.dumps(tokenizer.facts())))
+    assert again == tokenizer
+    assert again.digest == tokenizer.digest
+    assert str(again) == "tokens of bpe:320, at most 16"
+
+
+def test_settings_of_a_file_make_no_other_tokens():
+    one = learned()
+    held = json.loads(one.content) | {"truncation": {"max_length": 3, "strategy": "LongestFirst", "stride": 0,
+                                                      "direction": "Right"}}  # fmt: skip
+    other = Tokenizer.of(json.dumps(held), 16, "elsewhere")
+    assert same_tokens(one, other)
+    assert other.encode(TEXTS).numbers.tolist() == one.encode(TEXTS).numbers.tolist()
+    assert not same_tokens(one, learned(300))
+
+
+def test_what_cannot_be_meant():
+    with pytest.raises(ConfigError, match=r"bpe:20.*at least 300"):
+        Learned(20, 16)
+    with pytest.raises(DataError, match="The tokenizer of here cannot be read"):
+        Tokenizer.of("{}", 16, "here")
+    assert longest_of(None, None, "m") == 128
+    assert longest_of(None, 32, "m") == 32
+    assert longest_of(300, None, "m") == 300
+    with pytest.raises(ConfigError, match=r"max_length 64 is longer than bert takes, 32 tokens"):
+        longest_of(64, 32, "bert")
+    with pytest.raises(ConfigError, match="max_length is a number of tokens"):
+        longest_of(0, None, "m")
