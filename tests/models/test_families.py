@@ -1,12 +1,14 @@
 """timm, torchvision and transformers, where they are installed; nothing is fetched."""
 
 import importlib.util
+import json
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from kantor.capture import capture, pair, stages
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, DataError
 from kantor.models import load
 
 IMAGES = torch.rand(2, 3, 32, 32)
@@ -194,3 +196,94 @@ def test_transformers_names_that_are_wrong(checkpoints, monkeypatch):
         load(f"transformers:{checkpoints / 'nowhere'}")
     with pytest.raises(ConfigError, match=r"no option 'hidden_sise'\. Close to it: hidden_size"):
         load(f"transformers:{checkpoints / 'vit'}@hidden_sise=3")
+
+
+def edited(folder, name="config.json", **entries):
+    """A checkpoint's folder, with other entries in one of its files."""
+    file = folder / name
+    file.write_text(json.dumps((json.loads(file.read_text()) if file.exists() else {}) | entries))
+    return f"transformers:{folder}"
+
+
+def test_transformers_weights_in_half_precision_are_read_as_numbers_like_any(checkpoints):
+    whole = load(f"transformers:{checkpoints / 'vit'}").eval()
+    half = checkpoints / "half"
+    whole.network.to(torch.bfloat16).save_pretrained(half)
+    found = load(f"transformers:{half}").eval()
+    assert {p.dtype for p in found.parameters()} == {torch.float32}
+    assert found(IMAGES).dtype == torch.float32
+    drawn = load(f"transformers:{half}@pretrained=false")
+    assert {p.dtype for p in drawn.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("classes", [None, 4])
+def test_transformers_draws_no_weight_that_a_checkpoint_lacks(checkpoints, classes):
+    file = checkpoints / "vit" / "model.safetensors"
+    tensors = load_file(file)
+    lost = next(key for key in tensors if "attention" in key)
+    save_file({key: x for key, x in tensors.items() if key != lost}, file, metadata={"format": "pt"})
+    with pytest.raises(DataError, match=r"do not fit transformers:.*1 are missing"):
+        load(f"transformers:{checkpoints / 'vit'}", classes=classes)
+
+
+def test_transformers_weights_of_another_shape_than_the_configuration_says(checkpoints):
+    with pytest.raises(DataError, match=r"of another shape than its config.json says"):
+        load(edited(checkpoints / "vit", hidden_size=32))
+
+
+def test_transformers_says_that_a_checkpoint_has_no_classifier(checkpoints):
+    file = checkpoints / "vit" / "model.safetensors"
+    tensors = {key: x for key, x in load_file(file).items() if not key.startswith("classifier")}
+    save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.warns(UserWarning, match="comes without a classifier"):
+        load(f"transformers:{checkpoints / 'vit'}")
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"id2label": [1, 2]},
+        {"num_channels": "3"},
+        {"hidden_size": -3},
+        {"patch_size": 0},
+        {"image_size": 0},
+        {"dtype": "os"},
+        {"model_type": ["vit"]},
+    ],
+)
+def test_transformers_configurations_that_make_no_network(checkpoints, entries):
+    with pytest.raises((ConfigError, DataError), match="vit"):
+        load(edited(checkpoints / "vit", **entries))
+
+
+@pytest.mark.parametrize("place", ["_attn_implementation", "vision_config"])
+def test_a_checkpoint_does_not_name_code_on_the_hub(checkpoints, place):
+    entry = "anybody/kernel" if place.startswith("_") else {"_attn_implementation": "anybody/kernel"}
+    with pytest.raises(ConfigError, match="'anybody/kernel', which is code on the Hub"):
+        load(edited(checkpoints / "vit", **{place: entry}))
+
+
+def test_transformers_sizes_as_height_and_width(checkpoints):
+    spec = edited(checkpoints / "vit", image_size=[32, 32])
+    assert load(spec).size is None
+    larger = load(spec, input_shape=(3, 48, 48))
+    assert larger.size == 32
+    assert larger(torch.rand(2, 3, 48, 48)).shape == (2, 3)
+    oblong = edited(checkpoints / "vit", image_size=[32, 16])
+    assert load(f"{oblong}@pretrained=false", classes=3, input_shape=(3, 32, 16)).size is None
+    with pytest.raises(ConfigError, match=r"images of 32 x 16, and the data's are 48 x 48"):
+        load(f"{oblong}@pretrained=false", classes=3, input_shape=(3, 48, 48))
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"image_mean": "abc"},
+        {"image_mean": [0.5] * 3, "image_std": [0, 0, 0]},
+        {"image_mean": [None] * 3, "image_std": [1] * 3},
+        {"size": "x"},
+    ],
+)
+def test_transformers_preprocessors_that_make_no_numbers(checkpoints, entries):
+    with pytest.raises(DataError, match=r"The preprocessor of .*vit cannot be used"):
+        load(edited(checkpoints / "vit", "preprocessor_config.json", **entries))

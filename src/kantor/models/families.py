@@ -84,6 +84,32 @@ def is_text(shape: tuple[int, ...]) -> bool:
     return len(shape) == 2
 
 
+def side(size: Any, shape: tuple[int, int], spec: Spec) -> int | None:
+    """The side of the images that a network expects; None where it expects none, or the data has it.
+
+    Args:
+        size: what its maker says: a side, height and width, or None.
+        shape: height and width of the data.
+        spec: the model's name.
+
+    Raises:
+        ConfigError: it is no size of an image, or no square, to which images are resized.
+    """
+    if size is None:
+        return None
+    both = tuple(size) if isinstance(size, list | tuple) else (size, size)
+    if not 1 <= len(both) <= 2 or not all(isinstance(length, int) and length >= 1 for length in both):
+        raise ConfigError(f"{spec.name} is made for images of size {size!r}, which is none.")
+    if (both[0], both[-1]) == shape:
+        return None
+    if both[0] != both[-1]:
+        raise ConfigError(
+            f"{spec.name} is made for images of {both[0]} x {both[1]}, and the data's are {shape[0]} x {shape[1]}. "
+            "kantor resizes images to squares: give data of that size."
+        )
+    return both[0]
+
+
 def _builtin(spec: Spec, classes: int | None, shape: tuple[int, ...], options: dict[str, str]) -> Built:
     if classes is None and spec.weights is None:
         raise ConfigError(f"{spec.name}: say how many classes it has (classes=10), or name a weights file.")

@@ -6,7 +6,7 @@ import timm  # pyright: ignore[reportMissingImports]
 
 from kantor.core.errors import ConfigError, suggest
 from kantor.core.options import literals
-from kantor.models.families import Built, image_shape
+from kantor.models.families import Built, image_shape, side
 from kantor.models.normalise import Normalise
 from kantor.models.pretrained import stands_for_weights
 from kantor.models.spec import Spec
@@ -56,11 +56,11 @@ def build(
             f"file (timm:{spec.name}:FILE) or start afresh (@pretrained=false)."
         ) from error
     known = network.pretrained_cfg
-    size = known["input_size"][-1] if pretrained or known.get("fixed_input_size") else None
+    size = known["input_size"][1:] if pretrained or known.get("fixed_input_size") else None
     size = settings.get("img_size", size)
     return Built(
         network,
         num_classes=network.num_classes,
         normalise=Normalise.of(known["mean"], known["std"]) if channels == len(known["mean"]) else None,
-        size=None if (size, size) == (height, width) else size,
+        size=side(size, (height, width), spec),
     )

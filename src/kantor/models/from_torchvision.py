@@ -8,7 +8,7 @@ from torchvision.models import get_model, get_model_weights, list_models  # pyri
 
 from kantor.core.errors import ConfigError, suggest
 from kantor.core.options import literals
-from kantor.models.families import Built, image_shape
+from kantor.models.families import Built, image_shape, side
 from kantor.models.normalise import Normalise
 from kantor.models.pretrained import stands_for_weights
 from kantor.models.spec import Spec
@@ -56,7 +56,7 @@ def build(
         num_classes=number,
         class_names=list(names) if pretrained and number == len(names) else None,
         normalise=Normalise.of(preset.mean, preset.std),
-        size=None if (size, size) == (height, width) else size,
+        size=side(size, (height, width), spec),
     )
 
 

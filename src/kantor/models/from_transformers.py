@@ -1,11 +1,17 @@
 """Networks by transformers. Imported only when a model's name asks for it."""
 
+import warnings
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
-from kantor.core.errors import ConfigError, suggest
+import torch
+from torch import nn
+
+from kantor.core.errors import ConfigError, DataError, suggest
 from kantor.core.options import literals
-from kantor.models.families import Built, image_shape, is_text
+from kantor.core.reading import check_shape
+from kantor.models.families import Built, image_shape, is_text, side
 from kantor.models.normalise import NAMED, Normalise
 from kantor.models.pretrained import stands_for_weights
 from kantor.models.spec import Spec
@@ -16,6 +22,7 @@ with torchvision_unseen():
         AutoConfig,
         AutoModelForImageClassification,
         AutoModelForSequenceClassification,
+        PretrainedConfig,
     )
     from transformers.image_processing_base import ImageProcessingMixin  # pyright: ignore[reportMissingImports]
     from transformers.utils.import_utils import is_torchvision_available  # pyright: ignore[reportMissingImports]
@@ -51,36 +58,34 @@ def build(
         config = _config(spec.name, recipe)
         names = _names(config)
         _overwrite(config, settings, spec)
-        if classes is not None and classes != config.num_labels:
-            config.num_labels, names = classes, None
+        number: int = config.num_labels if classes is None else classes
+        others = number != config.num_labels
+        if others:
+            config.num_labels, names = number, None
         fresh = not pretrained and recipe is None
         if text:
             _fit_tokens(config, shape, spec, settings if fresh else None)
         elif fresh and hasattr(config, "num_channels"):
             config.num_channels = channels
         maker = AutoModelForSequenceClassification if text else AutoModelForImageClassification
-        network: Any = (
-            maker.from_pretrained(
-                spec.name, config=config, use_safetensors=True, trust_remote_code=False, ignore_mismatched_sizes=True
-            )
-            if pretrained
-            else maker.from_config(config, trust_remote_code=False)
-        )
-    except (OSError, ValueError, KeyError) as error:
+        network = _loaded(maker, spec, config, others) if pretrained else _drawn(maker, config)
+    except (ConfigError, DataError, ImportError):
+        raise
+    except Exception as error:  # what a folder says can make transformers raise anything
         raise ConfigError(
-            f"transformers could not make {spec.architecture}: {error}. Without a network, give the path of a folder "
-            "that holds config.json and model.safetensors."
+            f"transformers could not make {spec.architecture}: {_said(error)}. Without a network, give the path of a "
+            "folder that holds config.json and model.safetensors."
         ) from error
     if text:
-        return Built(network, config.num_labels, names if pretrained else None, recipe=config.to_dict())
+        return Built(network, number, names if pretrained else None, recipe=config.to_dict())
     preset = _preprocessor(spec.name) if recipe is None else {}
     size = getattr(config, "image_size", None) or (_side(preset) if pretrained else None)
     return Built(
         network,
-        num_classes=config.num_labels,
+        num_classes=number,
         class_names=names if pretrained else None,
         normalise=_normalise(preset, getattr(config, "num_channels", 3), pretrained or spec.weights is not None),
-        size=None if size is None or (size, size) == (height, width) else size,
+        size=side(size, (height, width), spec),
         recipe=config.to_dict(),
     )
 
@@ -113,12 +118,90 @@ def _fit_tokens(config: Any, shape: tuple[int, ...], spec: Spec, fresh: dict[str
         )
 
 
+def _loaded(maker: Any, spec: Spec, config: Any, others: bool) -> nn.Module:
+    """The checkpoint's network in float32, every weight of it found but for a classifier's.
+
+    Args:
+        maker: of transformers.
+        spec: its name.
+        config: its configuration.
+        others: it gets a classifier of another number of classes.
+
+    Raises:
+        DataError: the checkpoint lacks weights, or has some of another shape: transformers would draw them at random.
+    """
+    network, found = maker.from_pretrained(
+        spec.name,
+        config=config,
+        # Of weights kept in half precision too: kantor trains and compares in float32, and autocast lowers that.
+        dtype=torch.float32,
+        use_safetensors=True,
+        trust_remote_code=False,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
+    body, own = f"{network.base_model_prefix}.", network.state_dict()
+    is_body = any(key.startswith(body) for key in own)
+    differing = {key for key, *_ in found["mismatched_keys"]}
+    missing = {key for key in found["missing_keys"] if not key.endswith("num_batches_tracked")}
+    # What pools for a classifier is drawn with it: checkpoints of language models have neither.
+    inside = [k for k in missing | differing if not is_body or (k.startswith(body) and ".pooler." not in k)]
+    wrong = sorted(inside if others else {*inside, *differing})
+    if wrong:
+        raise DataError(
+            f"The weights do not fit {spec.architecture}: of {len(own)} tensors, {len(wrong)} are missing from the "
+            f"checkpoint, or of another shape than its config.json says ({_some(wrong)}). It may be damaged; copy it "
+            "again."
+        )
+    if missing:
+        warnings.warn(
+            f"{spec.architecture} comes without a classifier ({_some(sorted(missing))}): a fresh one is drawn, and "
+            "what it says means nothing before it is trained.",
+            stacklevel=2,
+        )
+    return network
+
+
+def _drawn(maker: Any, config: Any) -> nn.Module:
+    """A fresh network, in float32."""
+    return maker.from_config(config, dtype=torch.float32, trust_remote_code=False)
+
+
 def _config(name: str, recipe: dict[str, Any] | None) -> Any:
     if recipe is None:
-        return AutoConfig.from_pretrained(name, trust_remote_code=False)
-    known = ("model_type", "auto_map")
-    rest = {key: value for key, value in recipe.items() if key not in known and not _may_fetch_code(key)}
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        _refuse_fetched_code(name)
+        return config
+    rest = {key: value for key, value in _plain(recipe).items() if key != "model_type"}
     return AutoConfig.for_model(recipe["model_type"], **rest)
+
+
+def _refuse_fetched_code(name: str) -> None:
+    """Refuse a checkpoint whose configuration, at any depth, names an implementation on the Hub: that is code.
+
+    Raises:
+        ConfigError: it does; names it.
+    """
+    content, _ = PretrainedConfig.get_config_dict(name)
+    for key, value in _entries(content):
+        if _may_fetch_code(key) and "/" in str(value):
+            raise ConfigError(
+                f"The config.json of {name} asks for {key} {value!r}, which is code on the Hub, and a file does not "
+                "decide which code runs. Take the entry out of it."
+            )
+
+
+def _entries(content: Any) -> Iterable[tuple[str, Any]]:
+    for key, value in content.items() if isinstance(content, Mapping) else ():
+        yield str(key), value
+        yield from _entries(value)
+
+
+def _plain(content: Any) -> Any:
+    """A configuration without what may name code to run, at any depth."""
+    if not isinstance(content, Mapping):
+        return content
+    return {k: _plain(v) for k, v in content.items() if k != "auto_map" and not _may_fetch_code(str(k))}
 
 
 def _normalise(preset: dict[str, Any], channels: int, trained: bool) -> Normalise:
@@ -146,17 +229,45 @@ def _names(config: Any) -> list[str] | None:
     return None if all(name == f"LABEL_{index}" for index, name in enumerate(names)) else names
 
 
+class _Preset(TypedDict):
+    """What is read of a ``preprocessor_config.json``."""
+
+    do_normalize: NotRequired[bool | None]
+    image_mean: NotRequired[list[float] | None]
+    image_std: NotRequired[list[float] | None]
+    do_center_crop: NotRequired[bool | None]
+    crop_size: NotRequired[dict[str, int | None] | list[int] | int | None]
+    size: NotRequired[dict[str, int | None] | list[int] | int | None]
+
+
 def _preprocessor(name: str) -> dict[str, Any]:
+    remedy, source = "Mend or delete it; without it images are taken as they are.", f"The preprocessor of {name}"
     try:
-        return ImageProcessingMixin.get_image_processor_dict(name)[0]
+        preset = ImageProcessingMixin.get_image_processor_dict(name)[0]
     except OSError:
         return {}
+    except Exception as error:  # a damaged file can make its reader raise anything
+        raise DataError(f"{source} cannot be read: {_said(error)}. {remedy}") from error
+    check_shape(preset, _Preset, source, remedy)
+    mean, std = preset.get("image_mean") or [], preset.get("image_std") or []
+    if (mean and std and len(mean) != len(std)) or min(std, default=1) <= 0:
+        raise DataError(f"{source} cannot be used: each mean needs a positive deviation. {remedy}")
+    return preset
 
 
-def _side(preset: dict[str, Any]) -> int | None:
+def _side(preset: dict[str, Any]) -> Any:
     for size in (preset.get("crop_size") if preset.get("do_center_crop") else None, preset.get("size")):
-        if isinstance(size, int):
+        if isinstance(size, int | list):
             return size
         if isinstance(size, dict):
-            return size.get("height") or size.get("shortest_edge")
+            both = (size.get("height"), size.get("width"))
+            return both if None not in both else size.get("height") or size.get("shortest_edge")
     return None
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
