@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from kantor.core.errors import DataError
-from kantor.core.reading import parse_yaml, read_json, read_yaml
+from kantor.core.reading import check_shape, parse_yaml, read_json, read_yaml
 
 
 class Kept(TypedDict):
@@ -105,3 +105,16 @@ def test_yaml_of_every_day_is_read():
         "next": {"lr": 2, "day": "2020-01-01"},
         "names": ["01", "yes", False],
     }
+
+
+class _Done(TypedDict):
+    seconds: float
+
+
+class _Failed(TypedDict):
+    why: str
+
+
+def test_what_fits_none_of_several_records_says_what_each_lacks():
+    with pytest.raises(DataError, match="'seconds' is missing, or 'why' is missing"):
+        check_shape({"accuracy": 0.5}, _Done | _Failed, "result.json", "Delete it.")

@@ -23,3 +23,9 @@ def test_sees_neurons_as_a_set_without_sizes():
 def test_refuses_layers_without_positions():
     with pytest.raises(ShapeError, match=r"\(8, 4\).*\(8, 4, 6, 6\)"):
         NST().build((torch.Size([8, 4]),), (torch.Size([8, 4, 6, 6]),), 0)
+
+
+def test_takes_sides_of_two_precisions():
+    s, t = (torch.randn(2, 4, 3, 3, generator=torch.Generator().manual_seed(k)) for k in (0, 1))
+    assert torch.allclose(nst(s.double(), t), nst(s, t.double()))
+    assert torch.allclose(nst(s.double(), t).float(), nst(s, t), rtol=1e-5)

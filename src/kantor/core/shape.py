@@ -87,7 +87,7 @@ def _one_of(value: Any, shapes: tuple[Any, ...], whole: Any, place: str) -> Any:
         except Misfit as error:
             if isinstance(value, dict | list) and not str(error).startswith(_wrong(value, shape, place)):
                 deeper.append(error)  # of the right kind, and wrong within: that is what to say
-    raise deeper[0] if len(deeper) == 1 else Misfit(_wrong(value, whole, place))
+    raise Misfit(", or ".join(map(str, deeper)) or _wrong(value, whole, place))
 
 
 def _need(holds: bool, value: Any, shape: Any, place: str) -> None:

@@ -39,7 +39,8 @@ def nst(
     """
     check_maps("nst", student, teacher)
     s, t, mask = common_positions("nst", student, teacher, student_mask, teacher_mask)
-    s, t = (F.normalize(zeroed(x, mask).flatten(2), dim=2) for x in (s, t))
+    dtype = torch.promote_types(s.dtype, t.dtype)
+    s, t = (F.normalize(zeroed(x, mask).flatten(2), dim=2).to(dtype) for x in (s, t))
     return _kernel(t, t) + _kernel(s, s) - 2 * _kernel(s, t)
 
 

@@ -16,6 +16,7 @@ from kantor.core.errors import DataError
 from kantor.core.files import is_file, write_bytes
 from kantor.core.reading import parse_json
 from kantor.data.tokenizer import KnownTokenizer
+from kantor.core.seal import check_sealed
 from kantor.models.normalise import Mode
 
 _KEY = "kantor"
@@ -51,10 +52,12 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     as ``state_dict`` or ``model``. A ``module.`` before every key is taken off.
 
     Raises:
-        DataError: the file is missing, damaged, of another kind, or holds more than tensors.
+        DataError: the file is missing, damaged, of another kind, or holds more than tensors; or it is a finished
+            student's, and not as it was when that was finished.
     """
     if not is_file(path):
         raise DataError(f"There is no weights file {path}.")
+    check_sealed(path)
     if path.suffix == ".safetensors":
         try:
             with safe_open(path, framework="pt") as file:

@@ -20,8 +20,8 @@ from kantor.report.headline import answer
 from kantor.report.run import read_run
 from kantor.results.files import read_result
 from kantor.results.records import Begun, Metrics, StepZeroKept, Timed
+from kantor.study.resume.fingerprints import settings_of
 from kantor.study.settings.methods import written_methods
-from kantor.study.settings.study import Study
 from kantor.tasks import Scale
 from kantor.tasks.scale import ACCURACY
 
@@ -91,7 +91,7 @@ def look(run: Path, now: float | None = None) -> Look:
     Raises:
         ConfigError: the folder holds no run.
     """
-    config = Study.of_run(run)
+    config = settings_of(run)
     now = time.time() if now is None else now
     prepared = (run / "plan.json").exists()
     names = [method.name for method in written_methods(config.methods)]

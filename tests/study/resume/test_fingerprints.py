@@ -119,6 +119,43 @@ def test_settings_cut_short(folder, capsys, share):
     refused(capsys, "config.yaml", "began.json holds them")
 
 
+@pytest.mark.parametrize(
+    "command", [["evaluate", "run/kd/seed-0"], ["probe", "run"], ["analyse", "run"], ["watch", "run", "--once"]]
+)
+def test_settings_cut_short_are_not_read_by_who_only_looks(folder, capsys, command):
+    path = Path("run/config.yaml")
+    path.write_text(path.read_text()[: len(path.read_text()) // 2])
+    assert main(command) == 2
+    assert "began.json holds them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["compare", "run/kd/seed-0", "run/none/seed-0", "--data", "data.npz", "--out", "compared"],
+        ["compare", "cnn@width=8:run/kd/seed-0/student.safetensors", "cnn", "--data", "data.npz", "--out", "compared"],
+        ["evaluate", "--model", "run/kd/seed-0/student.safetensors", "--data", "data.npz"],
+        ["rank", "--data", "data.npz", "--teachers", "run/kd/seed-0,run/none/seed-0", "--out", "ranked"],
+        ["export", "run/kd/seed-0/student.safetensors", "--output", "other.safetensors"],
+    ],
+    ids=lambda command: f"{command[0]} {command[1]}",
+)
+def test_whoever_reads_a_finished_student_looks_at_its_seal(folder, capsys, command):
+    flip(Path("run/kd/seed-0/student.safetensors"), 0.9)
+    status = main(command)
+    said = " ".join("".join(capsys.readouterr()).split())
+    assert "was changed or damaged since its training was finished" in said
+    assert status == (0 if command[0] == "rank" else 2)  # a ranking says which teacher cannot be judged
+
+
+def test_threads_that_no_machine_has(folder, capsys):
+    path = Path("run/plan.json")
+    for threads in (0, -1, 10**9):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"threads": threads}))
+        assert main(["probe", "run"]) == 2
+        assert f"threads is {threads}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("method", ["none", "kd"])
 @pytest.mark.parametrize("how", ["missing", "empty", "truncated", "flipped"])
 @pytest.mark.parametrize("name", ["student.safetensors", "metrics.jsonl"])

@@ -16,11 +16,11 @@ from kantor.capture import Layer, pair, stages
 from kantor.core.errors import ConfigError, DataError
 from kantor.core.files import read_npz, write_bytes, write_json
 from kantor.core.inputs import moved
+from kantor.core.seal import student_of
 from kantor.data import DataSet, Part
 from kantor.models import Model, load
 from kantor.results.files import read_result
 from kantor.results.movement import Analysed, over_seeds
-from kantor.results.seal import student_of
 from kantor.study.execution.job import Job
 from kantor.study.execution.student import Workbench
 from kantor.study.teachers.find import model_for

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from kantor.core.errors import ConfigError, DataError, KantorError
 from kantor.core.files import write_with
+from kantor.core.seal import student_of
 from kantor.data import DataSet, Part, open_data
 from kantor.data.tokenised import TEXT
 from kantor.data.views import ROLES
@@ -22,7 +23,7 @@ from kantor.models import Model, load, load_trained
 from kantor.models.own_tokenizer import needed_tokenizer
 from kantor.models.pretrained import need_weights
 from kantor.models.spec import parse
-from kantor.results.seal import student_of
+from kantor.study.resume.fingerprints import settings_of
 from kantor.study.settings.resolved import ResolvedStudy
 from kantor.study.settings.study import Study
 from kantor.tasks import Task, made
@@ -99,7 +100,7 @@ def evaluate_run(
         KantorError: see :func:`evaluate_model`.
     """
     weights = _weights(folder)
-    config = Study.of_run(folder.parents[1])
+    config = settings_of(folder.parents[1])
     if any(m.folder == folder.parent.name and not m.teaches_classifier for m in ResolvedStudy(config).methods):
         raise ConfigError(
             f"{folder} was trained without labels, so its classifier says nothing. Judge its features: "
@@ -149,7 +150,7 @@ def check_views(models: Sequence[str], views: str | None) -> None:
             continue
         seen = None
         with contextlib.suppress(KantorError):  # settings of another version, say
-            seen = student_views(Study.of_run(run))
+            seen = student_views(settings_of(run))
         if seen is not None:
             raise ConfigError(
                 f"{model} was trained on the view {seen['student']}: say what both models see, as "

@@ -14,18 +14,19 @@ from kantor.core.errors import ConfigError
 from kantor.core.files import write_json
 from kantor.core.locks import locked
 from kantor.core.reading import read_json
+from kantor.core.seal import student_of
 from kantor.data import DataSet, open_data
 from kantor.data.views import ROLES
 from kantor.models import Model, load
 from kantor.models.spec import codes_of
 from kantor.results.files import PROBE, read_result
 from kantor.results.records import Probed
-from kantor.results.seal import student_of
 from kantor.results.statistics import few, paired_difference, t_interval
 from kantor.study.afterwards.evaluate import student_views
 from kantor.study.execution.job import Job
 from kantor.study.execution.step_zero import Say
 from kantor.study.execution.student import new_student, use_threads
+from kantor.study.resume.fingerprints import settings_of
 from kantor.study.resume.prepared import Prepared
 from kantor.study.settings.methods import Method
 from kantor.study.settings.resolved import ResolvedStudy
@@ -55,7 +56,7 @@ def probe_run(run: Path, data: str | None, label: str | None, say: Say, *, text:
     Raises:
         ConfigError: no run, no finished student, or data without labels.
     """
-    config = Study.of_run(run)
+    config = settings_of(run)
     trust.check(*codes_of([config.student]))
     if not (run / "plan.json").exists():
         raise ConfigError(f"{run} has no finished student to probe. `kantor resume` it first.")

@@ -13,18 +13,18 @@ from kantor.core.collectives import rank
 from kantor.core.errors import NonFiniteError
 from kantor.core.files import remove_partial, write_json
 from kantor.core.locks import locked
+from kantor.core.seal import finish
 from kantor.data import DataSet, Part
 from kantor.losses import LabelCost
 from kantor.models import Model
 from kantor.objective import CachedTeacher, LiveTeacher, Objective, Teacher
 from kantor.results.files import read_result
-from kantor.results.seal import finish
 from kantor.study.execution.job import Job, tuned_factor
+from kantor.study.resume.fingerprints import settings_of
 from kantor.study.resume.prepared import Prepared
 from kantor.study.settings.methods import Method
 from kantor.study.settings.resolved import ResolvedStudy
 from kantor.study.settings.starting_weights import Given, Start
-from kantor.study.settings.study import Study
 from kantor.study.teachers.cached_outputs import KeptOutputs
 from kantor.study.teachers.channel_worth import attend, read_worth
 from kantor.study.teachers.find import model_for
@@ -47,7 +47,7 @@ class Workbench:
     def __init__(self, run: Path, data: DataSet | None = None) -> None:
         self.run = run
         self._opened = data
-        self.study = ResolvedStudy(Study.of_run(run), run)
+        self.study = ResolvedStudy(settings_of(run), run)
         self.config = self.study.settings
         self.methods = {method.name: method for method in self.study.methods}
         self.plan = Prepared.read(run)

@@ -18,8 +18,8 @@ from typing import Any
 from kantor.core import trust
 from kantor.core.collectives import wait_for_all, world_size
 from kantor.core.errors import KantorError
+from kantor.core.seal import check_files
 from kantor.results.files import read_result
-from kantor.results.seal import check_files
 from kantor.study.execution.job import Job
 from kantor.study.execution.parallel import jobs_for
 from kantor.study.execution.progress import Display

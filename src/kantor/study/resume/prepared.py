@@ -6,15 +6,18 @@ from typing import Any
 
 from kantor import losses
 from kantor.core import trust
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, DataError
 from kantor.core.files import write_json
-from kantor.core.reading import read_json
+from kantor.core.reading import DAMAGED, read_json
 from kantor.data import LayerSpec
 from kantor.models.spec import codes_of
 from kantor.objective import Term
 from kantor.results.records import KeptPlan
 from kantor.study.settings.starting_weights import Start
 from kantor.training import Pair
+
+_THREADS = 4096
+"""More than any machine has: a process that tries to start them ends."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Prepared:
         content = read_json(run / "plan.json", KeptPlan)
         if not content:
             raise ConfigError(f"{run} has no plan.json, which step 0 leaves: `kantor resume {run}` first.")
+        if not 1 <= content["threads"] <= _THREADS:
+            raise DataError(f"{run / 'plan.json'} cannot be used: threads is {content['threads']}. {DAMAGED}")
         specs = [teacher["spec"] for teacher in content["teachers"].values()]
         begins = [start["spec"].replace("{seed}", "0") for start in content["starts"].values() if start]
         terms = [term for bound in content["bound"].values() for term in bound]

@@ -10,7 +10,6 @@ from kantor.faculty.roster import spec_of
 from kantor.models import Model, has_weights
 from kantor.models.loading import architecture, load_named
 from kantor.models.weights import classifier_path, fit_weights
-from kantor.results.seal import check_weights
 from kantor.study.settings.study import Study
 
 SCRATCH, TEACHER = "scratch", "teacher"
@@ -51,7 +50,6 @@ class Start:
             DataError: they cannot be read, or do not fit the student; says which.
         """
         spec = self.of(seed)
-        check_weights(spec)
         seen, tokenizer = student.input_shape, student.tokenizer
         source = load_named(spec, classes=self.classes, input_shape=seen, tokenizer=tokenizer)
         tensors = source.network.state_dict()

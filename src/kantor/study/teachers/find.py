@@ -15,12 +15,12 @@ from kantor.core.files import remove_partial, write_json
 from kantor.core.locks import locked
 from kantor.core.names import folder_name
 from kantor.core.reading import read_json
+from kantor.core.seal import check_files, finish
 from kantor.data import DataSet, Part
 from kantor.models import Model, has_weights
 from kantor.models.loading import load_named
 from kantor.objective import Objective
 from kantor.results.files import read_result
-from kantor.results.seal import check_files, check_weights, finish
 from kantor.study.settings.resolved import ResolvedStudy
 from kantor.study.settings.study import Study
 from kantor.training import Training, evaluate, train
@@ -78,8 +78,6 @@ def find_teachers(study: ResolvedStudy, data: DataSet, root: Path, report: Repor
         report: told of training progress.
     """
     views = data.notes.get("views", {})
-    for spec in filter(has_weights, study.teachers.values()):
-        check_weights(spec)
     found = [
         Source(name, spec, _seen_elsewhere(spec), study.teacher_classes.get(name))
         if has_weights(spec)

@@ -1,7 +1,8 @@
 """A finished student's files: sealed in its ``result.json``, and looked at before they are believed."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from kantor.core.digests import file_digest
 from kantor.core.errors import DataError
@@ -10,6 +11,12 @@ from kantor.core.reading import read_json
 
 SEALED = ("student.safetensors", "teacher.safetensors", "metrics.jsonl")
 """What is sealed, of those that are there."""
+
+
+class _Sealed(TypedDict):
+    """``result.json``, as far as it seals."""
+
+    files: NotRequired[dict[str, str]]
 
 
 def finish(folder: Path, result: dict[str, Any]) -> None:
@@ -28,21 +35,26 @@ def student_of(folder: Path) -> Path:
     return folder / "student.safetensors"
 
 
-def check_weights(spec: str) -> None:
-    """:func:`check_files` of a model NAME:FILE whose file lies where it was trained."""
-    path = Path(spec.rpartition(":")[2])
-    if path.name in SEALED:
-        check_files(path.parent)
+def check_sealed(weights: Path) -> None:
+    """:func:`check_files` of a file of weights alone, where it lies in the folder that it was trained in."""
+    if weights.name in SEALED:
+        check_files(weights.parent, [weights.name])
 
 
-def check_files(folder: Path) -> None:
+def check_files(folder: Path, names: Sequence[str] = SEALED) -> None:
     """Refuse a finished student whose files are not as they were when it was finished; others are not looked at.
+
+    Args:
+        folder: the student's.
+        names: of the files that are wanted.
 
     Raises:
         DataError: names the file, and what to do.
     """
-    for name, digest in read_json(folder / "result.json").get("files", {}).items():
+    for name, digest in read_json(folder / "result.json", _Sealed).get("files", {}).items():
         path = folder / name
+        if name not in names:
+            continue
         problem = "is missing" if not path.exists() else "was changed or damaged" if file_digest(path) != digest else ""
         if problem:
             raise DataError(

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from kantor.core.errors import DataError
-from kantor.results.seal import check_files, check_weights, finish, student_of
+from kantor.core.seal import check_files, check_sealed, finish, student_of
 
 
 @pytest.fixture
@@ -39,13 +39,28 @@ def test_a_file_that_is_not_what_it_was_is_named_with_a_remedy(folder, name, dam
     for look in (check_files, student_of):
         with pytest.raises(DataError, match=rf"{path} {said}.*delete {folder}.*kantor resume"):
             look(folder)
-    with pytest.raises(DataError, match=said):
-        check_weights(f"resnet8@width=0.5:{folder / 'student.safetensors'}")
+    if name == "student.safetensors":
+        with pytest.raises(DataError, match=said):
+            check_sealed(path)
+    else:
+        check_sealed(folder / "student.safetensors")
 
 
 def test_what_is_not_finished_and_what_lies_elsewhere_is_not_looked_at(folder, tmp_path):
     (folder / "result.json").unlink()
     (folder / "student.safetensors").write_bytes(b"others")
     check_files(folder)
-    check_weights(f"resnet8:{tmp_path / 'own.safetensors'}")
-    check_weights("resnet8")
+    check_sealed(folder / "student.safetensors")
+    check_sealed(tmp_path / "own.safetensors")
+
+
+@pytest.mark.parametrize("files", [5, {"student.safetensors": 1}])
+def test_a_seal_that_is_none_is_named(folder, files):
+    (folder / "result.json").write_text(json.dumps({"files": files}))
+    with pytest.raises(DataError, match=r"result\.json cannot be used: files"):
+        check_files(folder)
+
+
+def test_a_seal_of_other_files_is_not_looked_at(folder):
+    (folder / "result.json").write_text(json.dumps({"files": {"/dev/zero": "endless"}}))
+    check_files(folder)
