@@ -110,6 +110,8 @@ def test_what_cannot_be_meant(faculty):
         ({"bootstrap": 1}, "bootstrap"),
         ({"scores": "best"}, "best"),
         ({"label_cost": "magic"}, "magic"),
+        ({"label_cost": "glove:nowhere.txt"}, "nowhere.txt needs word vectors.*no such file"),
+        ({"label_cost": "matrix:nowhere.csv"}, "nowhere.csv needs a matrix.*no such file"),
     ):
         with pytest.raises(ConfigError, match=said):
             rank_teachers(config(faculty, **changes))

@@ -4,7 +4,7 @@ import pytest
 
 from kantor.core.errors import ConfigError, DataError
 from kantor.faculty.label_cost import CostSource
-from kantor.faculty.roster import roster, teacher_names
+from kantor.faculty.roster import read_classes, roster, teacher_names
 from kantor.models import has_weights
 
 
@@ -69,3 +69,15 @@ def test_a_trained_students_folder_is_a_model_of_class_centres(tmp_path):
         CostSource.parse(f"centres:{tmp_path}")
     (tmp_path / "student.safetensors").touch()
     assert CostSource.parse(f"centres:{tmp_path}").argument == str(tmp_path / "student.safetensors")
+
+
+def test_class_names_that_are_no_text_are_named(tmp_path):
+    (tmp_path / "classes.txt").write_bytes("käfer\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"classes\.txt is not text in UTF-8"):
+        read_classes(str(tmp_path / "classes.txt"))
+
+
+def test_weights_that_a_list_looks_for_in_its_own_folder(tmp_path):
+    (tmp_path / "t.yaml").write_text("- model: nowhere.safetensors\n")
+    with pytest.raises(ConfigError, match=rf"no file {tmp_path / 'nowhere.safetensors'}. Paths in a list begin"):
+        roster(str(tmp_path / "t.yaml"))

@@ -178,6 +178,9 @@ def test_what_was_forgotten_or_only_looked_at_leaves_no_state(case: Case) -> Non
         loss(*case.features(1), **case.labels(1))
     loss(*case.features(1), **case.labels(1))
     loss.forget()
+    loss.eval()  # a validation loss, its gradients left on
+    loss(*case.features(3), **case.labels(3))
+    loss.train()
     step(loss, case, 2)
     if hasattr(other, "draws") or hasattr(getattr(other, "dual", None), "draws"):
         assert torch.equal(state(loss)[next(k for k in state(loss) if k.endswith("counter"))], torch.tensor(1))

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -208,7 +209,8 @@ def edited(folder, name="config.json", **entries):
 def test_transformers_weights_in_half_precision_are_read_as_numbers_like_any(checkpoints):
     whole = load(f"transformers:{checkpoints / 'vit'}").eval()
     half = checkpoints / "half"
-    whole.network.to(torch.bfloat16).save_pretrained(half)
+    network: Any = whole.network
+    network.to(torch.bfloat16).save_pretrained(half)
     found = load(f"transformers:{half}").eval()
     assert {p.dtype for p in found.parameters()} == {torch.float32}
     assert found(IMAGES).dtype == torch.float32

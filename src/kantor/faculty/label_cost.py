@@ -9,6 +9,7 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from kantor.core.errors import ConfigError, suggest
+from kantor.core.files import is_file
 from kantor.faculty.centres import label_centres, prediction_centres
 from kantor.faculty.inverse import label_costs_of, learned_cost
 from kantor.faculty.matrix import matrix_costs
@@ -53,6 +54,17 @@ class CostSource:
             form = "learned, alone" if kind == "learned" else f"{kind}:..., {KINDS[kind]}"
             raise ConfigError(f"The label cost {text!r} is written {form}.")
         return cls(kind, spec_of(argument) if kind == "centres" else argument)
+
+    def check(self) -> None:
+        """Refuse a file that is not there: without it nobody could be judged by the cost that was asked for.
+
+        Raises:
+            ConfigError: names it.
+        """
+        if self.kind in ("glove", "matrix") and not is_file(Path(self.argument)):
+            raise ConfigError(
+                f"The label cost {self.kind}:{self.argument} needs {KINDS[self.kind]}: there is no such file."
+            )
 
     @property
     def sees_outputs(self) -> bool:

@@ -69,6 +69,7 @@ def rank_teachers(config: Rank, say: Say = _unheard) -> Ranking:
     classes = classes_by_teacher(config.teacher_classes, [entry.name for entry in entries])
     entries = [replace(entry, classes=classes.get(entry.name, entry.classes)) for entry in entries]
     source = CostSource.parse(config.label_cost)
+    source.check()
     given += codes_of(filter(None, [config.student, source.argument]))
     trust.wrote(given)
     trust.keep(config.folder(), [*codes_of(entry.spec for entry in entries), *given])

@@ -7,7 +7,7 @@ from typing import Any, NotRequired, TypedDict
 
 from kantor.core import trust
 from kantor.core.errors import ConfigError, DataError, suggest
-from kantor.core.reading import check_shape, read_yaml
+from kantor.core.reading import check_shape, read_text, read_yaml
 from kantor.data.own import codes_of as data_codes
 from kantor.data.views import ROLES
 from kantor.models.spec import codes_of, parse
@@ -102,13 +102,14 @@ def read_classes(given: str | Sequence[Any], folder: Path = Path()) -> list[str]
     """Class names: a list, names separated by commas, or a file with one a line.
 
     Raises:
-        DataError: the file is missing or empty.
+        DataError: the file is missing, empty, or no text in UTF-8.
     """
     if not isinstance(given, str):
         return [str(name) for name in given]
     path = folder / given
     if path.is_file():
-        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        text = read_text(path, "Write it with one class a line, in UTF-8.")
+        names = [line.strip() for line in text.splitlines() if line.strip()]
     elif "," in given:
         names = [name.strip() for name in given.split(",")]
     else:
@@ -149,6 +150,8 @@ def _entry(item: Any, path: Path, number: int) -> Entry:
         spec = f"{spec}:{_from(folder, str(item['weights']))}"
     elif (folder / spec).exists():
         spec = spec_of(str(folder / spec))
+    elif ":" not in spec and Path(spec).suffix == ".safetensors":
+        raise ConfigError(f"{where}: there is no file {folder / spec}. Paths in a list begin in its folder.")
     else:
         known = parse(spec)
         if known.weights is not None:

@@ -100,8 +100,8 @@ class TransferLoss(nn.Module):
         """Commit what no gradient touches (memories, averages, potentials) after the optimiser's step.
 
         Every ``forward`` since the last step counts, so that micro-batches whose gradients add up are one batch. A
-        forward under ``no_grad`` only looks at a value, and counts nowhere. ``forward`` itself changes no state: its
-        value is the same however often it is called.
+        forward under ``no_grad``, or of a loss in eval mode, only looks at a value, and counts nowhere. ``forward``
+        itself changes no state: its value is the same however often it is called.
         """
 
     def forget(self) -> None:

@@ -185,7 +185,7 @@ class CRD(TransferLoss):
         ]
         samples = self.memory.seen.shape[0]
         normalisers = torch.where(self.normalisers > 0, self.normalisers, _means(sides, counts) * samples)
-        if torch.is_grad_enabled():
+        if self.training and torch.is_grad_enabled():
             self._measured.append(normalisers)
         student_scores, teacher_scores = (side / z for side, z in zip(sides, normalisers, strict=True))
         return sum_over_ranks(crd(student_scores, teacher_scores, samples, counts)) / world_size()

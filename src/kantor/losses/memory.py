@@ -61,13 +61,13 @@ class FeatureMemory(nn.Module):
     ) -> Int[Tensor, " all"]:
         """Keep a batch's embeddings for :meth:`commit`, beside those of the step's other micro-batches.
 
-        Under ``no_grad`` nothing is kept: somebody is only looking at a value.
+        Under ``no_grad`` and in eval mode nothing is kept: somebody is only looking at a value.
 
         Returns:
             The ids of the global batch.
         """
         held = gather_rows(ids), gather_rows(student.detach()), gather_rows(teacher.detach())
-        if torch.is_grad_enabled():
+        if self.training and torch.is_grad_enabled():
             self._held.append(held)
         return held[0]
 

@@ -104,14 +104,15 @@ class SlowPlan(nn.Module):
     def forward(self, batch: Moments, rows: int) -> Float[Tensor, "teacher_neurons student_neurons"]:
         """The plan for this step, given the current batch's (detached, global) statistics. Changes no state.
 
-        What it was solved on is held for :meth:`after_step`, unless under ``no_grad``: somebody is only looking.
+        What it was solved on is held for :meth:`after_step`, unless under ``no_grad`` or in eval mode: somebody is only
+        looking.
 
         Args:
             batch: statistics of this step's global batch, or of one of its micro-batches.
             rows: how many samples that is.
         """
         solved = self._solved_on(batch, rows)
-        if torch.is_grad_enabled():
+        if self.training and torch.is_grad_enabled():
             before = self._held
             self._held = (
                 Held(batch, rows, solved) if before is None else Held(before.batch + batch, before.rows + rows, None)

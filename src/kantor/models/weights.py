@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from kantor.core.errors import DataError
 from kantor.core.files import is_file, write_bytes
 from kantor.core.reading import parse_json
-from kantor.data.tokenizer import KnownTokenizer
 from kantor.core.seal import check_sealed
+from kantor.data.tokenizer import KnownTokenizer
 from kantor.models.normalise import Mode
 
 _KEY = "kantor"

@@ -30,7 +30,6 @@ from kantor.study.resume.fingerprints import settings_of
 from kantor.study.resume.prepared import Prepared
 from kantor.study.settings.methods import Method
 from kantor.study.settings.resolved import ResolvedStudy
-from kantor.study.settings.study import Study
 from kantor.tasks.scale import ACCURACY
 from kantor.training.linear_probe import probe
 
