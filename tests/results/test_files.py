@@ -6,7 +6,7 @@ import time
 import pytest
 
 from kantor.core.errors import DataError
-from kantor.results.files import read_result, stage_seconds, timed
+from kantor.results.files import read_result, seconds_before, timed
 
 
 def test_a_seed_is_finished_where_its_result_is(tmp_path):
@@ -31,5 +31,5 @@ def test_seconds_of_a_stage_add_up_over_all_times_that_it_ran(tmp_path, monkeypa
         raise KeyboardInterrupt
     with open(tmp_path / "timing.jsonl", "a") as file:
         file.write(json.dumps({"step": 3, "seconds": 100.0, "peak_memory": 5}) + "\n")  # of training, no stage
-    assert stage_seconds(tmp_path) == {"teachers": 3.5, "cache": 5.0}
-    assert stage_seconds(tmp_path / "elsewhere") == {}
+    assert seconds_before(tmp_path) == {"teachers": 3.5, "cache": 5.0}
+    assert seconds_before(tmp_path / "elsewhere") == {}

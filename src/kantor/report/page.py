@@ -147,7 +147,7 @@ def _reached(scale: Scale, value: float) -> str:
 
 def _before(run: Run) -> str:
     """How long step 0 took, in words."""
-    spent = [f"{seconds:,.1f} s on the {stage}" for stage, seconds in run.summary.get("seconds", {}).items()]
+    spent = [f"{seconds:,.1f} s on the {part}" for part, seconds in run.summary.get("seconds", {}).items()]
     return f"Before the students it took {' and '.join(spent)}." if spent else ""
 
 

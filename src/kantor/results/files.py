@@ -31,18 +31,18 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def timed(run: Path, stage: str) -> Iterator[None]:
-    """Add the seconds of a stage of step 0 to the run's ``timing.jsonl``; those of an interrupted one count too."""
+def timed(run: Path, part: str) -> Iterator[None]:
+    """Add the seconds of a part of step 0 to the run's ``timing.jsonl``; those of an interrupted one count too."""
     begin = time.perf_counter()
     try:
         yield
     finally:
         if rank() == 0:
-            append_line(run / TIMING, {"stage": stage, "seconds": round(time.perf_counter() - begin, 4)})
+            append_line(run / TIMING, {"stage": part, "seconds": round(time.perf_counter() - begin, 4)})
 
 
-def stage_seconds(run: Path) -> dict[str, float]:
-    """Seconds of every stage of step 0, over all times that it ran in this folder."""
+def seconds_before(run: Path) -> dict[str, float]:
+    """Seconds of every part of step 0, over all times that it ran in this folder."""
     total: dict[str, float] = {}
     for line in read_lines(run / TIMING, Timed):
         if "stage" in line:

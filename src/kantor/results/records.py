@@ -132,7 +132,7 @@ class Begun(TypedDict):
 
 
 class Timed(TypedDict):
-    """A line of ``timing.jsonl``: of a run, a stage of step 0; of a student, the work up to a step."""
+    """A line of ``timing.jsonl``: of a run, a part of step 0 (called a stage); of a student, the work up to a step."""
 
     seconds: float
     stage: NotRequired[str]

@@ -76,7 +76,7 @@ def finish(study: ResolvedStudy, console: Console | None = None, report: Callabl
                 agree_on_data(run, data)
                 if main:
                     keep_tokenizers(run, data)
-                methods, facts = prepare(study, data, run, display.say, display.stage)
+                methods, facts = prepare(study, data, run, display.say, display.preparing)
                 make_stores(settings.trackers if main else None, run)
             # Students that train here share the data; workers open it themselves, and this copy goes.
             alone = world_size() > 1 or jobs_for(settings, Prepared.read(run).threads) == 1

@@ -30,9 +30,9 @@ class NextToken(Task):
     ignored = IGNORED
 
     def __init__(self, token_bytes: Sequence[int] | None = None) -> None:
-        metrics: list[Metric] = [Perplexity(self.loss_sums)]
+        metrics: list[Metric] = [Perplexity(_cross_entropy)]  # whatever loss a subclass may learn by
         if token_bytes is not None:
-            metrics.append(BitsPerByte(self.loss_sums, token_bytes, _predicted))
+            metrics.append(BitsPerByte(_cross_entropy, token_bytes, _predicted))
         self.metrics: Sequence[Metric] = metrics
 
     def loss(
@@ -43,9 +43,7 @@ class NextToken(Task):
     def loss_sums(
         self, outputs: Float[Tensor, "labelled tokens vocabulary"], targets: Int[Tensor, "labelled tokens"]
     ) -> Float64[Tensor, " loss_counted"]:
-        flat = targets[:, 1:].flatten().long()
-        loss = F.cross_entropy(outputs[:, :-1].flatten(0, 1), flat, ignore_index=IGNORED, reduction="sum").double()
-        return torch.stack([loss, (flat >= 0).sum().double()])
+        return _cross_entropy(outputs, targets)
 
     def check(
         self, outputs: Float[Tensor, "labelled tokens vocabulary"], targets: Int[Tensor, "labelled tokens"]
@@ -59,6 +57,15 @@ class NextToken(Task):
         if targets.shape[1] < 2:
             raise ShapeError("Next-token prediction needs two tokens a sample: the first is not predicted.")
         check_classes(targets, outputs.shape[2])
+
+
+def _cross_entropy(
+    outputs: Float[Tensor, "labelled tokens vocabulary"], targets: Int[Tensor, "labelled tokens"]
+) -> Float64[Tensor, " loss_counted"]:
+    """In nats, over the tokens that count, and their number."""
+    flat = targets[:, 1:].flatten().long()
+    loss = F.cross_entropy(outputs[:, :-1].flatten(0, 1), flat, ignore_index=IGNORED, reduction="sum").double()
+    return torch.stack([loss, (flat >= 0).sum().double()])
 
 
 def _predicted(targets: Int[Tensor, "batch tokens"]) -> Int[Tensor, " counted"]:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Float64, Int, Shaped
@@ -38,6 +38,19 @@ class Task(ABC):
     distributions (``kd`` does)."""
     metrics: Sequence[Metric]
     """The first is what students are compared, selected and tuned by."""
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        """A task that gives a task a loss of its own is measured by that, over the labels that counted before."""
+        super().__init_subclass__(**settings)
+        before = cls.loss_sums
+        if "loss" in vars(cls) and "loss_sums" not in vars(cls) and before is not Task.loss_sums:
+
+            def loss_sums(self: Task, outputs: Tensor, targets: Tensor) -> Float64[Tensor, " loss_counted"]:
+                counted = before(self, outputs, targets)[1]
+                total = self.loss(outputs, targets).double() * counted if counted else torch.zeros_like(counted)
+                return torch.stack([total, counted])
+
+            cls.loss_sums = loss_sums
 
     @abstractmethod
     def loss(

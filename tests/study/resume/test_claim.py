@@ -5,7 +5,7 @@ import json
 import pytest
 
 from kantor.core.errors import ConfigError
-from kantor.results.files import stage_seconds, timed
+from kantor.results.files import seconds_before, timed
 from kantor.study import Study
 from kantor.study.resume import claim as claims
 from kantor.study.resume.claim import begun, claim
@@ -52,4 +52,4 @@ def test_seconds_are_those_of_whole_lines(tmp_path):
         file.write('{"stage": "cac')
     with timed(tmp_path, "teachers"):
         pass
-    assert set(stage_seconds(tmp_path)) == {"caches", "teachers"}
+    assert set(seconds_before(tmp_path)) == {"caches", "teachers"}

@@ -64,7 +64,7 @@ def test_what_is_kept_is_computed_once(tmp_path, data, model):
     said, told = fill(kept(tmp_path, data, model), model)
     assert len(said) == 1 and "Caching big's outputs on 54 samples x 1 view" in said[0]
     assert str(tmp_path / "runs" / "cache") in said[0]
-    assert told[-1]["stage"] == "outputs of big" and told[-1]["step"] == told[-1]["steps"] == 54
+    assert told[-1]["doing"] == "outputs of big" and told[-1]["step"] == told[-1]["steps"] == 54
     said, told = fill(kept(tmp_path, data, model), model)
     assert told == [] and said[0].startswith("\nOutputs of big on 54 samples x 1 view found in ")
 

@@ -72,7 +72,7 @@ def test_what_is_learned_sees_outputs_and_needs_no_names(here, data):
     model = teacher()
     found = make_label_costs(study(here, label_cost="learned"), data, {"a": model}, here / "cache", told.append)
     assert found["a"].cross.shape == (2, 2)
-    assert told[-1]["stage"] == "teacher a" and told[-1]["step"] == told[-1]["steps"]
+    assert told[-1]["doing"] == "teacher a" and told[-1]["step"] == told[-1]["steps"]
 
 
 def test_a_cost_that_cannot_be_made_is_refused_or_its_methods_left_out(here, data):

@@ -20,6 +20,7 @@ from kantor.core.seal import student_of
 from kantor.data import DataSet, Part
 from kantor.models import Model, load
 from kantor.results.files import read_result
+from kantor.results.format import read_began
 from kantor.results.movement import Analysed, over_seeds
 from kantor.study.execution.job import Job
 from kantor.study.execution.student import Workbench
@@ -52,6 +53,7 @@ def analyse_run(run: Path, *, top: int = 5, say: Callable[[str], None] = print) 
         DataError: the data are not those of the run any more.
         KantorError: data, a teacher or a student can no longer be loaded.
     """
+    read_began(run)  # a later version's folder may have nothing that is looked for here
     if not (run / "plan.json").exists():
         raise ConfigError(
             f"{run} holds no run that could be analysed: there is no plan.json in it. `kantor resume {run}` finishes a "
@@ -63,21 +65,21 @@ def analyse_run(run: Path, *, top: int = 5, say: Callable[[str], None] = print) 
     # Without those that were left out at step 0 (unfit: skip).
     methods = [method for name, method in bench.methods.items() if name in bench.plan.bound]
     asked = [Job(method, seed) for method in methods for seed in bench.config.seed_list()]
-    tasks = [task for task in asked if read_result(task.folder(run)) is not None]
-    if not tasks:
+    jobs = [job for job in asked if read_result(job.folder(run)) is not None]
+    if not jobs:
         raise ConfigError(f"{run} has no finished student. `kantor resume {run}`, then analyse it.")
     if not bench.plan.teachers:
         raise ConfigError(f"{run} has no teacher to compare its students with. `kantor compare` takes any two models.")
-    if len(tasks) < len(asked):
-        say(f"{len(tasks)} of {len(asked)} students are finished. `kantor resume {run}`, then analyse it again.")
+    if len(jobs) < len(asked):
+        say(f"{len(jobs)} of {len(asked)} students are finished. `kantor resume {run}`, then analyse it again.")
     look = _Look(bench)
     students = []
-    for done, task in enumerate(tasks, 1):
-        say(f"{task.label}: {done} of {len(tasks)}")
-        students.append(look.student(task, top))
+    for done, job in enumerate(jobs, 1):
+        say(f"{job.label}: {done} of {len(jobs)}")
+        students.append(look.student(job, top))
     content = {
         "run": run.resolve().name,
-        "students": {"analysed": len(tasks), "asked": len(asked)},
+        "students": {"analysed": len(jobs), "asked": len(asked)},
         "probe": {"part": look.part.name, "samples": len(look.part)},
         "cost": "correlation",
         "cka": "linear, debiased",
@@ -128,9 +130,9 @@ class _Look:
         batch_size = self.bench.config.batch_size
         return found, activations(model, part, paths, batch_size=batch_size, device=self.device)
 
-    def student(self, task: Job, top: int) -> Analysed:
+    def student(self, job: Job, top: int) -> Analysed:
         """One final student beside each teacher, its neurons written to the run's folder."""
-        folder, recorded = task.folder(self.bench.run), self.bench.plan.pairs
+        folder, recorded = job.folder(self.bench.run), self.bench.plan.pairs
         own, layers = self.layers(load(str(student_of(folder))), "student", [p.student for p in recorded])
         found, matrices = {}, {}
         for name, (theirs, activity) in self.teachers.items():
@@ -141,9 +143,9 @@ class _Look:
                 {stage.path: activity[stage.path] for stage in theirs},
                 {stage.path: layers[stage.path] for stage in own},
             )
-        file = f"{FOLDER}/{task.method.folder}/seed-{task.seed}.npz"
+        file = f"{FOLDER}/{job.method.folder}/seed-{job.seed}.npz"
         write_neurons(self.bench.run / file, found, self.part.ids)
-        return Analysed(task.method.name, task.seed, read_trajectories(folder), matrices, found, file)
+        return Analysed(job.method.name, job.seed, read_trajectories(folder), matrices, found, file)
 
 
 def _thumbnails(run: Path, part: Part, students: list[Analysed], data: DataSet) -> dict[str, Any] | None:

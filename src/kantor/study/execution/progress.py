@@ -13,7 +13,7 @@ from kantor.tasks.scale import ACCURACY
 
 
 class Display:
-    """Progress of stages (caching, a teacher's training) and of students.
+    """Progress of what step 0 does (caching, a teacher's training) and of students.
 
     Args:
         console: where to write.
@@ -33,7 +33,7 @@ class Display:
             disable=not self._live,
         )
         self._students: dict[str, TaskID] = {}
-        self._stage: TaskID | None = None
+        self._preparing: TaskID | None = None
         self._all: TaskID | None = None
         self._done = self._total = 0
         self._said = 0.0
@@ -49,44 +49,44 @@ class Display:
         """Print lines of facts above the bars."""
         self.console.print(text, highlight=False, soft_wrap=True)
 
-    def stage(self, event: dict[str, Any]) -> None:
+    def preparing(self, event: dict[str, Any]) -> None:
         """Progress of what comes before the students: a cache, or a teacher in training."""
         done, total = event.get("step"), event.get("steps")
         if done is None or total is None:
             return
-        name = printable(event.get("stage", "training the teacher"))
-        if self._stage is None:
-            self._stage = self._bars.add_task(name, total=total, metrics="")
+        name = printable(event.get("doing", "training the teacher"))
+        if self._preparing is None:
+            self._preparing = self._bars.add_task(name, total=total, metrics="")
         self._bars.update(
-            self._stage, description=name, completed=done, total=total, metrics=_metrics(event, self.scale)
+            self._preparing, description=name, completed=done, total=total, metrics=_metrics(event, self.scale)
         )
         self._sometimes(f"{name}: {done}/{total} {_metrics(event, self.scale)}".rstrip())
-        if done >= total and "stage" in event:
-            self._bars.remove_task(self._stage)
-            self._stage = None
+        if done >= total and "doing" in event:
+            self._bars.remove_task(self._preparing)
+            self._preparing = None
 
     def students(self, total: int, done: int) -> None:
         """Students come next: ``done`` of ``total`` are finished already."""
-        if self._stage is not None:
-            self._bars.remove_task(self._stage)
-            self._stage = None
+        if self._preparing is not None:
+            self._bars.remove_task(self._preparing)
+            self._preparing = None
         self._total, self._done = total, done
         if self._all is not None:
             self._bars.remove_task(self._all)
         self._all = self._bars.add_task("students", total=total, completed=done, metrics="")
 
-    def student(self, task: Job, event: dict[str, Any]) -> None:
+    def student(self, job: Job, event: dict[str, Any]) -> None:
         """Progress of one student."""
-        key = task.label
+        key = job.label
         if event["event"] == "progress":
             if "step" not in event:
                 return
             if key not in self._students:
-                self._students[key] = self._bars.add_task(printable(task.label), total=None, metrics="")
+                self._students[key] = self._bars.add_task(printable(job.label), total=None, metrics="")
             self._bars.update(self._students[key], completed=event["step"], total=event["steps"])
             if said := _metrics(event, self.scale):
                 self._bars.update(self._students[key], metrics=said)
-                self._sometimes(f"{task.label}: {said}")
+                self._sometimes(f"{job.label}: {said}")
             return
         if key in self._students:
             self._bars.remove_task(self._students.pop(key))
@@ -95,9 +95,9 @@ class Display:
             if self._all is not None:
                 self._bars.update(self._all, completed=self._done)
             if not self._live:
-                self.console.print(f"{self._done}/{self._total} {task.label}", highlight=False)
+                self.console.print(f"{self._done}/{self._total} {job.label}", highlight=False)
         else:
-            self.console.print(f"{task.label}: {event.get('message', event['event'])}", highlight=False)
+            self.console.print(f"{job.label}: {event.get('message', event['event'])}", highlight=False)
 
     def _sometimes(self, line: str) -> None:
         """A plain line where there are no bars, four a minute at most."""

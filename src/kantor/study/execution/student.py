@@ -72,28 +72,28 @@ class Workbench:
         part = samples_for_plans(self.data)
         return PlanSamples(part, self.plan.pairs, self._teachers(part))
 
-    def train(self, task: Job, report: Report) -> None:
+    def train(self, job: Job, report: Report) -> None:
         """Train one student and leave it in its folder; go on from its last checkpoint if there is one.
 
         Raises:
             ConfigError: another process is training it.
             KantorError: see :func:`kantor.training.train`.
         """
-        folder = task.folder(self.run)
+        folder = job.folder(self.run)
         if rank() > 0:
-            self._attempt(task, folder, report)
+            self._attempt(job, folder, report)
             return
         with locked(folder):
             if read_result(folder) is None:
                 remove_partial(folder)
-                self._attempt(task, folder, report)
+                self._attempt(job, folder, report)
 
-    def _attempt(self, task: Job, folder: Path, report: Report) -> None:
+    def _attempt(self, job: Job, folder: Path, report: Report) -> None:
         """Train; a trial whose loss is not finite is a weight that cannot be taken, not the end of the search."""
         try:
-            self._train(task, folder, report)
+            self._train(job, folder, report)
         except NonFiniteError as error:
-            if task.factor is None:
+            if job.factor is None:
                 raise
             if rank() == 0:
                 learned = self.config.learned()
@@ -102,12 +102,12 @@ class Workbench:
                 record = {"validation_accuracy": worst, "validation": worst, "diverged": str(error)}
                 write_json(folder / "result.json", record)
 
-    def _train(self, task: Job, folder: Path, report: Report) -> None:
-        method, seed, data = task.method, task.seed, data_for(task.method, self.study, self.data)
-        factor = tuned_factor(self.run, method) if task.factor is None else task.factor
+    def _train(self, job: Job, folder: Path, report: Report) -> None:
+        method, seed, data = job.method, job.seed, data_for(job.method, self.study, self.data)
+        factor = tuned_factor(self.run, method) if job.factor is None else job.factor
         # What has no transfer weight is tuned by its learning rate.
         config = self.config if method.terms else replace(self.config, lr=factor * self.config.lr)
-        if task.factor is not None:
+        if job.factor is not None:
             config = replace(config, trackers=None)  # a dashboard shows the comparison
         if not method.terms and not data.train.labelled:
             config = replace(config, epochs=0)  # nothing to learn from: the untrained student
@@ -126,12 +126,12 @@ class Workbench:
             folder,
             seed=seed,
             run=f"{self.config.digest()}/{method.name}/{seed}/{factor:g}",
-            plan_samples=self.plan_samples if task.factor is None else None,
-            judge=task.factor is None and self.config.task != "none",
+            plan_samples=self.plan_samples if job.factor is None else None,
+            judge=job.factor is None and self.config.task != "none",
             report=report,
         )
         if outcome is not None:
-            if task.factor is not None and self.config.task == "none":
+            if job.factor is not None and self.config.task == "none":
                 reached = validation_accuracy(student, self.data)
                 outcome = replace(outcome, validation_accuracy=reached, validation=reached)
             student.cpu().save(folder / "student.safetensors")

@@ -6,7 +6,7 @@ from typing import Any
 
 from kantor.core.files import write_json
 from kantor.core.reading import read_json
-from kantor.results.files import read_result, stage_seconds
+from kantor.results.files import read_result, seconds_before
 from kantor.results.records import Environment
 from kantor.results.rows import method_row
 from kantor.study.execution.job import Job
@@ -19,8 +19,8 @@ def summarise(run: Path, study: ResolvedStudy, methods: list[Method], extra: dic
 
     Values are by the task's metric on the test part, ``metric`` says which it is (shares are in [0, 1]); see
     :func:`~kantor.results.rows.method_row`. A study without a task has none, nor differences: they are null, and
-    ``task`` says so. ``seconds`` are those of step 0's stages, and
-    of a student's training; ``peak_memory`` is the highest of its seeds, in bytes, ``memory_of`` what it counts.
+    ``task`` says so. ``seconds`` are those of step 0's parts, and of
+    a student's training; ``peak_memory`` is the highest of its seeds, in bytes, ``memory_of`` what it counts.
 
     Args:
         run: the run's folder.
@@ -39,7 +39,7 @@ def summarise(run: Path, study: ResolvedStudy, methods: list[Method], extra: dic
         "methods": {},
         "complete": True,
         "started": read_json(run / "environment.json", Environment).get("started"),
-        "seconds": stage_seconds(run),
+        "seconds": seconds_before(run),
         **extra,
     }
     for method in methods:

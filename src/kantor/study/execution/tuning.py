@@ -41,8 +41,8 @@ def tune(
     display.say(f"\nTuning: {len(config.tune)} trials a method, seeds {config.tune_seeds}, on validation data.")
     rounds = zip(*(_factors(config, method) for method in methods), strict=True)
     trials = [pair for factors in rounds for pair in zip(methods, factors, strict=True)]
-    tasks = [Job(method, seed, factor) for seed in config.tune_seeds for method, factor in trials]
-    train_all(run, tasks, config, display, bench)
+    jobs = [Job(method, seed, factor) for seed in config.tune_seeds for method, factor in trials]
+    train_all(run, jobs, config, display, bench)
     scale = ACCURACY if (task := config.learned()) is None else task.scale  # without a task a probe judges
     found = {method.name: _chosen(run, config, method, scale) for method in methods}
     if rank() == 0:

@@ -30,34 +30,34 @@ from kantor.study.settings.study import Study
 from kantor.training import Interrupted
 
 Watch = Callable[[Job, dict[str, Any]], None]
-"""Told (task, event) as training goes on; ``{"event": "done"}`` when a student is finished."""
+"""Told (job, event) as training goes on; ``{"event": "done"}`` when a student is finished."""
 
 
-def train_all(run: Path, tasks: Sequence[Job], config: Study, display: Display, bench: Workbench | None = None) -> None:
-    """Train every student of ``tasks`` that is not finished, with progress; on ``bench`` those that train here.
+def train_all(run: Path, jobs: Sequence[Job], config: Study, display: Display, bench: Workbench | None = None) -> None:
+    """Train every student of ``jobs`` that is not finished, with progress; on ``bench`` those that train here.
 
     Raises:
         DataError: files of a finished student are not what they were.
         Interrupted, KantorError: see :func:`execute`.
     """
-    unfinished = [task for task in tasks if read_result(task.folder(run)) is None]
-    for task in tasks:
-        check_files(task.folder(run))
-    display.students(len(tasks), len(tasks) - len(unfinished))
+    unfinished = [job for job in jobs if read_result(job.folder(run)) is None]
+    for job in jobs:
+        check_files(job.folder(run))
+    display.students(len(jobs), len(jobs) - len(unfinished))
     if unfinished:
         execute(run, unfinished, jobs_for(config, Prepared.read(run).threads), display.student, bench)
     wait_for_all()
 
 
-def execute(run: Path, tasks: Sequence[Job], jobs: int, watch: Watch, bench: Workbench | None = None) -> None:
-    """Train the students of ``tasks`` and leave each in its folder.
+def execute(run: Path, jobs: Sequence[Job], at_once: int, watch: Watch, bench: Workbench | None = None) -> None:
+    """Train the students of ``jobs`` and leave each in its folder.
 
     A student that fails does not stop the others; what failed is raised at the end.
 
     Args:
         run: the run's folder, prepared.
-        tasks: what to train.
-        jobs: how many at once. With several processes under ``torchrun`` it is one.
+        jobs: whom to train.
+        at_once: how many of them. With several processes under ``torchrun`` it is one.
         watch: told of progress.
         bench: the run's data and teachers, where they are open; not for workers.
 
@@ -65,27 +65,27 @@ def execute(run: Path, tasks: Sequence[Job], jobs: int, watch: Watch, bench: Wor
         Interrupted: SIGTERM or Ctrl-C; every student under way left a checkpoint.
         KantorError: a student could not be trained.
     """
-    jobs = min(jobs, len(tasks))
-    if jobs <= 1 or world_size() > 1:
-        _here(bench or Workbench(run), tasks, watch)
+    at_once = min(at_once, len(jobs))
+    if at_once <= 1 or world_size() > 1:
+        _here(bench or Workbench(run), jobs, watch)
     else:
-        _in_workers(run, tasks, jobs, watch)
+        _in_workers(run, jobs, at_once, watch)
 
 
-def _here(bench: Workbench, tasks: Sequence[Job], watch: Watch) -> None:
+def _here(bench: Workbench, jobs: Sequence[Job], watch: Watch) -> None:
     use_threads(bench.plan.threads)
     failures: list[str] = []
-    for task in tasks:
+    for job in jobs:
         try:
-            bench.train(task, lambda event, task=task: watch(task, {"event": "progress", **event}))
-            watch(task, {"event": "done"})
+            bench.train(job, lambda event, job=job: watch(job, {"event": "progress", **event}))
+            watch(job, {"event": "done"})
         except Interrupted:
             raise
         except KantorError as error:
             if world_size() > 1:
                 raise  # the other ranks cannot know that this one goes on
-            failures.append(f"{task.label}: {error}")
-            watch(task, {"event": "error", "message": str(error)})
+            failures.append(f"{job.label}: {error}")
+            watch(job, {"event": "error", "message": str(error)})
     _raise(failures)
 
 
@@ -136,11 +136,11 @@ class _Worker:
         self.events.close()
 
 
-def _in_workers(run: Path, tasks: Sequence[Job], jobs: int, watch: Watch) -> None:
-    waiting = list(reversed(tasks))
+def _in_workers(run: Path, jobs: Sequence[Job], at_once: int, watch: Watch) -> None:
+    waiting = list(reversed(jobs))
     failures: list[str] = []
     interrupted = False
-    with _workers(run, jobs, Prepared.read(run).threads) as workers, _forwarded(workers):
+    with _workers(run, at_once, Prepared.read(run).threads) as workers, _forwarded(workers):
         for worker in workers:
             worker.give(waiting.pop())
         while busy := {worker: worker.job for worker in workers if worker.job is not None}:
@@ -162,12 +162,12 @@ def _in_workers(run: Path, tasks: Sequence[Job], jobs: int, watch: Watch) -> Non
 
 
 @contextlib.contextmanager
-def _workers(run: Path, jobs: int, threads: int) -> Iterator[list[_Worker]]:
+def _workers(run: Path, number: int, threads: int) -> Iterator[list[_Worker]]:
     """So many workers; all have ended when this is left, at once where something failed here."""
     workers: list[_Worker] = []
     try:
         with _inherited(threads):
-            workers.extend(_Worker(run) for _ in range(jobs))
+            workers.extend(_Worker(run) for _ in range(number))
         yield workers
     except BaseException:
         for worker in workers:

@@ -135,4 +135,4 @@ def _outputs(model: Model, reads: set[Read], device: torch.device) -> Callable[[
 
 
 def _filling(report: Report, name: str, done: int, total: int) -> None:
-    report({"stage": f"outputs of {name}", "step": done, "steps": total})
+    report({"doing": f"outputs of {name}", "step": done, "steps": total})

@@ -76,7 +76,7 @@ def make_label_costs(
             batch_size=settings.batch_size,
             limit_gb=settings.cache_limit,
             device=study.device,
-            progress=lambda done, total: report({"stage": what, "step": done, "steps": total}),
+            progress=lambda done, total: report({"doing": what, "step": done, "steps": total}),
         )
 
     def features(spec: str) -> torch.Tensor:
