@@ -84,7 +84,7 @@ def facts(name: str, loss: Any) -> list[str]:
             ("the same classes on both sides", getattr(loss, "same_classes", False)),
             ("labels", getattr(loss, "needs_targets", False)),
             ("sample ids", getattr(loss, "needs_ids", False)),
-            ("a stage before training", name == "delta" or (name in LOSSES and loss.prepare is not base_prepare())),
+            ("pretraining", name == "delta" or (name in LOSSES and loss.prepare is not base_prepare())),
             ("a student that starts from weights", name in PENALTIES),
         )
         if needed
@@ -109,7 +109,7 @@ def facts(name: str, loss: Any) -> list[str]:
 
 
 def base_prepare() -> Any:
-    """The first stage that does nothing."""
+    """The pretraining that does nothing."""
     return kantor.losses.TransferLoss.prepare
 
 

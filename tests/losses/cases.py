@@ -108,7 +108,7 @@ class Case:
         return tuple(tuple(x[mine] for x in side) if self.many else side[mine] for side in sides)
 
     def build(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> TransferLoss:
-        """A built loss in training mode, its first stage done."""
+        """A built loss in training mode, its pretraining done."""
         loss = self.make()
         torch.manual_seed(seed)
         shapes = (self.student, self.teacher) if self.many else ((self.student,), (self.teacher,))

@@ -1,4 +1,4 @@
-"""AB; its first stage is in test_first_stage.py."""
+"""AB; its pretraining is in test_pretraining.py."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""FSP; its first stage is in test_first_stage.py."""
+"""FSP; its pretraining is in test_pretraining.py."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""FT; its first stage is in test_first_stage.py."""
+"""FT; its pretraining is in test_pretraining.py."""
 
 import pytest
 import torch

@@ -298,7 +298,7 @@ def test_a_sequence_does_not_meet_a_map_position_by_position():
 
 
 @pytest.mark.parametrize("name", ["wkd_logit", "ab", "fsp", "ft"])
-def test_a_first_stage_goes_over_batches_of_text(name):
+def test_a_pretraining_goes_over_batches_of_text(name):
     torch.manual_seed(0)
     settings = {} if name == "wkd_logit" else {"epochs": 1}
     term = kantor.Term(losses.named(name, **settings))

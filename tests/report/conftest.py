@@ -99,7 +99,9 @@ def make_run(
                 )
     if exciting:
         pictures = draw.integers(0, 256, (40, 8, 8, 1)).astype(np.uint8)
-        np.savez_compressed(folder / "probe.npz", ids=100 + np.arange(40), targets=np.arange(40) % 4, student=pictures)
+        np.savez_compressed(
+            folder / "plan-samples.npz", ids=100 + np.arange(40), targets=np.arange(40) % 4, student=pictures
+        )
     if summary:
         _summary(folder, accuracy, seconds)
     return folder

@@ -316,11 +316,11 @@ def test_units_of_a_teacher_with_a_view_of_its_own(opened, made, names, shown):
     """Its pictures are those of its view, and the student's where it sees the same."""
     few = {"none": [0.8], "kd": [0.9]}
     run = made(accuracy=few, widths=(4, 4), layers=("layer3", "mri:layer3"), epochs=1, exciting=True)
-    with np.load(run / "probe.npz") as arrays:
+    with np.load(run / "plan-samples.npz") as arrays:
         content = dict(arrays)
     draw = np.random.default_rng(1)
     content |= {f"teacher/{name}": draw.integers(0, 256, (40, 8, 8, 3)).astype(np.uint8) for name in names}
-    np.savez(run / "probe.npz", **content)
+    np.savez(run / "plan-samples.npz", **content)
     (probe,) = pictures([read_run(run)], 10**7)
     browser = opened(write(run))
     wait(browser, lambda: moved_to_one_that_is_not_silent(browser))

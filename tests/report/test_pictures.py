@@ -25,15 +25,15 @@ def run(made):
 
 
 def rewrite(run, **changes) -> None:
-    with np.load(run.folder / "probe.npz") as kept:
+    with np.load(run.folder / "plan-samples.npz") as kept:
         arrays = {**kept, **changes}
-    np.savez_compressed(run.folder / "probe.npz", **{name: x for name, x in arrays.items() if x is not None})
+    np.savez_compressed(run.folder / "plan-samples.npz", **{name: x for name, x in arrays.items() if x is not None})
 
 
 def test_every_sample_has_its_tile_and_its_name(run):
     (found,) = pictures([run], 10**9)
     assert found is not None
-    with np.load(run.folder / "probe.npz") as kept:
+    with np.load(run.folder / "plan-samples.npz") as kept:
         images = kept["student"]
     sheet = opened(found.sheets["student"])
     assert sheet.shape == (2 * 8, COLUMNS * 8)
@@ -70,6 +70,6 @@ def test_none_was_recorded(made):
 
 
 def test_damage_is_said(run):
-    (run.folder / "probe.npz").write_bytes(b"x")
+    (run.folder / "plan-samples.npz").write_bytes(b"x")
     with pytest.raises(DataError, match="plans are shown without the samples"):
         pictures([run], 10**9)

@@ -43,7 +43,7 @@ def made(tmp_path_factory) -> Path:
 def as_format_1(run: Path, began: bool) -> None:
     """Rewrite what a later format writes otherwise, as version 0.1.0 and those before it wrote it."""
     settings = yaml.safe_load((run / "config.yaml").read_text())
-    for name in LACKED[1]:
+    for name in (*LACKED[1], *LACKED[2]):
         del settings[name]
     (run / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     known = json.loads((run / "began.json").read_text())
@@ -51,6 +51,7 @@ def as_format_1(run: Path, began: bool) -> None:
         (run / "began.json").write_text(json.dumps({**known, "format": 1, "settings": settings}))
     else:
         (run / "began.json").unlink()
+    (run / "plan-samples.npz").rename(run / "probe.npz")
     plan = json.loads((run / "plan.json").read_text())
     for terms in plan["bound"].values():
         for place, term in enumerate(terms):
@@ -89,6 +90,16 @@ def test_a_run_of_the_first_format_is_read_and_goes_on_where_it_would_have_ended
     assert all(
         "loss" in term for terms in json.loads((run / "plan.json").read_text())["bound"].values() for term in terms
     )
+
+
+def test_samples_of_plans_are_found_under_their_earlier_name(run):
+    kept = json.loads((run / "began.json").read_text())
+    (run / "began.json").write_text(json.dumps({**kept, "format": 2}))
+    (run / "plan-samples.npz").rename(run / "probe.npz")
+    for command in ("analyse", "report", "resume"):
+        assert main([command, "run"]) == 0
+    assert '"sheets":{"student"' in (run / "report.html").read_text()
+    assert not (run / "plan-samples.npz").exists(), "one file of them is enough"
 
 
 def test_settings_of_the_first_format_that_are_cut_short_are_not_filled_up(run, capsys):
@@ -136,7 +147,7 @@ def test_what_is_no_number_of_a_format(tmp_path, number):
 def test_settings_that_are_written_are_kept(tmp_path):
     (tmp_path / "config.yaml").write_text("data: digits\nlimit: 3.0\n")
     found = read_settings(tmp_path, REMEDY)
-    assert found == {**LACKED[1], "data": "digits", "limit": 3.0}
+    assert found == {**LACKED[1], **LACKED[2], "data": "digits", "limit": 3.0}
     (tmp_path / "began.json").write_text(json.dumps({"format": FORMAT}))
     assert read_settings(tmp_path, REMEDY) == {"data": "digits", "limit": 3.0}
 

@@ -100,8 +100,8 @@ def test_measuring_shares_changes_nothing_in_training(study, monkeypatch):
         assert ours.read_bytes() == theirs.read_bytes()
 
 
-def test_the_probe_is_kept_with_what_excites_each_unit(study):
-    with np.load(study / "probe.npz") as probe, np.load(study / "kd/seed-0/plans/epoch-003.npz") as record:
+def test_the_samples_of_plans_are_kept_with_what_excites_each_unit(study):
+    with np.load(study / "plan-samples.npz") as probe, np.load(study / "kd/seed-0/plans/epoch-003.npz") as record:
         assert probe["student"].shape[1:] == (8, 8, 1)
         assert len(probe["ids"]) == len(probe["targets"]) == len(probe["student"])
         assert "teacher" not in probe.files

@@ -198,7 +198,7 @@ def test_pictures_of_every_view(tmp_path, monkeypatch):
     given += ["--views=student=photo,teacher=luminance,cnn-1=photo", "--methods=neuron_transport", "--out=a"]
     assert main([*given, *TRAIN, "--epochs=3"]) == 0
     assert json.loads(Path("a/plan.json").read_text())["cached"]  # and mirrored alike
-    with np.load("a/probe.npz") as probe:
+    with np.load("a/plan-samples.npz") as probe:
         assert set(probe.files) == {"ids", "targets", "fingerprint", "student", "teacher/cnn-2", "teacher/cnn-3"}
         assert probe["student"].shape[-1] == 3 and probe["teacher/cnn-3"].shape[-1] == 1
     (found,) = pictures([read_run(Path("a"))], 10**7)

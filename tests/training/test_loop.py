@@ -1,4 +1,4 @@
-"""The loop: what it keeps and reports, what it shows a first stage, and how it ends where numbers do."""
+"""The loop: what it keeps and reports, what it shows a pretraining, and how it ends where numbers do."""
 
 import json
 import math
@@ -61,7 +61,7 @@ def test_the_validation_accuracy_is_that_of_the_student_that_is_kept(digits, tmp
     assert again.validation_accuracy == outcome.validation_accuracy
 
 
-def test_a_first_stage_sees_a_new_order_and_new_crops_in_each_epoch(digits, tmp_path):
+def test_a_pretraining_sees_a_new_order_and_new_crops_in_each_epoch(digits, tmp_path):
     seen: list[list[int]] = []
     inputs: list[torch.Tensor] = []
 

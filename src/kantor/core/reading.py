@@ -1,4 +1,4 @@
-"""The one door for text that kantor reads back: JSON and YAML from files, each checked against the shape it must have.
+"""Reading back what kantor or a user wrote: JSON and YAML from files, each checked against the shape it must have.
 
 A file may be empty, cut off, of another encoding or of another program, or made to hang who reads it. What comes
 through here is of the shape that was asked for; anything else is an error that names the file, what is wrong, and a

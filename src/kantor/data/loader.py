@@ -103,7 +103,7 @@ class Loader:
                     batch.cancel()
 
     def epochs(self) -> "Epochs":
-        """Epochs to iterate over again and again, as a first stage does: see :meth:`kantor.Objective.prepare`."""
+        """Epochs to iterate over again and again, as a pretraining does: see :meth:`kantor.Objective.prepare`."""
         return Epochs(self)
 
     def _share(self, order: Int64[np.ndarray, " n"], step: int) -> Int64[np.ndarray, " batch"]:

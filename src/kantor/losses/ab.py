@@ -11,8 +11,8 @@ from kantor.losses.base import Shapes
 from kantor.losses.batch_norm import BatchNorm
 from kantor.losses.checks import same_shape
 from kantor.losses.features import as_map
-from kantor.losses.first_stage import FirstStageLoss
 from kantor.losses.precision import transfer
+from kantor.losses.pretraining import PretrainingLoss
 from kantor.losses.settings import positive
 from kantor.losses.stages import as_stages, paired_maps
 
@@ -44,10 +44,10 @@ def ab(
     return _SCALE * hinge.pow(2).sum() / student.shape[0]
 
 
-class AB(FirstStageLoss):
-    """:func:`ab` over the stages, stage k from the end weighted 2^-k, in a first stage; then silent.
+class AB(PretrainingLoss):
+    """:func:`ab` over the stages, stage k from the end weighted 2^-k, in a pretraining; then silent.
 
-    The first stage trains the student up to its last bound layer and the connectors; the task then trains the
+    Pretraining trains the student up to its last bound layer and the connectors; the task then trains the
     student alone, as in the paper and RepDistiller. ``joint=True`` keeps the term beside the task as well, and
     without :meth:`prepare` it is such a term too. A connector is nothing where shapes agree, else a convolution
     (3x3 of stride 2, transposed 4x4 of stride 2, or of the kernel that closes the gap) with batch norm.
@@ -82,7 +82,7 @@ class AB(FirstStageLoss):
         maps = paired_maps(self.name, student_shapes, teacher_shapes)
         self.connectors = nn.ModuleList(_connector(s, t) for s, t in maps)
 
-    def first_stage_loss(self, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> Tensor:
+    def pretraining_loss(self, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> Tensor:
         """The weighted sum over stages."""
         terms = []
         for depth, (s, t, connector) in enumerate(zip(student, teacher, self.connectors, strict=True), start=1):
@@ -90,13 +90,13 @@ class AB(FirstStageLoss):
         return torch.stack(terms).sum()
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
-        """See :func:`ab`; zero once the first stage is done, unless ``joint``."""
+        """See :func:`ab`; zero once pretraining is done, unless ``joint``."""
         if self.prepared and not self.joint:
             return self.silence(as_stages(student))
-        return self.first_stage_loss(as_stages(student), as_stages(teacher))
+        return self.pretraining_loss(as_stages(student), as_stages(teacher))
 
     def settings(self) -> dict[str, Any]:
-        """The margin, whether it stays beside the task, and the first stage's settings."""
+        """The margin, whether it stays beside the task, and what pretraining is set to."""
         return {"margin": self.margin, "joint": self.joint, **super().settings()}
 
 

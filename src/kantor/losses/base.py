@@ -38,7 +38,7 @@ class TransferLoss(nn.Module):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for method in ("forward", "first_stage_loss"):
+        for method in ("forward", "pretraining_loss"):
             if method in vars(cls):
                 setattr(cls, method, transfer(vars(cls)[method]))
 
@@ -88,11 +88,11 @@ class TransferLoss(nn.Module):
         """
 
     def prepare(self, batches: Iterable[tuple[Features, Features]], student: Sequence[nn.Parameter]) -> None:
-        """The stage before training, for methods that have one.
+        """The pretraining, for methods that have one.
 
         Args:
             batches: (student, teacher) features of one epoch; iterate again for another. The student's carry
-                gradients, so a method whose first stage trains the student can do so.
+                gradients, so a method whose pretraining trains the student can do so.
             student: the student's trainable parameters.
         """
 

@@ -12,8 +12,8 @@ from kantor.core.errors import ShapeError
 from kantor.losses.base import Shapes
 from kantor.losses.checks import check_maps
 from kantor.losses.features import channels_of, common_grid
-from kantor.losses.first_stage import FirstStageLoss
 from kantor.losses.precision import transfer
+from kantor.losses.pretraining import PretrainingLoss
 from kantor.losses.stages import as_many, as_stages, paired_grids, plain
 
 
@@ -50,8 +50,8 @@ def _flows(maps: tuple[Tensor, ...]) -> list[Float[Tensor, "n deep shallow"]]:
     return flows
 
 
-class FSP(FirstStageLoss):
-    """:func:`fsp` in a first stage that trains the student up to its last bound layer; then silent.
+class FSP(PretrainingLoss):
+    """:func:`fsp` in a pretraining that trains the student up to its last bound layer; then silent.
 
     That is the paper and RepDistiller: the flow initialises the student, the task then trains it alone (the weight
     50 of the public command lines multiplies nothing). ``joint=True`` keeps the term beside the task as well, and
@@ -81,16 +81,16 @@ class FSP(FirstStageLoss):
                 f"{plain(student_shapes)}, the teacher's {plain(teacher_shapes)}."
             )
 
-    def first_stage_loss(self, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> Tensor:
+    def pretraining_loss(self, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> Tensor:
         """See :func:`fsp`."""
         return fsp(student, teacher)
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
-        """See :func:`fsp`; zero once the first stage is done, unless ``joint``."""
+        """See :func:`fsp`; zero once pretraining is done, unless ``joint``."""
         if self.prepared and not self.joint:
             return self.silence(as_stages(student))
         return fsp(as_stages(student), as_stages(teacher))
 
     def settings(self) -> dict[str, Any]:
-        """Whether it stays beside the task, and the first stage's settings."""
+        """Whether it stays beside the task, and what pretraining is set to."""
         return {"joint": self.joint, **super().settings()}

@@ -12,8 +12,8 @@ from kantor.losses.base import Shapes
 from kantor.losses.batch_norm import BatchNorm
 from kantor.losses.checks import check_maps
 from kantor.losses.features import as_map, common_grid
-from kantor.losses.first_stage import FirstStageLoss
 from kantor.losses.precision import transfer
+from kantor.losses.pretraining import PretrainingLoss
 from kantor.losses.settings import positive
 from kantor.losses.stages import map_shape, single
 
@@ -46,10 +46,10 @@ def _energy(x: Tensor) -> Tensor:
     return F.normalize(x.pow(2).mean(1).flatten(1))
 
 
-class FT(FirstStageLoss):
+class FT(PretrainingLoss):
     """:func:`ft` with weight 200, between a frozen paraphraser and a trained translator.
 
-    The first stage trains the paraphraser, a convolutional auto-encoder of the teacher's map that narrows it by
+    Pretraining trains the paraphraser, a convolutional auto-encoder of the teacher's map that narrows it by
     ``rate``, on the squared error; the student is not needed for it. Its learning rate .01 is RepDistiller's for
     ResNets (.05 for others). The translator then learns with the student. Without :meth:`prepare` the paraphraser is
     a fixed random projection.
@@ -80,11 +80,11 @@ class FT(FirstStageLoss):
         self.encoder.requires_grad_(False)
         self.decoder.requires_grad_(False)
 
-    def first_stage_parameters(self) -> list[nn.Parameter]:
+    def pretraining_parameters(self) -> list[nn.Parameter]:
         """The paraphraser's."""
         return [*self.encoder.parameters(), *self.decoder.parameters()]
 
-    def first_stage_loss(self, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> Tensor:  # noqa: ARG002
+    def pretraining_loss(self, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> Tensor:  # noqa: ARG002
         """The paraphraser's squared error."""
         t = as_map(teacher[0])
         return F.mse_loss(self.decoder(self.encoder(t)), t)
@@ -97,7 +97,7 @@ class FT(FirstStageLoss):
         return ft(self.translator(as_map(s)), factor)
 
     def settings(self) -> dict[str, Any]:
-        """How much the paraphraser narrows, and the first stage's settings."""
+        """How much the paraphraser narrows, and what pretraining is set to."""
         return {"rate": self.rate, **super().settings()}
 
 

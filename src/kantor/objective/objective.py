@@ -259,10 +259,10 @@ class Objective(nn.Module):
             part.after_step()
 
     def prepare(self, batches: Iterable[Any]) -> None:
-        """Run the first stage of every loss that has one, on batches of training data, the student in training mode.
+        """Run the pretraining of every loss that has one, on batches of training data, the student in training mode.
 
         Args:
-            batches: iterated once per loss and epoch of its first stage, so no generator: a DataLoader, or
+            batches: iterated once per loss and epoch of its pretraining, so no generator: a DataLoader, or
                 :meth:`kantor.data.Loader.epochs`.
         """
         with modes_kept(self.student):

@@ -1,4 +1,4 @@
-"""Optimal transport on tensors: cost -> problem -> solver -> transport. ``solve`` is the door for everyday use."""
+"""Optimal transport on tensors: cost -> problem -> solver -> transport. ``solve`` is for everyday use."""
 
 from kantor.ot.auto import Auto
 from kantor.ot.cost import CostKind, Normaliser, cost, normalised

@@ -1,4 +1,4 @@
-"""The one door for everyday use."""
+"""``solve``, for everyday use."""
 
 from typing import Literal, get_args
 

@@ -13,6 +13,7 @@ from PIL import Image
 from kantor.core.files import read_npz
 from kantor.data.label_kinds import texts_of
 from kantor.report.run import Run
+from kantor.results.files import plan_samples_file
 
 COLUMNS = 32
 """Thumbnails in a row of a sheet."""
@@ -43,7 +44,7 @@ def pictures(runs: Sequence[Run], largest: int) -> list[Pictures | None]:
 
 
 def _pictures(run: Run) -> Pictures | None:
-    path = run.folder / "probe.npz"
+    path = plan_samples_file(run.folder)
     if not path.exists():
         return None
     content = read_npz(path, "Delete it: plans are shown without the samples that excite a unit then.")

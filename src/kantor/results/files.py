@@ -19,6 +19,14 @@ BEGAN = "began.json"
 """What the run began with: settings, and digests of data and networks."""
 TIMING = "timing.jsonl"
 """Seconds, stretch by stretch."""
+PLAN_SAMPLES = "plan-samples.npz"
+"""The samples that plans are recorded on."""
+
+
+def plan_samples_file(run: Path) -> Path:
+    """Where a run keeps the samples that plans are recorded on; folders of formats 1 and 2 call it ``probe.npz``."""
+    earlier = run / "probe.npz"
+    return earlier if earlier.exists() else run / PLAN_SAMPLES
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The format of a run's folder: its number, in ``began.json``, and the door that whoever reads a run comes through."""
+"""The format of a run's folder: its number, in ``began.json``, and how whoever reads a run asks for it."""
 
 from pathlib import Path
 from typing import Any
@@ -9,15 +9,18 @@ from kantor.results.files import BEGAN
 from kantor.results.records import Began
 from kantor.training.config import LACKED
 
-FORMAT = 2
+FORMAT = 3
 """Of the folders that this version writes.
 
 1. Until November 2026, with ``began.json`` or without. ``config.yaml`` lacks the settings that came meanwhile
    (``LACKED`` of the training settings), and the terms in ``plan.json`` say neither loss nor settings.
-2. ``config.yaml`` and ``began.json`` hold every setting, and ``plan.json`` terms that are made from what it says.
+2. ``config.yaml`` and ``began.json`` hold every setting, and ``plan.json`` terms that are made from what it says. The
+   samples that plans are recorded on lie in ``probe.npz``.
+3. They lie in ``plan-samples.npz``.
 
-What is read is always of this format: :func:`read_settings` adds what an earlier one lacks, and a run that goes on is
-written anew as its parts are (settings as it begins, ``plan.json`` at step 0).
+What is read is always of this format: :func:`read_settings` adds what an earlier one lacks,
+:func:`~kantor.results.files.plan_samples_file` finds a file under its earlier name, and a run that goes on is written
+anew as its parts are (settings as it begins, ``plan.json`` at step 0).
 """
 
 

@@ -30,7 +30,7 @@ class Shown(Environment):
 class Began(TypedDict):
     """``began.json``."""
 
-    format: NotRequired[Literal[1, 2]]
+    format: NotRequired[Literal[1, 2, 3]]
     settings: NotRequired[dict[str, Any]]
     data: NotRequired[dict[str, str]]
     teachers: NotRequired[dict[str, str]]

@@ -11,16 +11,8 @@ from kantor.training.schedule import Schedule
 from kantor.training.trackers import tracker_names
 
 LACKED: dict[int, dict[str, Any]] = {
-    1: {
-        "accumulate": 1,
-        "validate_every": 1,
-        "tune_lr": [],
-        "on_collapse": "continue",
-        "limit": None,
-        "text": None,
-        "tokenizer": "auto",
-        "max_length": None,
-    },
+    1: {"accumulate": 1, "validate_every": 1, "tune_lr": [], "on_collapse": "continue", "limit": None},
+    2: {"text": None, "tokenizer": "auto", "max_length": None},
 }
 """By an earlier format of a run's folder (:mod:`kantor.results.format`): the settings that such a folder may lack, each
 with the value that leaves a run as it was without it."""

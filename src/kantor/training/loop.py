@@ -118,7 +118,7 @@ class _Loop:
         self.position = Position()
 
     def begin(self) -> None:
-        """Go on from the last checkpoint, or run the losses' first stages."""
+        """Go on from the last checkpoint, or run the losses' pretraining."""
         as_trained(self.objective)
         resumed = checkpoint.load(self.last, self.run)
         self.new = resumed is None

@@ -19,7 +19,7 @@ from kantor.core.inputs import moved
 from kantor.core.seal import student_of
 from kantor.data import DataSet, Part
 from kantor.models import Model, load
-from kantor.results.files import read_result
+from kantor.results.files import plan_samples_file, read_result
 from kantor.results.format import read_began
 from kantor.results.movement import Analysed, over_seeds
 from kantor.study.execution.job import Job
@@ -96,9 +96,10 @@ def _same_samples(run: Path, part: Part) -> None:
     Raises:
         DataError: see above.
     """
-    if not (run / "probe.npz").exists():  # of a run in which no layers were paired
+    path = plan_samples_file(run)
+    if not path.exists():  # of a run in which no layers were paired
         return
-    known = read_npz(run / "probe.npz", f"Delete it and `kantor resume {run}`.")
+    known = read_npz(path, f"Delete it and `kantor resume {run}`.")
     same = np.array_equal(known["ids"], part.ids) and np.array_equal(known["targets"], part.targets)
     if not same or known.get("fingerprint", part.fingerprint) != part.fingerprint:  # which earlier runs lack
         raise DataError(

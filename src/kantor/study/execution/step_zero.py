@@ -18,7 +18,7 @@ from kantor.losses import LabelCost, NeuronTransport
 from kantor.models import Model
 from kantor.objective import LiveTeacher, Read
 from kantor.objective.binding import paired_stages
-from kantor.results.files import timed
+from kantor.results.files import plan_samples_file, timed
 from kantor.study.execution.method_checks import MethodCheck, check_untrained
 from kantor.study.execution.parallel import threads_for
 from kantor.study.execution.student import new_student
@@ -133,8 +133,8 @@ def prepare(
     _say_how_it_runs(study, threads, say)
     if rank() == 0:
         write_worth(run, found.worth)
-        if pairs and not (run / "probe.npz").exists():
-            write_samples(run / "probe.npz", samples_for_plans(data))
+        if pairs and not (samples := plan_samples_file(run)).exists():
+            write_samples(samples, samples_for_plans(data))
         plan.write(run)
         left_out = found.left_out | without
         metric = study.scale.record() if study.judged else None

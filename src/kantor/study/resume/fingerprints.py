@@ -105,7 +105,7 @@ def agree_on_networks(
     _agree(run, "files", {str(file): file_digest(file) for file in files if file.is_file()}, "the file")
 
 
-def moved(run: Path) -> str:
+def another_machine(run: Path) -> str:
     """A sentence on how this machine differs from the one that the run began on; empty where it does not. Kept, too."""
     then, now = read_json(run / "environment.json"), environment()
     before = {**then, **then.get("packages", {})}

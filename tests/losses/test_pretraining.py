@@ -1,4 +1,4 @@
-"""The stage before training, against RepDistiller's ``init`` on three batches and two epochs."""
+"""Pretraining, against RepDistiller's ``init`` on three batches and two epochs."""
 
 import pytest
 import torch
@@ -6,9 +6,9 @@ from torch import nn
 
 from kantor.core.errors import ConfigError
 from kantor.losses.ab import AB
-from kantor.losses.first_stage import FirstStageLoss
 from kantor.losses.fsp import FSP
 from kantor.losses.ft import FT
+from kantor.losses.pretraining import PretrainingLoss
 from tests.losses.stored import assert_near, load, numbered
 
 
@@ -45,8 +45,8 @@ def load_parameters(module: nn.Module, values) -> None:
             parameter.copy_(value)
 
 
-def run(name: str, loss: FirstStageLoss, student_widths, teacher_widths, *, layers: slice):
-    stored = load(f"first_stage_{name}")
+def run(name: str, loss: PretrainingLoss, student_widths, teacher_widths, *, layers: slice):
+    stored = load(f"pretraining_{name}")
     student, teacher = Small(*student_widths).double(), Small(*teacher_widths).double()
     load_parameters(student, numbered(stored, "student_before"))
     load_parameters(teacher, numbered(stored, "teacher_before"))
@@ -56,8 +56,8 @@ def run(name: str, loss: FirstStageLoss, student_widths, teacher_widths, *, laye
     loss.build(tuple(s), tuple(t), 0)
     loss.double()
     own = numbered(stored, "own_before")
-    if loss.first_stage_parameters():
-        for parameter, value in zip(loss.first_stage_parameters(), own, strict=True):
+    if loss.pretraining_parameters():
+        for parameter, value in zip(loss.pretraining_parameters(), own, strict=True):
             parameter.data.copy_(value)
     loss.prepare(batches, list(student.parameters()))
     return stored, student, batches
@@ -75,7 +75,7 @@ def test_trains_the_student_as_repdistiller_then_is_silent(name, make, widths, l
     ):
         assert_near(actual.detach(), after, 1e-9)
         assert (actual is student.fc.weight or actual is student.fc.bias) == torch.equal(before.double(), after)
-    for actual, after in zip(loss.first_stage_parameters(), numbered(stored, "own_after"), strict=False):
+    for actual, after in zip(loss.pretraining_parameters(), numbered(stored, "own_after"), strict=False):
         assert_near(actual.detach(), after, 1e-9)
     (s, t), *_ = batches
     assert loss(s, t) == 0
@@ -88,7 +88,7 @@ def test_trains_the_student_as_repdistiller_then_is_silent(name, make, widths, l
         assert other.prepared
     silent = torch.as_tensor(resumed(s, t))
     assert silent == 0
-    assert stays(s, t) == loss.first_stage_loss(s, t) > 0
+    assert stays(s, t) == loss.pretraining_loss(s, t) > 0
     if list(resumed.parameters()):
         silent.backward()
     assert all(p.grad is not None and not p.grad.any() for p in resumed.parameters())
@@ -97,7 +97,7 @@ def test_trains_the_student_as_repdistiller_then_is_silent(name, make, widths, l
 def test_trains_the_paraphraser_as_repdistiller_and_freezes_it():
     loss = FT(epochs=2)
     stored, student, batches = run("ft", loss, (3, 4), (3, 6), layers=slice(2, 3))
-    own = loss.first_stage_parameters()
+    own = loss.pretraining_parameters()
     for actual, after in zip(own, numbered(stored, "own_after"), strict=True):
         assert_near(actual.detach(), after, 1e-9)
         assert not actual.requires_grad

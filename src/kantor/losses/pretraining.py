@@ -1,4 +1,4 @@
-"""The stage before training that three methods have: a short SGD run on features alone."""
+"""The pretraining that three methods have: a short SGD run on features alone."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
@@ -13,14 +13,14 @@ from kantor.losses.settings import not_negative, positive, share
 from kantor.losses.stages import as_stages
 
 
-class FirstStageLoss(TransferLoss):
+class PretrainingLoss(TransferLoss):
     """A loss whose :meth:`prepare` trains on features before the task is seen, with RepDistiller's settings.
 
     ``prepared`` is in the state dict, so a resumed run need not prepare again.
     """
 
     trains_student: ClassVar[bool] = False
-    """The first stage trains the student too, as far as its features reach."""
+    """Pretraining trains the student too, as far as its features reach."""
 
     def __init__(self, epochs: int = 30, lr: float = 0.05, momentum: float = 0.9, weight_decay: float = 5e-4) -> None:
         super().__init__()
@@ -31,16 +31,16 @@ class FirstStageLoss(TransferLoss):
         self.epochs, self.lr, self.momentum, self.weight_decay = epochs, lr, momentum, weight_decay
         self.prepared = False
 
-    def first_stage_loss(self, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> Tensor:
-        """What the first stage minimises."""
+    def pretraining_loss(self, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> Tensor:
+        """What pretraining minimises."""
         raise NotImplementedError
 
-    def first_stage_parameters(self) -> list[nn.Parameter]:
+    def pretraining_parameters(self) -> list[nn.Parameter]:
         """Which of the loss's own parameters it trains."""
         return list(self.parameters())
 
     def prepare(self, batches: Iterable[tuple[Features, Features]], student: Sequence[nn.Parameter] = ()) -> None:
-        """Run the first stage: one step of SGD a batch. Under several processes gradients are averaged.
+        """Pretrain: one step of SGD a batch. Under several processes gradients are averaged.
 
         Args:
             batches: (student, teacher) features of one epoch, iterated once per epoch.
@@ -50,7 +50,7 @@ class FirstStageLoss(TransferLoss):
         Raises:
             ConfigError: there is no batch for an epoch, or the student is to be trained and no gradient reaches it.
         """
-        own = self.first_stage_parameters()
+        own = self.pretraining_parameters()
         trained = [*own, *(student if self.trains_student else ())]
         frozen = [parameter for parameter in own if not parameter.requires_grad]
         for parameter in frozen:
@@ -61,10 +61,10 @@ class FirstStageLoss(TransferLoss):
                 steps = 0
                 for s, t in batches:
                     optimizer.zero_grad()
-                    self.first_stage_loss(as_stages(s), as_stages(t)).backward()
+                    self.pretraining_loss(as_stages(s), as_stages(t)).backward()
                     if self.trains_student and all(parameter.grad is None for parameter in student):
                         raise ConfigError(
-                            f"{self.name} trains the student in its first stage, but its features were computed "
+                            f"{self.name} trains the student in its pretraining, but its features were computed "
                             "without gradients or from frozen parameters."
                         )
                     _average_gradients(trained)
@@ -72,7 +72,7 @@ class FirstStageLoss(TransferLoss):
                     steps += 1
                 if not steps:
                     raise ConfigError(
-                        f"{self.name} has a stage of {self.epochs} epochs before training, and no batch was left for "
+                        f"{self.name} has a pretraining of {self.epochs} epochs, and no batch was left for "
                         f"number {epoch + 1}. Give prepare() something to iterate over again and again: a DataLoader, "
                         "or loader.epochs()."
                     )
@@ -87,7 +87,7 @@ class FirstStageLoss(TransferLoss):
         return sum((0.0 * p.sum() for p in self.parameters() if p.requires_grad), start=zero)
 
     def get_extra_state(self) -> Tensor:
-        """Whether the first stage is done, as a tensor so that every format can hold it."""
+        """Whether pretraining is done, as a tensor so that every format can hold it."""
         return torch.tensor(self.prepared)
 
     def set_extra_state(self, state: Tensor) -> None:
@@ -95,7 +95,7 @@ class FirstStageLoss(TransferLoss):
         self.prepared = bool(state)
 
     def settings(self) -> dict[str, Any]:
-        """How long the first stage is, and its SGD's settings."""
+        """How long pretraining is, and its SGD's settings."""
         return {"epochs": self.epochs, "lr": self.lr, "momentum": self.momentum, "weight_decay": self.weight_decay}
 
 
