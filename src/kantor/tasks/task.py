@@ -42,7 +42,7 @@ class Task(ABC):
     def __init_subclass__(cls, **settings: Any) -> None:
         """A task that gives a task a loss of its own is measured by that, over the labels that counted before."""
         super().__init_subclass__(**settings)
-        before = cls.loss_sums
+        before: Any = cls.loss_sums
         if "loss" in vars(cls) and "loss_sums" not in vars(cls) and before is not Task.loss_sums:
 
             def loss_sums(self: Task, outputs: Tensor, targets: Tensor) -> Float64[Tensor, " loss_counted"]:
