@@ -7,7 +7,7 @@ from kantor.losses import KD, FitNet, NeuronTransport
 from kantor.objective import Objective, Term, Weight
 from kantor.objective.gradients import gradient_norm
 from kantor.objective.limits import FLOOR, Limits
-from kantor.objective.weights import LIMIT
+from kantor.objective.weights import LIMIT, LIMIT_ADAMW
 from tests.objective.networks import a_batch, network
 
 
@@ -81,22 +81,60 @@ def test_a_forward_commits_nothing_and_looking_without_gradients_measures_nothin
     assert float(checked.limits.factors[0]) < 1
 
 
-def test_a_training_goes_on_bitwise_from_its_state():
-    def trained(first, last, state=None):
+class SGDW(torch.optim.SGD):
+    """Somebody's own SGD."""
+
+
+class Lion(torch.optim.Optimizer):
+    """Steps of one length: the gradient's sign."""
+
+    def __init__(self, parameters, lr):
+        super().__init__(parameters, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure=None):  # pyright: ignore[reportIncompatibleMethodOverride]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.sub_(group["lr"] * parameter.grad.sign())
+
+
+@pytest.mark.parametrize("task_weight", [1.0, 0.1])
+@pytest.mark.parametrize(
+    ("kind", "adaptive"),
+    [(torch.optim.SGD, False), (SGDW, False), (torch.optim.AdamW, True), (torch.optim.RMSprop, True), (Lion, True)],
+)
+def test_in_a_loop_of_ones_own_the_limit_is_that_of_its_optimiser(kind, adaptive, task_weight):
+    checked = objective(task_weight=task_weight)
+    checked.check(a_batch(), quiet=True)
+    optimizer = kind(checked.parameters(), lr=1e-9)
+    for _ in range(2):
+        checked(a_batch()).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        checked.after_step()
+    expected = LIMIT_ADAMW * task_weight if adaptive else LIMIT
+    assert 0.8 * expected < pull(checked, "neuron_transport") < 1.001 * expected  # on its way back up it goes by halves
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
+def test_a_training_goes_on_bitwise_from_its_state(kind):
+    def trained(first, last, state=None, momentum=None):
         checked = objective(loss=FitNet)
         checked.check(a_batch(), quiet=True)
         if state is not None:
             checked.load_state_dict(state)
-        optimizer = torch.optim.SGD(checked.parameters(), lr=0.1)
+        optimizer = kind(checked.parameters(), lr=0.1)
+        if momentum is not None:
+            optimizer.load_state_dict(momentum)
         for step in range(first, last):
             torch.manual_seed(step)
             checked(a_batch()).loss.backward()
             optimizer.step()
             optimizer.zero_grad()
             checked.after_step()
-        return checked.state_dict()
+        return checked.state_dict(), optimizer.state_dict()
 
-    whole, resumed = trained(0, 20), trained(12, 20, trained(0, 12))
+    (whole, _), (resumed, _) = trained(0, 20), trained(12, 20, *trained(0, 12))
     assert float(whole["limits.factors"][0]) < 1
     assert all(torch.equal(resumed[key], value) for key, value in whole.items())
 

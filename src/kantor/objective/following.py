@@ -16,9 +16,10 @@ from kantor.objective.terms import Bound
 
 
 class FirstStep:
-    """Watches the first step: an optimiser that moves the student must move the losses' parameters too.
+    """Watches the first step of the optimiser that moves the student.
 
-    One that was made before ``check()`` does not know them, and would leave them as they were drawn.
+    It must move the losses' parameters too: one that was made before ``check()`` does not know them, and would leave
+    them as they were drawn. And it is of a kind, which decides how hard transfer may pull.
 
     Args:
         student: what of the student is trained.
@@ -29,35 +30,40 @@ class FirstStep:
         self._student = list(student)
         self._learning = {name: found for name, parameters in learning.items() if (found := list(parameters))}
         self._stepped: set[int] = set()
+        self._adaptive: set[int] = set()
         self._hook: RemovableHandle | None = None
 
     def begin(self) -> None:
         """Listen to every optimiser's step, until :meth:`end`."""
-        if self._learning and self._hook is None:
+        if self._hook is None:
             here = weakref.ref(self)  # a loop that never calls end() must not keep all this alive
 
             def stepped(optimizer: Optimizer, *_: Any) -> None:
                 if watch := here():
-                    watch._stepped |= {id(p) for group in optimizer.param_groups for p in group["params"]}
+                    moved = {id(p) for group in optimizer.param_groups for p in group["params"]}
+                    watch._stepped |= moved
+                    watch._adaptive |= moved if adaptive(optimizer) else set()
 
             self._hook = register_optimizer_step_post_hook(stepped)
 
-    def end(self) -> None:
+    def end(self) -> bool | None:
         """Say it where the student's parameters were stepped and a loss's were not.
+
+        Returns:
+            Whether the student's optimiser is :func:`adaptive`; None where no step was seen.
 
         Raises:
             ConfigError: so it is; names the terms.
         """
         if self._hook is None:
-            return
+            return None
         self._hook.remove()
         self._hook, stepped, self._stepped = None, self._stepped, set()
         if not any(id(p) in stepped for p in self._student):
-            return  # no step was taken, or by an optimiser that is none of torch's
-        learning, self._learning = self._learning, {}
+            return None  # no step was taken, or by an optimiser that is none of torch's
         left = [
             name
-            for name, parameters in learning.items()
+            for name, parameters in self._learning.items()
             if any(p.requires_grad and id(p) not in stepped for p in parameters)
         ]
         if left:
@@ -66,6 +72,12 @@ class FirstStep:
                 "check(), which makes those parameters, or from the student's alone. Make it after check(), from "
                 "objective.parameters()."
             )
+        return any(id(p) in self._adaptive for p in self._student)
+
+
+def adaptive(optimizer: Optimizer) -> bool:
+    """Whether an optimiser's step has one length whatever the gradients': all do but SGD and its like."""
+    return not any("SGD" in kind.__name__.upper() for kind in type(optimizer).__mro__)
 
 
 def refuse_standing_still(bound: Sequence[Bound], progress: float, steps: int) -> None:

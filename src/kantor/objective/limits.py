@@ -7,12 +7,14 @@ gone. A limit lowers the weight while that is so. It never raises one.
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from kantor.objective.gradients import gradient_norm
+from kantor.objective.weights import automatic_limit
 
 FLOOR = 0.1
 """Where the task's gradient has all but vanished (few labels, learned by heart), a term is measured against this share
@@ -32,20 +34,30 @@ class Limits(nn.Module):
 
     Args:
         limits: by term, the largest norm of its weighted gradient in the student's parameters, as a multiple of the
-            task's under weight 1.
+            task's under weight 1; ``"auto"`` for :func:`~kantor.objective.weights.automatic_limit`, which takes the
+            optimiser for SGD until :meth:`stepped_by` is told of another.
+        task_weight: the task's, positive.
     """
 
     factors: Tensor
     peak: Tensor
     steps: Tensor
+    adaptive: Tensor
 
-    def __init__(self, limits: Mapping[str, float]) -> None:
+    def __init__(self, limits: Mapping[str, float | Literal["auto"]], task_weight: float = 1.0) -> None:
         super().__init__()
-        self.limits = dict(limits)
+        self.limits, self.task_weight = dict(limits), task_weight
+        self.register_buffer("adaptive", torch.zeros((), dtype=torch.bool))
         self.register_buffer("factors", torch.ones(len(limits), dtype=torch.float64))
         self.register_buffer("peak", torch.zeros((), dtype=torch.float64))
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
         self._pending: tuple[Tensor, Tensor] | None = None
+
+    def stepped_by(self, *, adaptive: bool) -> None:
+        """Learn which kind of optimiser makes the steps; where that changes a limit, the next step takes a look."""
+        if adaptive != bool(self.adaptive) and "auto" in self.limits.values():
+            self.steps.zero_()
+        self.adaptive.fill_(adaptive)
 
     def due(self) -> bool:
         """Whether this step takes a look."""
@@ -70,7 +82,9 @@ class Limits(nn.Module):
         if not (math.isfinite(task) and allowed > 0):
             return  # an overflow, whose step is left out, or a batch without a task: there is nothing to measure by
         factors = self.factors.clone()
-        for place, (name, limit) in enumerate(self.limits.items()):
+        automatic = automatic_limit(adaptive=bool(self.adaptive), task_weight=self.task_weight)
+        for place, (name, given) in enumerate(self.limits.items()):
+            limit = automatic if given == "auto" else given
             pull = weights[name] * gradient_norm(terms[name] * _PRECISION, parameters) / _PRECISION
             if not math.isfinite(pull):
                 continue

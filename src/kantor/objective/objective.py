@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -252,11 +252,14 @@ class Objective(nn.Module):
         Raises:
             ConfigError: the optimiser moves the student and leaves out what the losses learn.
         """
-        if self._first_step is not None:
-            self._first_step.end()
+        adaptive = None if self._first_step is None else self._first_step.end()
         self._steps += 1
         for part in self._kept():
             part.after_step()
+        if adaptive is not None:
+            self._first_step = None
+            if self.limits is not None:
+                self.limits.stepped_by(adaptive=adaptive)
 
     def prepare(self, batches: Iterable[Any]) -> None:
         """Run the pretraining of every loss that has one, on batches of training data, the student in training mode.
@@ -336,8 +339,12 @@ class Objective(nn.Module):
         return [*(loss for loss, _ in self.transfers), *([] if self.limits is None else [self.limits])]
 
     def _limited(self) -> Limits | None:
-        limits = {b.name: b.weight.limit for b in self.bound if b.weight.limit is not None}
-        return Limits(limits) if limits and self.task is not None and self.task_weight > 0 else None
+        limits: dict[str, float | Literal["auto"]] = {}
+        for bound in self.bound:
+            if bound.weight.limit is not None:
+                limits[bound.name] = bound.weight.limit
+        measured = self.task is not None and self.task_weight > 0
+        return Limits(limits, self.task_weight) if limits and measured else None
 
     def _build(self, batch: Batch) -> None:
         with torch.no_grad():

@@ -10,7 +10,7 @@ from kantor.core.errors import ConfigError, suggest
 from kantor.losses import LOSSES
 from kantor.losses.base import TransferLoss
 from kantor.losses.penalty import WeightPenalty
-from kantor.objective.weights import LIMIT, Balanced, Weight
+from kantor.objective.weights import Balanced, Weight
 
 PAPER: Final = "paper"
 """In the place of a weight: the loss's default, held as it is."""
@@ -38,8 +38,8 @@ class Term:
             over several layers; None lets the loss choose (its ``reads``).
         teacher: the same for the teacher, as ``NAME:PATH``; ``NAME:`` is left out when there is one teacher.
         weight: the term's weight; held as it is; None takes the loss's default, whose pull is limited
-            (``kantor.objective.weights.LIMIT``); ``"paper"`` takes the default without a limit; Balanced finds it at
-            step 0.
+            (:func:`~kantor.objective.weights.automatic_limit`); ``"paper"`` takes the default without a limit;
+            Balanced finds it at step 0.
         name: how the term is called in logs; the loss's name if left out, and what tells them apart (a layer, or the
             teacher) where several terms have that loss.
         reason: why these layers are compared, for the print at step 0; where they are left out, it says itself.
@@ -213,7 +213,7 @@ def resolved_weight(term: Term) -> Weight:
     """The term's weight, the loss's default where none is given (or is to be found)."""
     if term.weight is None or term.weight == PAPER or isinstance(term.weight, Balanced):
         limited = term.weight is None and isinstance(term.loss, TransferLoss)
-        return Weight(term.loss.default_weight, limit=LIMIT if limited else None)
+        return Weight(term.loss.default_weight, limit="auto" if limited else None)
     return term.weight if isinstance(term.weight, Weight) else Weight(float(term.weight))
 
 

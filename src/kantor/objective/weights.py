@@ -36,6 +36,16 @@ seeds (fashion-plain and fashion-mixer of ``benchmarks/battery``, a perceptron, 
 means are not told apart. 2 and 5 cost a CNN 5 to 12 points."""
 
 
+def automatic_limit(*, adaptive: bool, task_weight: float) -> float:
+    """The limit of a term under its default weight.
+
+    Args:
+        adaptive: the optimiser's step has one length whatever the gradients' (Adam and its kin, unlike SGD).
+        task_weight: the task's weight in the objective, positive.
+    """
+    return LIMIT_ADAMW * task_weight if adaptive else LIMIT
+
+
 @dataclass(frozen=True)
 class Weight:
     """A weight over training: ``value`` held constant, or moved to ``end`` after a linear warm-up from 0.
@@ -46,7 +56,8 @@ class Weight:
         end: where ``linear`` and ``cosine`` arrive.
         warmup: share of training, in [0, 1), over which the weight rises from 0.
         limit: the weight is lowered while the term's gradient norm is more than so many times the task's
-            (:class:`~kantor.objective.limits.Limits`); None for no limit. Without a task there is none.
+            (:class:`~kantor.objective.limits.Limits`); ``"auto"`` for what the optimiser asks for
+            (:func:`automatic_limit`), once it has made a step; None for no limit. Without a task there is none.
 
     Raises:
         ConfigError: a weight is negative or not finite, ``warmup`` outside [0, 1), or ``limit`` not positive.
@@ -56,7 +67,7 @@ class Weight:
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     end: float = 0.0
     warmup: float = 0.0
-    limit: float | None = None
+    limit: float | Literal["auto"] | None = None
 
     def __post_init__(self) -> None:
         for name, number in (("value", self.value), ("end", self.end)):
@@ -64,14 +75,14 @@ class Weight:
                 raise ConfigError(f"A weight's {name} is zero or positive; every loss is minimised. Got {number}.")
         if not 0 <= self.warmup < 1:
             raise ConfigError(f"A weight's warmup is a share of training in [0, 1), not {self.warmup}.")
-        if self.limit is not None and not (math.isfinite(self.limit) and self.limit > 0):
+        if not (self.limit in (None, "auto") or (math.isfinite(self.limit) and self.limit > 0)):
             raise ConfigError(f"A weight's limit is a positive multiple of the task's gradient, not {self.limit}.")
         if self.schedule not in ("constant", "linear", "cosine"):
             raise ConfigError(f"A weight's schedule is constant, linear or cosine, not {self.schedule!r}.")
 
     def times(self, factor: float) -> "Weight":
         """The same, multiplied, its limit too: what is limited may pull so much more or less."""
-        limit = None if self.limit is None else factor * self.limit
+        limit = factor * self.limit if isinstance(self.limit, int | float) else self.limit
         return replace(self, value=factor * self.value, end=factor * self.end, limit=limit)
 
     def at(self, progress: float) -> float:
