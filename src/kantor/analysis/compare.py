@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from kantor.analysis.activations import activations, fitted
+from kantor.analysis.file_types import Comparison
 from kantor.analysis.matrices import layer_matrices
 from kantor.analysis.pairs import PairFound, look_at_pairs, write_neurons
 from kantor.analysis.predictions import compare_predictions
@@ -123,7 +124,7 @@ class Compare:
         return Path("runs") / f"compare-{'-'.join(self.names())}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
 
-def compare_models(config: Compare, progress: Progress | None = None) -> dict[str, Any]:
+def compare_models(config: Compare, progress: Progress | None = None) -> Comparison:
     """Compare two models and write ``compare.json``, ``neurons.npz`` and, for images, ``samples.jpg``
     (``samples-a.jpg`` and ``samples-b.jpg`` where the models see different things).
 
@@ -155,7 +156,7 @@ def compare_models(config: Compare, progress: Progress | None = None) -> dict[st
     pairs = [(p.student, p.teacher, p.reason) for p in pair(a.stages, b.stages)]
     found = look_at_pairs(a.layers, b.layers, [p[:2] for p in pairs], cost=config.cost, top=config.top)
     matrices = layer_matrices(a.layers, b.layers, cost=config.cost)
-    content = {
+    content: Any = {
         "a": a.facts(names[0], config.model_a),
         "b": b.facts(names[1], config.model_b),
         "data": {"name": data.name, "part": config.split, "samples": len(part)},

@@ -153,9 +153,10 @@ class Final(KeptMatrices):
 
 
 class EpochsOfMeasure(TypedDict):
-    """A measure of recorded plans, seed by seed."""
+    """A measure of recorded plans, seed by seed, and at their last epoch over seeds."""
 
     seeds: list[list[float | None]]
+    mean: NotRequired[float | None]
 
 
 class RecordedPair(TypedDict):

@@ -1,14 +1,13 @@
 """A comparison as tables for a terminal."""
 
-from typing import Any
-
 from rich.table import Table
 
+from kantor.analysis.file_types import Comparison
 from kantor.analysis.measures import HEADINGS, written
 from kantor.core.numbers import percent
 
 
-def tables(content: dict[str, Any]) -> list[Table]:
+def tables(content: Comparison) -> list[Table]:
     """Paired stages; then every stage of the first model (rows) against every stage of the second.
 
     Args:
@@ -29,9 +28,9 @@ def tables(content: dict[str, Any]) -> list[Table]:
     return [pairs, every]
 
 
-def untrained(content: dict[str, Any]) -> str:
+def untrained(content: Comparison) -> str:
     """A sentence for each model that has no weights; empty where both have."""
-    bare = [content[side]["name"] for side in ("a", "b") if not content[side].get("trained", True)]
+    bare = [side["name"] for side in (content["a"], content["b"]) if not side.get("trained", True)]
     return " ".join(
         f"{name} has no weights and is as it was drawn: the control that tells what architecture alone does. With "
         "weights it is NAME:FILE."
@@ -39,7 +38,7 @@ def untrained(content: dict[str, Any]) -> str:
     )
 
 
-def sentence(content: dict[str, Any]) -> str:
+def sentence(content: Comparison) -> str:
     """What the two models predict, in one sentence."""
     known = content["predictions"]
     if known is None:

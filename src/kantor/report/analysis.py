@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from kantor.analysis.file_types import Analysis
+from kantor.analysis.file_types import AnalysedMethod, Analysis, Final, FinalPair, RecordedPair
 from kantor.analysis.measures import HEADINGS, SHARES, decimals, written
 from kantor.core.errors import ConfigError
 from kantor.core.files import write_text
@@ -39,10 +39,10 @@ def write_analysis(run: Path) -> Path:
     Raises:
         ConfigError: the run was not analysed.
     """
-    content = read_json(run / "analysis.json", Analysis, AGAIN)
+    content: Analysis = read_json(run / "analysis.json", Analysis, AGAIN)
     if not content:
         raise ConfigError(f"{run} has no analysis.json: `kantor analyse {run}` first.")
-    methods: dict[str, Any] = content["methods"]
+    methods = content["methods"]
     number = {ALONE: 0} | {name: svg.style(k) for k, name in enumerate(m for m in methods if m != ALONE)}
     best = _closest(methods)
     files = [
@@ -73,7 +73,7 @@ def write_analysis(run: Path) -> Path:
         "curves": curves,
         "legend": [(number[name], name) for name in methods],
         "matrices": [
-            (f"{method}, teacher {teacher}" if len(found["final"]) > 1 else method, matrices(final))
+            (f"{method}, teacher {teacher}" if len(found["final"]) > 1 else method, _matrices(final))
             for method, found in methods.items()
             for teacher, final in found["final"].items()
         ],
@@ -100,10 +100,10 @@ def section(run: Run, number: dict[str, int], prefix: str) -> dict[str, Any] | N
     Returns:
         None where the run was not analysed.
     """
-    content = read_json(run.folder / "analysis.json", Analysis, AGAIN)
+    content: Analysis = read_json(run.folder / "analysis.json", Analysis, AGAIN)
     if not content:
         return None
-    methods: dict[str, Any] = content["methods"]
+    methods = content["methods"]
     number = {name: number.get(name, svg.style(k)) for k, name in enumerate(methods)}
     return {
         "headline": _headline(methods, _closest(methods)),
@@ -114,7 +114,12 @@ def section(run: Run, number: dict[str, int], prefix: str) -> dict[str, Any] | N
     }
 
 
-def _unfinished(content: dict[str, Any]) -> str:
+def _matrices(final: Final) -> list[dict[str, Any]]:
+    rows, columns = final["layers"]["teacher"], final["layers"]["student"]
+    return matrices({"rows": rows, "columns": columns, "distance": final["distance"], "cka": final["cka"]})
+
+
+def _unfinished(content: Analysis) -> str:
     """A sentence where students were not finished when the analysis was made; empty else."""
     known = content.get("students")  # which analyses by an earlier kantor lack
     if known is None or known["analysed"] == known["asked"]:
@@ -122,7 +127,7 @@ def _unfinished(content: dict[str, Any]) -> str:
     return f"{known['analysed']} of {known['asked']} students were finished when this was made, and are in it."
 
 
-def _behind(run: Run, methods: dict[str, Any]) -> str:
+def _behind(run: Run, methods: dict[str, AnalysedMethod]) -> str:
     """A sentence where students were finished after the analysis; empty else."""
     finished = [student for student in run.students if student.result is not None]
     new = [s for s in finished if s.seed not in methods.get(s.method, {"seeds": []})["seeds"]]
@@ -134,16 +139,16 @@ def _behind(run: Run, methods: dict[str, Any]) -> str:
     )
 
 
-def _last_pair(found: dict[str, Any]) -> dict[str, Any]:
+def _last_pair(found: AnalysedMethod) -> FinalPair:
     """Measures of a method's last pair of layers, of its first teacher."""
     return next(iter(found["final"].values()))["pairs"][-1]
 
 
-def _closest(methods: dict[str, Any]) -> str:
+def _closest(methods: dict[str, AnalysedMethod]) -> str:
     return min(methods, key=lambda name: _last_pair(methods[name])["measures"]["distance"]["mean"])
 
 
-def _headline(methods: dict[str, Any], best: str) -> Markup:
+def _headline(methods: dict[str, AnalysedMethod], best: str) -> Markup:
     pair = _last_pair(methods[best])
     distance = pair["measures"]["distance"]
     digits = decimals(_last_pair(found)["measures"]["distance"]["mean"] for found in methods.values())
@@ -162,7 +167,7 @@ def _headline(methods: dict[str, Any], best: str) -> Markup:
     return said + f" ({seeds} {'seed' if seeds == 1 else 'seeds'})"
 
 
-def _final_tables(methods: dict[str, Any]) -> list[dict[str, Any]]:
+def _final_tables(methods: dict[str, AnalysedMethod]) -> list[dict[str, Any]]:
     tables = []
     for teacher, final in next(iter(methods.values()))["final"].items():
         for k, pair in enumerate(final["pairs"]):
@@ -189,7 +194,7 @@ def _final_tables(methods: dict[str, Any]) -> list[dict[str, Any]]:
     return tables
 
 
-def _final_row(name: str, pair: dict[str, Any], digits: int) -> list[str]:
+def _final_row(name: str, pair: FinalPair, digits: int) -> list[str]:
     measures = pair["measures"]
     distance, difference = measures["distance"], measures["distance"]["difference"]
     signed = partial(_signed, digits=digits)
@@ -209,7 +214,7 @@ def _signed(value: float, digits: int) -> str:
     return true_minus(fixed(value, digits, signed=True))
 
 
-def _curves(methods: dict[str, Any], number: dict[str, int], prefix: str) -> list[tuple[str, list[Figure]]]:
+def _curves(methods: dict[str, AnalysedMethod], number: dict[str, int], prefix: str) -> list[tuple[str, list[Figure]]]:
     groups = []
     for k in range(min(len(found["recorded"]) for found in methods.values())):
         recorded = {method: found["recorded"][k] for method, found in methods.items()}
@@ -226,7 +231,7 @@ def _curves(methods: dict[str, Any], number: dict[str, int], prefix: str) -> lis
     return groups
 
 
-def _curve(method: str, pair: dict[str, Any], measure: str) -> Curve | None:
+def _curve(method: str, pair: RecordedPair, measure: str) -> Curve | None:
     """One measure of one pair of layers over the epochs at which every seed has it; None for fewer than two."""
     columns = zip(pair["epochs"], *pair["measures"][measure]["seeds"], strict=True)
     known = [(epoch, values) for epoch, *values in columns if all(value is not None for value in values)]

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from kantor.analysis.file_types import Comparison
+from kantor.analysis.file_types import Comparison, KeptModel
 from kantor.analysis.measures import HEADINGS, written
 from kantor.core.errors import ConfigError
 from kantor.core.files import write_text
@@ -21,12 +21,10 @@ def write_comparison(folder: Path, output: Path | None = None) -> Path:
     Raises:
         ConfigError: there is no comparison in the folder.
     """
-    content = read_json(folder / "compare.json", Comparison, "Compare the models again.")
+    content: Comparison = read_json(folder / "compare.json", Comparison, "Compare the models again.")
     if not content:
         raise ConfigError(f"{folder} has no compare.json: `kantor compare` writes it.")
     a, b, data = content["a"], content["b"], content["data"]
-    found = content["matrices"]
-    final = {"layers": {"teacher": found["rows"], "student": found["columns"]}, **found}
     view = {
         "title": f"{a['name']} and {b['name']}",
         "headline": _compared(content),
@@ -40,20 +38,20 @@ def write_comparison(folder: Path, output: Path | None = None) -> Path:
         "tables": _pair_table(content),
         "curves": [],
         "legend": [],
-        "matrices": [("", matrices(final))],
+        "matrices": [("", matrices(content["matrices"]))],
         "matrix_words": MATRIX_WORDS,
         "sides": (a["name"], b["name"]),
     }
     files = [("", "", beside(folder, content["neurons"]))]
     names = (a["name"], b["name"])
-    samples: dict[str, Any] = content["samples"] or {}
+    samples = content["samples"] or {}
     sheets = {role: samples[side] for role, side in (("teacher", "a"), ("student", "b")) if side in samples}
     output = output or folder / "report.html"
     write_text(output, render(view, folder, files, sheets, names, "", [], content["cost"]))
     return output
 
 
-def _compared(content: dict[str, Any]) -> Markup:
+def _compared(content: Comparison) -> Markup:
     pair = content["pairs"][-1]
     distance, cka = (written(name, pair[name], 2) for name in ("distance", "cka"))
     said = Markup("{} and {} are <strong>{}</strong> apart at {} and {}, CKA <strong>{}</strong>").format(
@@ -65,20 +63,20 @@ def _compared(content: dict[str, Any]) -> Markup:
     return said
 
 
-def _model(side: dict[str, Any]) -> str:
+def _model(side: KeptModel) -> str:
     stages = ", ".join(f"{stage['path']} ({stage['width']})" for stage in side["stages"])
     bare = "" if side.get("trained", True) else "untrained, "
     return f"{bare}{side['parameters']:,} parameters, {side['classes']} classes; stages {stages}"
 
 
-def _views(content: dict[str, Any]) -> list[tuple[str, str]]:
+def _views(content: Comparison) -> list[tuple[str, str]]:
     views = content.get("views")  # which comparisons by an earlier kantor lack
     if views is None:
         return []
-    return [("they see", "; ".join(f"{content[s]['name']} {views[f'model_{s}']}" for s in ("a", "b")))]
+    return [("they see", f"{content['a']['name']} {views['model_a']}; {content['b']['name']} {views['model_b']}")]
 
 
-def _pair_table(content: dict[str, Any]) -> list[dict[str, Any]]:
+def _pair_table(content: Comparison) -> list[dict[str, Any]]:
     shown = ("distance", "identity", "gap", "diagonal", "entropy", "cka")
     rows = [
         [
@@ -109,7 +107,8 @@ def _pair_table(content: dict[str, Any]) -> list[dict[str, Any]]:
     shares = [("they disagree", predictions["disagreement"])]
     if predictions["accuracy"] is not None:
         shares += [(f"{name} is right", share) for name, share in zip(names, predictions["accuracy"], strict=True)]
-        shares.append(("both are wrong", predictions["both_wrong"]))
+        if predictions["both_wrong"] is not None:
+            shares.append(("both are wrong", predictions["both_wrong"]))
     rows = [[what, percent(share, 2)] for what, share in shares]
     words = f"Of {content['data']['samples']:,} {content['data']['part']} samples."
     return [*tables, {"title": "Predictions", "words": words, "heading": ["", "%"], "rows": rows}]

@@ -1,13 +1,14 @@
 """The answer first: was the transfer worth it? One sentence from the run's own numbers."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from markupsafe import Markup
 
 from kantor.core.numbers import true_minus
 from kantor.report.run import ALONE, Run
-from kantor.results.rows import values_of, warnings
+from kantor.results.records import Difference, Row
+from kantor.results.rows import mean_of, values_of, warnings
 from kantor.results.statistics import few, paired_difference
 from kantor.tasks import Scale
 from kantor.tasks.scale import ACCURACY
@@ -34,17 +35,17 @@ def answer(run: Run) -> Answer:
     """
     methods, scale = run.methods, run.scale
     notes = [*warnings(methods, scale), *_notes(run)] if run.judged else _notes(run)
-    compared = {name: row for name, row in methods.items() if row.get("difference")}
+    compared = {name: difference for name, row in methods.items() if (difference := row["difference"]) is not None}
     if not methods:
         return Answer("unknown", Markup("No student is finished yet."), notes)
     if not run.judged:
         return _by_probe(run, notes)
     if not compared:
         return Answer("unknown", _of_collapsed(methods) or _without_comparison(methods, scale), notes)
-    best = max(compared, key=lambda name: scale.gain(compared[name]["difference"]["mean"]))
-    difference = compared[best]["difference"]
+    best = max(compared, key=lambda name: scale.gain(compared[name]["mean"]))
+    difference = compared[best]
     interval, seeds = difference["interval"], len(difference["seeds"])
-    name, by = Markup("<em>{}</em>").format(best), _by(scale, methods[best])
+    name, by = Markup("<em>{}</em>").format(best), _by(scale, methods[best], difference)
     if len(compared) > 1:
         notes.insert(
             0, f"{best} is the best of {len(compared)} transfer methods here, chosen by the same test numbers."
@@ -72,14 +73,14 @@ def answer(run: Run) -> Answer:
     return Answer("unclear", Markup(who + " {}, {}{}.").format(*told), notes)
 
 
-def _by(scale: Scale, row: dict[str, Any]) -> Markup:
+def _by(scale: Scale, row: Row, difference: Difference) -> Markup:
     """How far a method is from the student alone: ``+4.4 points``, ``RMSE 0.41, 0.05 lower``."""
-    said = true_minus(scale.said_difference(row["difference"]["mean"]))
+    said = true_minus(scale.said_difference(difference["mean"]))
     if scale == ACCURACY:
         return Markup("<strong>{}</strong>").format(said)
     if scale.is_share:
         return Markup("<strong>{}</strong> of {}").format(said, scale.name)
-    return Markup("{}, <strong>{}</strong>").format(true_minus(scale.said(row["mean"])), said)
+    return Markup("{}, <strong>{}</strong>").format(true_minus(scale.said(mean_of(row))), said)
 
 
 def time_ratio(run: Run, method: str) -> float | None:
@@ -135,7 +136,7 @@ def _by_probe(run: Run, notes: list[str]) -> Answer:
     return Answer(verdict, headline, notes)
 
 
-def _of_collapsed(methods: dict[str, dict[str, Any]]) -> Markup | None:
+def _of_collapsed(methods: dict[str, Row]) -> Markup | None:
     """Where no difference is shown because students collapsed."""
     collapsed = [name for name, row in methods.items() if row.get("collapsed")]
     if not collapsed:
@@ -143,10 +144,10 @@ def _of_collapsed(methods: dict[str, dict[str, Any]]) -> Markup | None:
     return Markup("Nothing is compared: students of {} collapsed.").format(", ".join(collapsed))
 
 
-def _without_comparison(methods: dict[str, dict[str, Any]], scale: Scale) -> Markup:
-    best = max(methods, key=lambda name: scale.gain(methods[name]["mean"]))
+def _without_comparison(methods: dict[str, Row], scale: Scale) -> Markup:
+    best = max(methods, key=lambda name: scale.gain(mean_of(methods[name])))
     row = methods[best]
-    reached = scale.text(row["mean"], 1) if scale == ACCURACY else scale.said(row["mean"])
+    reached = scale.text(mean_of(row), 1) if scale == ACCURACY else scale.said(mean_of(row))
     if row["interval"]:
         reached += f", 95 % interval {scale.interval(row['interval'], 1)}"
     reached += f", over {len(row['seeds'])} seed{'s' if len(row['seeds']) > 1 else ''}"
@@ -158,7 +159,7 @@ def _without_comparison(methods: dict[str, dict[str, Any]], scale: Scale) -> Mar
     ).format(best, reached)
 
 
-def _against_kd(methods: dict[str, dict[str, Any]], best: str, scale: Scale) -> list[str]:
+def _against_kd(methods: dict[str, Row], best: str, scale: Scale) -> list[str]:
     if best == "kd" or "kd" not in methods:
         return []
     ours, theirs = methods[best], methods["kd"]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kantor.analysis.file_types import KeptSheet, NamedMatrices
 from kantor.analysis.measures import written
 from kantor.report import template
 from kantor.report.figures import Figure, figure_data
@@ -24,7 +25,7 @@ def render(
     view: dict[str, Any],
     folder: Path,
     files: Sequence[tuple[str, str, Path]],
-    sheets: Mapping[str, dict[str, Any]],
+    sheets: Mapping[str, KeptSheet],
     names: tuple[str, str],
     first: str,
     figures: list[Figure],
@@ -65,9 +66,9 @@ def render(
     )
 
 
-def matrices(final: dict[str, Any]) -> list[dict[str, Any]]:
+def matrices(final: NamedMatrices) -> list[dict[str, Any]]:
     """Distances and CKA of every layer with every layer, as rows of text, shade, and whether it is the row's best."""
-    rows, columns = final["layers"]["teacher"], final["layers"]["student"]
+    rows, columns = final["rows"], final["columns"]
     found = []
     for name, title in (("distance", "Transport distance"), ("cka", "Linear CKA")):
         lines = []

@@ -21,6 +21,7 @@ from kantor.report.plans import Packed
 from kantor.report.probe import probed
 from kantor.report.run import ALONE, Run
 from kantor.report.table import results, styles, times
+from kantor.results.rows import mean_of
 from kantor.tasks import Scale
 from kantor.tasks.scale import ACCURACY
 
@@ -171,7 +172,7 @@ def _classes(run: Run) -> dict[str, Any] | None:
         method: base64.b64encode(zlib.compress(matrix.astype("<u4").tobytes(), 9)).decode()
         for method, matrix in found.counts.items()
     }
-    best = max((m for m in run.methods if m in counts), key=lambda m: run.scale.gain(run.methods[m]["mean"]))
+    best = max((m for m in run.methods if m in counts), key=lambda m: run.scale.gain(mean_of(run.methods[m])))
     data = {"names": found.names, "counts": counts, "gains": gains, "alone": ALONE if ALONE in counts else None}
     return {
         "data": data,

@@ -1,10 +1,10 @@
 """The section on linear probes: by data set and layer, the results table with a probe's accuracies in it."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from kantor.report.run import ALONE, Run
 from kantor.report.table import Table, results
+from kantor.results.records import Probed, ProbedRow
 from kantor.tasks.scale import ACCURACY
 
 
@@ -27,7 +27,7 @@ def probed(run: Run) -> list[Probe]:
     return [_probe(run, found) for found in run.probes.values()]
 
 
-def _probe(run: Run, found: dict[str, Any]) -> Probe:
+def _probe(run: Run, found: Probed) -> Probe:
     methods, bases = found["methods"], found["bases"]
     base = next(iter(bases))
     layers = list(dict.fromkeys(layer for rows in methods.values() for layer in rows))
@@ -47,17 +47,17 @@ def _probe(run: Run, found: dict[str, Any]) -> Probe:
     return Probe(_title(found), list(bases.items()), base, tables, _others(methods, list(bases)[1:]))
 
 
-def _title(found: dict[str, Any]) -> str:
+def _title(found: Probed) -> str:
     parts = ", ".join(f"{count:,} {name}" for name, count in found["samples"].items())
     return f"{found['data']} ({parts}; {found['classes']} classes)"
 
 
-def _seconds(found: dict[str, Any], method: str) -> float:
+def _seconds(found: Probed, method: str) -> float:
     taken = [kept["seconds"] for kept in found["students"][method].values()]
     return sum(taken) / len(taken)
 
 
-def _others(methods: dict[str, Any], bases: list[str]) -> list[list[str]]:
+def _others(methods: dict[str, dict[str, ProbedRow]], bases: list[str]) -> list[list[str]]:
     rows = []
     for base in bases:
         for name, by_layer in methods.items():

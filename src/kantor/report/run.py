@@ -11,7 +11,7 @@ from kantor.core.names import folder_name
 from kantor.core.reading import read_json, read_text
 from kantor.results.files import read_result
 from kantor.results.format import read_settings
-from kantor.results.records import Begun, Metrics, Probed, Shown, StepZeroKept, Summary
+from kantor.results.records import Begun, Metrics, Probed, Row, Shown, StepZeroKept, Summary
 from kantor.results.rows import method_row
 from kantor.study.settings.study import UNREADABLE
 from kantor.tasks import Scale
@@ -50,12 +50,12 @@ class Run:
     folder: Path
     config: dict[str, Any]
     config_text: str
-    environment: dict[str, Any]
-    step0: dict[str, Any]
-    plan: dict[str, Any]
-    summary: dict[str, Any]
+    environment: Shown
+    step0: StepZeroKept
+    plan: Begun
+    summary: Summary
     students: list[Student]
-    probes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    probes: dict[str, Probed] = field(default_factory=dict)
     """``probe.json``: by data set, what linear probes found."""
 
     @property
@@ -74,7 +74,7 @@ class Run:
         return self.folder.resolve().name
 
     @property
-    def methods(self) -> dict[str, dict[str, Any]]:
+    def methods(self) -> dict[str, Row]:
         """The summary of every method with a finished seed, in the table's order."""
         return self.summary["methods"]
 
@@ -114,7 +114,7 @@ def read_run(folder: Path) -> Run:
     students = _students(folder, list(dict.fromkeys(names)))
     if not summary:
         scale = None if config.get("task") == "none" else Scale.parse(step0.get("metric"))
-        summary = {"methods": _compare(students, scale), "complete": False}
+        summary = Summary(methods=_compare(students, scale), complete=False)
     return Run(
         folder=folder,
         config=config,
@@ -141,7 +141,7 @@ def _students(folder: Path, methods: list[str]) -> list[Student]:
     return sorted(found, key=lambda s: (order.get(s.method, len(order)), s.method, s.seed))
 
 
-def _compare(students: list[Student], scale: Scale | None) -> dict[str, dict[str, Any]]:
+def _compare(students: list[Student], scale: Scale | None) -> dict[str, Row]:
     """What ``summary.json`` would say of the students finished so far, for a run that was killed or is under way."""
     done: dict[str, dict[int, dict[str, Any]]] = {}
     for student in students:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from markupsafe import Markup
 
@@ -11,7 +10,8 @@ from kantor.core.numbers import between, true_minus
 from kantor.report import svg
 from kantor.report.headline import time_ratio
 from kantor.report.run import ALONE, Run
-from kantor.results.rows import values_of
+from kantor.results import records
+from kantor.results.rows import mean_of, values_of
 from kantor.results.statistics import t_interval
 from kantor.results.table import collapsed
 from kantor.tasks import Scale
@@ -69,14 +69,14 @@ def results(runs: Sequence[Run]) -> Table:
     return Table(rows, svg.dots_axis(scale, "g"), metric.heading, f", {unit}" if unit else "")
 
 
-def _result(run: Run, method: str, row: dict[str, Any], scale: svg.Axis, name: str) -> Row:
+def _result(run: Run, method: str, row: records.Row, scale: svg.Axis, name: str) -> Row:
     metric = run.scale
-    difference, interval = row.get("difference"), _shown(row["interval"], metric)
+    difference, interval = row["difference"], _shown(row["interval"], metric)
     reached = zip(row["seeds"], values_of(row), strict=True)
     seeds = [(f"seed {seed}: {metric.text(value)}", metric.shown(value)) for seed, value in reached]
     cells = {
         "seeds": str(len(row["seeds"])),
-        "mean": metric.number(row["mean"]),
+        "mean": metric.number(mean_of(row)),
         "interval": metric.interval(row["interval"]),
         "difference": true_minus(metric.signed(difference["mean"])) if difference else collapsed(row),
         "difference_interval": true_minus(between(difference and difference["interval"], metric.signed)),
@@ -84,7 +84,7 @@ def _result(run: Run, method: str, row: dict[str, Any], scale: svg.Axis, name: s
         "seconds": f"{row['seconds']:.1f}",
     }
     style = styles(run)[method]
-    alone = metric.shown(run.methods[ALONE]["mean"]) if ALONE in run.methods else None
+    alone = metric.shown(mean_of(run.methods[ALONE])) if ALONE in run.methods else None
     label = f"{name}: {'; '.join(text for text, _ in seeds)}"
     return Row(name, style, cells, svg.dots(label, seeds, interval, scale, style, alone))
 
@@ -93,7 +93,7 @@ def _shown(interval: Sequence[float] | None, metric: Scale) -> list[float] | Non
     return None if interval is None else [metric.shown(bound) for bound in interval]
 
 
-def _clear(difference: dict[str, Any] | None, metric: Scale) -> str:
+def _clear(difference: records.Difference | None, metric: Scale) -> str:
     if not difference or not difference["interval"]:
         return ""
     low, high = sorted(metric.gain(bound) for bound in difference["interval"])

@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from kantor.analysis import Matrices, PairFound, Trajectory
+from kantor.analysis.file_types import Analysis
 from kantor.analysis.measures import HEADINGS, decimals, written
 from kantor.core.numbers import between, fixed
 from kantor.results.statistics import few, paired_difference, t_interval
@@ -119,7 +120,7 @@ def _last(
     }
 
 
-def table(content: dict[str, Any]) -> Table:
+def table(content: Analysis) -> Table:
     """What ``analysis.json`` holds of the last pair of layers, for a terminal."""
     recorded = any(found["recorded"] for found in content["methods"].values())
     unknown = "" if recorded else "No plans were recorded, so who changed partner is not known (record_plans)."
@@ -136,7 +137,7 @@ def table(content: dict[str, Any]) -> Table:
         measures = of_methods[name]
         difference = measures["distance"]["difference"]
         signed = partial(fixed, decimals=digits, signed=True)
-        changed = found["recorded"][-1]["measures"]["changed_since_first"]["mean"] if found["recorded"] else None
+        changed = found["recorded"][-1]["measures"]["changed_since_first"].get("mean") if found["recorded"] else None
         out.add_row(
             name,
             written("distance", measures["distance"]["mean"], digits),

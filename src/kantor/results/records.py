@@ -68,6 +68,7 @@ class Teacher(TypedDict):
 
     spec: str
     classes: list[str] | None
+    saw: NotRequired[str]
     digest: str
     facts: dict[str, Any]
     layers: dict[str, tuple[list[int], bool]]
@@ -150,6 +151,7 @@ class Difference(TypedDict):
     to: str
     mean: float
     interval: Interval
+    seeds: list[int]
 
 
 class Metric(TypedDict):
@@ -169,7 +171,16 @@ class Row(TypedDict):
     mean: float | None
     interval: Interval
     difference: Difference | None
+    collapsed: NotRequired[dict[str, Any]]
+    far: NotRequired[list[int]]
+    others: NotRequired[dict[str, float]]
     seconds: float
+    seconds_per_seed: NotRequired[list[float]]
+    peak_memory: NotRequired[int | None]
+    memory_of: NotRequired[str | None]
+    validation_accuracy: NotRequired[list[float] | None]
+    validation: NotRequired[list[float] | None]
+    weights: NotRequired[dict[str, Any] | None]
 
 
 class Summary(TypedDict):
@@ -194,11 +205,20 @@ class StepZeroKept(TypedDict):
     left_out: NotRequired[dict[str, str]]
 
 
+class Trial(TypedDict):
+    """One factor of the weight search, over its seeds."""
+
+    factor: float
+    validation: NotRequired[float | None]
+    validation_accuracy: NotRequired[float | None]
+    diverged: NotRequired[int]
+
+
 class Tuned(TypedDict):
     """One method in ``tuning.json``."""
 
     chosen: float
-    trials: NotRequired[list[dict[str, Any]]]
+    trials: NotRequired[list[Trial]]
 
 
 class ProbedLayer(TypedDict):
@@ -221,6 +241,7 @@ class ProbedDifference(TypedDict):
 
     mean: float
     interval: Interval
+    seeds: list[int]
 
 
 class ProbedRow(TypedDict):

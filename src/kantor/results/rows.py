@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from statistics import fmean, median
 from typing import Any
 
+from kantor.core.errors import DataError
+from kantor.results.records import Difference, Row
 from kantor.results.statistics import few, paired_difference, t_interval
 from kantor.tasks import Scale
 from kantor.tasks.scale import ACCURACY
@@ -31,7 +33,18 @@ def values_of(row: Mapping[str, Any]) -> list[float]:
     return row.get("values") or row["accuracy"]
 
 
-def method_row(found: Results, alone: Results, scale: Scale | None) -> dict[str, Any]:
+def mean_of(row: Row) -> float:
+    """What a method reaches on the test part, where students are judged: the mean over its seeds.
+
+    Raises:
+        DataError: the row does not say it.
+    """
+    if row["mean"] is None:
+        raise DataError("The summary of a run whose students are judged lacks a mean. `kantor resume` the run.")
+    return row["mean"]
+
+
+def method_row(found: Results, alone: Results, scale: Scale | None) -> Row:
     """A method's row of the summary.
 
     Values are of the test part, by the task's metric: ``values``, and ``accuracy`` too where that is the metric.
@@ -47,14 +60,16 @@ def method_row(found: Results, alone: Results, scale: Scale | None) -> dict[str,
     values = None if scale is None else [test_value(found[s], scale) for s in seeds]
     seconds = [found[s]["seconds"] for s in seeds]
     validation = [validation_value(found[s]) for s in seeds]
-    collapsed = {s: found[s]["collapse"] for s in seeds if found[s].get("collapse")}
+    collapsed = {str(s): found[s]["collapse"] for s in seeds if found[s].get("collapse")}
     both = [s for s in seeds if s in alone]
-    difference = None
+    difference: Difference | None = None
     if scale is not None and both and not collapsed and not any(alone[s].get("collapse") for s in both):
         ours, theirs = ([test_value(results[s], scale) for s in both] for results in (found, alone))
         mean, interval = paired_difference(ours, theirs)
         difference = {"to": "none", "mean": mean, "interval": interval, "seeds": both}
-    known = None if None in validation else validation
+    known = [value for value in validation if value is not None]
+    validated = known if len(known) == len(validation) else None
+    far = [] if values is None else far_off(seeds, values, scale or ACCURACY)
     is_accuracy = scale is None or scale == ACCURACY
     return {
         "seeds": seeds,
@@ -64,14 +79,14 @@ def method_row(found: Results, alone: Results, scale: Scale | None) -> dict[str,
         "interval": None if values is None else t_interval(values),
         "difference": difference,
         "collapsed": collapsed,
-        "far": [] if values is None else [s for s in far_off(seeds, values, scale or ACCURACY) if s not in collapsed],
+        "far": [s for s in far if str(s) not in collapsed],
         "others": {} if scale is None else _others([found[s] for s in seeds], scale),
         "seconds": fmean(seconds),
         "seconds_per_seed": seconds,
         "peak_memory": max((found[s]["peak_memory"] for s in seeds if found[s].get("peak_memory")), default=None),
         "memory_of": found[seeds[0]].get("memory_of"),
-        "validation_accuracy": known if is_accuracy else None,
-        "validation": known,
+        "validation_accuracy": validated if is_accuracy else None,
+        "validation": validated,
         "weights": found[seeds[0]].get("weights"),
     }
 

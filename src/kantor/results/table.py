@@ -1,13 +1,12 @@
 """The table of a study, for a terminal."""
 
-from typing import Any
-
 from rich.table import Table
 
+from kantor.results.records import Row, Summary
 from kantor.tasks import Scale
 
 
-def table(summary: dict[str, Any]) -> Table:
+def table(summary: Summary) -> Table:
     """The summary as a table for a terminal: the task's metric on the test part, paired differences, seconds a seed.
 
     Shares are in %, their differences in points. The task's other metrics are means. Without a task there are only
@@ -28,7 +27,7 @@ def table(summary: dict[str, Any]) -> Table:
     ):
         out.add_column(name, justify=align, overflow="fold")  # type: ignore[arg-type]
     for name, row in summary["methods"].items():
-        difference = row["difference"]
+        difference, reached = row["difference"], row.get("others", {})
         out.add_row(
             name,
             str(len(row["seeds"])),
@@ -36,12 +35,12 @@ def table(summary: dict[str, Any]) -> Table:
             scale.interval(row["interval"]),
             collapsed(row) if difference is None else scale.signed(difference["mean"]),
             "" if difference is None else scale.interval(difference["interval"], signed=True),
-            *(other.number(row["others"][other.name]) if other.name in row["others"] else "" for other in others),
+            *(other.number(reached[other.name]) if other.name in reached else "" for other in others),
             f"{row['seconds']:.1f}",
         )
     return out
 
 
-def collapsed(row: dict[str, Any]) -> str:
+def collapsed(row: Row) -> str:
     """In the place of a difference."""
-    return f"{len(row['collapsed'])} of {len(row['seeds'])} collapsed" if row.get("collapsed") else ""
+    return f"{len(row.get('collapsed', {}))} of {len(row['seeds'])} collapsed" if row.get("collapsed") else ""

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -12,6 +11,7 @@ from kantor.core.collectives import rank, wait_for_all, world_size
 from kantor.core.files import remove_partial
 from kantor.core.locks import locked
 from kantor.core.terminal import terminal
+from kantor.results.records import Summary
 from kantor.results.rows import warnings
 from kantor.results.table import table
 from kantor.study.execution.job import Job
@@ -100,13 +100,13 @@ def finish(study: ResolvedStudy, console: Console | None = None, report: Callabl
     return run
 
 
-def _conclude(summary: dict[str, Any], run: Path, console: Console) -> None:
+def _conclude(summary: Summary, run: Path, console: Console) -> None:
     """Print the table, and what must be said beside it."""
     console.print()
     console.print(table(summary))
-    for warning in warnings(summary["methods"], Scale.parse(summary["metric"])):
+    for warning in warnings(summary["methods"], Scale.parse(summary.get("metric"))):
         console.print(warning, style="bold red", highlight=False, markup=False)
-    if summary["task"] == "none":
+    if summary.get("task") == "none":
         console.print("Without labels students have no accuracy: kantor probe judges the features.")
     for teacher in summary.get("teachers", []):
         console.print(f"The teacher ({teacher['name']}) saw {teacher['saw']}.", highlight=False)

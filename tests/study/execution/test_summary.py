@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from kantor.study.execution.summary import summarise
 from kantor.study.settings.resolved import ResolvedStudy
 
 
-def run_of(folder: Path, reached: dict[str, dict[int, float]], **changes) -> dict:
+def run_of(folder: Path, reached: dict[str, dict[int, float]], **changes) -> Any:
     """The summary of a run in which so much was reached, by method and seed; written, and read back."""
     settings = {"data": "digits", "student": "cnn", "methods": ",".join(reached), "seeds": 2}
     study = ResolvedStudy(Study(**(settings | changes)))

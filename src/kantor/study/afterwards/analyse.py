@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kantor.analysis import activations, layer_matrices, read_trajectories
 from kantor.analysis.activations import fitted
+from kantor.analysis.file_types import Analysis
 from kantor.analysis.pairs import look_at_pairs, write_neurons
 from kantor.analysis.samples import Sheet, all_rows, sheet
 from kantor.capture import Layer, pair, stages
@@ -34,7 +35,7 @@ FOLDER = "analysis"
 Layers = dict[str, Float[Tensor, "samples neurons"]]
 
 
-def analyse_run(run: Path, *, top: int = 5, say: Callable[[str], None] = print) -> dict[str, Any]:
+def analyse_run(run: Path, *, top: int = 5, say: Callable[[str], None] = print) -> Analysis:
     """Measure what transfer did to a run's students, and write ``analysis.json`` and the folder ``analysis/``.
 
     Recorded plans are measured as they are. Final students and teachers see the run's probe samples once; their
@@ -77,7 +78,7 @@ def analyse_run(run: Path, *, top: int = 5, say: Callable[[str], None] = print) 
     for done, job in enumerate(jobs, 1):
         say(f"{job.label}: {done} of {len(jobs)}")
         students.append(look.student(job, top))
-    content = {
+    content: Any = {
         "run": run.resolve().name,
         "students": {"analysed": len(jobs), "asked": len(asked)},
         "probe": {"part": look.part.name, "samples": len(look.part)},

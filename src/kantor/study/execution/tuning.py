@@ -3,11 +3,11 @@
 import math
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from kantor.core.collectives import rank, wait_for_all
 from kantor.core.files import write_json
 from kantor.results.files import TUNING, read_result
+from kantor.results.records import Trial, Tuned
 from kantor.results.rows import validation_value
 from kantor.study.execution.job import Job
 from kantor.study.execution.progress import Display
@@ -21,7 +21,7 @@ from kantor.tasks.scale import ACCURACY
 
 def tune(
     run: Path, config: Study, methods: list[Method], display: Display, bench: Workbench | None = None
-) -> dict[str, Any]:
+) -> dict[str, Tuned]:
     """Try every factor on every method with the tuning seeds; keep trials and choices in ``tuning.json``.
 
     A factor multiplies all of a method's transfer weights; where there are none, the learning rate (by ``tune_lr`` if
@@ -44,12 +44,12 @@ def tune(
     jobs = [Job(method, seed, factor) for seed in config.tune_seeds for method, factor in trials]
     train_all(run, jobs, config, display, bench)
     scale = ACCURACY if (task := config.learned()) is None else task.scale  # without a task a probe judges
-    found = {method.name: _chosen(run, config, method, scale) for method in methods}
+    found = {method.name: _tried(run, config, method, scale) for method in methods}
     if rank() == 0:
         write_json(run / TUNING, found)
     wait_for_all()
     for name, choice in found.items():
-        tried = ", ".join(_said(trial, scale) for trial in choice["trials"])
+        tried = ", ".join(_said(trial, scale) for trial in choice.get("trials", []))
         display.say(f"{name}: {tried}; taken x {choice['chosen']:g}")
     return found
 
@@ -59,28 +59,31 @@ def _factors(config: Study, method: Method) -> list[float]:
     return config.tune if method.terms or not config.tune_lr else config.tune_lr
 
 
-def _said(trial: dict[str, Any], scale: Scale) -> str:
+def _said(trial: Trial, scale: Scale) -> str:
     """One trial, for people."""
     lost = f" ({trial['diverged']} diverged)" if "diverged" in trial else ""
-    digits = 1 if scale.is_share else 2
-    reached = "" if trial["validation"] is None else f": {scale.number(trial['validation'], digits)}"
+    digits, value = 1 if scale.is_share else 2, trial.get("validation")
+    reached = "" if value is None else f": {scale.number(value, digits)}"
     return f"x {trial['factor']:g}{reached}{lost}"
 
 
-def _chosen(run: Path, config: Study, method: Method, scale: Scale) -> dict[str, Any]:
+def _tried(run: Path, config: Study, method: Method, scale: Scale) -> Tuned:
     trials = []
     for factor in _factors(config, method):
         results = [read_result(Job(method, seed, factor).folder(run)) for seed in config.tune_seeds]
         found = [result for result in results if result is not None]
         values = [validation_value(result) for result in found]
         known = [value for value in values if value is not None]
-        diverged = sum("diverged" in result for result in found)
-        trial: dict[str, Any] = {"factor": factor, "validation": fmean(known) if len(known) == len(values) else None}
-        trial |= {"validation_accuracy": trial["validation"]} if scale == ACCURACY else {}
-        trials.append(trial | ({"diverged": diverged} if diverged else {}))
+        reached = fmean(known) if len(known) == len(values) else None
+        trial: Trial = {"factor": factor, "validation": reached}
+        if scale == ACCURACY:
+            trial["validation_accuracy"] = reached
+        if diverged := sum("diverged" in result for result in found):
+            trial["diverged"] = diverged
+        trials.append(trial)
 
-    def merit(trial: dict[str, Any]) -> tuple[float, float]:
-        value = trial["validation"]
+    def merit(trial: Trial) -> tuple[float, float]:
+        value = trial.get("validation")
         return -math.inf if value is None else scale.gain(value), -abs(trial["factor"] - 1)
 
     return {"trials": trials, "chosen": max(trials, key=merit)["factor"]}

@@ -12,7 +12,7 @@ from kantor.core.reading import DAMAGED, read_json
 from kantor.data import LayerSpec
 from kantor.models.spec import codes_of
 from kantor.objective import Term
-from kantor.results.records import KeptPlan
+from kantor.results.records import KeptPlan, Teacher
 from kantor.study.settings.starting_weights import Start
 from kantor.training import Pair
 
@@ -24,7 +24,7 @@ _THREADS = 4096
 class Prepared:
     """What the checks at step 0 decided, as ``plan.json`` keeps it: the same for every seed and process."""
 
-    teachers: dict[str, dict[str, Any]]
+    teachers: dict[str, Teacher]
     """By name: ``spec`` (with weights), ``classes`` (where the user gave them), ``digest``, ``facts``, and ``layers``:
     what is cached of it, by key."""
     bound: dict[str, list[dict[str, Any]]]
