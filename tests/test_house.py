@@ -111,3 +111,12 @@ def test_the_picture_of_the_house_shows_every_room():
     house = SOURCES / "kantor"
     rooms = [path.parent for path in [*house.glob("*/__init__.py"), *house.glob("study/*/__init__.py")]]
     assert [room.name for room in rooms if f"{room.name}/" not in picture] == []
+
+
+def test_where_things_are_found_is_true():
+    page = (SOURCES.parent / "docs" / "explanation" / "architecture.md").read_text("utf-8")
+    house = SOURCES / "kantor"
+    rows = [line for line in page.split("## Where do I find")[1].splitlines() if line.startswith("| ")]
+    named = [word for row in rows for word in row.split("`")[1::2] if word.endswith((".py", "/"))]
+    assert len(rows) > 6
+    assert [word for word in named if not (house / word).exists() and not list(house.rglob(word))] == []

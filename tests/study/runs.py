@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,25 @@ def kantor(*arguments: str, cwd: Path, **settings: Any) -> "subprocess.Completed
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "kantor", *arguments]
+
+
+def started(*arguments: str, cwd: Path, until: Iterable[Path], **more: str) -> "subprocess.Popen[str]":
+    """Start the command in a group of its own, and wait until those files are there.
+
+    Args:
+        arguments: of the command.
+        cwd: where it is started.
+        until: the files.
+        more: of its environment.
+    """
+    process = subprocess.Popen(
+        command(*arguments), cwd=cwd, env=environment() | more, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        text=True, start_new_session=True,
+    )  # fmt: skip
+    awaited = list(until)
+    while not all(path.exists() for path in awaited) and process.poll() is None:
+        time.sleep(0.001)
+    return process
 
 
 def environment() -> dict[str, str]:

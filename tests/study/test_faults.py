@@ -2,13 +2,12 @@
 
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from runs import assert_same_student, command, distill, environment, kantor, processes_of
+from runs import assert_same_student, distill, kantor, processes_of, started
 
 SEED = "neuron_transport@plan_momentum=0.9/seed-0"
 pytestmark = pytest.mark.slow
@@ -38,16 +37,8 @@ def fill(disk: Path) -> Path:
 def test_a_disk_that_fills_up(small_disk):
     done = kantor(*distill("whole", epochs="8"), cwd=small_disk)
     assert done.returncode == 0, done.stderr
-    study = subprocess.Popen(
-        command(*distill("full", epochs="8")),
-        cwd=small_disk,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while not (small_disk / "full" / SEED / "checkpoints" / "last.pt").exists() and study.poll() is None:
-        time.sleep(0.001)
+    checkpoint = small_disk / "full" / SEED / "checkpoints" / "last.pt"
+    study = started(*distill("full", epochs="8"), cwd=small_disk, until=[checkpoint])
     filler = fill(small_disk)
     _, said = study.communicate(timeout=300)
     assert study.returncode == 2, said
@@ -70,17 +61,9 @@ def test_a_folder_that_cannot_be_written(small_disk):
 
 
 def test_a_killed_worker_is_reported_and_the_others_finish(small_disk):
-    # Tasks are given out in order, so the second worker has kd; its 40 epochs outlast any wait for its process number.
-    study = subprocess.Popen(
-        command(*distill("run", methods="none,kd", jobs="2", epochs="40", checkpoint_every=None)),
-        cwd=small_disk,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while not (small_disk / "run" / "kd" / "seed-0" / "timing.jsonl").exists() and study.poll() is None:
-        time.sleep(0.005)
+    # Students are given out in order: the second worker has kd, whose 40 epochs outlast any wait for its number.
+    arguments = distill("run", methods="none,kd", jobs="2", epochs="40", checkpoint_every=None)
+    study = started(*arguments, cwd=small_disk, until=[small_disk / "run" / "kd" / "seed-0" / "timing.jsonl"])
     found = processes_of(study.pid)
     assert len(found) == 2
     os.kill(max(found), 9)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runs import assert_same_student, command, distill, environment, kantor
+from runs import assert_same_student, command, distill, environment, kantor, started
 
 SEED = "neuron_transport@plan_momentum=0.9/seed-0"
 
@@ -73,17 +73,8 @@ def test_twenty_kills(uninterrupted):
 
 
 def test_sigterm_saves_and_says_how_to_go_on(uninterrupted):
-    study = subprocess.Popen(
-        command(*distill("stopped", checkpoint_every="0")),
-        cwd=uninterrupted,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
     timing = uninterrupted / "stopped" / SEED / "timing.jsonl"
-    while not timing.exists() and study.poll() is None:
-        time.sleep(0.001)
+    study = started(*distill("stopped", checkpoint_every="0"), cwd=uninterrupted, until=[timing])
     study.send_signal(signal.SIGTERM)
     _, said = study.communicate(timeout=300)
     assert study.returncode == 143, said

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runs import assert_same_student, command, distill, environment, kantor, processes_of
+from runs import assert_same_student, command, distill, environment, kantor, processes_of, started
 
 pytestmark = pytest.mark.slow
 METHODS = "neuron_transport@plan_momentum=0.9", "kd"
@@ -70,19 +70,8 @@ def whole(tmp_path_factory) -> Path:
 
 def start(runs: Path, name: str) -> "subprocess.Popen[str]":
     """Start the study in a group of its own, and wait until both students train."""
-    study = subprocess.Popen(
-        command(*two_students(name)),
-        cwd=runs,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
     lines = [runs / name / method / "seed-0" / "timing.jsonl" for method in METHODS]
-    while not all(line.exists() for line in lines) and study.poll() is None:
-        time.sleep(0.001)
-    return study
+    return started(*two_students(name), cwd=runs, until=lines)
 
 
 def alive(process: int) -> bool:
@@ -184,12 +173,7 @@ def test_a_second_ctrl_c_ends_students_that_do_not_come_to_their_next_step(tmp_p
     (tmp_path / "stuck_nets.py").write_text(STUCK)
     arguments = distill("run", student="stuck_nets:make", methods="none", seeds="2", jobs="2", teacher=None,
                         unlabelled=None, unlabelled_batch=None, cache=None, teacher_epochs=None)  # fmt: skip
-    study = subprocess.Popen(
-        command(*arguments), cwd=tmp_path, env={**environment(), "PYTHONPATH": str(tmp_path)},
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    while not (tmp_path / "stuck").exists() and study.poll() is None:
-        time.sleep(0.01)
+    study = started(*arguments, cwd=tmp_path, until=[tmp_path / "stuck"], PYTHONPATH=str(tmp_path))
     workers = processes_of(study.pid)
     os.killpg(study.pid, signal.SIGINT)
     time.sleep(1)
