@@ -78,9 +78,12 @@ def test_two_tokenizers_are_two_views_of_one_text(tmp_path):
     assert batch.inputs["student"]["input_ids"].shape[1] <= 16
     assert batch.inputs["teacher"]["input_ids"].shape[1] <= 8
     assert "tokens (teacher)" in data.notes
+    ends = [batch.inputs[role]["token_ends"] for role in ("student", "teacher")]
+    assert [tuple(x.shape) for x in ends] == [tuple(batch.inputs[r]["input_ids"].shape) for r in ("student", "teacher")]
     same = opened(tmp_path / "films")
     batch = next(Loader(same.train, 8, seed=0, augment=Augment.named("none")).epoch(0))
     assert batch.inputs["student"] is batch.inputs["teacher"]
+    assert set(batch.inputs["student"]) == {"input_ids", "attention_mask"}
     assert len({data.train.seen_by(role).fingerprint for role in ("student", "teacher")}) == 2
 
 

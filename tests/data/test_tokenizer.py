@@ -34,6 +34,15 @@ def test_any_text_has_tokens_and_is_cut_to_the_longest():
     assert (tokens.own > 0).all()
 
 
+def test_tokens_say_where_in_the_text_they_end():
+    text = "a  fine film \U0001f642."
+    tokens = learned().encode([text], with_ends=True)
+    assert tokens.ends[-1] == len(text)
+    assert (np.diff(tokens.ends[tokens.ends > 0]) >= 0).all()
+    assert {1, 7, 12} <= {*tokens.ends.tolist()}
+    assert learned().encode([text]).ends is None
+
+
 def test_it_is_made_again_from_its_facts():
     tokenizer = learned()
     again = Tokenizer.read(json.loads(json.dumps(tokenizer.facts())))

@@ -76,6 +76,17 @@ def test_every_command(place, capsys):
     torch.testing.assert_close(program(**given), model.eval()(**given))
 
 
+def test_tokens_of_two_tokenizers_meet_in_spans(place, capsys):
+    settings = ["--data=films", "--teacher=transformers:bert", "--student=textcnn@width=4", "--tokenizer=bpe:300", *FEW]
+    settings += ["--methods=neuron_transport@spatial=positions,fitnet"]
+    said = refused(capsys, "distill", *settings, "--cache=on", "--out=runs/refused")
+    assert "cache is on, but neuron_transport compares token by token" in said
+    run("distill", *settings, "--out=runs/spans")
+    said = capsys.readouterr().out
+    assert "Teacher outputs are not cached" in said
+    assert "the two have other tokens, and meet where a token of both ends" in said
+
+
 def test_resume_is_bitwise(place):
     settings = ["--data=films", "--teacher=transformers:bert", "--student=textcnn@width=4", *FEW, "--epochs=3"]
     settings += ["--methods=neuron_transport", "--train-limit=30", "--unlabelled=20", "--unlabelled-batch=4"]

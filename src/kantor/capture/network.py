@@ -8,12 +8,14 @@ from torch import Tensor, nn
 
 from kantor.capture.hooks import LOGITS, capture
 from kantor.capture.layout import logits_of
+from kantor.capture.positions import ENDS
 from kantor.core.errors import ConfigError, ShapeError
 from kantor.core.inputs import Inputs, changed, samples_in, shown, tensors_of
 
 
 def call(network: nn.Module, inputs: Inputs) -> Any:
-    """What the network returns for its inputs: a tensor is its first argument, a mapping its keyword arguments.
+    """What the network returns for its inputs: a tensor is its first argument, a mapping its keyword arguments, but for
+    what only says where tokens lie.
 
     Real numbers are given to it in the dtype of its own parameters; integers and truth values stay as they are.
 
@@ -27,6 +29,7 @@ def call(network: nn.Module, inputs: Inputs) -> Any:
         inputs = changed(inputs, lambda x: x.to(dtype) if x.is_floating_point() and x.dtype != dtype else x)
     if isinstance(inputs, Tensor):
         return network(inputs)
+    inputs = {name: x for name, x in inputs.items() if name != ENDS}
     try:
         return network(**inputs)
     except TypeError as error:

@@ -5,13 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from kantor.capture.layout import image_of, keeps_ratio
 from kantor.capture.masks import Meaning, mask_of
 from kantor.core.inputs import Inputs, tensors_of
 
+ENDS = "token_ends"
+"""What stands among a text's inputs and is no argument of a network: after how many letters of the text each token
+ends; 0 for a mark of beginning or end, and for padding."""
 _BEFORE_PATCHES = (0, 1, 2, 5)
 """Tokens before the patches: none, a class token, DeiT's two, or a class token and four registers."""
 
@@ -27,6 +30,8 @@ class LayerOutput:
     grid: tuple[int, int] | None = None
     """The height and width that the last ``height * width`` tokens fill, where they are patches of an image; None where
     they are a sequence, or no tokens."""
+    ends: Int64[Tensor, "batch tokens"] | None = None
+    """After how many letters of its text each token ends, 0 where it stands for none; None where that is not known."""
 
 
 def placed(
@@ -54,6 +59,9 @@ def placed(
         return LayerOutput(values)
     tokens, given = values.shape[1], tensors_of(inputs)
     mask = mask_of(layer, tokens, inputs, meanings)
+    ends = None if isinstance(inputs, Tensor) else inputs.get(ENDS)
+    if ends is not None and ends.shape[1] == tokens:
+        return LayerOutput(values, mask, ends=ends)
     if mask is not None:
         return LayerOutput(values, mask)
     if any(x.ndim == 2 and x.shape[1] == tokens for x in given):

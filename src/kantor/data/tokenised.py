@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from kantor.capture.positions import ENDS
 from kantor.core.errors import DataError
 from kantor.data.texts import Texts
 from kantor.data.tokenizer import Tokenizer
@@ -18,18 +19,23 @@ TEXT: tuple[str, str] = ("input_ids", "attention_mask")
 class Tokenised:
     """Texts as one tokenizer gives them: their tokens are kept, four bytes each, and padded when a batch is read.
 
+    Args:
+        texts: the texts.
+        tokenizer: what makes the tokens.
+        with_ends: also keep where in its text each token ends, for who compares them with another's.
+
     Raises:
         DataError: the tokenizer leaves nothing of a text; its file and row are named.
     """
 
     on_demand = False
 
-    def __init__(self, texts: Texts, tokenizer: Tokenizer):
+    def __init__(self, texts: Texts, tokenizer: Tokenizer, *, with_ends: bool = False):
         self.texts, self.tokenizer, self.shape = texts, tokenizer, tokenizer.shape
-        numbers, lengths, self.cut = [np.empty(0, np.int32)], [np.zeros(1, np.int64)], 0
-        seen = 0
+        numbers, ends, lengths = [np.empty(0, np.int32)], [np.empty(0, np.int32)], [np.zeros(1, np.int64)]
+        seen = self.cut = 0
         for piece in texts.pieces():
-            found = tokenizer.encode(piece)
+            found = tokenizer.encode(piece, with_ends=with_ends)
             if (found.own == 0).any():
                 row = int(np.flatnonzero(found.own == 0)[0])
                 raise DataError(
@@ -37,20 +43,26 @@ class Tokenised:
                     f"{piece[row]!r:.60}. Correct the row, or leave it out."
                 )
             numbers.append(found.numbers)
+            ends += [] if found.ends is None else [found.ends]
             lengths.append(np.diff(found.starts))
             self.cut += found.cut
             seen += len(piece)
         self.numbers = np.concatenate(numbers)
+        self.ends = np.concatenate(ends) if with_ends else None
         self.starts = np.cumsum(np.concatenate(lengths))
 
     def read(self, rows: Int64[np.ndarray, " batch"]) -> dict[str, Int64[Tensor, "batch tokens"]]:
-        """``input_ids`` and ``attention_mask`` of the texts at ``rows``, padded at the end to the longest of them."""
+        """``input_ids`` and ``attention_mask`` of the texts at ``rows``, padded at the end to the longest of them; and
+        where each token ends (:data:`kantor.capture.positions.ENDS`), where that is kept."""
         lengths = self.starts[rows + 1] - self.starts[rows]
         place = np.arange(int(lengths.max(initial=1)))
         inside = place < lengths[:, None]
         at = np.where(inside, self.starts[rows][:, None] + place, 0)
-        ids = np.where(inside, self.numbers[at], self.tokenizer.padding).astype(np.int64)
-        return dict(zip(TEXT, map(torch.from_numpy, (ids, inside.astype(np.int64))), strict=True))
+        ids = np.where(inside, self.numbers[at], self.tokenizer.padding)
+        named = dict(zip(TEXT, (ids, inside), strict=True))
+        if self.ends is not None:
+            named[ENDS] = np.where(inside, self.ends[at], 0)
+        return {name: torch.from_numpy(x.astype(np.int64)) for name, x in named.items()}
 
     def digest(self, rows: Int64[np.ndarray, " n"]) -> str:
         """SHA-256 of the tokenizer and of the texts' tokens."""

@@ -38,6 +38,9 @@ class Tokens:
     """How many of each text's tokens stand for its letters: without marks of beginning and end."""
     cut: int
     """Texts that were longer than the longest."""
+    ends: Int32[np.ndarray, " tokens"] | None = None
+    """After how many letters of its text each token ends; 0 for a mark of beginning or end, and for space alone. None
+    where it was not asked for."""
 
 
 @dataclass(frozen=True)
@@ -105,13 +108,15 @@ class Tokenizer:
         """All that is needed to make it again, as JSON holds it."""
         return {"content": self.content, "longest": self.longest, "padding": self.padding, "origin": self.origin}
 
-    def encode(self, texts: Sequence[str]) -> Tokens:
-        """The tokens of ``texts``, cut to the longest."""
+    def encode(self, texts: Sequence[str], *, with_ends: bool = False) -> Tokens:
+        """The tokens of ``texts``, cut to the longest; where each of them ends only if asked."""
         found = self._made.encode_batch(list(texts))
         starts = np.cumsum([0, *(len(one.ids) for one in found)])
         numbers = np.fromiter((token for one in found for token in one.ids), dtype=np.int32, count=int(starts[-1]))
         own = np.asarray([len(one.ids) - sum(one.special_tokens_mask) for one in found], dtype=np.int64)
-        return Tokens(numbers, starts, own, sum(bool(one.overflowing) for one in found))
+        ends = [end for one, text in zip(found, texts, strict=True) for end in _ends(one, text)] if with_ends else None
+        cut = sum(bool(one.overflowing) for one in found)
+        return Tokens(numbers, starts, own, cut, None if ends is None else np.asarray(ends, dtype=np.int32))
 
     def __str__(self) -> str:
         return f"tokens of {self.origin}, at most {self.longest}"
@@ -125,6 +130,14 @@ class Tokenizer:
         made.no_padding()
         made.enable_truncation(self.longest)
         return made
+
+
+def _ends(encoding: Any, text: str) -> list[int]:
+    """Where each token ends: tokens of some tokenizers hold the space before a word, and of others that after it."""
+    ends = []
+    for (begin, end), special in zip(encoding.offsets, encoding.special_tokens_mask, strict=True):
+        ends.append(0 if special or not (held := text[begin:end].rstrip()) else begin + len(held))
+    return ends
 
 
 class Learned:

@@ -163,12 +163,13 @@ def views_of(roles: Mapping[str, View], stores: Mapping[str, Store], ids: Int64[
     made: dict[View, Store] = {}
     for view in roles.values():
         if view not in made and view.input in stores:
-            made[view] = _seen(stores[view.input], view, ids)
+            others = {other.tokens for other in roles.values() if other.input == view.input}
+            made[view] = _seen(stores[view.input], view, ids, with_ends=len(others) > 1)
     return {role: made[view] for role, view in roles.items() if view in made}
 
 
-def _seen(store: Store, view: View, ids: Int64[np.ndarray, " n"]) -> Store:
+def _seen(store: Store, view: View, ids: Int64[np.ndarray, " n"], *, with_ends: bool) -> Store:
     if isinstance(store, Texts):
         assert isinstance(view.tokens, Tokenizer)
-        return Tokenised(store, view.tokens)
+        return Tokenised(store, view.tokens, with_ends=with_ends)
     return store if view.transform is None else Seen(store, view.transform, ids)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from kantor.capture.positions import LayerOutput
+from kantor.capture.spans import on_common_spans
 from kantor.core.errors import ConfigError, ShapeError
 from kantor.data import Batch
 from kantor.losses import LOSSES
@@ -39,7 +40,8 @@ def compared(bound: Bound, outputs: Outputs) -> Compared:
     """What the term's loss compares.
 
     A loss that sees means over positions gets them, padding left out. One that needs to know where positions lie gets
-    patches as the map that they fill.
+    patches as the map that they fill. Tokens of two tokenizers come as means over the spans of text that begin and end
+    together in both.
 
     Raises:
         ShapeError: the teacher's output is of other samples than the student's.
@@ -49,6 +51,9 @@ def compared(bound: Bound, outputs: Outputs) -> Compared:
     t = [
         _given(bound.loss, outputs.teachers[bound.teacher, Read(layer, bound.pooled)]) for layer in bound.teacher_layers
     ]
+    if bound.loss.reads in ("feature", "stages"):
+        met = [on_common_spans(*pair) or pair for pair in zip(s, t, strict=True)]
+        s, t = [ours for ours, _ in met], [theirs for _, theirs in met]
     beside = [
         _beside(theirs.values, ours.values, f"{bound.teacher}:{layer}")
         for layer, theirs, ours in zip(bound.teacher_layers, t, s, strict=True)

@@ -12,6 +12,7 @@ from kantor.capture.masks import padding_named
 from kantor.capture.positions import LayerOutput, placed
 from kantor.core.inputs import Inputs
 from kantor.data import Batch
+from kantor.losses.base import TransferLoss
 from kantor.objective.gradients import without_gradient
 from kantor.objective.outputs import Networks, Outputs
 from kantor.objective.sharing import follows_mode
@@ -33,6 +34,11 @@ def notes(networks: Networks, bound: Sequence[Bound], outputs: Outputs) -> list[
     found += _uncompiled(student, list(outputs.student), "The student")
     found += _padding(outputs.student, padding_named(batch.inputs["student"], batch.masks), "The student")
     for b in bound:
+        if _meets_in_spans(b, outputs):
+            found.append(
+                f"Term {b.name}: the two have other tokens, and meet where a token of both ends; what lies between two "
+                "such places is averaged."
+            )
         if dead := without_gradient(b, outputs.student):
             found.append(f"Term {b.name} trains nothing at {', '.join(dead)}: all before it is frozen or detached.")
     for name, teacher in networks.teachers.items():
@@ -43,6 +49,15 @@ def notes(networks: Networks, bound: Sequence[Bound], outputs: Outputs) -> list[
             named = padding_named(teacher.sees(batch), batch.masks)
             found += _padding(_unpooled(teacher, layers, batch), named, f"Teacher {name}")
     return found
+
+
+def _meets_in_spans(bound: Bound, outputs: Outputs) -> bool:
+    """Whether a term compares token by token what two tokenizers made."""
+    if not isinstance(bound.loss, TransferLoss) or bound.pooled:
+        return False
+    ours = [outputs.student[layer] for layer in bound.student_layers]
+    theirs = [outputs.teachers[bound.teacher, Read(layer)] for layer in bound.teacher_layers]
+    return any(s.ends is not None and t.ends is not None for s, t in zip(ours, theirs, strict=True))
 
 
 def _picked(network: nn.Module, inputs: Inputs, who: str) -> Iterator[str]:

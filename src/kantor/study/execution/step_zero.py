@@ -76,7 +76,8 @@ def prepare(
     """
     settings = study.settings
     _check_data(study, data)
-    cached = any(method.transfers for method in study.methods) and cacheable(settings, data)
+    losses = [term.loss for method in study.methods for term in method.terms]
+    cached = any(method.transfers for method in study.methods) and cacheable(settings, data, losses)
     example = next(training_batches(data, settings, 0, transfers=True).epoch(0))
     # A student that cannot be built is known here, before a teacher is trained.
     student = new_student(study, data, 0)[0]

@@ -1,6 +1,6 @@
 """What is kept of a teacher's outputs at step 0: whether, what, and the filling of its cache."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from kantor.core.collectives import rank, wait_for_all
 from kantor.core.errors import ConfigError, not_finite_in
 from kantor.core.numbers import size
 from kantor.data import Augment, Batch, DataSet, Part, TeacherCache
+from kantor.losses import TransferLoss
 from kantor.models import Model
 from kantor.objective import LiveTeacher, Read
 from kantor.study.resume.prepared import Prepared
@@ -22,14 +23,28 @@ from kantor.training.loop import Report
 from kantor.training.plan_samples import samples_for_plans
 
 
-def cacheable(config: Study, data: DataSet) -> bool:
-    """Whether the teachers' outputs are kept, as ``cache`` says: what the augmentation shows must come again.
+def cacheable(config: Study, data: DataSet, losses: Iterable[object] = ()) -> bool:
+    """Whether the teachers' outputs are kept, as ``cache`` says: what the augmentation shows must come again, and
+    outputs must be of one shape, which the tokens of texts are not.
+
+    Args:
+        config: the settings.
+        data: the data.
+        losses: of all methods.
 
     Raises:
         ConfigError: they should be, and cannot.
     """
     augment = augmentation(config, data)
     if config.cache == "off":
+        return False
+    by_token = [loss.name for loss in losses if isinstance(loss, TransferLoss) and _sees_positions(loss)]
+    if data.train.tokenizers and by_token:
+        if config.cache == "on":
+            raise ConfigError(
+                f"cache is on, but {by_token[0]} compares token by token, and texts have other numbers of them. Use "
+                "--cache off, or a loss that sees their mean."
+            )
         return False
     if augment.views is None:
         if config.cache == "on":
@@ -39,6 +54,10 @@ def cacheable(config: Study, data: DataSet) -> bool:
             )
         return False
     return config.cache == "on" or augment.views <= config.epochs
+
+
+def _sees_positions(loss: TransferLoss) -> bool:
+    return loss.reads in ("feature", "stages", "sequence_logits") and not loss.pooled
 
 
 @dataclass(frozen=True)
