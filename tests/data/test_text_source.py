@@ -61,6 +61,13 @@ def test_parts_and_benchmarks_without_labels_in_their_test(tmp_path):
     assert opened(folder).notes["left out"] == "test: no row has a label"
 
 
+def test_a_label_that_is_missing_outside_training(tmp_path):
+    folder = write_tsv(tmp_path / "films")
+    (folder / "dev.tsv").write_text("sentence\tlabel\nfine\t1\nslow\t\n")
+    with pytest.raises(DataError, match=r"dev\.tsv, row 1: the label is missing \(1 such rows\)"):
+        opened(folder)
+
+
 def test_names_of_classes_and_rows_without_a_label(tmp_path):
     words = ["good" if y else "bad" for _, y in sentences(30, 0)]
     text = [s for s, _ in sentences(30, 0)]
@@ -112,6 +119,7 @@ BROKEN = {
     "no names": ("fine\tgood\nslow\tbad\n", {}, DataError, "no names of columns: its first line is 'fine', 'good'"),
     "no label": ("sentence\tmood\nfine\tgood\n", {}, DataError, "no column of labels.*--label"),
     "empty": ("sentence\tlabel\nfine\t1\n \t0\ndull\t0\n", {}, DataError, r"a\.tsv, row 1 has no text \(1 such rows\)"),
+    "one label": ("sentence\tlabel\nfine\t1\ngood\t1\nwarm\t1\n", {}, DataError, "has one class, 1"),
     "ragged": ("sentence\tlabel\nfine\t1\nslow\n", {}, DataError, r"a\.tsv.*Expected 2 columns, got 1"),
     "one for both": ("sentence\tlabel\nfine\t1\n", {"text": "label"}, ConfigError, "both text and label"),
     "images": ("sentence\tlabel\nfine\t1\n", {"image_size": 8}, ConfigError, "image_size is for images"),

@@ -63,6 +63,19 @@ def test_a_vocabulary_larger_than_the_models(tmp_path, torchvision_operators):
         load_named(f"transformers:{bert}", input_shape=longer)
 
 
+def test_a_decoder_finds_the_last_token_of_a_padded_text(tmp_path, torchvision_operators):
+    import torch
+    from transformers import GPT2Config
+
+    GPT2Config(vocab_size=300, n_embd=8, n_layer=1, n_head=1, n_positions=16).save_pretrained(tmp_path / "gpt2")
+    tokenizer = Learned(300, 16).of(["a fine film"])
+    name = f"transformers:{tmp_path / 'gpt2'}"
+    model = load_named(name, classes=2, input_shape=tokenizer.shape, tokenizer=tokenizer).eval()
+    ids, mask = torch.tensor([[5, 6, 7], [5, 6, 0]]), torch.tensor([[1, 1, 1], [1, 1, 0]])
+    alone = model(input_ids=ids[1:, :2], attention_mask=mask[1:, :2])
+    torch.testing.assert_close(model(input_ids=ids, attention_mask=mask)[1:], alone)
+
+
 def test_a_fresh_network_has_a_vector_for_every_token(tmp_path, torchvision_operators):
     bert = write_bert(tmp_path / "bert")
     (bert / "tokenizer.json").unlink()

@@ -87,6 +87,13 @@ def test_tokens_of_two_tokenizers_meet_in_spans(place, capsys):
     assert "the two have other tokens, and meet where a token of both ends" in said
 
 
+def test_settings_of_texts_alone(place, capsys):
+    for setting in ("--tokenizer=bpe:300", "--max-length=9"):
+        assert "is of texts, and digits holds none" in refused(
+            capsys, "distill", "--data=digits", "--student=mlp", "--methods=none", setting, *FEW
+        )
+
+
 def test_resume_is_bitwise(place):
     settings = ["--data=films", "--teacher=transformers:bert", "--student=textcnn@width=4", *FEW, "--epochs=3"]
     settings += ["--methods=neuron_transport", "--train-limit=30", "--unlabelled=20", "--unlabelled-batch=4"]

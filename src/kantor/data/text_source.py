@@ -174,6 +174,13 @@ def _labels(
         found[part] = _as_numbers(labels_of(paths, label, names, may_lack=True, opener=opened))
         if paths[0] not in train and len(found[part]) and (found[part] == _no_label(found[part])).all():
             without.append(part)
+    for part, values in found.items():
+        missing = np.flatnonzero(values == _no_label(values))
+        if len(missing) and files[part][0] not in train and part not in without:
+            raise DataError(
+                f"{_where(part, files[part])}, row {missing[0]}: the label is missing ({len(missing)} such rows). Only "
+                "training samples may lack theirs: label these rows, or leave them out."
+            )
     kinds = {values.dtype.kind == "U" for part, values in found.items() if part not in without}
     if len(kinds) > 1:  # as where one part alone has numbers: they are names there
         found = {part: values.astype(str) for part, values in found.items()}

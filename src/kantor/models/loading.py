@@ -90,6 +90,9 @@ def load_named(
                 "weights. Give the number of classes, or check the model's name."
             )
     built = factory(wanted.number, shape, options)
+    config = getattr(built.network, "config", None)
+    if tokenizer is not None and config is not None and getattr(config, "pad_token_id", 0) is None:
+        config.pad_token_id = tokenizer.padding  # by which a decoder of transformers finds a text's last token
     if tensors is not None:
         _check_outputs(built, tensors, parsed, wanted)
         fit_weights(built.network, tensors, f"{parsed.architecture} ({parsed.weights})")

@@ -16,7 +16,7 @@ from kantor.study.settings.methods import Method, parse_methods
 from kantor.study.settings.ranked_teachers import chosen_teachers
 from kantor.study.settings.starting_weights import Start, start_of, with_student
 from kantor.study.settings.study import Study
-from kantor.study.settings.tokenizers import Tokens, kept_tokenizers, tokenizers_for
+from kantor.study.settings.tokenizers import AUTO, Tokens, kept_tokenizers, tokenizers_for
 from kantor.study.settings.views import views_by_role
 from kantor.tasks import Classification, Scale, Task
 from kantor.training.device import chosen_device
@@ -182,7 +182,7 @@ class ResolvedStudy:
             DataError, ConfigError: see :func:`kantor.data.open_data`.
         """
         settings, numbers = self.settings, self.settings.label_numbers()
-        return open_data(
+        data = open_data(
             settings.data,
             image_size=settings.image_size,
             classes=None if settings.classes is None else read_classes(settings.classes),
@@ -200,6 +200,13 @@ class ResolvedStudy:
             progress=progress,
             trusted=False,
         )
+        for name, of_texts in (
+            ("tokenizer", settings.tokenizer != AUTO),
+            ("max_length", settings.max_length is not None),
+        ):
+            if of_texts and not data.train.tokenizers:
+                raise ConfigError(f"{name} is of texts, and {settings.data} holds none: leave it out.")
+        return data
 
 
 def resolve(settings: Study) -> ResolvedStudy:
