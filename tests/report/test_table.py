@@ -2,6 +2,7 @@
 
 import pytest
 
+from kantor.report import write
 from kantor.report.run import read_run
 from kantor.report.table import results, styles, times
 
@@ -50,3 +51,9 @@ def test_time_and_memory(made):
     assert slow["step"] == "100,000"
     bare = times(read_run(made(name="bare")))
     assert bare is not None and bare.rows[0].cells["memory"] == ""
+
+
+def test_what_is_clear_is_marked_on_the_page(made):
+    page = write(made({"none": [0.8, 0.81, 0.80], "kd": [0.9, 0.91, 0.9], "crd": [0.6, 0.61, 0.6]})).read_text()
+    assert page.count('class="number better"') == page.count('class="number worse"') == 1
+    assert "built-in method" not in page

@@ -62,6 +62,7 @@ def render(
         scripts=SCRIPTS,
         data=data,
         more=style,
+        title=view["title"],
         view={**view, "has_neurons": bool(sets), "left_out": left_out},
     )
 

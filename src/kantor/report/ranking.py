@@ -42,7 +42,8 @@ def write_ranking(folder: Path, output: Path | None = None) -> Path:
         "has_neurons": False,
     }
     output = output or folder / "report.html"
-    page = template.render("analysis.html", styles=["report.css", "analysis.css"], scripts=[], data={}, view=view)
+    styles = ["report.css", "analysis.css"]
+    page = template.render("analysis.html", styles=styles, scripts=[], data={}, title=view["title"], view=view)
     write_text(output, page)
     return output
 
