@@ -1,6 +1,7 @@
 """What the columns of a parquet file are: which are seen, which holds the labels, and whether two files agree."""
 
 import json
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,34 +28,34 @@ def kind_of(kind: "pa.DataType") -> str | None:
     return NUMBERS if _is_number(kind) else None
 
 
-def columns_of(schema: "pa.Schema", label: str | None) -> dict[str, str]:
-    """The columns that can be seen, and what they hold; those marked as images first."""
+def columns_of(schema: "pa.Schema", labels: Sequence[str] = ()) -> dict[str, str]:
+    """The columns that can be seen, and what they hold; those marked as images first. No column of labels is one."""
     marked = [name for name, feature in _features(schema).items() if feature.get("_type") == "Image"]
     found = {name: IMAGES for name in marked if name in schema.names and kind_of(schema.field(name).type) == IMAGES}
     for field in schema:
         kind = kind_of(field.type)
-        if kind is not None and not (field.name == label and kind == NUMBERS):
+        if kind is not None and not (field.name in labels and kind != IMAGES):
             found.setdefault(field.name, kind)
     return found
 
 
-def matching(schema: "pa.Schema", name: str, label: str | None) -> list[str]:
+def matching(schema: "pa.Schema", name: str, labels: Sequence[str] = ()) -> list[str]:
     """The column called ``name``, or those of numbers under a pattern, in the order of the schema."""
     if name in schema.names:
         return [name]
-    kinds = columns_of(schema, label)
+    kinds = columns_of(schema, labels)
     return [column for column, kind in kinds.items() if kind == NUMBERS and fnmatchcase(column, name)]
 
 
 def same_columns(
-    ours: "pa.Schema", theirs: "pa.Schema", name: str, label: str | None, paths: tuple[Path, Path]
+    ours: "pa.Schema", theirs: "pa.Schema", name: str, labels: Sequence[str], paths: tuple[Path, Path]
 ) -> None:
     """Two files hold the same columns under a name or pattern, whatever their order, and of one kind.
 
     Raises:
         DataError: they do not; the columns are named.
     """
-    first, second = (matching(schema, name, label) for schema in (ours, theirs))
+    first, second = (matching(schema, name, labels) for schema in (ours, theirs))
     if set(first) != set(second):
         one, other = sorted(set(first) - set(second)), sorted(set(second) - set(first))
         says = [f"{paths[0].name} alone has {', '.join(one[:5])}"] if one else []

@@ -80,13 +80,14 @@ def open_data(
             (:mod:`kantor.data.transforms`). Teachers that see different things are roles by their names in the place of
             ``teacher``, as ``{"student": "cheap", "mri": "scan", "ct": "xray"}``; the student may be left out of these
             where teachers alone look.
-        label: name of the label column (a table) or array (npz), where it is not an obvious one.
+        label: name of the label column (a table) or array (npz), where it is not an obvious one. Of labels that are no
+            classes also several columns (``a,b``), or those under a pattern (``y_*``).
         text: name of a table's column of texts, where it is not an obvious one.
         tokenizers: of texts: by role what turns them into tokens, or a function that says it, called where there are
             texts. Roles whose tokenizers are equal see the same.
         need_labels: off, data without any can be opened too: images in one folder, a table or npz without labels.
-        kind: what the labels are read as (:data:`kantor.data.label_kinds.LabelKind`): ``classes``; from an npz or a
-            reader also ``numbers``, ``several`` or ``maps``.
+        kind: what the labels are read as (:data:`kantor.data.label_kinds.LabelKind`): ``classes``; from an npz, a
+            reader or a table also ``numbers``, ``several`` or ``maps``.
         progress: told (done, total) images as they are decoded.
         trusted: you wrote the name; off, it stands in a file, which decides no code that runs
             (:mod:`kantor.core.trust`).
@@ -224,9 +225,9 @@ def _read(path: str | Path, asked: _Asked) -> Found:
     tables = text or suffix == ".parquet" or (place.is_dir() and find_parquet(place))
     if label is not None and (str(path) == "digits" or suffix == ".zip" or (place.is_dir() and not tables)):
         raise ConfigError(f"label names a column of a table or an array of an npz; {path} has its own labels.")
-    if kind != "classes" and (str(path) == "digits" or (place.exists() and suffix != ".npz")):
+    if kind != "classes" and (str(path) == "digits" or (place.exists() and not tables and suffix != ".npz")):
         raise ConfigError(
-            f"{path} has a class a sample, and labels that are {IN_WORDS[kind]} are read from an npz alone."
+            f"{path} has a class a sample, and labels that are {IN_WORDS[kind]} are read from an npz or a table."
         )
     if str(path) == "digits":
         return read_digits(image_size, views)
@@ -241,13 +242,13 @@ def _read(path: str | Path, asked: _Asked) -> Found:
         if image_size is not None:
             raise ConfigError(f"{path} holds texts: image_size is for images. Leave it out.")
         given = asked.tokenizers() if callable(asked.tokenizers) else asked.tokenizers
-        return read_texts(place, asked.text, label, need_labels, given or {}, views)
+        return read_texts(place, asked.text, label, need_labels, given or {}, views, kind)
     if suffix == ".npz":
         return read_arrays(place, image_size, views, label, need_labels, kind)
     if suffix == ".zip":
         return read_zip(place, views, need_labels)
     if tables:
-        return read_parquet(place, views, label, need_labels)
+        return read_parquet(place, views, label, need_labels, kind)
     if place.is_dir():
         return read_folder(place, views, need_labels)
     raise DataError(

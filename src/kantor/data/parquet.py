@@ -3,7 +3,7 @@
 import contextlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from jaxtyping import Float32, Int64, Shaped
 
 from kantor.core.errors import ConfigError, DataError, KantorError
 from kantor.data.class_names import renumbered
+from kantor.data.column_labels import label_columns, labels_of_kind
 from kantor.data.columns import (
     IMAGES,
     LISTS,
@@ -24,6 +25,7 @@ from kantor.data.columns import (
     names_in,
     same_columns,
 )
+from kantor.data.label_kinds import LabelKind
 from kantor.data.labels import NO_LABEL, UNLABELLED, class_numbers, whole_numbers
 from kantor.data.roles import assign
 from kantor.data.source import Encoded, Found, Source
@@ -138,13 +140,22 @@ def _whole_set(folder: Path, part: str, shards: list[tuple[int, int, Path]]) -> 
     return paths
 
 
-def read_parquet(place: Path, views: Mapping[str, str] | None, label: str | None, need_labels: bool) -> Found:
+def read_parquet(
+    place: Path,
+    views: Mapping[str, str] | None,
+    label: str | None,
+    need_labels: bool,
+    kind: LabelKind = "classes",
+) -> Found:
     """Labels of every part, and the columns that are seen; images are left for later.
 
     Names of classes come from the schema's ``huggingface`` metadata; without it labels are numbers, or texts. Without
     ``views`` both roles see the first column of images. With them a view is a column of images, a column of lists of
     numbers of one length, or columns of numbers under a pattern (``sensor_*``). A column that teachers alone see
     may be missing outside the training part.
+
+    Labels of another ``kind`` are a column of numbers or of lists, or several columns
+    (:func:`kantor.data.column_labels.label_columns`).
 
     Raises:
         DataError: no train files, no such column, files that do not agree, labels out of range.
@@ -158,23 +169,28 @@ def read_parquet(place: Path, views: Mapping[str, str] | None, label: str | None
     for role, paths in roles.items():
         if not sizes[role]:
             raise DataError(f"{paths[0]}: the {role} part has no rows. Remove the file, or fill it.")
-    label, names = label_column(schema, label, files["train"][0], need_labels)
-    seen = _views(schema, views, label, files["train"][0])
-    classes, targets = [UNLABELLED], {role: np.zeros(size, np.int64) for role, size in sizes.items()}
-    if label is not None:
-        values = {role: labels_of(paths, label, names, may_lack=role == "train") for role, paths in roles.items()}
+    first = files["train"][0]
+    labels, classes = [], [UNLABELLED]
+    targets: Mapping[str, np.ndarray] = {role: np.zeros(size, np.int64) for role, size in sizes.items()}
+    if kind != "classes" and need_labels:
+        labels = label_columns(schema, label, first)
+        classes, targets = labels_of_kind(roles, labels, kind, opened, str(place))
+    elif (chosen := label_column(schema, label, first, need_labels))[0] is not None:
+        labels, names = [chosen[0]], chosen[1]
+        values = {role: labels_of(paths, labels[0], names, may_lack=role == "train") for role, paths in roles.items()}
         classes, targets = class_numbers(values, names, {role: _where(role, paths) for role, paths in roles.items()})
+    seen = _views(schema, views, labels, first)
     sources: dict[str, Source] = {}
     for part, paths in roles.items():
         inputs: dict[str, Encoded | InMemory] = {}
         for role, name in {role: view.input for role, view in seen.items()}.items():
-            ours = matching(schema, name, label)
-            theirs = matching(opened(paths[0]).schema_arrow, name, label)
+            ours = matching(schema, name, labels)
+            theirs = matching(opened(paths[0]).schema_arrow, name, labels)
             if not theirs and (part == "train" or role == "student"):
                 raise DataError(f"{paths[0]} has no column {name!r}, which {in_words(role)} sees.")
             if theirs and name not in inputs:
                 for path in paths:
-                    same_columns(schema, opened(path).schema_arrow, name, label, (files["train"][0], path))
+                    same_columns(schema, opened(path).schema_arrow, name, labels, (first, path))
                 inputs[name] = _input(paths, name, ours, schema, sizes[part])
         sources[part] = Source(targets[part], inputs)
     read: dict[str, Any] = {"files": {role: [path.name for path in paths] for role, paths in roles.items()}}
@@ -182,15 +198,15 @@ def read_parquet(place: Path, views: Mapping[str, str] | None, label: str | None
     beside = sorted(path.name for path in files["train"][0].parent.glob("*.parquet") if path not in taken)
     if place.is_dir() and beside:
         read["ignored_files"] = beside[:20]
-    return Found(classes, sources, seen, labelled=label is not None, notes={**read, **notes})
+    return Found(classes, sources, seen, labelled=bool(labels), kind=kind, notes={**read, **notes})
 
 
 def _where(part: str, paths: list[Path]) -> str:
     return str(paths[0]) if len(paths) == 1 else f"{paths[0].parent}, {part} part"
 
 
-def _views(schema: "pa.Schema", views: Mapping[str, str] | None, label: str | None, path: Path) -> dict[str, View]:
-    columns = columns_of(schema, label)
+def _views(schema: "pa.Schema", views: Mapping[str, str] | None, labels: Sequence[str], path: Path) -> dict[str, View]:
+    columns = columns_of(schema, labels)
     if views is None:
         images = {name: kind for name, kind in columns.items() if kind == IMAGES}
         if not images:
@@ -201,7 +217,7 @@ def _views(schema: "pa.Schema", views: Mapping[str, str] | None, label: str | No
         columns = dict(list(images.items())[:1])
     else:
         for pattern in (text.partition("@")[0] for text in views.values()):
-            if "*" in pattern and (matched := len(matching(schema, pattern, label))):
+            if "*" in pattern and (matched := len(matching(schema, pattern, labels))):
                 columns[pattern] = f"{matched} columns of numbers"
     return choose_views(views, columns, str(path.parent))
 

@@ -8,7 +8,9 @@ import numpy as np
 from jaxtyping import Shaped
 
 from kantor.core.errors import ConfigError, DataError, suggest
+from kantor.data.column_labels import label_columns, labels_of_kind
 from kantor.data.columns import IMAGES, columns_of, have, label_column
+from kantor.data.label_kinds import LabelKind
 from kantor.data.labels import NO_LABEL, UNLABELLED, class_numbers
 from kantor.data.parquet import find_parquet, labels_of, reading
 from kantor.data.roles import assign, like_a_part
@@ -41,7 +43,7 @@ def holds_text(place: Path, text: str | None, views: Mapping[str, str] | None) -
     schema = opener_for([first], [])(first).schema_arrow
     if views is not None:
         return any(name in schema.names and _is_text(schema.field(name).type) for name in views.values())
-    images = IMAGES in columns_of(schema, None).values()
+    images = IMAGES in columns_of(schema).values()
     return not images and any(_is_text(schema.field(name).type) for name in OBVIOUS_TEXT if name in schema.names)
 
 
@@ -52,6 +54,7 @@ def read_texts(
     need_labels: bool,
     tokenizers: Mapping[str, Tokenizer | Learned],
     views: Mapping[str, str] | None = None,
+    kind: LabelKind = "classes",
 ) -> Found:
     """Texts of every part as each role's tokenizer gives them, and their labels.
 
@@ -64,6 +67,8 @@ def read_texts(
         need_labels: off, data without any can be opened too.
         tokenizers: by role, who sees the texts.
         views: by role, a column of texts of its own.
+        kind: what the labels are read as; others than ``classes`` may lie in several columns
+            (:func:`kantor.data.column_labels.label_columns`).
 
     Raises:
         DataError: no such column, or one that holds no text; labels that are missing or out of range.
@@ -77,8 +82,12 @@ def read_texts(
     text, label = _guessed(opened, train[0], text, label, views)
     schema = opened(train[0]).schema_arrow
     seen = _columns(schema, train[0], text, tokenizers, views)
-    found, names = label_column(schema, label, train[0], need_labels)
-    _refuse_one_for_both(found, seen, train[0])
+    if kind != "classes" and need_labels:
+        chosen, found, names = label_columns(schema, label, train[0]), None, None
+    else:
+        found, names = label_column(schema, label, train[0], need_labels)
+        chosen = [] if found is None else [found]
+    _refuse_one_for_both(chosen, seen, train[0])
     labels, without = _labels(files, found, names, opened, train)
     used, notes = assign({name: paths for name, paths in files.items() if name not in without}, str(place))
     if without:
@@ -91,14 +100,17 @@ def read_texts(
     for part, size in sizes.items():
         if not size:
             raise DataError(f"{roles[part][0]}: the {part} part has no rows. Remove the file, or fill it.")
-    classes, targets = [UNLABELLED], {part: np.zeros(size, np.int64) for part, size in sizes.items()}
-    if found is not None:
+    classes = [UNLABELLED]
+    targets: Mapping[str, np.ndarray] = {part: np.zeros(size, np.int64) for part, size in sizes.items()}
+    if kind != "classes" and chosen:
+        classes, targets = labels_of_kind(roles, chosen, kind, opened, str(place))
+    elif found is not None:
         where = {part: _where(part, paths) for part, paths in roles.items()}
         classes, targets = class_numbers({part: labels[used[part]] for part in roles}, names, where)
     read = {"files": {part: [path.name for path in paths] for part, paths in roles.items()}, "text": text}
     shown = {role: View(column, tokens=tokenizers[role]) for role, column in seen.items()}
     sources = {part: Source(targets[part], columns[part]) for part in roles}
-    return Found(classes, sources, shown, labelled=found is not None, notes={**read, **notes})
+    return Found(classes, sources, shown, labelled=bool(chosen), kind=kind, notes={**read, **notes})
 
 
 def _train(files: Mapping[str, list[Path]]) -> list[Path]:
@@ -154,9 +166,10 @@ def _columns(
     return seen
 
 
-def _refuse_one_for_both(label: str | None, seen: Mapping[str, str], path: Path) -> None:
-    if label is not None and label in seen.values():
-        raise ConfigError(f"{path}: column {label!r} is both text and label. Name another with --label.")
+def _refuse_one_for_both(labels: Sequence[str], seen: Mapping[str, str], path: Path) -> None:
+    for label in labels:
+        if label in seen.values():
+            raise ConfigError(f"{path}: column {label!r} is both text and label. Name another with --label.")
 
 
 def _labels(
