@@ -90,10 +90,10 @@ def test_what_was_probed_is_not_probed_again(run, monkeypatch, capsys):
     (run / "probe.json").write_text(json.dumps(before))
     found = []
 
-    def once(model, data):
+    def once(model, data, *, task):
         if found:
             raise KeyboardInterrupt
-        found.append(real(model, data))
+        found.append(real(model, data, task=task))
         return found[0]
 
     monkeypatch.setattr(module, "probe", once)

@@ -58,20 +58,20 @@ def test_a_layer_that_tells_the_classes_apart_and_one_that_does_not(digits):
             return self.head(self.nothing(self.whole(x)))
 
     whole, nothing = probe(Planted(), digits, layers=["whole", "nothing"])
-    assert whole.accuracy is not None and nothing.accuracy is not None
-    assert whole.accuracy > 0.85 and whole.dim == 64
-    assert nothing.accuracy < 0.15 and nothing.penalty == 1.0  # of equals the strongest
+    assert whole.reached is not None and nothing.reached is not None
+    assert whole.reached > 0.85 and whole.dim == 64
+    assert nothing.reached < 0.15 and nothing.penalty == 1.0  # of equals the strongest
 
 
 def test_stages_pooling_and_the_model_left_as_it_was(digits):
     model = kantor.load("cnn@width=16", classes=10, input_shape=(1, 8, 8)).train()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     found = probe(model, digits, judge=False)
-    assert [(layer.layer, layer.dim, layer.accuracy) for layer in found] == [
+    assert [(layer.layer, layer.dim, layer.reached) for layer in found] == [
         ("layer1", 4, None), ("layer2", 8, None), ("layer3", 16, None),
     ]  # fmt: skip
     assert model.training and all(torch.equal(before[key], value) for key, value in model.state_dict().items())
-    assert validation_accuracy(model, digits) == found[-1].validation_accuracy
+    assert validation_accuracy(model, digits) == found[-1].validation
     features = features_of(model, digits.train, ["layer3"])["layer3"]
     with torch.no_grad(), capture(model.eval(), ["layer3"]) as taken:
         model(torch.as_tensor(data_of(digits)))
@@ -85,9 +85,9 @@ def test_without_a_validation_part_some_training_samples_choose():
     data = kantor.open_data("digits", train_limit=100, validation=0)
     assert data.validation is None
     (found,) = probe(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), data, layers=["0"])
-    assert found.accuracy is not None and found.accuracy > 0.7
+    assert found.reached is not None and found.reached > 0.7
     # A fifth of 100 samples judges the penalties, and none of it is fitted.
-    assert found.validation_accuracy * 20 == pytest.approx(round(found.validation_accuracy * 20))
+    assert found.validation * 20 == pytest.approx(round(found.validation * 20))
     fitted, held = _cut(data.train)
     assert (len(fitted), len(held)) == (80, 20) and set(fitted.ids).isdisjoint(held.ids)
     assert set(fitted.ids) | set(held.ids) == set(data.train.ids) and set(held.targets) == set(range(10))
@@ -95,5 +95,5 @@ def test_without_a_validation_part_some_training_samples_choose():
 
 def test_a_probe_needs_labels(digits):
     model = kantor.load("cnn@width=8", classes=10, input_shape=(1, 8, 8))
-    with pytest.raises(ConfigError, match="needs labels of two or more classes"):
+    with pytest.raises(ConfigError, match="needs labels, a class a sample, and digits has none"):
         probe(model, digits.without_labels())

@@ -1,11 +1,11 @@
-"""The section on linear probes: by data set and layer, the results table with a probe's accuracies in it."""
+"""The section on linear probes: by data set and layer, the results table with what probes reached in it."""
 
 from dataclasses import dataclass, replace
 
 from kantor.report.run import ALONE, Run
 from kantor.report.table import Table, results
 from kantor.results.records import Probed, ProbedRow
-from kantor.tasks.scale import ACCURACY
+from kantor.tasks import Scale
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def probed(run: Run) -> list[Probe]:
 
 def _probe(run: Run, found: Probed) -> Probe:
     methods, bases = found["methods"], found["bases"]
-    base = next(iter(bases))
+    base, scale = next(iter(bases)), Scale.parse(found.get("metric"))
     layers = list(dict.fromkeys(layer for rows in methods.values() for layer in rows))
     tables = []
     for layer in layers:
@@ -40,11 +40,12 @@ def _probe(run: Run, found: Probed) -> Probe:
         }
         # The results table marks the run's base by its name.
         renamed = {ALONE if name == base and not run.judged else name: row for name, row in rows.items()}
+        task = "labels" if run.config.get("task") == "none" else run.config.get("task", "labels")
         judged = replace(
-            run, config=run.config | {"task": "labels"}, summary={"methods": renamed, "metric": ACCURACY.record()}
+            run, config=run.config | {"task": task}, summary={"methods": renamed, "metric": scale.record()}
         )
         tables.append((layer, results([judged])))
-    return Probe(_title(found), list(bases.items()), base, tables, _others(methods, list(bases)[1:]))
+    return Probe(_title(found), list(bases.items()), base, tables, _others(methods, list(bases)[1:], scale))
 
 
 def _title(found: Probed) -> str:
@@ -57,13 +58,13 @@ def _seconds(found: Probed, method: str) -> float:
     return sum(taken) / len(taken)
 
 
-def _others(methods: dict[str, dict[str, ProbedRow]], bases: list[str]) -> list[list[str]]:
+def _others(methods: dict[str, dict[str, ProbedRow]], bases: list[str], scale: Scale) -> list[list[str]]:
     rows = []
     for base in bases:
         for name, by_layer in methods.items():
             layer, row = list(by_layer.items())[-1]
             if (difference := row["differences"].get(base)) is not None:
                 between = difference["interval"]
-                spread = ACCURACY.interval(between, signed=True)
-                rows.append([name, layer, base, ACCURACY.signed(difference["mean"]), spread])
+                spread = scale.interval(between, signed=True)
+                rows.append([name, layer, base, scale.signed(difference["mean"]), spread])
     return rows

@@ -225,7 +225,10 @@ class ProbedLayer(TypedDict):
     """One layer of one student in ``probe.json``."""
 
     layer: str
-    accuracy: float | None
+    reached: NotRequired[float | None]
+    """On the test part, by the task's metric."""
+    accuracy: NotRequired[float | None]
+    """The same, as it was called before there were tasks."""
 
 
 class ProbedStudent(TypedDict):
@@ -248,7 +251,9 @@ class ProbedRow(TypedDict):
     """One layer of one method in ``probe.json``."""
 
     seeds: list[int]
-    accuracy: list[float]
+    accuracy: list[float] | None
+    """Where that is the metric."""
+    values: NotRequired[list[float]]
     mean: float
     interval: Interval
     differences: dict[str, ProbedDifference]
@@ -263,4 +268,6 @@ class Probed(TypedDict):
     students: dict[str, dict[str, ProbedStudent]]
     methods: dict[str, dict[str, ProbedRow]]
     bases: dict[str, str]
+    metric: NotRequired[dict[str, Any]]
+    """A :class:`kantor.tasks.Scale`; accuracy where there is none."""
     fingerprint: NotRequired[str]

@@ -1,4 +1,4 @@
-"""Linear probes: how well frozen features tell the classes apart, layer by layer.
+"""Linear probes: how well frozen features tell the classes apart, or serve another task, layer by layer.
 
 The test of representations that WCoRD (arXiv 2012.08674, table 5) takes from its forerunners. That paper does not state
 how features are pooled nor how its classifiers are fitted. Here a map is averaged over its positions, features are
@@ -20,10 +20,11 @@ from kantor.core.errors import ConfigError
 from kantor.core.inputs import moved
 from kantor.core.modes import as_evaluated
 from kantor.data import Augment, DataSet, Loader, Part, split
+from kantor.data.label_kinds import IN_WORDS, strata_of
 from kantor.losses.features import pool_without_padding
+from kantor.tasks import Classification, Task
+from kantor.training.task_probe import PENALTIES, best_head, few_enough, layers_with_places
 
-PENALTIES = (1.0, 0.1, 1e-2, 1e-3, 1e-4, 1e-5)
-"""Tried from strong to weak, each started from the last; of equals the stronger is taken."""
 HELD_OUT = 0.2
 """Share of the training part that chooses the penalty where there is no validation part."""
 
@@ -54,55 +55,101 @@ class Probed:
     layer: str
     dim: int
     penalty: float
-    """Of the squared norm of the weights, halved, beside the mean cross-entropy."""
-    validation_accuracy: float
-    accuracy: float | None
+    """Of the squared norm of the weights, halved, beside the task's mean loss."""
+    validation: float
+    """By the task's first metric."""
+    reached: float | None
     """On the test part; None where it was not read."""
 
 
-def probe(model: nn.Module, data: DataSet, *, judge: bool = True, layers: Sequence[str] | None = None) -> list[Probed]:
+def probe(
+    model: nn.Module,
+    data: DataSet,
+    *,
+    task: Task | None = None,
+    judge: bool = True,
+    layers: Sequence[str] | None = None,
+) -> list[Probed]:
     """Fit a probe to each of the model's layers on the training part, as the student sees it.
 
     Args:
         model: frozen; run in eval mode, without augmentation.
         data: labelled. The penalty is chosen on its validation part, else on a fifth of the training part.
+        task: what is learned, and by which metric it is judged; classification if left out.
         judge: read the test part.
         layers: module paths; the ends of the network's stages if left out.
 
     Raises:
-        ConfigError: the data has fewer than two classes, or no test part to judge by.
+        ConfigError: the data has no labels that the task could learn, or no test part to judge by; or no layer has an
+            output where the labels are.
     """
-    if not data.train.labelled or not data.train.is_classes or len(np.unique(data.train.targets)) < 2:
-        raise ConfigError(f"A probe needs labels of two or more classes, and {data.name} has none. Give other --data.")
+    task = Classification() if task is None else task
+    _refuse_labels(data, task)
     if judge and data.test is None:
         raise ConfigError(f"{data.name} has no test part to judge a probe by.")
     train, held_out = (data.train, data.validation) if data.validation is not None else _cut(data.train)
     if layers is None:
         example = moved(train.seen_by("student").read(np.arange(1))["student"], _device(model))
         layers = [stage.path for stage in stages(model, example)]
+    layers = layers_with_places(model, data, layers)
     parts = [train, held_out, data.test] if judge and data.test is not None else [train, held_out]
-    features = [features_of(model, part, layers) for part in parts]
+    whole = data.kind == "maps"
+    parts = [few_enough(part) for part in parts] if whole else parts
+    features = [features_of(model, part, layers, whole=whole) for part in parts]
     found = []
     for layer in layers:
-        trials: list[tuple[float, float, LinearClassifier]] = []
-        for penalty in PENALTIES:
-            start = trials[-1][2] if trials else None
-            classifier = fit(features[0][layer], train.targets, len(data.classes), penalty, start)
-            trials.append((classifier.accuracy(features[1][layer], held_out.targets), penalty, classifier))
-        reached, penalty, chosen = max(trials, key=lambda trial: trial[0])
-        accuracy = chosen.accuracy(features[2][layer], parts[2].targets) if len(parts) > 2 else None
-        found.append(Probed(layer, features[0][layer].shape[1], penalty, reached, accuracy))
+        seen = [held[layer] for held in features]
+        if _is_plain(data, task):
+            penalty, validation, reached = _classes(seen, parts, len(data.classes))
+        else:
+            penalty, validation, reached = best_head(seen, parts, len(data.classes), task)
+        found.append(Probed(layer, seen[0].shape[-1], penalty, validation, reached))
     return found
+
+
+def _classes(features: Sequence[Features], parts: Sequence[Part], classes: int) -> tuple[float, float, float | None]:
+    """The penalty that is best on validation data, and what is reached there and on the test part."""
+    trials: list[tuple[float, float, LinearClassifier]] = []
+    for penalty in PENALTIES:
+        start = trials[-1][2] if trials else None
+        classifier = fit(features[0], parts[0].targets, classes, penalty, start)
+        trials.append((classifier.accuracy(features[1], parts[1].targets), penalty, classifier))
+    validation, penalty, chosen = max(trials, key=lambda trial: trial[0])
+    return penalty, validation, chosen.accuracy(features[2], parts[2].targets) if len(parts) > 2 else None
+
+
+def _is_plain(data: DataSet, task: Task) -> bool:
+    """Multinomial logistic regression is the linear head of the task."""
+    return type(task) is Classification and data.train.is_classes
+
+
+def _refuse_labels(data: DataSet, task: Task) -> None:
+    if not data.train.labelled or data.kind != task.labels:
+        have = f"those of {data.name} are {IN_WORDS[data.kind]}" if data.train.labelled else f"{data.name} has none"
+        raise ConfigError(
+            f"A probe by the task {task.name} needs labels, {IN_WORDS[task.labels]}, and {have}. Give other --data."
+        )
+    if data.kind == "classes" and len(np.unique(data.train.targets)) < 2:
+        raise ConfigError(f"A probe needs labels of two or more classes, and {data.name} has one. Give other --data.")
 
 
 def validation_accuracy(model: nn.Module, data: DataSet) -> float:
     """What a probe of the last stage reaches on validation data: how trials without a task are judged."""
-    return probe(model, data, judge=False)[-1].validation_accuracy
+    return probe(model, data, judge=False)[-1].validation
 
 
 @torch.no_grad()
-def features_of(model: nn.Module, part: Part, layers: Sequence[str]) -> dict[str, Features]:
-    """The layers' outputs in eval mode, maps and tokens averaged over their positions, in the part's order."""
+def features_of(
+    model: nn.Module, part: Part, layers: Sequence[str], *, whole: bool = False
+) -> dict[str, Float64[np.ndarray, "samples ... dim"]]:
+    """The layers' outputs in eval mode, in the part's order, averaged over their positions.
+
+    Args:
+        model: the network.
+        part: the samples.
+        layers: module paths.
+        whole: with all positions, channels last.
+    """
     device = _device(model)
     loader = Loader(part.seen_by("student"), 256, seed=0, augment=Augment.named("none"), shuffle=False, drop_last=False)
     pieces: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
@@ -111,7 +158,8 @@ def features_of(model: nn.Module, part: Part, layers: Sequence[str]) -> dict[str
             inputs = batch.to(device).inputs["student"]
             call(model, inputs)
             for layer in layers:
-                pieces[layer].append(pool_without_padding(taken[layer], inputs, layer).double().cpu().numpy())
+                x = taken[layer] if whole else pool_without_padding(taken[layer], inputs, layer)
+                pieces[layer].append((x.movedim(1, -1) if x.ndim > 3 else x).double().cpu().numpy())
     return {layer: np.concatenate(found) for layer, found in pieces.items()}
 
 
@@ -158,7 +206,7 @@ def _scores(x: Features, weights: Float64[np.ndarray, "dim_and_one classes"]) ->
 
 def _cut(part: Part) -> tuple[Part, Part]:
     count = split.share(HELD_OUT, len(part))
-    held = split.choose(part.targets, part.ids, count, split.VALIDATION, leave_one=True)
+    held = split.choose(strata_of(part.targets), part.ids, count, split.VALIDATION, leave_one=True)
     kept = np.setdiff1d(np.arange(len(part)), held)
 
     def at(rows: Int64[np.ndarray, " n"]) -> Part:

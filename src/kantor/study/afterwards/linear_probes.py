@@ -20,7 +20,7 @@ from kantor.data.views import ROLES
 from kantor.models import Model, load
 from kantor.models.spec import codes_of
 from kantor.results.files import PROBE, read_result
-from kantor.results.records import Probed
+from kantor.results.records import Probed, ProbedLayer
 from kantor.results.statistics import few, paired_difference, t_interval
 from kantor.study.afterwards.evaluate import student_views
 from kantor.study.execution.job import Job
@@ -30,7 +30,9 @@ from kantor.study.resume.fingerprints import settings_of
 from kantor.study.resume.prepared import Prepared
 from kantor.study.settings.methods import Method
 from kantor.study.settings.resolved import ResolvedStudy
+from kantor.tasks import Scale
 from kantor.tasks.scale import ACCURACY
+from kantor.training.linear_probe import Probed as LayerProbed
 from kantor.training.linear_probe import probe
 
 RANDOM = "random"
@@ -81,49 +83,50 @@ def probe_run(run: Path, data: str | None, label: str | None, say: Say, *, text:
             digest = model.weights_digest()
             if students.get(name, {}).get(str(seed), {}).get("weights") == digest:
                 continue
-            began = time.perf_counter()
-            found = probe(model.to(study.device), opened)
+            began, scale = time.perf_counter(), study.scale
+            found = probe(model.to(study.device), opened, task=study.label_task)
             students.setdefault(name, {})[str(seed)] = {
                 "weights": digest,
-                "layers": [asdict(layer) for layer in found],
+                "layers": [_record(layer, scale) for layer in found],
                 "seconds": round(time.perf_counter() - began, 2),
             }
             reached = ", ".join(
-                f"{layer.layer} {100 * layer.accuracy:.1f}" for layer in found if layer.accuracy is not None
+                f"{layer.layer} {scale.text(layer.reached, 1)}" for layer in found if layer.reached is not None
             )
             say(f"{name}, seed {seed}: {reached}")
             # Whole after every student: a probe that is cut off leaves a file that the page can show.
-            everything[opened.name] = known | _facts(opened) | _summary(students, methods, study.seeds)
+            everything[opened.name] = known | _facts(opened) | _summary(students, methods, study.seeds, study.scale)
             write_json(run / PROBE, everything)
         if not students:
             raise ConfigError(f"{run} has no finished student to probe. `kantor resume` it first.")
-        everything[opened.name] = known | _facts(opened) | _summary(students, methods, study.seeds)
+        everything[opened.name] = known | _facts(opened) | _summary(students, methods, study.seeds, study.scale)
         write_json(run / PROBE, everything)
     return everything[opened.name]
 
 
 def table(found: dict[str, Any]) -> Table:
-    """What was found, for a terminal: test accuracy in % and paired differences in points, by method and layer."""
+    """What was found, for a terminal: the test metric and paired differences, by method and layer."""
     seeds = (len(row["seeds"]) for rows in found["methods"].values() for row in rows.values())
     out = Table(header_style="bold", caption=few(seeds) or None)
     out.add_column("method", no_wrap=True)
     out.add_column("layer", no_wrap=True)
-    headings = ["accuracy (95 % interval)", *(f"to {what}" for what in found["bases"].values())]
+    scale = Scale.parse(found.get("metric"))
+    headings = [f"{scale.name} (95 % interval)", *(f"to {what}" for what in found["bases"].values())]
     for heading in ("seeds", *headings):
         out.add_column(heading, justify="right", no_wrap=True)
     for method, rows in found["methods"].items():
         for layer, row in rows.items():
-            differences = [_cell(row["differences"].get(base), signed=True) for base in found["bases"]]
-            cells = [method, layer, str(len(row["seeds"])), _cell(row), *differences]
+            differences = [_cell(row["differences"].get(base), scale, signed=True) for base in found["bases"]]
+            cells = [method, layer, str(len(row["seeds"])), _cell(row, scale), *differences]
             out.add_row(*cells, end_section=layer == list(rows)[-1])
     return out
 
 
-def _cell(row: dict[str, Any] | None, *, signed: bool = False) -> str:
+def _cell(row: dict[str, Any] | None, scale: Scale, *, signed: bool = False) -> str:
     if row is None:
         return ""
-    between = ACCURACY.interval(row["interval"], signed=signed)
-    mean = ACCURACY.signed(row["mean"]) if signed else ACCURACY.number(row["mean"])
+    between = scale.interval(row["interval"], signed=signed)
+    mean = scale.signed(row["mean"]) if signed else scale.number(row["mean"])
     return mean + (f" ({between})" if between else "")
 
 
@@ -158,12 +161,24 @@ def _facts(data: DataSet) -> dict[str, Any]:
     return {"data": data.name, "classes": len(data.classes), "samples": parts}
 
 
+def _record(layer: LayerProbed, scale: Scale) -> dict[str, Any]:
+    """As the file keeps it: under ``accuracy`` too where that is the metric, as before there were tasks."""
+    return asdict(layer) | ({"accuracy": layer.reached} if scale == ACCURACY else {})
+
+
+def reached_by(layer: ProbedLayer) -> float | None:
+    """What a probe of a layer reached; before there were tasks, that was its accuracy."""
+    return layer["reached"] if "reached" in layer else layer.get("accuracy")
+
+
 def _untrained(method: Method) -> bool:
     return not method.terms and method.task == 0
 
 
-def _summary(students: dict[str, dict[str, Any]], methods: list[Method], seeds: Sequence[int]) -> dict[str, Any]:
-    """By method and layer: accuracies, their mean and interval, and paired differences to each base."""
+def _summary(
+    students: dict[str, dict[str, Any]], methods: list[Method], seeds: Sequence[int], scale: Scale
+) -> dict[str, Any]:
+    """By method and layer: what was reached, its mean and interval, and paired differences to each base."""
     bases = {next((m.name for m in methods if _untrained(m)), RANDOM): "untrained"}
     supervised = next((m.name for m in methods if not m.terms and m.task > 0), None)
     if supervised is not None:
@@ -171,7 +186,7 @@ def _summary(students: dict[str, dict[str, Any]], methods: list[Method], seeds: 
     order = [name for name in (*(m.name for m in methods), RANDOM) if name in students]
     reached = {
         name: {
-            int(seed): {layer["layer"]: layer["accuracy"] for layer in kept["layers"]}
+            int(seed): {layer["layer"]: reached_by(layer) for layer in kept["layers"]}
             for seed, kept in students[name].items()
             if int(seed) in seeds
         }
@@ -182,7 +197,7 @@ def _summary(students: dict[str, dict[str, Any]], methods: list[Method], seeds: 
         seeds = sorted(by_seed)
         rows[name] = {}
         for layer in by_seed[seeds[0]]:
-            accuracy = [by_seed[seed][layer] for seed in seeds]
+            values = [by_seed[seed][layer] for seed in seeds]
             differences = {}
             for base in bases:
                 both = [seed for seed in seeds if seed in reached.get(base, {})]
@@ -192,9 +207,10 @@ def _summary(students: dict[str, dict[str, Any]], methods: list[Method], seeds: 
                     differences[base] = {"mean": mean, "interval": interval, "seeds": both}
             rows[name][layer] = {
                 "seeds": seeds,
-                "accuracy": accuracy,
-                "mean": fmean(accuracy),
-                "interval": t_interval(accuracy),
+                "accuracy": values if scale == ACCURACY else None,
+                "values": values,
+                "mean": fmean(values),
+                "interval": t_interval(values),
                 "differences": differences,
             }
-    return {"bases": bases, "methods": rows}
+    return {"metric": scale.record(), "bases": bases, "methods": rows}
