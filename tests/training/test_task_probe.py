@@ -52,6 +52,7 @@ def test_several_labels_are_judged_by_f1(tmp_path):
     x = RNG.normal(size=(300, 5)).astype(np.float32)
     data = opened(tmp_path, x, (x[:, :3] > 0).astype(int), "several")
     seen, nothing = probe(Two(), data, task=SeveralLabels(), layers=["seen", "nothing"])
+    assert seen.reached is not None and nothing.reached is not None
     assert seen.reached > 0.95 > nothing.reached
 
 

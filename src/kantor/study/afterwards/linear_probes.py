@@ -1,5 +1,6 @@
 """`kantor probe`: a linear probe on every student of a run, layer by layer, and how methods compare by it."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -166,9 +167,10 @@ def _record(layer: LayerProbed, scale: Scale) -> dict[str, Any]:
     return asdict(layer) | ({"accuracy": layer.reached} if scale == ACCURACY else {})
 
 
-def reached_by(layer: ProbedLayer) -> float | None:
+def reached_by(layer: ProbedLayer) -> float:
     """What a probe of a layer reached; before there were tasks, that was its accuracy."""
-    return layer["reached"] if "reached" in layer else layer.get("accuracy")
+    found = layer["reached"] if "reached" in layer else layer.get("accuracy")
+    return math.nan if found is None else found
 
 
 def _untrained(method: Method) -> bool:
