@@ -10,6 +10,7 @@ from kantor import losses
 from kantor.core.errors import ConfigError
 from kantor.data import Batch
 from kantor.objective import Objective, Term
+from kantor.objective.limits import Limits
 from kantor.training import Training
 from kantor.training.step import Stepper
 
@@ -81,3 +82,25 @@ def test_more_parts_than_samples_are_refused():
         Training(batch_size=8, accumulate=9).check()
     with pytest.raises(ConfigError, match="accumulate is at least 1"):
         Training(accumulate=0).check()
+
+
+def test_parts_with_other_numbers_of_labels_take_the_step_of_the_whole_batch(tmp_path):
+    batch = a_batch()
+    assert batch.targets is not None
+    for unlabelled in (slice(0, 5), slice(0, 7), slice(6, 24)):  # the second leaves a part without any
+        targets = batch.targets.clone()
+        targets[unlabelled] = -100
+        ignored = Batch(batch.inputs, targets, batch.ids)
+        whole, _, one = stepped(tmp_path, 1, [], ignored)
+        parts, _, four = stepped(tmp_path, 4, [], ignored)
+        for ours, theirs in zip(parts.parameters(), whole.parameters(), strict=True):
+            assert torch.allclose(ours, theirs, atol=1e-6)
+        assert four[-1].values == pytest.approx(one[-1].values, rel=1e-5)
+
+
+def test_a_limit_takes_one_look_a_step_on_the_first_part(tmp_path, monkeypatch):
+    looks = []
+    real = Limits.look
+    monkeypatch.setattr(Limits, "look", lambda self, *rest: (looks.append(int(self.steps)), real(self, *rest)))
+    stepped(tmp_path, 3, [Term(losses.KD())], a_batch(), steps=2)
+    assert looks == [0, 0, 1], "one at step 0, and one at each step"

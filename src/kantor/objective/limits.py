@@ -60,9 +60,12 @@ class Limits(nn.Module):
         self.adaptive.fill_(adaptive)
 
     def due(self) -> bool:
-        """Whether this step takes a look."""
+        """Whether this step takes a look, and has taken none.
+
+        There is one a step: where a batch comes in parts whose gradients add up, on the first of them.
+        """
         steps = int(self.steps)
-        return steps % (1 << max(0, (steps // _EVERY_STEP).bit_length() - 1)) == 0
+        return self._pending is None and steps % (1 << max(0, (steps // _EVERY_STEP).bit_length() - 1)) == 0
 
     def look(
         self, terms: Mapping[str, Float[Tensor, ""]], weights: Mapping[str, float], parameters: Sequence[Tensor]

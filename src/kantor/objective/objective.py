@@ -30,6 +30,7 @@ from kantor.objective.needs import refuse_other_classes, refuse_unmet
 from kantor.objective.outputs import Networks, Outputs, outputs_of, reads_of
 from kantor.objective.sharing import refuse_shared
 from kantor.objective.state import known_keys, plain_keys
+from kantor.objective.task_term import task_value
 from kantor.objective.teachers import LiveTeacher, Read, Teacher, faults
 from kantor.objective.terms import Bound, Term
 from kantor.tasks import Classification, Task, as_task, check_task
@@ -129,6 +130,8 @@ class Objective(nn.Module):
             raise ConfigError(f"{what} leaves nothing of the student to train.")
         self.progress = 0.0
         """Share of training done, for weight schedules; the loop sets it before each step: warm-ups begin at 0."""
+        self.labels_expected: float | None = None
+        """Of a part of a step's batch, see :func:`~kantor.objective.task_term.task_value`; the loop sets it."""
         self.bound: list[Bound] = []
         self.limits: Limits | None = None
         """Of terms under a default weight; made by :meth:`check`, where there is a task to measure against."""
@@ -301,7 +304,8 @@ class Objective(nn.Module):
                 raise ConfigError(
                     "The batch has no targets, which the task loss needs; give task=None to train without."
                 )
-            terms["task"] = self.task(outputs.logits, batch.targets)
+            learning, expected = self.training and torch.is_grad_enabled(), self.labels_expected
+            terms["task"] = task_value(self.task, outputs.logits, batch.targets, expected=expected, learning=learning)
         for bound in self.bound:
             if isinstance(bound.loss, WeightPenalty):
                 terms[bound.name] = bound.loss(path_root(self.student))

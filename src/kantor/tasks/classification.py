@@ -29,6 +29,9 @@ class Classification(Task):
     ) -> Float[Tensor, ""]:
         return F.cross_entropy(outputs, _typed(outputs, targets))
 
+    def counted(self, targets: Shaped[Tensor, "labelled ..."]) -> int:
+        return len(targets) if targets.is_floating_point() else int((targets >= 0).sum())
+
     def loss_sums(
         self, outputs: Float[Tensor, "labelled ..."], targets: Shaped[Tensor, "labelled ..."]
     ) -> Float64[Tensor, " loss_counted"]:

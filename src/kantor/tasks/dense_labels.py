@@ -35,6 +35,9 @@ class DenseLabels(Task):
     ) -> Float[Tensor, ""]:
         return F.cross_entropy(outputs, self._known(targets))
 
+    def counted(self, targets: Int[Tensor, "labelled ..."]) -> int:
+        return int((self._known(targets) >= 0).sum())
+
     def loss_sums(
         self, outputs: Float[Tensor, "labelled classes ..."], targets: Int[Tensor, "labelled ..."]
     ) -> Float64[Tensor, " loss_counted"]:

@@ -40,6 +40,9 @@ class NextToken(Task):
     ) -> Float[Tensor, ""]:
         return F.cross_entropy(outputs[:, :-1].flatten(0, 1), targets[:, 1:].flatten().long(), ignore_index=IGNORED)
 
+    def counted(self, targets: Int[Tensor, "labelled tokens"]) -> int:
+        return int((targets[:, 1:] >= 0).sum())
+
     def loss_sums(
         self, outputs: Float[Tensor, "labelled tokens vocabulary"], targets: Int[Tensor, "labelled tokens"]
     ) -> Float64[Tensor, " loss_counted"]:

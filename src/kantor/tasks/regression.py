@@ -34,6 +34,9 @@ class Regression(Task):
     ) -> Float[Tensor, ""]:
         return F.mse_loss(_beside(outputs, targets), targets.to(outputs.dtype))
 
+    def counted(self, targets: Shaped[Tensor, "labelled ..."]) -> int:
+        return targets.numel()
+
     def loss_sums(
         self, outputs: Float[Tensor, "labelled ..."], targets: Shaped[Tensor, "labelled ..."]
     ) -> Float64[Tensor, " loss_counted"]:

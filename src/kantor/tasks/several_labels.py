@@ -29,6 +29,9 @@ class SeveralLabels(Task):
     ) -> Float[Tensor, ""]:
         return F.binary_cross_entropy_with_logits(outputs, targets.to(outputs.dtype))
 
+    def counted(self, targets: Shaped[Tensor, "labelled labels"]) -> int:
+        return targets.numel()
+
     def loss_sums(
         self, outputs: Float[Tensor, "labelled labels"], targets: Shaped[Tensor, "labelled labels"]
     ) -> Float64[Tensor, " loss_counted"]:

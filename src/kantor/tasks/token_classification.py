@@ -32,6 +32,9 @@ class TokenClassification(Task):
     ) -> Float[Tensor, ""]:
         return F.cross_entropy(outputs.flatten(0, 1), targets.flatten().long(), ignore_index=IGNORED)
 
+    def counted(self, targets: Int[Tensor, "labelled tokens"]) -> int:
+        return int((targets >= 0).sum())
+
     def loss_sums(
         self, outputs: Float[Tensor, "labelled tokens classes"], targets: Int[Tensor, "labelled tokens"]
     ) -> Float64[Tensor, " loss_counted"]:

@@ -17,6 +17,7 @@ from kantor.core.collectives import sum_over_ranks, world_size
 from kantor.core.errors import NonFiniteError
 from kantor.data import Batch
 from kantor.objective import Objective, Result
+from kantor.objective.task_term import labels_expected
 from kantor.tasks import Task
 from kantor.training.config import Training
 from kantor.training.finite import check_gradient, check_loss, explained
@@ -105,8 +106,13 @@ class Stepper:
             group["lr"] = group[FACTOR] * rate
         batch = batch.to(self.device)
         parts, found = batch.parts(self.config.accumulate), Measured()
+        task, labels = self.objective.task, None
+        if len(parts) > 1 and task is not None and batch.targets is not None:
+            labels = labels_expected(task, batch.targets, self.device)
         for place, part in enumerate(parts):
             weight = len(part) / len(batch)
+            # Of parts with more labels than their share the task counts for more.
+            self.objective.labels_expected = None if labels is None else labels * len(part) / len(batch)
             ends = place == len(parts) - 1
             with nullcontext() if ends or world_size() == 1 else self.accelerator.no_sync(self._wrapped):
                 try:
@@ -124,6 +130,7 @@ class Stepper:
             norm = self.accelerator.clip_grad_norm_(self.objective.parameters(), self.config.clip)
             if self.accelerator.scaler is None:  # which skips such a step itself
                 check_gradient(norm, number, self.last)
+        self.objective.labels_expected = None
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.objective.after_step()
