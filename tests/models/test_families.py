@@ -265,6 +265,11 @@ def test_a_checkpoint_does_not_name_code_on_the_hub(checkpoints, place):
         load(edited(checkpoints / "vit", **{place: entry}))
 
 
+def test_a_checkpoint_may_say_where_it_came_from(checkpoints):
+    spec = edited(checkpoints / "vit", _name_or_path="somebody/their-vit")
+    assert load(spec)(torch.rand(2, 3, 32, 32)).shape == (2, 3)
+
+
 def test_transformers_sizes_as_height_and_width(checkpoints):
     spec = edited(checkpoints / "vit", image_size=[32, 32])
     assert load(spec).size is None

@@ -184,7 +184,8 @@ def _refuse_fetched_code(name: str) -> None:
     """
     content, _ = PretrainedConfig.get_config_dict(name)
     for key, value in _entries(content):
-        if _may_fetch_code(key) and "/" in str(value):
+        # Where a checkpoint came from: older ones say so, and nothing is fetched from there.
+        if key != "_name_or_path" and _may_fetch_code(key) and "/" in str(value):
             raise ConfigError(
                 f"The config.json of {name} asks for {key} {value!r}, which is code on the Hub, and a file does not "
                 "decide which code runs. Take the entry out of it."
