@@ -73,3 +73,38 @@ def test_what_cannot_be_meant():
         longest_of(64, 32, "bert")
     with pytest.raises(ConfigError, match="max_length is a number of tokens"):
         longest_of(0, None, "m")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"longest": 0}, {"longest": -1}, {"longest": 2**70}, {"padding": -1}, {"padding": 10**9},
+    ],
+)  # fmt: skip
+def test_numbers_of_a_file_that_no_tokenizer_has(changes):
+    known = Learned(300, 8).of(["some text"]).facts()
+    assert Tokenizer.read(known).facts() == known
+    with pytest.raises(DataError, match="The tokenizer of bpe:300 cannot be"):
+        Tokenizer.read({**known, **changes})
+
+
+def test_a_file_that_makes_the_library_panic_is_named():
+    known = Learned(300, 8).of(["some text"]).facts()
+    content = json.loads(known["content"])
+    content["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "[X]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [],
+        "special_tokens": {},
+    }
+    damaged = Tokenizer.read({**known, "content": json.dumps(content)})
+    with pytest.raises(DataError, match="The tokenizer of bpe:300 cannot be read"):
+        damaged.encode(["some text"])
+
+
+def test_a_token_of_a_number_that_nothing_can_hold():
+    known = Learned(300, 8).of(["some text"]).facts()
+    content = json.loads(known["content"])
+    content["model"]["vocab"]["a"] = 2**31
+    with pytest.raises(DataError, match="has a token of number 2147483648"):
+        Tokenizer.read({**known, "content": json.dumps(content)})

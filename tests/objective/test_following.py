@@ -104,3 +104,26 @@ def test_a_student_that_is_given_wrapped_is_refused_too(tmp_path, monkeypatch):
         gc.collect()
     finally:
         dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("loss", [NeuronTransport, FitNet])  # the one keeps a plan, the other's weight is limited
+def test_a_loop_that_never_says_that_a_step_was_taken(loss):
+    run = objective(Term(loss(), "2", "2"))
+    run.check(a_batch(), quiet=True)
+    optimizer = torch.optim.SGD(run.parameters(), lr=0.01)
+    for _ in range(2):  # of one step
+        run(a_batch()).loss.backward()
+    optimizer.step()
+    with pytest.raises(ConfigError, match=r"after_step\(\) was not called"):
+        run(a_batch())
+    run.after_step()
+    run(a_batch())
+
+
+def test_one_whose_losses_keep_nothing_need_not_say_it():
+    run = objective(Term(FitNet(), "2", "2", weight=1.0))
+    run.check(a_batch(), quiet=True)
+    optimizer = torch.optim.SGD(run.parameters(), lr=0.01)
+    for _ in range(2):
+        run(a_batch()).loss.backward()
+        optimizer.step()

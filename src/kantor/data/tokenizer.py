@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NotRequired, TypedDict
@@ -15,6 +15,8 @@ from kantor.core.errors import ConfigError, DataError
 LONGEST = 128
 """Tokens that texts are cut to where nobody says it, and no model takes fewer."""
 _FEWEST = 300
+_LONGEST_EVER, _MOST = 10_000_000, 2**31 - 1
+"""Tokens of a text, and of a vocabulary."""
 _PADDING = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>")
 
 
@@ -86,8 +88,19 @@ class Tokenizer:
 
     @classmethod
     def read(cls, known: KnownTokenizer) -> "Tokenizer":
-        """From its :meth:`facts`."""
-        return cls(known["content"], known["longest"], known.get("padding", 0), known.get("origin", ""))
+        """From its :meth:`facts`.
+
+        Raises:
+            DataError: they are not those of a tokenizer.
+        """
+        found = cls(known["content"], known["longest"], known.get("padding", 0), known.get("origin", ""))
+        for wrong, said in (
+            (not 1 <= found.longest <= _LONGEST_EVER, f"texts are cut to {found.longest} tokens"),
+            (not 0 <= found.padding < max(1, found.vocabulary), f"padding is token {found.padding}"),
+        ):
+            if wrong:
+                raise DataError(f"The tokenizer of {found.origin or 'a model'} cannot be: {said}. Copy its file again.")
+        return found
 
     @cached_property
     def digest(self) -> str:
@@ -97,7 +110,10 @@ class Tokenizer:
     @property
     def vocabulary(self) -> int:
         """How many tokens there are: their numbers are below it."""
-        return max(self._made.get_vocab().values(), default=-1) + 1
+        largest = max(self._made.get_vocab().values(), default=-1)
+        if largest >= _MOST:
+            raise DataError(f"The tokenizer of {self.origin} has a token of number {largest}, and they are counted up.")
+        return largest + 1
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -110,7 +126,7 @@ class Tokenizer:
 
     def encode(self, texts: Sequence[str], *, with_ends: bool = False) -> Tokens:
         """The tokens of ``texts``, cut to the longest; where each of them ends only if asked."""
-        found = self._made.encode_batch(list(texts))
+        found = _tried(lambda: self._made.encode_batch(list(texts)), self.origin)
         starts = np.cumsum([0, *(len(one.ids) for one in found)])
         numbers = np.fromiter((token for one in found for token in one.ids), dtype=np.int32, count=int(starts[-1]))
         own = np.asarray([len(one.ids) - sum(one.special_tokens_mask) for one in found], dtype=np.int64)
@@ -128,7 +144,7 @@ class Tokenizer:
     def _made(self) -> Any:
         made = _made(self.content, self.origin)
         made.no_padding()
-        made.enable_truncation(self.longest)
+        _tried(lambda: made.enable_truncation(self.longest), self.origin)
         return made
 
 
@@ -198,9 +214,21 @@ def longest_of(asked: int | None, limit: int | None, origin: str) -> int:
 
 
 def _made(content: str, origin: str) -> Any:
+    library = _library()
+    return _tried(lambda: library.Tokenizer.from_str(content), origin)
+
+
+def _tried(act: Callable[[], Any], origin: str) -> Any:
+    """What the library makes of a tokenizer, whose file can make it raise anything: also what is no ``Exception``.
+
+    Raises:
+        DataError: it cannot.
+    """
     try:
-        return _library().Tokenizer.from_str(content)
-    except Exception as error:  # the library raises nothing more exact
+        return act()
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
         raise DataError(
             f"The tokenizer of {origin} cannot be read: {error}. Save it again as tokenizer.json."
         ) from None

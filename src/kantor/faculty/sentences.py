@@ -32,9 +32,16 @@ def sentence_vectors(model: str, names: Sequence[str], template: str = "{}") -> 
         ) from None
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-        encoder = transformers.AutoModel.from_pretrained(model, trust_remote_code=False).eval()
-    except (OSError, ValueError) as error:
+        encoder, found = transformers.AutoModel.from_pretrained(
+            model, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
+        )
+    except Exception as error:  # what a folder says can make transformers raise anything
         raise DataError(f"transformers cannot load a text encoder from {model}: {error}") from None
+    # A checkpoint that lacks weights gets them at random; the pooler's are not used here.
+    lacking = sorted(key for key in found["missing_keys"] if "pooler" not in key)
+    if lacking:
+        raise DataError(f"The text encoder {model} lacks weights ({', '.join(lacking[:3])}). Copy it again.")
+    encoder.eval()
     tokens = tokenizer([template.format(name.replace("_", " ")) for name in names], padding=True, return_tensors="pt")
     hidden = encoder(**tokens).last_hidden_state
     mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)

@@ -19,22 +19,40 @@ class FirstStep:
     """Watches the first step of the optimiser that moves the student.
 
     It must move the losses' parameters too: one that was made before ``check()`` does not know them, and would leave
-    them as they were drawn. And it is of a kind, which decides how hard transfer may pull.
+    them as they were drawn. It is of a kind, which decides how hard transfer may pull. And whoever takes a step must say
+    so (``after_step()``), or what losses keep stands still.
 
     Args:
         student: what of the student is trained.
         learning: by term, the parameters of its loss that have a gradient.
+        keeping: who keeps something from step to step.
     """
 
-    def __init__(self, student: Iterable[nn.Parameter], learning: Mapping[str, Iterable[nn.Parameter]]) -> None:
+    def __init__(
+        self,
+        student: Iterable[nn.Parameter],
+        learning: Mapping[str, Iterable[nn.Parameter]],
+        keeping: Sequence[str] = (),
+    ) -> None:
         self._student = list(student)
         self._learning = {name: found for name, parameters in learning.items() if (found := list(parameters))}
+        self._keeping = list(keeping)
         self._stepped: set[int] = set()
         self._adaptive: set[int] = set()
         self._hook: RemovableHandle | None = None
 
     def begin(self) -> None:
-        """Listen to every optimiser's step, until :meth:`end`."""
+        """Listen to every optimiser's step, until :meth:`end`.
+
+        Raises:
+            ConfigError: a step was taken since this was called last, and nobody said so.
+        """
+        if self._keeping and any(id(p) in self._stepped for p in self._student):
+            raise ConfigError(
+                "A step was taken, and objective.after_step() was not called after it: what "
+                f"is kept from step to step ({', '.join(self._keeping)}) would stand still. Call it after every "
+                "optimizer.step()."
+            )
         if self._hook is None:
             here = weakref.ref(self)  # a loop that never calls end() must not keep all this alive
 

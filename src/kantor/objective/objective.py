@@ -332,7 +332,9 @@ class Objective(nn.Module):
     def _watch(self, terms: Mapping[str, Float[Tensor, ""]]) -> FirstStep:
         """A watch over the parameters that should move at the first step."""
         own = {bound.name: [p for p in loss.parameters() if p.requires_grad] for loss, bound in self.transfers}
-        return FirstStep(self.trained, {name: reached(terms[name], found) for name, found in own.items()})
+        keeping = [b.name for loss, b in self.transfers if type(loss).after_step is not TransferLoss.after_step]
+        keeping += [] if self.limits is None else ["a limited weight"]
+        return FirstStep(self.trained, {name: reached(terms[name], found) for name, found in own.items()}, keeping)
 
     def _asked(self) -> dict[str, float]:
         """Every term's weight before its limit."""
