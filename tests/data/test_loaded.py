@@ -88,3 +88,9 @@ def test_a_call_is_a_batch():
 def test_what_is_no_batch_is_told_what_one_looks_like(given, says):
     with pytest.raises(DataError, match=f"{says}.*A batch is"):
         as_batch(given)
+
+
+@pytest.mark.parametrize("given", [(torch.zeros(0, 3), torch.zeros(0)), torch.zeros(0, 3), {"x": torch.zeros(0, 3)}])
+def test_a_batch_of_nothing(given):
+    with pytest.raises(DataError, match="holds no sample"):
+        as_batch(given)

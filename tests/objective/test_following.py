@@ -1,4 +1,6 @@
+import copy
 import gc
+import pickle
 
 import pytest
 import torch
@@ -127,3 +129,14 @@ def test_one_whose_losses_keep_nothing_need_not_say_it():
     for _ in range(2):
         run(a_batch()).loss.backward()
         optimizer.step()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda run: pickle.loads(pickle.dumps(run))])
+def test_an_objective_in_the_middle_of_its_first_step_can_be_copied(copied):
+    run = objective(Term(FitNet(), "2", "2"))
+    run.check(a_batch(), quiet=True)
+    run(a_batch()).loss.backward()
+    other = copied(run)
+    optimizer = torch.optim.SGD(other.student.parameters(), lr=0.01)
+    with pytest.raises(ConfigError, match="not what fitnet learns"):
+        a_step(other, optimizer)

@@ -156,3 +156,8 @@ def test_euclidean_distances_of_close_points_are_exact():
 def test_rows_of_two_precisions_meet_in_the_wider(kind):
     x, y = torch.rand(3, 4, dtype=torch.float64), torch.rand(5, 4)
     assert torch.allclose(cost(x, y, kind).double(), cost(x, y.double(), kind), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["sqeuclidean", "euclidean", "cosine", "correlation"])
+def test_no_rows_have_no_costs(kind):
+    assert cost(torch.ones(0, 3), torch.ones(4, 3), kind).shape == (0, 4)

@@ -35,11 +35,12 @@ def as_batch(*given: Any, **named: Any) -> Batch:
         named: the entries of such a mapping; beside inputs in ``given`` the targets and ids alone.
 
     Raises:
-        DataError: it is something else; says what a batch looks like.
+        DataError: it is something else, which says what a batch looks like; or it holds no sample.
     """
-    if named:
-        return _called(given, named)
-    return _loaded(given[0] if len(given) == 1 else given)
+    batch = _called(given, named) if named else _loaded(given[0] if len(given) == 1 else given)
+    if len(batch) == 0:
+        raise DataError("The batch holds no sample, of which nothing can be said: leave it out.")
+    return batch
 
 
 def _called(given: Sequence[Any], named: dict[str, Any]) -> Batch:

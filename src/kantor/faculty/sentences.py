@@ -33,7 +33,7 @@ def sentence_vectors(model: str, names: Sequence[str], template: str = "{}") -> 
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(model, trust_remote_code=False)
         encoder, found = transformers.AutoModel.from_pretrained(
-            model, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
+            model, trust_remote_code=False, output_loading_info=True
         )
     except Exception as error:  # what a folder says can make transformers raise anything
         raise DataError(f"transformers cannot load a text encoder from {model}: {error}") from None
@@ -41,7 +41,7 @@ def sentence_vectors(model: str, names: Sequence[str], template: str = "{}") -> 
     lacking = sorted(key for key in found["missing_keys"] if "pooler" not in key)
     if lacking:
         raise DataError(f"The text encoder {model} lacks weights ({', '.join(lacking[:3])}). Copy it again.")
-    encoder.eval()
+    encoder.float().eval()  # of weights kept in half precision too
     tokens = tokenizer([template.format(name.replace("_", " ")) for name in names], padding=True, return_tensors="pt")
     hidden = encoder(**tokens).last_hidden_state
     mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-import torch
 from torch import nn
 
 from kantor.core.errors import ConfigError, DataError, suggest
@@ -133,8 +132,6 @@ def _loaded(maker: Any, spec: Spec, config: Any, others: bool) -> nn.Module:
     network, found = maker.from_pretrained(
         spec.name,
         config=config,
-        # Of weights kept in half precision too: kantor trains and compares in float32, and autocast lowers that.
-        dtype=torch.float32,
         use_safetensors=True,
         trust_remote_code=False,
         ignore_mismatched_sizes=True,
@@ -159,12 +156,13 @@ def _loaded(maker: Any, spec: Spec, config: Any, others: bool) -> nn.Module:
             "what it says means nothing before it is trained.",
             stacklevel=2,
         )
-    return network
+    # Of weights kept in half precision too: kantor trains and compares in float32, and autocast lowers that.
+    return network.float()
 
 
 def _drawn(maker: Any, config: Any) -> nn.Module:
     """A fresh network, in float32."""
-    return maker.from_config(config, dtype=torch.float32, trust_remote_code=False)
+    return maker.from_config(config, trust_remote_code=False).float()
 
 
 def _config(name: str, recipe: dict[str, Any] | None) -> Any:

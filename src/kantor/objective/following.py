@@ -19,8 +19,8 @@ class FirstStep:
     """Watches the first step of the optimiser that moves the student.
 
     It must move the losses' parameters too: one that was made before ``check()`` does not know them, and would leave
-    them as they were drawn. It is of a kind, which decides how hard transfer may pull. And whoever takes a step must say
-    so (``after_step()``), or what losses keep stands still.
+    them as they were drawn. It is of a kind, which decides how hard transfer may pull. And whoever takes a step must
+    say so (``after_step()``), or what losses keep stands still.
 
     Args:
         student: what of the student is trained.
@@ -63,6 +63,10 @@ class FirstStep:
                     watch._adaptive |= moved if adaptive(optimizer) else set()
 
             self._hook = register_optimizer_step_post_hook(stepped)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy, as ``copy.deepcopy`` or a pickle makes it, listens to nobody before its own next step."""
+        return {**vars(self), "_hook": None}
 
     def end(self) -> bool | None:
         """Say it where the student's parameters were stepped and a loss's were not.

@@ -1,5 +1,6 @@
 """Ground costs between two sets of points."""
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
@@ -136,7 +137,7 @@ def _distances(x: Float[Tensor, "... n d"], y: Float[Tensor, "... m d"]) -> Floa
         near_x, near_y = _shifted(x, y)
         lengths = near_x.square().sum(-1).unsqueeze(-1) + near_y.square().sum(-1).unsqueeze(-2)
         close = (squares < _CLOSE * lengths).nonzero(as_tuple=True)
-    if len(close[0]) > 4 * (squares.shape[-2] + squares.shape[-1]) * squares[..., 0, 0].numel():
+    if len(close[0]) > 4 * (squares.shape[-2] + squares.shape[-1]) * math.prod(squares.shape[:-2]):
         return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
     *problem, i, j = close
     batch = squares.shape[:-2]
