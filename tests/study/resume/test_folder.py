@@ -1,6 +1,8 @@
 """What a run ran with, and where paths in its settings begin."""
 
+import importlib
 import json
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -27,6 +29,18 @@ def test_versions_machine_and_command():
     assert found["directory"] == str(Path.cwd())
     assert datetime.fromisoformat(found["started"]).tzinfo is not None
     json.dumps(found)
+
+
+def test_nothing_is_imported_from_the_directory_that_a_run_names(run, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere" / "planted_module.py").write_text("")
+    (tmp_path / "own_module_here.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("")  # as under `python -c`
+    with where_started(run, None):
+        with pytest.raises(ModuleNotFoundError):
+            importlib.import_module("planted_module")
+        importlib.import_module("own_module_here")
+    assert sys.path[0] == ""
 
 
 def test_paths_begin_where_the_run_was_started_and_what_is_typed_where_the_user_is(run, tmp_path, monkeypatch):

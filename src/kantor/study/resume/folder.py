@@ -64,8 +64,14 @@ def where_started(run: Path, *typed: str | None) -> Iterator[list[Any]]:
             run.absolute(),
             *(str(Path(text).absolute()) if text and Path(text).exists() else text for text in typed),
         ]
-        with contextlib.chdir(started):
-            yield given
+        # Under `python -c` and in a notebook "" stands for whatever directory one is in: nothing is imported from this.
+        before, here = list(sys.path), str(Path.cwd())
+        sys.path[:] = [entry or here for entry in before]
+        try:
+            with contextlib.chdir(started):
+                yield given
+        finally:
+            sys.path[:] = before
         return
     try:
         yield [run, *typed]
