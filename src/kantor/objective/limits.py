@@ -6,7 +6,7 @@ gone. A limit lowers the weight while that is so. It never raises one.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kantor.objective.gradients import gradient_norm
+from kantor.objective.terms import Bound
 from kantor.objective.weights import automatic_limit
 
 FLOOR = 0.1
@@ -52,6 +53,15 @@ class Limits(nn.Module):
         self.register_buffer("peak", torch.zeros((), dtype=torch.float64))
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
         self._pending: tuple[Tensor, Tensor] | None = None
+
+    @classmethod
+    def of(cls, bound: Iterable[Bound], task_weight: float) -> "Limits | None":
+        """The limits of bound terms' weights; None where nothing is limited, or no task has a weight to measure by."""
+        limits: dict[str, float | Literal["auto"]] = {}
+        for term in bound:
+            if term.weight.limit is not None:
+                limits[term.name] = term.weight.limit
+        return cls(limits, task_weight) if limits and task_weight > 0 else None
 
     def stepped_by(self, *, adaptive: bool) -> None:
         """Learn which kind of optimiser makes the steps; where that changes a limit, the next step takes a look."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -189,7 +189,7 @@ class Objective(nn.Module):
                 if any(b.balance is not None for b in self.bound):
                     terms, _ = self._looked_at(batch)
                     self.bound = balanced(self.bound, terms, self.task_weight, self.trained)
-                self.limits = self._limited()
+                self.limits = Limits.of(self.bound, self.task_weight)
                 terms, outputs = self._looked_at(batch)
                 self.limit(terms)
                 look = Look(self.networks, self.bound, self.task, outputs, terms, self.weights(), self._asked())
@@ -343,14 +343,6 @@ class Objective(nn.Module):
     def _kept(self) -> list[TransferLoss | Limits]:
         """What keeps something from step to step."""
         return [*(loss for loss, _ in self.transfers), *([] if self.limits is None else [self.limits])]
-
-    def _limited(self) -> Limits | None:
-        limits: dict[str, float | Literal["auto"]] = {}
-        for bound in self.bound:
-            if bound.weight.limit is not None:
-                limits[bound.name] = bound.weight.limit
-        measured = self.task is not None and self.task_weight > 0
-        return Limits(limits, self.task_weight) if limits and measured else None
 
     def _build(self, batch: Batch) -> None:
         with torch.no_grad():
