@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kantor import losses, ot, tasks
+    from kantor.carry import transported
     from kantor.core.errors import ConfigError, DataError, KantorError, NonFiniteError, ShapeError
     from kantor.data import Batch, open_data
     from kantor.models import load
@@ -27,9 +28,11 @@ __all__ = [
     "open_data",
     "ot",
     "tasks",
+    "transported",
 ]
 
 _FROM = {
+    "carry": ("transported",),
     "data": ("Batch", "open_data"),
     "models": ("load",),
     "objective": ("Objective", "Result", "Term"),

@@ -1,0 +1,6 @@
+"""Starting weights: a teacher's, carried into a student of other widths through transport between their units."""
+
+from kantor.carry.carried import Carried, Group, carry
+from kantor.carry.transported import transported
+
+__all__ = ["Carried", "Group", "carry", "transported"]

@@ -1,0 +1,96 @@
+"""Which of many units become one: transport with equal masses between a teacher's units and a student's."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+_ROUNDS = 20
+_STARTS = 3
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """A plan between ``units`` of a teacher and ``made`` of a student, as what it does to weights.
+
+    Attributes:
+        averaged: ``[made, units]``, rows sum to 1: what a student's unit is of the teacher's.
+        summed: ``[made, units]``, columns sum to 1: what a student's unit passes on of each of them.
+        kept: mean cosine, over the teacher's units, with the student's unit that takes each one's place; 1 where every
+            unit keeps a place of its own.
+    """
+
+    averaged: Float64[Tensor, "made units"]
+    summed: Float64[Tensor, "made units"]
+    kept: float
+
+
+def grouped(covariance: Float64[Tensor, "units units"], made: int, seed: int = 0) -> Grouping:
+    """Groups of units as equal in number as can be, whose members say the same: spherical k-means with capacities.
+
+    Given the groups' centres the plan of least cost is an assignment; given the plan the centres are its barycentres.
+    The two are taken in turns, from several starts. With as many units as before each keeps its place; with more,
+    units are copied, and what a copy passes on differs from copy to copy, so that training can tell them apart.
+
+    Args:
+        covariance: of the units' activations.
+        made: how many units there are to be.
+        seed: of the starts.
+    """
+    units = len(covariance)
+    generator = np.random.default_rng(seed)
+    if made == units:
+        one = torch.eye(units, dtype=torch.float64)
+        return Grouping(one, one, 1.0)
+    if made > units:
+        return _copied(units, made, generator)
+    deviation = covariance.diagonal().clamp(min=0).sqrt()
+    scale = torch.where(deviation > 0, 1 / deviation, 0.0)
+    alike = (covariance * scale[:, None] * scale).numpy()
+    best = max((_found(alike, made, generator) for _ in range(_STARTS if units <= 512 else 1)), key=lambda one: one[1])
+    summed = torch.nn.functional.one_hot(torch.from_numpy(best[0]), made).T.double()
+    return Grouping(summed / summed.sum(1, keepdim=True), summed, best[1])
+
+
+def _copied(units: int, made: int, generator: np.random.Generator) -> Grouping:
+    source = torch.arange(made) % units
+    averaged = torch.nn.functional.one_hot(source, units).double()
+    shares = averaged * torch.from_numpy(generator.uniform(0.5, 1.5, (made, 1)))
+    return Grouping(averaged, shares / shares.sum(0), 1.0)
+
+
+def _found(alike: np.ndarray, made: int, generator: np.random.Generator) -> tuple[np.ndarray, float]:
+    """Each unit's group, and the mean cosine with its centre."""
+    units = len(alike)
+    floor, places = units // made, -(-units // made)
+    # The first places of every group are always taken, so that none is empty.
+    bonus = np.tile(np.r_[np.full(floor, 4.0), np.zeros(places - floor)], made)
+    near = alike[:, _spread(alike, made, generator)]
+    group, kept, alive = np.full(units, -1), -np.inf, np.diag(alike) > 0  # what never moves is nothing to keep
+    for _ in range(_ROUNDS):
+        rows, columns = linear_sum_assignment(np.repeat(near, places, axis=1) + bonus, maximize=True)
+        found = np.empty(units, dtype=np.int64)
+        found[rows] = columns // places
+        if (found == group).all():
+            break
+        group = found
+        member = np.eye(made)[group]
+        norms = np.sqrt(np.maximum(np.einsum("ug,uv,vg->g", member, alike, member, optimize=True), 1e-12))
+        near = alike @ member / norms
+        kept = float(near[np.arange(units), group][alive].mean()) if alive.any() else 1.0
+    return group, kept
+
+
+def _spread(alike: np.ndarray, made: int, generator: np.random.Generator) -> list[int]:
+    """First centres: units drawn by how far they are from those before (k-means++)."""
+    chosen = [int(generator.integers(len(alike)))]
+    for _ in range(made - 1):
+        far = np.maximum(1 - alike[:, chosen].max(1), 0)
+        far[chosen] = 0
+        total = far.sum()
+        rest = np.setdiff1d(np.arange(len(alike)), chosen)
+        chosen.append(int(generator.choice(len(alike), p=far / total)) if total > 0 else int(rest[0]))
+    return chosen

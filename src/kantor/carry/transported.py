@@ -1,0 +1,68 @@
+"""A model with a teacher's weights, carried through transport between their units."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from kantor.carry.carried import Carried, carry
+from kantor.core.errors import ConfigError
+from kantor.data import Augment, DataSet, Loader
+from kantor.models import Model
+from kantor.models.weights import classifier_path
+
+
+def transported(
+    teacher: Model, student: Model, data: DataSet | Iterable[Tensor], *, samples: int = 1000, seed: int = 0
+) -> Carried:
+    """Start ``student`` from the weights of ``teacher``, another network of its make with other widths or more blocks.
+
+    Units of the teacher that say the same are put together by transport with equal masses, and what each passed on is
+    passed on by their average. No label is read. A classifier of the same classes is carried too; of other classes it
+    stays as it was drawn. What normalises the teacher's inputs normalises the student's.
+
+    Save the student, and a study starts from it: ``student.save("start.safetensors")``, then ``kantor distill
+    --student NAME --start NAME:start.safetensors``.
+
+    Args:
+        teacher: trained; left as it is.
+        student: its weights are overwritten.
+        data: whose training samples tell which units say the same; or batches of inputs, ``[batch, ...]``.
+        samples: how many are looked at, at most.
+        seed: of the search for groups.
+
+    Returns:
+        What became of which units; print it.
+
+    Raises:
+        ConfigError: the networks take other inputs, cannot be traced, or are not of one make.
+        DataError: there are no samples.
+    """
+    if teacher.input_shape != student.input_shape or teacher.size != student.size:
+        raise ConfigError(
+            f"{teacher.spec} takes inputs of {teacher.input_shape}, and {student.spec} of {student.input_shape}: "
+            "weights are carried between networks that see the same."
+        )
+    device = next(teacher.network.parameters()).device
+    batches = [teacher.normalise(batch.to(device)) for batch in _inputs(data, samples)]
+    same = teacher.class_names == student.class_names and teacher.num_classes == student.num_classes
+    head = None if same else classifier_path(student.network)
+    found = carry(teacher.network, student.network, batches, new=[] if head is None else [head], seed=seed)
+    student.normalise = teacher.normalise
+    return found
+
+
+def _inputs(data: DataSet | Iterable[Tensor], samples: int) -> Iterator[Tensor]:
+    if not isinstance(data, DataSet):
+        yield from data
+        return
+    size = min(100, len(data.train), samples)
+    loader = Loader(data.train, size, seed=0, augment=Augment.named("none"))
+    for batch in islice(loader.epoch(0), samples // size):
+        inputs = batch.inputs["student"]
+        if not isinstance(inputs, torch.Tensor):
+            raise ConfigError(
+                f"{data.name} has inputs of several parts; weights are carried where an input is one tensor."
+            )
+        yield inputs
