@@ -104,6 +104,21 @@ def test_regression_selects_tunes_and_reports_by_the_lowest_error(here, capsys):
     assert "RMSE" in capsys.readouterr().out
 
 
+def test_every_other_command_takes_numbers_too(here, capsys):
+    few = ["--epochs=1", "--seeds=1", "--jobs=1", "--record-plans=every=0"]
+    data = ["--data=numbers.npz", "--task=regression"]
+    assert main(["distill", *data, "--student=mlp@hidden=6", "--methods=none", *few, "--seeds=2", "--out=run"]) == 0
+    first, second = (f"run/none/seed-{seed}" for seed in (0, 1))
+    capsys.readouterr()
+    # Its own methods: what is for classes alone is left out, and the rest goes on.
+    assert main(["finetune", *data, f"--teacher={first}", *few, "--out=tuned"]) == 0
+    assert "delta is left out" in " ".join(capsys.readouterr().out.split())
+    assert "neuron_transport:1" in read(here / "tuned" / "summary.json")["methods"]
+    assert main(["rank", *data, "--teachers", f"{first},{second}", "--out=ranked"]) == 0
+    assert main(["compare", first, second, *data, "--out=compared"]) == 0
+    assert "they are no classes" in " ".join(capsys.readouterr().out.split())
+
+
 def test_several_labels(here):
     assert main(vectors("several", "several_labels", "--seeds=1", "--epochs=1", "--out=run")) == 0
     summary = read(here / "run" / "summary.json")

@@ -42,7 +42,7 @@ def sentence(content: Comparison) -> str:
     """What the two models predict, in one sentence."""
     known = content["predictions"]
     if known is None:
-        return "The models have other classes: their predictions are not compared."
+        return "Their predictions are not compared: they are no classes, or not the same ones."
     said = f"They disagree on {percent(known['disagreement'], 2)} % of {content['data']['samples']:,} samples"
     if known["accuracy"] is None:
         return said + "."

@@ -86,13 +86,13 @@ class MethodCheck:
         for method in methods:
             try:
                 objective, facts, given = self.one(method)
+                measure_worth(objective, self.models, self.data, found.worth, self.study.device)
             except (ConfigError, ShapeError) as error:
                 if self.study.settings.unfit == "refuse":
                     raise
                 say(f"\n{method.name} is left out: {error}")
                 found.left_out[method.name] = str(error)
                 continue
-            measure_worth(objective, self.models, self.data, found.worth, self.study.device)
             notes = [*([str(given)] if given else []), *how_it_learns(self.study.settings, objective, given)]
             say("\n".join([f"\n{method.name}", *notes, str(facts)]))
             found.step0[method.name] = facts.record() | {"notes": notes}

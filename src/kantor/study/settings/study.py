@@ -297,5 +297,7 @@ class FineTune(Study):
     student: str = "teacher"
     start: str = "teacher"
     methods: str | list[str | MethodItem] = "none,l2_sp,delta,neuron_transport:1,neuron_transport@plan=identity:1"
+    unfit: Literal["refuse", "skip"] = "skip"
+    """delta, for one, is for classes: with another task it is left out, and said."""
     lr: float = 0.01
     head_lr: float = 10.0
