@@ -142,7 +142,7 @@ def compare_models(config: Compare, progress: Progress | None = None) -> Compari
     names, folder = config.names(), config.folder()
     data = _open(config, progress)
     part = sample(data.part(config.split), config.samples)
-    roles = COMPARED if COMPARED[0] in part.stores else ROLES
+    roles = COMPARED if any(role in part.stores for role in COMPARED) else ROLES
     for role in roles:
         if role not in part.stores:
             raise DataError(f"The {config.split} part of {data.name} lacks what {role} sees. Give another --split.")
