@@ -379,3 +379,9 @@ def test_a_student_in_eval_mode_is_said_and_prepared_in_training_mode():
     assert not any(module.training for module in student.modules())
     facts = Objective(student, {"big": network(8)}, [Term(KD())]).check(batch, quiet=True)
     assert "The student is in eval mode at 1 (BatchNorm2d), 5 (Dropout): there dropout is off" in str(facts)
+
+
+def test_a_batch_without_a_label_that_counts_is_no_batch_to_check():
+    checked = Objective(nn.Linear(4, 3), {}, [])
+    with pytest.raises(ConfigError, match="No label of this batch counts"):
+        checked.check(torch.randn(8, 4), torch.full((8,), -100), quiet=True)

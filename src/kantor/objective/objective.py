@@ -352,6 +352,8 @@ class Objective(nn.Module):
         logits = outputs.logits
         if self.task is not None and batch.targets is not None:
             check_task(self.task, logits, batch.targets)
+            if not self.task.counted(batch.targets):
+                raise ConfigError("No label of this batch counts: all are ignored. Check a batch that has some.")
         for index, bound in enumerate(self.bound):
             seeds.seed_all(self.seed, seeds.LOSS, index)
             if isinstance(bound.loss, WeightPenalty):
