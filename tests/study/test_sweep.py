@@ -93,9 +93,10 @@ def test_the_runs_of_a_folder_in_the_order_of_their_numbers(tmp_path, made, foun
 
 
 def row(mean: float, difference: float | None) -> dict:
+    to_none = None if difference is None else {"to": "none", "mean": difference, "interval": None, "seeds": [0, 1]}
     return {
         "seeds": [0, 1], "accuracy": [mean, mean], "mean": mean, "interval": None, "seconds": 1.0,
-        "difference": None if difference is None else {"to": "none", "mean": difference, "interval": None},
+        "difference": to_none,
     }  # fmt: skip
 
 

@@ -105,7 +105,7 @@ def test_other_data_are_read_as_the_runs_own(here, capsys):
     assert main(["evaluate", model, "--data=two.npz", "--label=diagnosis"]) == 2
     assert "--view x where all models see one" in said(capsys)
     assert main(["evaluate", "two/none/seed-0", "--image-size=8"]) == 2
-    assert "image_size, view, label, classes and task go with --data" in said(capsys)
+    assert "image_size, view, label, text, classes and task go with --data" in said(capsys)
 
 
 def test_from_anywhere_a_runs_paths_begin_where_it_was_started(here, capsys, monkeypatch, tmp_path):
