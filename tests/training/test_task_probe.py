@@ -8,7 +8,7 @@ from torch import nn
 import kantor
 from kantor.core.errors import ConfigError
 from kantor.tasks import DenseLabels, Regression, SeveralLabels, TokenClassification
-from kantor.training.linear_probe import probe
+from kantor.training.linear_probe import Probed, probe
 from kantor.training.task_probe import head_fitted
 
 RNG = np.random.default_rng(0)
@@ -90,3 +90,9 @@ def test_labels_of_another_kind_are_refused_before_work(tmp_path):
     data = opened(tmp_path, RNG.normal(size=(60, 5)), RNG.normal(size=60), "numbers")
     with pytest.raises(ConfigError, match=r"by the task several_labels needs labels, a row of 0 and 1.*are a number"):
         probe(Two(), data, task=SeveralLabels())
+
+
+def test_the_earlier_name_of_what_was_reached_still_answers():
+    found = Probed("layer", 4, 0.1, 0.5, 0.75)
+    with pytest.warns(DeprecationWarning, match="reached"):
+        assert found.accuracy == found.reached == 0.75

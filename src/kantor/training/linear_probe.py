@@ -5,6 +5,7 @@ how features are pooled nor how its classifiers are fitted. Here a map is averag
 standardised, and multinomial logistic regression is fitted to its optimum, its L2 penalty chosen on validation data.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -60,6 +61,12 @@ class Probed:
     """By the task's first metric."""
     reached: float | None
     """On the test part; None where it was not read."""
+
+    @property
+    def accuracy(self) -> float | None:
+        """The earlier name of ``reached``."""
+        warnings.warn("Probed.accuracy is called reached now.", DeprecationWarning, stacklevel=2)
+        return self.reached
 
 
 def probe(
