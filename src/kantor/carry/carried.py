@@ -124,6 +124,8 @@ class _Pairs:
     def _pair(self, name: str, ours: Axis, theirs: Axis) -> None:
         left = [place.factor for place in expanded(ours) if place.factor.size > 1]
         right = [place.factor for place in expanded(theirs) if place.factor.size > 1]
+        if not left and len(right) == 1 and not right[0].concatenation:
+            left = [Factor(1, fixed=right[0].fixed)]  # one unit in the place of them all
         if len(left) != len(right):
             raise _unlike(name, ours, theirs)
         for a, b in zip(left, right, strict=True):

@@ -1,5 +1,6 @@
 """A model with a teacher's weights, carried through transport between their units."""
 
+import copy
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
@@ -36,9 +37,11 @@ def transported(
         What became of which units; print it.
 
     Raises:
-        ConfigError: the networks take other inputs, cannot be traced, or are not of one make.
+        ConfigError: the networks take other inputs, cannot be traced or are not of one make; ``samples`` is below 2.
         DataError: there are no samples.
     """
+    if samples < 2:
+        raise ConfigError(f"samples is {samples}: give two or more, on which units can be compared.")
     if teacher.input_shape != student.input_shape or teacher.size != student.size:
         raise ConfigError(
             f"{teacher.spec} takes inputs of {teacher.input_shape}, and {student.spec} of {student.input_shape}: "
@@ -49,7 +52,7 @@ def transported(
     same = teacher.class_names == student.class_names and teacher.num_classes == student.num_classes
     head = None if same else classifier_path(student.network)
     found = carry(teacher.network, student.network, batches, new=[] if head is None else [head], seed=seed)
-    student.normalise = teacher.normalise
+    student.normalise = copy.deepcopy(teacher.normalise)  # a module of its own: the two may train side by side
     return found
 
 
