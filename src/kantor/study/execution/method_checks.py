@@ -100,7 +100,7 @@ class MethodCheck:
             for name in self.models:
                 found.reads[name] |= set(objective.reads(name))
         if not found.bound:
-            raise ConfigError("None of the methods can be used here; the reasons are above.")
+            raise _none_fits(list(found.left_out.values()))
         return found
 
 
@@ -148,4 +148,9 @@ def check_untrained(study: ResolvedStudy, data: DataSet, example: Batch, root: P
                 raise
             refused.append(error)
     if len(refused) == len(study.methods):
-        raise ConfigError(f"None of the methods can be used here; the last: {refused[-1]}")
+        raise _none_fits([str(error) for error in refused])
+
+
+def _none_fits(reasons: list[str]) -> ConfigError:
+    """The refusal where every method was left out: each reason, once."""
+    return ConfigError("\n".join(["None of the methods can be used here.", *dict.fromkeys(reasons)]))
