@@ -63,12 +63,20 @@ def test_frozen_parameters_are_in_no_group():
     assert {name.split(".")[2] for name in found} == {"layer3", "linear"}
 
 
+def test_a_network_of_convolutions_has_the_last_of_them_for_a_classifier():
+    network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Conv2d(3, 2, 1))
+    found = by_name(Objective(network, {}, []), Training(head_lr=10.0))
+    assert {name.removeprefix("student."): factor for name, (factor, _) in found.items()} == {
+        "0.weight": 1.0, "0.bias": 1.0, "2.weight": 10.0, "2.bias": 10.0,
+    }  # fmt: skip
+
+
 def test_refusals():
     objective = Objective(student(), {}, [])
     with pytest.raises(ConfigError, match=r"no layer 'layre1'.*layer1"):
         parameter_groups(objective, Training(lr_factors={"layre1": 0.1}))
     with pytest.raises(ConfigError, match="head_lr"):
-        parameter_groups(Objective(nn.Sequential(nn.Conv2d(1, 3, 8), nn.Flatten()), {}, []), Training(head_lr=2.0))
+        parameter_groups(Objective(nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4)), {}, []), Training(head_lr=2.0))
     for wrong in ({"head_lr": 0.0}, {"lr_factors": {"layer1": -1.0}}, {"lr_factors": "layer1=0"}):
         with pytest.raises(ConfigError, match="positive"):
             Training(**wrong).check()

@@ -7,7 +7,7 @@ from torch import nn
 
 import kantor
 from kantor.core.errors import ConfigError
-from kantor.tasks import DenseLabels, Regression, SeveralLabels, TokenClassification
+from kantor.tasks import DenseLabels, NextToken, Regression, SeveralLabels, TokenClassification
 from kantor.training.linear_probe import Probed, probe
 from kantor.training.task_probe import head_fitted
 
@@ -96,3 +96,10 @@ def test_the_earlier_name_of_what_was_reached_still_answers():
     found = Probed("layer", 4, 0.1, 0.5, 0.75)
     with pytest.warns(DeprecationWarning, match="reached"):
         assert found.accuracy == found.reached == 0.75
+
+
+def test_next_tokens_have_no_probe(tmp_path):
+    ids = RNG.integers(0, 9, (60, 5))
+    data = opened(tmp_path, ids, ids, "maps")
+    with pytest.raises(ConfigError, match=r"next_token has no probe.*kantor evaluate.*kantor compare"):
+        probe(Two(), data, task=NextToken(), layers=["seen"])

@@ -19,6 +19,7 @@ from kantor.data.labels import OBVIOUS, UNLABELLED, as_text, class_numbers, whol
 from kantor.data.roles import PARTS
 from kantor.data.source import Found, Source
 from kantor.data.store import InMemory
+from kantor.data.token_array import BESIDE, IDS, TokenArray, token_array, vocabulary_of
 from kantor.data.views import View, choose_views, in_words
 
 Arrays = dict[str, Shaped[np.ndarray, "..."]]
@@ -61,7 +62,9 @@ def arrays_found(
 
     One row is one instance in every array. A row of one dimension is a vector and taken as it is, in float32; uint8
     rows of two or three dimensions are images, ``[height, width]``, ``[height, width, channels]`` or
-    ``[channels, height, width]``; floating-point ones must lie in [0, 1]. Parts are index arrays called ``train``,
+    ``[channels, height, width]``; floating-point ones must lie in [0, 1]. Rows of an array called ``input_ids`` are
+    tokens, which stay whole numbers; ``attention_mask`` and ``token_type_ids`` are given to the network with them
+    (:mod:`kantor.data.token_array`). Parts are index arrays called ``train``,
     ``test``, ``validation`` (or ``train_index`` and so on), or arrays by part (``x_train``, ``y_train``, ``x_test``;
     or ``train_images``); without them opening cuts 40 % for the test. Class names are taken from ``class_names``.
     Labels are class numbers or names, or what ``kind`` says: numbers ``[n]`` or ``[n, numbers]``, several labels a row
@@ -99,13 +102,15 @@ def arrays_found(
         classes, numbers = _class_numbers(labels, names, own_names, path)
     else:
         classes, numbers = label_arrays(labels, kind, names, path)
-    sources = {}
+    sources, vocabulary = {}, vocabulary_of(held[IDS] for held in parts.values() if IDS in held)
     for part, held in parts.items():
         _same_instances(held, roles, len(labels[part]), f"{path}, {part} part")
-        stores: dict[str, InMemory] = {}
+        stores: dict[str, InMemory | TokenArray] = {}
         for role, view in roles.items():
             array = view.input
-            if array in held and array not in stores:
+            if array == IDS and array in held and array not in stores:
+                stores[array] = token_array(held, vocabulary, f"{path}, {part} part")
+            elif array in held and array not in stores:
                 stores[array] = InMemory(_prepared(held[array], image_size, f"{path}, array {array!r}"))
             elif array not in held and (part == "train" or role == "student"):
                 raise DataError(
@@ -215,9 +220,14 @@ def _choose_views(
     arrays: Arrays, views: Mapping[str, str] | None, path: str, samples: int
 ) -> tuple[dict[str, View], list[str]]:
     """What each role sees, and the arrays that can be no view."""
-    usable = [key for key, array in arrays.items() if array.ndim >= 2 and array.dtype.kind in "iufb"]
+    with_tokens = BESIDE if IDS in arrays else ()
+    usable = [
+        key
+        for key, array in arrays.items()
+        if array.ndim >= 2 and array.dtype.kind in "iufb" and key not in with_tokens
+    ]
     ids = {key + _IDS for key in usable}
-    ignored = sorted(key for key in arrays if key not in usable and key not in ids and not _INDEX.match(key))
+    ignored = sorted(key for key in arrays if key not in (*usable, *ids, *with_tokens) and not _INDEX.match(key))
     if not usable:
         raise DataError(f"{path} has no array of {samples} rows that could be a view. It has: {', '.join(arrays)}.")
     return choose_views(views, {key: str(list(arrays[key].shape[1:])) for key in usable}, path), ignored

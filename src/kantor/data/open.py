@@ -26,6 +26,7 @@ from kantor.data.tables import ENDINGS
 from kantor.data.text_parts import tokens_in_words, with_learned, without_blanks
 from kantor.data.text_source import holds_text, read_texts
 from kantor.data.texts import Texts
+from kantor.data.token_array import TokenArray
 from kantor.data.tokenizer import Learned, Tokenizer
 from kantor.data.views import in_words, views_of
 
@@ -275,7 +276,7 @@ def _decode(
         encoded: dict[str, Encoded] = {}
         for name, source in found.parts.items():
             content = source.inputs.get(key)
-            if isinstance(content, InMemory | Texts):
+            if isinstance(content, InMemory | Texts | TokenArray):
                 stores[name][key] = content.take(needed[name])
             elif content is not None:
                 encoded[name] = content.take(needed[name])

@@ -10,6 +10,7 @@ from jaxtyping import Int64, Shaped
 from kantor.data.label_kinds import LabelKind, strata_of
 from kantor.data.store import InMemory
 from kantor.data.texts import Texts
+from kantor.data.token_array import TokenArray
 from kantor.data.views import View
 
 
@@ -39,9 +40,9 @@ class Source:
     targets: Shaped[np.ndarray, "n ..."]
     """Class numbers; in the training part also ``labels.NO_LABEL`` and ``labels.LEFT_OUT``. Or labels of another kind:
     float32 numbers (NaN where a sample has none), int64 maps."""
-    inputs: Mapping[str, Encoded | InMemory | Texts]
-    """By name: compressed images, samples in memory, or texts, by row. A part other than train may lack one that only
-    teachers see."""
+    inputs: Mapping[str, Encoded | InMemory | Texts | TokenArray]
+    """By name: compressed images, samples in memory, texts or tokens, by row. A part other than train may lack one that
+    only teachers see."""
 
     @property
     def strata(self) -> Int64[np.ndarray, " n"]:

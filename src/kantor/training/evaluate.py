@@ -56,7 +56,9 @@ class Scores:
             part: what it was scored on.
         """
         if self.scale == ACCURACY:
-            return f"{self.scale.text(self.value)} of {self.samples:,} {part} samples right"
+            labels = sum(map(sum, self.confusion)) or self.samples  # a sample may have one for every token
+            of = "" if labels == self.samples else f"{labels:,} labels of "
+            return f"{self.scale.text(self.value)} of {of}{self.samples:,} {part} samples right"
         told = [s.said(self.metrics[s.name], 2) for s in self.scales if s.name in self.metrics]
         return f"{', '.join(told)} on {self.samples:,} {part} samples"
 

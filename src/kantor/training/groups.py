@@ -19,8 +19,9 @@ def parameter_groups(objective: Objective, config: Training) -> list[dict[str, A
     """Groups of the trained parameters, with a factor of the learning rate and a weight decay each.
 
     A module's factor holds for all inside it; of nested ones the innermost counts, and ``head_lr`` is that of the
-    classifier unless it is named. What a weight penalty holds is not decayed as well: the two would pull apart. The
-    losses' own parameters keep the run's rate and decay.
+    classifier (the last linear layer; the last convolution where there is none) unless it is named. What a weight
+    penalty holds is not decayed as well: the two would pull apart. The losses' own parameters keep the run's rate and
+    decay.
 
     Raises:
         ConfigError: a path is unknown (says which are close), or there is no classifier to give ``head_lr`` to.
@@ -53,11 +54,17 @@ def learning_rate_factors(student: nn.Module, config: Training) -> dict[str, flo
     for path in factors:
         find(root, path)
     if config.head_lr != 1:
-        head = classifier_path(root)
+        head = classifier_path(root) or _last_convolution(root)
         if head is None:
-            raise ConfigError("head_lr: the student has no nn.Linear that could be its classifier; use lr_factors.")
+            raise ConfigError("head_lr: the student has no layer that could be its classifier; use lr_factors.")
         factors = {head: config.head_lr} | factors
     return factors
+
+
+def _last_convolution(network: nn.Module) -> str | None:
+    """What classifies the places of a map, in a network without a linear layer."""
+    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    return next((path for path, m in reversed(list(network.named_modules())) if isinstance(m, kinds)), None)
 
 
 def _factor(name: str, factors: dict[str, float]) -> float:

@@ -23,7 +23,7 @@ from kantor.core.modes import as_evaluated
 from kantor.data import Augment, DataSet, Loader, Part, split
 from kantor.data.label_kinds import IN_WORDS, strata_of
 from kantor.losses.features import pool_without_padding
-from kantor.tasks import Classification, Task
+from kantor.tasks import Classification, NextToken, Task
 from kantor.training.task_probe import PENALTIES, best_head, few_enough, layers_with_places
 
 HELD_OUT = 0.2
@@ -87,8 +87,8 @@ def probe(
         layers: module paths; the ends of the network's stages if left out.
 
     Raises:
-        ConfigError: the data has no labels that the task could learn, or no test part to judge by; or no layer has an
-            output where the labels are.
+        ConfigError: the task is next-token prediction, or the data has no labels that it could learn, or no test part
+            to judge by; or no layer has an output where the labels are.
     """
     task = Classification() if task is None else task
     _refuse_labels(data, task)
@@ -131,6 +131,12 @@ def _is_plain(data: DataSet, task: Task) -> bool:
 
 
 def _refuse_labels(data: DataSet, task: Task) -> None:
+    if isinstance(task, NextToken):
+        raise ConfigError(
+            f"Task {task.name} has no probe: a linear head that predicts the next of all tokens is a language model of "
+            "its own, and says little of a layer. Compare students by `kantor evaluate`, and their layers by `kantor "
+            "compare`."
+        )
     if not data.train.labelled or data.kind != task.labels:
         have = f"those of {data.name} are {IN_WORDS[data.kind]}" if data.train.labelled else f"{data.name} has none"
         raise ConfigError(

@@ -53,6 +53,11 @@ def test_what_the_user_says_comes_first(ranking):
     assert found.view_map() == {"teacher": "mri", "student": "cheap"}
 
 
+def test_a_label_cost_stays_behind_where_labels_are_no_classes(ranking):
+    assert chosen_teachers(settings(f"best:{ranking}", task="regression")).label_cost is None
+    assert chosen_teachers(settings(f"best:{ranking}", task="none")).label_cost == "glove:v.npz"
+
+
 @pytest.mark.parametrize("teacher", [None, "cnn:a.pt", "bestiary:b.pt", "cnn:a.pt,cnn:b.pt"])
 def test_other_teachers_are_left_as_they_are(teacher):
     config = settings(teacher)

@@ -35,3 +35,10 @@ def test_far_worse_than_recorded(tmp_path):
     assert doubt("teacher", f"mlp:{tmp_path / 'other.safetensors'}", 0.827, TEN) is None
     (tmp_path / "result.json").write_text("[")
     assert doubt("teacher", spec, 0.827, TEN) is None
+
+
+def test_of_a_class_for_every_token_those_without_one_do_not_count():
+    tags = _Part(targets=np.array([[0, 1, -100, -100], [1, 0, -100, -100]] * 5))
+    assert "the commonest class alone is 50.0 % of it" in (doubt("big", "cnn:a.pt", 0.5, tags) or "")
+    assert doubt("big", "cnn:a.pt", 0.6, tags) is None
+    assert doubt("big", "cnn:a.pt", 0.1, _Part(targets=np.full((3, 2), -100))) is None

@@ -20,6 +20,7 @@ from kantor.data.tokenised import TEXT
 from kantor.data.views import ROLES
 from kantor.faculty.roster import read_classes, spec_of
 from kantor.models import Model, load, load_trained
+from kantor.models.families import is_text
 from kantor.models.own_tokenizer import needed_tokenizer
 from kantor.models.pretrained import need_weights
 from kantor.models.spec import parse
@@ -241,10 +242,10 @@ def export_model(
         model.save(output)
         return output
     program = exported(model)
-    takes = {name: [None, None] for name in TEXT} if model.tokenizer else [None, *model.input_shape]
+    takes = {name: [None, None] for name in TEXT} if is_text(model.input_shape) else [None, *model.input_shape]
     facts = {"kantor.json": json.dumps(model.facts() | {"takes": takes})}
     write_with(output, lambda file: torch.export.save(program, file, extra_files=facts))
-    if model.tokenizer is not None:
+    if is_text(model.input_shape):
         say(f"The program takes {' and '.join(TEXT)} of any number of texts, of up to {model.input_shape[0]} tokens.")
     if len(model.input_shape) == 3:
         channels, height, width = model.input_shape
@@ -268,7 +269,7 @@ def _beside(spec: str, form: Literal["safetensors", "torch.export"]) -> Path:
 def exported(model: Model) -> torch.export.ExportedProgram:
     """The model as a program with a free batch size; of texts, with a free number of tokens too."""
     batch = torch.export.Dim("batch", min=1)
-    if model.tokenizer is None:
+    if not is_text(model.input_shape):
         example = torch.rand(2, *model.input_shape)
         return torch.export.export(model.eval(), (example,), dynamic_shapes=({0: batch},))
     longest = model.input_shape[0]

@@ -141,6 +141,7 @@ def _other(data: str, label: str | None, text: str | None, study: ResolvedStudy)
         label=label,
         text=text,
         tokenizers=lambda: dict.fromkeys(ROLES, study.tokenizers["student"]),
+        kind=study.label_task.labels,
     )
 
 

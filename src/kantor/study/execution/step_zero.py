@@ -229,8 +229,16 @@ def _recorded(check: MethodCheck, bound: Mapping[str, list[dict[str, Any]]]) -> 
 def _multiply_adds(model: Model, example: Batch) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        call(model.eval(), example.first(1).inputs["student"])
+    try:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            call(model.eval(), example.first(1).inputs["student"])
+    except RuntimeError as error:
+        if "argument #1 'indices'" not in str(error):
+            raise
+        raise ConfigError(
+            f"{model.name} looks its inputs up by their numbers, as tokens are, and the data's are measurements. In an "
+            "npz an array of tokens is called input_ids, with an attention_mask beside it where some are padding."
+        ) from error
     return counter.get_total_flops() / 2
 
 

@@ -28,7 +28,10 @@ def doubt(name: str, spec: str, share: float | None, test: Part | None) -> str |
     """
     if share is None or test is None or not len(test):
         return None
-    chance = float(np.bincount(test.targets).max() / len(test))
+    known = test.targets[test.targets >= 0]  # of a class for every token some places have none
+    if not len(known):
+        return None
+    chance = float(np.bincount(known).max() / len(known))
     recorded = _recorded(spec)
     if share < chance + HARDLY * (1 - chance):
         said = f"the commonest class alone is {percent(chance)} % of it"
