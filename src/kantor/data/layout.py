@@ -65,8 +65,9 @@ def arranged(names: Iterable[str], where: str, need_labels: bool) -> Layout:
             layout.parts.setdefault(part, {}).setdefault(UNLABELLED, []).append(name)
         elif len(inside) < 2:
             raise DataError(
-                f"{where}: image {shown(name)} is in no class folder. Put it into one named as its class. Only --task "
-                "none does without, where no image has one."
+                f"{where}: image {shown(name)} is in no class folder. Put it into one named as its class, or list "
+                "all images in a metadata.csv with columns file_name and label. Only --task none does without, where "
+                "no image has one."
             )
         else:
             layout.parts.setdefault(part, {}).setdefault(inside[0], []).append(name)

@@ -11,18 +11,19 @@ from jaxtyping import Int64
 from kantor.core import trust
 from kantor.core.errors import ConfigError, DataError, suggest
 from kantor.data.arrays import arrays_found, read_arrays
+from kantor.data.column_source import read_columns
 from kantor.data.cut import Cut
 from kantor.data.digits import read_digits
 from kantor.data.folders import read_folder, read_zip
 from kantor.data.images import load_images
 from kantor.data.label_kinds import IN_WORDS, LabelKind
+from kantor.data.listed_images import image_lists, read_listed
 from kantor.data.own import codes_of, is_reader, read_own
-from kantor.data.parquet import find_parquet, read_parquet
 from kantor.data.part import DataSet, Part, Progress
 from kantor.data.source import Encoded, Found
 from kantor.data.store import InMemory, Store
 from kantor.data.subset import only_classes
-from kantor.data.tables import ENDINGS
+from kantor.data.tables import ENDINGS, find_tables
 from kantor.data.text_parts import tokens_in_words, with_learned, without_blanks
 from kantor.data.text_source import holds_text, read_texts
 from kantor.data.texts import Texts
@@ -62,7 +63,8 @@ def open_data(
 
     Args:
         path_or_name: ``digits``; a folder or zip of class folders, with or without ``train``, ``val``, ``test`` above
-            them; a folder of parquet files as Hugging Face writes it; a table of texts (tsv, csv, jsonl, parquet, or a
+            them; a folder of images that a ``metadata.csv`` lists, with their labels; a folder of parquet files as
+            Hugging Face writes it; a table of texts or of numbers (tsv, csv, jsonl, parquet, or a
             folder of them, or one that ``datasets`` saved); an npz of named arrays; or a reader of your own,
             ``package.module:open_it@setting=value``, a function that returns arrays by name as an npz holds them.
         image_size: cut each image to a centred square and resize it to so many pixels a side.
@@ -217,13 +219,15 @@ def _read(path: str | Path, asked: _Asked) -> Found:
         asked.image_size, asked.views, asked.label, asked.need_labels, asked.kind
     )  # fmt: skip
     place = Path(path)
-    text = str(path) != "digits" and not is_reader(str(path)) and holds_text(place, asked.text, views)
+    plain = str(path) != "digits" and not is_reader(str(path))
+    lists = image_lists(place, label) if plain and asked.text is None else {}
+    text = plain and not lists and holds_text(place, asked.text, views, label)
     if asked.text is not None and not text and (str(path) == "digits" or place.exists()):
         raise ConfigError(f"text names a column of a table ({', '.join(ENDINGS)}, .parquet), and {path} is none.")
     if is_reader(str(path)):
         return arrays_found(read_own(str(path)), str(path), image_size, views, label, need_labels, kind)
     suffix = place.suffix.lower()
-    tables = text or suffix == ".parquet" or (place.is_dir() and find_parquet(place))
+    tables = text or lists or (plain and suffix not in (".npz", ".zip") and find_tables(place))
     if label is not None and (str(path) == "digits" or suffix == ".zip" or (place.is_dir() and not tables)):
         raise ConfigError(f"label names a column of a table or an array of an npz; {path} has its own labels.")
     if kind != "classes" and (str(path) == "digits" or (place.exists() and not tables and suffix != ".npz")):
@@ -248,8 +252,10 @@ def _read(path: str | Path, asked: _Asked) -> Found:
         return read_arrays(place, image_size, views, label, need_labels, kind)
     if suffix == ".zip":
         return read_zip(place, views, need_labels)
+    if lists:
+        return read_listed(place, lists, views, label, need_labels, kind)
     if tables:
-        return read_parquet(place, views, label, need_labels, kind)
+        return read_columns(place, views, label, need_labels, kind)
     if place.is_dir():
         return read_folder(place, views, need_labels)
     raise DataError(

@@ -1,39 +1,19 @@
-"""Parquet as Hugging Face writes it: ``train-00000-of-00002.parquet``, an image column, a label column with names."""
+"""Parquet files as Hugging Face writes them: ``train-00000-of-00002.parquet``; their images, and their labels."""
 
 import contextlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float32, Int64, Shaped
+from jaxtyping import Int64, Shaped
 
 from kantor.core.errors import ConfigError, DataError, KantorError
 from kantor.data.class_names import renumbered
-from kantor.data.column_labels import label_columns, labels_of_kind
-from kantor.data.columns import (
-    IMAGES,
-    LISTS,
-    columns_of,
-    have,
-    kind_of,
-    label_column,
-    matching,
-    names_in,
-    same_columns,
-)
-from kantor.data.label_kinds import LabelKind
-from kantor.data.labels import NO_LABEL, UNLABELLED, class_numbers, whole_numbers
-from kantor.data.roles import assign
-from kantor.data.source import Encoded, Found, Source
-from kantor.data.store import InMemory
-from kantor.data.views import View, choose_views, in_words
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from kantor.data.columns import names_in
+from kantor.data.labels import NO_LABEL, whole_numbers
 
 _NAME = re.compile(
     r"^(?P<part>train|test|val|valid|validation)(?:-(?P<shard>\d+)-of-(?P<shards>\d+))?(?:-[0-9a-f]+)?\.parquet$"
@@ -138,118 +118,6 @@ def _whole_set(folder: Path, part: str, shards: list[tuple[int, int, Path]]) -> 
     if numbers != list(range(count)):
         raise DataError(f"{folder}: {count - len(numbers)} of {count} files of {part} are missing.")
     return paths
-
-
-def read_parquet(
-    place: Path,
-    views: Mapping[str, str] | None,
-    label: str | None,
-    need_labels: bool,
-    kind: LabelKind = "classes",
-) -> Found:
-    """Labels of every part, and the columns that are seen; images are left for later.
-
-    Names of classes come from the schema's ``huggingface`` metadata; without it labels are numbers, or texts. Without
-    ``views`` both roles see the first column of images. With them a view is a column of images, a column of lists of
-    numbers of one length, or columns of numbers under a pattern (``sensor_*``). A column that teachers alone see
-    may be missing outside the training part.
-
-    Labels of another ``kind`` are a column of numbers or of lists, or several columns
-    (:func:`kantor.data.column_labels.label_columns`).
-
-    Raises:
-        DataError: no train files, no such column, files that do not agree, labels out of range.
-        ConfigError: pyarrow is not installed.
-    """
-    files = find_parquet(place)
-    used, notes = assign(files, str(place))
-    roles = {role: files[name] for role, name in used.items()}
-    schema = opened(files["train"][0]).schema_arrow
-    sizes = {role: sum(opened(path).metadata.num_rows for path in paths) for role, paths in roles.items()}
-    for role, paths in roles.items():
-        if not sizes[role]:
-            raise DataError(f"{paths[0]}: the {role} part has no rows. Remove the file, or fill it.")
-    first = files["train"][0]
-    labels, classes = [], [UNLABELLED]
-    targets: Mapping[str, np.ndarray] = {role: np.zeros(size, np.int64) for role, size in sizes.items()}
-    if kind != "classes" and need_labels:
-        labels = label_columns(schema, label, first)
-        classes, targets = labels_of_kind(roles, labels, kind, opened, str(place))
-    elif (chosen := label_column(schema, label, first, need_labels))[0] is not None:
-        labels, names = [chosen[0]], chosen[1]
-        values = {role: labels_of(paths, labels[0], names, may_lack=role == "train") for role, paths in roles.items()}
-        classes, targets = class_numbers(values, names, {role: _where(role, paths) for role, paths in roles.items()})
-    seen = _views(schema, views, labels, first)
-    sources: dict[str, Source] = {}
-    for part, paths in roles.items():
-        inputs: dict[str, Encoded | InMemory] = {}
-        for role, name in {role: view.input for role, view in seen.items()}.items():
-            ours = matching(schema, name, labels)
-            theirs = matching(opened(paths[0]).schema_arrow, name, labels)
-            if not theirs and (part == "train" or role == "student"):
-                raise DataError(f"{paths[0]} has no column {name!r}, which {in_words(role)} sees.")
-            if theirs and name not in inputs:
-                for path in paths:
-                    same_columns(schema, opened(path).schema_arrow, name, labels, (first, path))
-                inputs[name] = _input(paths, name, ours, schema, sizes[part])
-        sources[part] = Source(targets[part], inputs)
-    read: dict[str, Any] = {"files": {role: [path.name for path in paths] for role, paths in roles.items()}}
-    taken = {path for paths in roles.values() for path in paths}
-    beside = sorted(path.name for path in files["train"][0].parent.glob("*.parquet") if path not in taken)
-    if place.is_dir() and beside:
-        read["ignored_files"] = beside[:20]
-    return Found(classes, sources, seen, labelled=bool(labels), kind=kind, notes={**read, **notes})
-
-
-def _where(part: str, paths: list[Path]) -> str:
-    return str(paths[0]) if len(paths) == 1 else f"{paths[0].parent}, {part} part"
-
-
-def _views(schema: "pa.Schema", views: Mapping[str, str] | None, labels: Sequence[str], path: Path) -> dict[str, View]:
-    columns = columns_of(schema, labels)
-    if views is None:
-        images = {name: kind for name, kind in columns.items() if kind == IMAGES}
-        if not images:
-            raise DataError(
-                f"{path} has no column of images (bytes, or a struct with bytes). It has: {have(schema)}. Columns of "
-                "numbers are named with --views."
-            )
-        columns = dict(list(images.items())[:1])
-    else:
-        for pattern in (text.partition("@")[0] for text in views.values()):
-            if "*" in pattern and (matched := len(matching(schema, pattern, labels))):
-                columns[pattern] = f"{matched} columns of numbers"
-    return choose_views(views, columns, str(path.parent))
-
-
-def _input(paths: list[Path], name: str, columns: list[str], schema: "pa.Schema", count: int) -> Encoded | InMemory:
-    kind = schema.field(columns[0]).type
-    if kind_of(kind) == IMAGES:
-        return Rows(paths, name, count)
-    pieces = [_numbers(path, columns) for path in paths]
-    if len({piece.shape[1] for piece in pieces}) > 1:
-        raise DataError(f"{paths[0].parent}: column {name!r} has lists of other lengths in other files.")
-    return InMemory(torch.from_numpy(np.concatenate(pieces)))
-
-
-def _numbers(path: Path, columns: list[str]) -> Float32[np.ndarray, "rows numbers"]:
-    arrays = []
-    with reading(path):
-        table = opened(path).read(columns=columns)
-        for name in columns:
-            column = table.column(name)
-            if kind_of(column.type) == LISTS:
-                lengths = {None if row is None else len(row) for row in column.to_pylist()}
-                if len(lengths) > 1 or None in lengths:
-                    raise DataError(f"{path}: the lists in column {name!r} are not all of one length.")
-                arrays.append(np.asarray(column.to_pylist(), dtype=np.float32).reshape(len(column), -1))
-            else:
-                arrays.append(column.to_numpy().astype(np.float32)[:, None])  # a missing number is read as nan
-    values = np.concatenate(arrays, axis=1)
-    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
-    if len(bad):
-        raise DataError(f"{path}, row {bad[0]}: {', '.join(columns[:3])} hold a value that is missing or not finite.")
-    return values
 
 
 def labels_of(

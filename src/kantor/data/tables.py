@@ -5,12 +5,14 @@ import itertools
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kantor.core.errors import ConfigError, DataError
 from kantor.data.labels import OBVIOUS
+from kantor.data.layout import is_image
 from kantor.data.parquet import find_parquet, reading
 from kantor.data.parquet import opened as parquet_file
 from kantor.data.roles import like_a_part
@@ -51,7 +53,8 @@ def find_tables(place: Path) -> dict[str, list[Path]]:
     """The files of each part, in order; ``{}`` where no table lies there.
 
     A file alone is the training part. In a folder, or its folder ``data``, files are parts by their names
-    (``train.tsv``, ``dev.csv``); a folder that ``datasets`` saved says its own.
+    (``train.tsv``, ``dev.csv``); a folder that ``datasets`` saved says its own. A table beside images that is not
+    called like a part is none.
 
     Raises:
         DataError: shards are missing, or files of several kinds or without a training part among them.
@@ -64,7 +67,7 @@ def find_tables(place: Path) -> dict[str, list[Path]]:
         return found
     for folder in (place, place / "data"):
         files = sorted(path for path in folder.glob("*") if path.suffix.lower() in ENDINGS and path.is_file())
-        if len(files) == 1:
+        if len(files) == 1 and (like_a_part(files[0].stem) or not _holds_images(place)):
             return {"train": files}
         parts: dict[str, list[Path]] = defaultdict(list)
         for path in files:
@@ -72,7 +75,7 @@ def find_tables(place: Path) -> dict[str, list[Path]]:
             name = shard["part"] if shard else path.stem
             if like_a_part(name):
                 parts[name if shard else path.name if _twice(files, path) else name].append(path)
-        if files and not parts:
+        if files and not parts and not _holds_images(place):
             names = ", ".join(path.name for path in files[:6])
             raise DataError(f"{place} has {names}, and none is called train. Name the files train, validation, test.")
         if parts:
@@ -80,12 +83,18 @@ def find_tables(place: Path) -> dict[str, list[Path]]:
     return {}
 
 
-def opener_for(files: Sequence[Path], wanted: Sequence[str | None]) -> Opener:
+def train_files(files: Mapping[str, list[Path]]) -> list[Path]:
+    """The files of the training part; none where there is none."""
+    return next((paths for name, paths in files.items() if like_a_part(Path(name).stem) == "train"), [])
+
+
+def opener_for(files: Sequence[Path], wanted: Sequence[str | None], *, typed: bool = False) -> Opener:
     """What opens the files of a data set: all of them are read as its first training file is.
 
     Args:
         files: of the training part.
         wanted: names of columns that the user gave, by which a line of names is known.
+        typed: columns of tsv and csv that hold numbers are numbers, and the files are kept; off, all are text.
 
     Raises:
         ConfigError: pyarrow is not installed.
@@ -101,7 +110,8 @@ def opener_for(files: Sequence[Path], wanted: Sequence[str | None]) -> Opener:
     if suffix in _DELIMITERS:
         rows = _first_rows(files[0])
         names = _names_in(rows, {name for name in wanted if name})
-        return lambda path: Delimited(path, names, headed=names is None)
+        made = lambda path: Delimited(path, names, headed=names is None, typed=typed)  # noqa: E731
+        return cache(made) if typed else made
     return JsonLines if suffix in _LINES else ArrowFile
 
 
@@ -112,23 +122,40 @@ class Delimited:
         path: the file.
         names: of its columns, where its first line is none of names.
         headed: the first line holds the names.
+        typed: columns of numbers are numbers.
+
+    Raises:
+        DataError: it cannot be read; or, of typed columns, two have one name.
     """
 
-    def __init__(self, path: Path, names: list[str] | None, *, headed: bool):
+    def __init__(self, path: Path, names: list[str] | None, *, headed: bool, typed: bool = False):
         self.path, self.headed = path, headed
         first = _first_rows(path)
         self.names = first[0] if names is None else names
         self.shown = ", ".join(f"{value!r:.40}" for value in first[0][:6])
+        twice = [name for name in self.names if self.names.count(name) > 1] if typed else []
+        if twice:
+            raise DataError(f"{path} has the column {twice[0]!r} more than once. Give every column a name of its own.")
+        self.whole = self._parsed(self.names, {}) if typed else None
 
     @property
     def schema_arrow(self) -> "pa.Schema":
-        """The names; every column is text."""
+        """The names, and types: text, or what the columns hold."""
         import pyarrow as pa
 
-        return pa.schema([(name, pa.large_string()) for name in self.names])
+        return self.whole.schema if self.whole else pa.schema([(name, pa.large_string()) for name in self.names])
 
     def read(self, columns: list[str]) -> Any:
-        """Columns as text."""
+        """Some columns, by the types of the schema."""
+        import pyarrow as pa
+
+        return (
+            self.whole.select(columns)
+            if self.whole
+            else self._parsed(columns, dict.fromkeys(columns, pa.large_string()))
+        )
+
+    def _parsed(self, columns: list[str], types: "dict[str, pa.DataType]") -> Any:
         import pyarrow as pa
         import pyarrow.csv as arrow_csv
 
@@ -142,7 +169,7 @@ class Delimited:
         )
         convert = arrow_csv.ConvertOptions(
             include_columns=columns,
-            column_types=dict.fromkeys(columns, pa.large_string()),
+            column_types=types,
             strings_can_be_null=False,
         )
         try:
@@ -218,6 +245,12 @@ class ArrowFile:
         return self.table.select(columns)
 
 
+def rows_in(table: Any) -> int:
+    """How many rows a table has."""
+    metadata = getattr(table, "metadata", None)  # of parquet: nothing is read
+    return len(table.read(columns=table.schema_arrow.names[:1])) if metadata is None else metadata.num_rows
+
+
 def _saved(place: Path) -> dict[str, list[Path]]:
     """The files of a folder that ``datasets`` saved."""
     if (place / "dataset_dict.json").is_file():
@@ -241,6 +274,11 @@ def _json(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {error}. Save the data set again.") from None
+
+
+def _holds_images(folder: Path) -> bool:
+    """Whether images lie in a folder, of which a table there may tell something."""
+    return any(is_image(path.name) for path in folder.rglob("*"))
 
 
 def _twice(files: Sequence[Path], path: Path) -> bool:
@@ -270,9 +308,17 @@ def _names_in(rows: Sequence[Sequence[str]], wanted: set[str]) -> list[str] | No
     if wanted & {*first} or usual & {name.lower() for name in first}:
         return None
     for place, name in enumerate(first):
-        if rest and not is_number(name) and all(is_number(row[place]) for row in rest):
+        if rest and not _is_real(name) and all(_is_real(row[place]) for row in rest):
             return None
     return [str(number) for number in range(1, len(first) + 1)]
+
+
+def _is_real(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_number(text: str) -> bool:

@@ -9,13 +9,14 @@ from jaxtyping import Shaped
 
 from kantor.core.errors import ConfigError, DataError, suggest
 from kantor.data.column_labels import label_columns, labels_of_kind
+from kantor.data.column_source import holds_numbers
 from kantor.data.columns import IMAGES, columns_of, have, label_column
 from kantor.data.label_kinds import LabelKind
 from kantor.data.labels import NO_LABEL, UNLABELLED, class_numbers
 from kantor.data.parquet import find_parquet, labels_of, reading
-from kantor.data.roles import assign, like_a_part
+from kantor.data.roles import assign
 from kantor.data.source import Found, Source
-from kantor.data.tables import OBVIOUS_TEXT, Delimited, Opener, find_tables, is_number, opener_for
+from kantor.data.tables import OBVIOUS_TEXT, Delimited, Opener, find_tables, is_number, opener_for, train_files
 from kantor.data.texts import Texts
 from kantor.data.tokenizer import Learned, Tokenizer
 from kantor.data.views import View, in_words
@@ -24,22 +25,26 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def holds_text(place: Path, text: str | None, views: Mapping[str, str] | None) -> bool:
+def holds_text(place: Path, text: str | None, views: Mapping[str, str] | None, label: str | None = None) -> bool:
     """Whether data are a table of texts.
 
-    So they are where a column of texts is named, where the files hold nothing else (tsv, csv, jsonl, as ``datasets``
-    saved them), and where the columns of parquet that are seen are text: those in ``views``, else one that is called
-    like a text beside no images.
+    So they are where a column of texts is named, where tsv, csv, jsonl or what ``datasets`` saved holds more than
+    numbers in the columns that are seen (those in ``views``, else all but the labels), and where the columns of parquet
+    that are seen are text: those in ``views``, else one that is called like a text beside no images.
     """
     if not place.exists() or (place.is_file() and place.suffix.lower() in (".npz", ".zip")):
         return False
     files = find_tables(place)
-    train = _train(files)
+    train = train_files(files)
     if not files or (not train and find_parquet(place)):
         return False
     first = (train or next(iter(files.values())))[0]
-    if text is not None or first.suffix.lower() != ".parquet":
+    if text is not None:
         return True
+    if first.suffix.lower() != ".parquet":
+        names = opener_for([first], [label])(first).schema_arrow.names
+        usual = views is None and any(name in names for name in OBVIOUS_TEXT)
+        return usual or not holds_numbers(place, label, views)
     schema = opener_for([first], [])(first).schema_arrow
     if views is not None:
         return any(name in schema.names and _is_text(schema.field(name).type) for name in views.values())
@@ -75,7 +80,7 @@ def read_texts(
     """
     files = find_tables(place)
     named = [text, label, *(views or {}).values()]
-    train = _train(files)
+    train = train_files(files)
     if not train:
         assign(files, str(place))  # says what is there instead
     opened = opener_for(train, named)
@@ -111,11 +116,6 @@ def read_texts(
     shown = {role: View(column, tokens=tokenizers[role]) for role, column in seen.items()}
     sources = {part: Source(targets[part], columns[part]) for part in roles}
     return Found(classes, sources, shown, labelled=bool(chosen), kind=kind, notes={**read, **notes})
-
-
-def _train(files: Mapping[str, list[Path]]) -> list[Path]:
-    """The files of the training part; none where there is none."""
-    return next((paths for name, paths in files.items() if like_a_part(Path(name).stem) == "train"), [])
 
 
 def _guessed(
@@ -159,7 +159,10 @@ def _columns(
         if name is None or name not in schema.names:
             wanted = f"no column {name!r}, which {in_words(role)} sees" if name else "no column of texts"
             near = f" {suggest(name, schema.names)}" if name else ""
-            raise DataError(f"{path} has {wanted}. It has: {have(schema)}. Name one with --text.{near}")
+            raise DataError(
+                f"{path} has {wanted}. It has: {have(schema)}. Name one with --text"
+                f"{'' if name else ', or columns of numbers with --views'}.{near}"
+            )
         if not _is_text(schema.field(name).type):
             raise DataError(f"{path}: column {name!r} holds {schema.field(name).type}, and texts are strings.")
         seen[role] = name
