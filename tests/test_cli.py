@@ -33,6 +33,12 @@ def evaluate(monkeypatch):
         (Interrupted("Stopped."), 143, "kantor: Stopped.\n"),
         (KeyboardInterrupt(), 130, "kantor: Interrupted.\n"),
         (KantorError("\x1b[31mred"), 2, "kantor: red\n"),
+        (
+            SystemExit(0),
+            2,
+            "kantor: Code that was called, as a network's own, ended the work by sys.exit(0). Take that call out; what "
+            "is finished is kept.\n",
+        ),
     ],
 )
 def test_how_a_command_ends(evaluate, capsys, error, status, said):

@@ -36,6 +36,8 @@ class Bench:
         (Interrupted("at step 3"), "interrupted", "at step 3"),
         (DataError("no such file"), "error", "no such file"),
         (Odd("user's", "own"), "bug", "Odd: user's, own"),
+        (SystemExit(0), "bug", "SystemExit: 0"),
+        (GeneratorExit(), "bug", "GeneratorExit"),
     ],
 )
 def test_every_end_is_told_and_comes_after_the_progress(monkeypatch, end, event, says):

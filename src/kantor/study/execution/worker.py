@@ -66,7 +66,9 @@ def train(run: Path, method: str, seed: int, factor: float | None) -> dict[str, 
         return {"event": "interrupted", "message": str(error)}
     except KantorError as error:
         return {"event": "error", "message": str(error)}
-    except Exception:  # as text: a user's own exception need not survive the way to another process
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # as text: a user's own exception need not survive the way; sys.exit() in a network is no end
         return {"event": "bug", "message": traceback.format_exc()}
     finally:
         _tell(None)
