@@ -131,3 +131,16 @@ def test_where_the_place_a_run_was_started_in_is_gone_its_paths_are_explained(he
     monkeypatch.chdir(here)
     assert main(["resume", "nowhere"]) == 2
     assert "begin in" not in said(capsys)
+
+
+def test_a_program_that_finds_no_room_is_a_message_and_leaves_nothing(here, capsys):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        ended = main(["export", "run/none/seed-0", "--format", "torch.export", "--output", "out/program.pt2"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert ended == 2
+    assert "Could not write out/program.pt2" in capsys.readouterr().err
+    assert list(Path("out").iterdir()) == []

@@ -1,6 +1,7 @@
 """What one does with a trained student: evaluate it, take it out."""
 
 import contextlib
+import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from kantor.core.errors import ConfigError, DataError, KantorError
-from kantor.core.files import write_with
+from kantor.core.files import write_bytes
 from kantor.core.seal import student_of
 from kantor.data import DataSet, Part, open_data
 from kantor.data.tokenised import TEXT
@@ -244,7 +245,10 @@ def export_model(
     program = exported(model)
     takes = {name: [None, None] for name in TEXT} if is_text(model.input_shape) else [None, *model.input_shape]
     facts = {"kantor.json": json.dumps(model.facts() | {"takes": takes})}
-    write_with(output, lambda file: torch.export.save(program, file, extra_files=facts))
+    # Through a buffer: where a disk is full torch's own writer ends the process.
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer, extra_files=facts)
+    write_bytes(output, buffer.getvalue())
     if is_text(model.input_shape):
         say(f"The program takes {' and '.join(TEXT)} of any number of texts, of up to {model.input_shape[0]} tokens.")
     if len(model.input_shape) == 3:
