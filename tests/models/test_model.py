@@ -67,6 +67,16 @@ def test_the_digest_sees_every_bit_and_the_preprocessing():
     assert len({digest, *(other.weights_digest() for other in others)}) == 5
 
 
+def test_the_digest_sees_what_a_network_is_made_by_beside_its_weights():
+    def made(**recipe) -> Model:
+        return Model(torch.nn.Identity(), name="text", num_classes=2, input_shape=(3,), recipe=recipe or None)
+
+    digests = [made(hidden_act=act, _name_or_path=path).weights_digest() for act in ("gelu", "relu") for path in "ab"]
+    assert digests[0] == digests[1]
+    assert digests[2] == digests[3]
+    assert len({made().weights_digest(), *digests}) == 3
+
+
 def test_the_digest_takes_any_type_of_number():
     network = torch.nn.Linear(3, 2).bfloat16()
     network.register_buffer("step", torch.tensor(3))

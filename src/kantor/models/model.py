@@ -108,11 +108,22 @@ class Model(nn.Module):
 
     def weights_digest(self) -> str:
         """A SHA-256 over all that decides the outputs: architecture, preprocessing, and every bit of every weight."""
-        digest = hashlib.sha256(json.dumps([self.spec, self.size, self.normalise.facts()]).encode())
+        digest = hashlib.sha256(self.made_by().encode())
         for key, tensor in sorted(self.network.state_dict().items()):
             digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
+
+    def made_by(self, normalised: bool = True) -> str:
+        """All but the weights that decides the outputs, as JSON: architecture, and what stands before it.
+
+        Args:
+            normalised: with the normaliser's numbers, which may have been fitted to data.
+        """
+        known: list[Any] = [self.spec, self.size, *([self.normalise.facts()] if normalised else [])]
+        if self.recipe is not None:  # where it came from, and by which version, decides nothing
+            known.append({k: v for k, v in self.recipe.items() if k not in ("_name_or_path", "transformers_version")})
+        return json.dumps(known, sort_keys=self.recipe is not None)
 
     def facts(self) -> dict[str, Any]:
         """What is written beside the weights, so that the file alone says what the model is."""

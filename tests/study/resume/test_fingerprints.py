@@ -10,6 +10,7 @@ import torch
 
 import kantor
 from kantor.cli import main
+from kantor.models.normalise import Normalise
 from kantor.study.resume import fingerprints
 
 SEED = Path("run/kd/seed-0")
@@ -98,6 +99,14 @@ def test_another_teacher_in_the_file(folder, capsys):
     torch.manual_seed(1)
     kantor.load("cnn@width=8", classes=3, input_shape=(1, 8, 8)).save("teacher.safetensors")
     refused(capsys, "the teacher's weights (teacher)")
+
+
+def test_a_teacher_of_the_same_weights_that_sees_its_inputs_otherwise(folder, capsys):
+    teacher = kantor.load("cnn@width=8:teacher.safetensors")
+    teacher.normalise = Normalise.of([0.3], [0.1])
+    teacher.save("teacher.safetensors")
+    unfinished()
+    refused(capsys, "what the network is made by", "(teacher)")
 
 
 def test_an_edited_setting(folder, capsys):

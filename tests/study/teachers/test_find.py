@@ -117,11 +117,15 @@ def test_the_score_is_kept_for_the_next_run(tmp_path, monkeypatch):
     study = ResolvedStudy(settings(tmp_path))
     data = study.open_data()
     model = model_for("mlp@hidden=3", data, "teacher")
+    (tmp_path / "cache").mkdir()
+    torn = tmp_path / "cache" / ".accuracy.json.0a.partial"  # a study was killed here
+    torn.touch()
     score = test_score("teacher", model, data, tmp_path / "cache", study)
+    assert not torn.exists()
     assert score in {k / 20 for k in range(21)}
     monkeypatch.setattr(find, "evaluate", None)
     assert test_score("teacher", model, data, tmp_path / "cache", study) == score
-    (kept,) = (tmp_path / "cache").iterdir()
+    (kept,) = (tmp_path / "cache").glob("*.json")
     kept.write_text("{")
     with pytest.raises(DataError, match=f"Delete {kept}"):
         test_score("teacher", model, data, tmp_path / "cache", study)

@@ -98,6 +98,9 @@ def agree_on_networks(
     _agree(run, "teachers", found, "the teacher's weights")
     pretrained = has_weights(spec_of(config.student))
     _agree(run, "student", {config.student: tensors_digest(student.network.state_dict(), pretrained)}, "the student")
+    made = {name: teacher.made_by() for name, teacher in teachers.items()}
+    made[config.student] = student.made_by(normalised=False)  # its numbers are fitted, here or there, in other digits
+    _agree(run, "made", made, "what the network is made by (its config.json, or preprocessing)")
     specs = [start.of(seed) for start in starts.values() if start for seed in config.seed_list()]
     if config.label_cost is not None:
         specs.append(CostSource.parse(config.label_cost).argument)

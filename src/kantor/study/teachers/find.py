@@ -172,7 +172,9 @@ def test_score(name: str, model: Model, data: DataSet, root: Path, study: Resolv
         with not_finite_in(f"Teacher {name}"):
             scores = evaluate(model.to(device), test, task=task, device=device)
         model.cpu()
-        write_json(path, {metric: scores.value, "samples": scores.samples})
+        with locked(root):
+            remove_partial(root, below=False)  # of a study that was killed here
+            write_json(path, {metric: scores.value, "samples": scores.samples})
     wait_for_all()
     return read_json(path, dict[str, float], f"Delete {path}.")[metric]
 
