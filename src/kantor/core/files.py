@@ -78,7 +78,7 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise KantorError(
             f"Could not write {path}: {error.strerror or error}. What was there before is intact. "
-            "Free space or choose a folder that can be written, then give the command again (of a run: `kantor resume`)."
+            "Free space or choose a folder to write in, then give the command again (for a run `kantor resume`)."
         ) from error
     finally:
         if name is not None:
