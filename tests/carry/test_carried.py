@@ -122,6 +122,21 @@ def test_a_student_of_the_same_widths_is_its_teacher(kind):
     assert all(group.kept == 1 for group in found.groups)
 
 
+def test_norms_keep_their_momentum_also_where_the_student_fails():
+    teacher, student = made(Convolutions, 4, 0), made(Convolutions, 2, 1)
+
+    def failing(norm, inputs):
+        if norm.momentum is None:  # its statistics are being measured
+            raise RuntimeError("out of memory")
+
+    student.bn.register_forward_pre_hook(failing)
+    student.train()
+    with pytest.raises(RuntimeError, match="out of memory"):
+        carry(teacher, student, [IMAGES])
+    assert student.bn.momentum == 0.1
+    assert student.bn.training
+
+
 def test_blocks_beside_shortcuts_are_left_out():
     deep, shallow = (made(lambda d: ResNet(d, 3, (2, 8, 8), width=0.25), depth, 0) for depth in (20, 8))
     found = carry(deep, shallow, [IMAGES])

@@ -90,3 +90,39 @@ def test_compiled_students_and_teachers_are_read_and_said_to_run_uncompiled():
 def test_a_teacher_whose_lazy_layers_have_no_weights_is_refused():
     with pytest.raises(ConfigError, match=r"Teacher big has no 1\.weight yet"):
         LiveTeacher(nn.Sequential(nn.Flatten(), nn.LazyLinear(4)), name="big")
+
+
+class Inferring(nn.Module):
+    """A network that runs in inference mode, whoever calls it."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    @torch.inference_mode()
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.network(x)
+
+
+def test_a_teacher_that_runs_in_inference_mode_teaches_as_any_other():
+    batch, teacher, student = a_batch(), network(8), network(4)
+    values = []
+    for given, layer in ((teacher, "2"), (Inferring(teacher), "network.2")):
+        terms = [Term(KD()), Term(NeuronTransport(), "2", layer), Term(FitNet(), "2", layer)]
+        objective = Objective(copy.deepcopy(student).eval(), {"big": given}, terms)
+        objective.check(batch, quiet=True)
+        result = objective(batch)
+        result.loss.backward()
+        values.append(result.loss)
+    torch.testing.assert_close(*values)
+
+
+def test_what_was_made_in_inference_mode_cannot_be_trained_and_that_is_said():
+    with torch.inference_mode():
+        student, batch = network(4), a_batch()
+    with pytest.raises(ConfigError, match=r"The student was made under torch.inference_mode\(\)"):
+        Objective(student, {"big": network(8)}, [Term(KD())])
+    with pytest.raises(ConfigError, match=r"The batch was made under torch.inference_mode\(\)"):
+        Objective(network(4), {"big": network(8)}, [Term(KD())]).check(batch, quiet=True)
+    with pytest.raises(ConfigError, match="gradient"):
+        Objective(Inferring(network(4)), {"big": network(8)}, [Term(KD())]).check(a_batch(), quiet=True)

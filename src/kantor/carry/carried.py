@@ -193,16 +193,18 @@ def _measure(student: nn.Module, batches: Sequence[Tensor]) -> None:
     if not norms:
         return
     momenta = [module.momentum for module in norms]
-    with modes_kept(student):
-        student.eval()
-        for module in norms:
-            module.reset_running_stats()
-            module.momentum = None
-            module.train()
-        for batch in batches:
-            student(batch)
-    for module, momentum in zip(norms, momenta, strict=True):
-        module.momentum = momentum
+    try:
+        with modes_kept(student):
+            student.eval()
+            for module in norms:
+                module.reset_running_stats()
+                module.momentum = None
+                module.train()
+            for batch in batches:
+                student(batch)
+    finally:
+        for module, momentum in zip(norms, momenta, strict=True):
+            module.momentum = momentum
 
 
 def _groups(pairs: _Pairs, groupings: dict[Factor, Grouping], names: dict[str, str]) -> list[Group]:

@@ -1,11 +1,12 @@
 """What the losses' class fields say cannot work, before anything is built."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from kantor.core.errors import ConfigError
+from kantor.core.inputs import tensors_of
 from kantor.data import Batch
 from kantor.losses.base import TransferLoss
 from kantor.objective.classes import class_names, described, same_classes
@@ -23,8 +24,12 @@ def refuse_unmet(terms: Sequence[Term], batch: Batch, samples: int) -> None:
         samples: sample ids are in ``range(samples)``; 0 where none was said.
 
     Raises:
-        ConfigError: ids, their number, or targets are missing, or are not what a loss needs.
+        ConfigError: ids, their number, or targets are missing, or are not what a loss needs; or a tensor was made in inference
+            mode.
     """
+    shown = [x for inputs in batch.inputs.values() for x in tensors_of(inputs)]
+    given = shown if batch.targets is None else [*shown, batch.targets]
+    refuse_made_in_inference_mode("The batch was made", given, "load it outside, or clone() its tensors there.")
     for loss in (term.loss for term in terms if isinstance(term.loss, TransferLoss)):
         if loss.needs_ids and (batch.ids is None or samples == 0):
             raise ConfigError(
@@ -32,6 +37,16 @@ def refuse_unmet(terms: Sequence[Term], batch: Batch, samples: int) -> None:
             )
         if loss.needs_targets:
             _refuse_targets(loss.name, batch)
+
+
+def refuse_made_in_inference_mode(what: str, tensors: Iterable[Tensor], remedy: str) -> None:
+    """Refuse tensors that torch lets nobody train with.
+
+    Raises:
+        ConfigError: one was made under ``torch.inference_mode()``.
+    """
+    if any(x.is_inference() for x in tensors):
+        raise ConfigError(f"{what} under torch.inference_mode(), and torch computes no gradients with that: {remedy}")
 
 
 def refuse_other_classes(

@@ -26,7 +26,7 @@ from kantor.objective.facts import StepZero
 from kantor.objective.following import FirstStep, refuse_standing_still, refuse_wrapped_student
 from kantor.objective.gradients import gradient_shares, reached, refuse_without_gradient
 from kantor.objective.limits import Limits
-from kantor.objective.needs import refuse_other_classes, refuse_unmet
+from kantor.objective.needs import refuse_made_in_inference_mode, refuse_other_classes, refuse_unmet
 from kantor.objective.outputs import Networks, Outputs, outputs_of, reads_of
 from kantor.objective.sharing import refuse_shared
 from kantor.objective.state import known_keys, plain_keys
@@ -75,7 +75,7 @@ class Objective(nn.Module):
 
     Raises:
         ConfigError: a negative task weight, terms without a teacher, an unknown path to freeze, a mask of unknown
-            meaning, or a teacher that is partly the student.
+            meaning, a teacher that is partly the student, or a student that was made in inference mode.
     """
 
     def __init__(
@@ -107,6 +107,8 @@ class Objective(nn.Module):
             network = teacher.network if isinstance(teacher, LiveTeacher) else teacher
             if isinstance(network, nn.Module):
                 refuse_shared(student, network, name)
+        weights = (*student.parameters(), *student.buffers())
+        refuse_made_in_inference_mode("The student was made", weights, "make it, and load its weights, outside.")
         self.student = student
         self.losses = nn.ModuleDict()
         """Each term's loss or penalty, in order; filled by :meth:`check`."""

@@ -107,11 +107,13 @@ class LiveTeacher:
             self.network.eval()
         with torch.autocast(device.type, enabled=False):
             _, taken = read_layers(self.network, inputs, [read.layer for read in reads], name=f"teacher {self.name}")
-            return {
+            found = {
                 read: pool_without_padding(x, inputs, read.layer, batch.masks) if read.pooled else x
                 for read in reads
                 for x in (taken[read.layer],)
             }
+        # A network that runs in inference mode gives what no gradient may be computed beside.
+        return {read: x.clone() if x.is_inference() else x for read, x in found.items()}
 
 
 class CachedTeacher:
