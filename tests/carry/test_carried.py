@@ -123,7 +123,7 @@ def test_a_student_of_the_same_widths_is_its_teacher(kind):
 
 
 def test_norms_keep_their_momentum_also_where_the_student_fails():
-    teacher, student = made(Convolutions, 4, 0), made(Convolutions, 2, 1)
+    teacher, student = made(Convolutions, 8, 0), made(Convolutions, 4, 1)
 
     def failing(norm, inputs):
         if norm.momentum is None:  # its statistics are being measured

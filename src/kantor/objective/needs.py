@@ -24,8 +24,8 @@ def refuse_unmet(terms: Sequence[Term], batch: Batch, samples: int) -> None:
         samples: sample ids are in ``range(samples)``; 0 where none was said.
 
     Raises:
-        ConfigError: ids, their number, or targets are missing, or are not what a loss needs; or a tensor was made in inference
-            mode.
+        ConfigError: ids, their number, or targets are missing, or are not what a loss needs; or a tensor was made in
+            inference mode.
     """
     shown = [x for inputs in batch.inputs.values() for x in tensors_of(inputs)]
     given = shown if batch.targets is None else [*shown, batch.targets]
