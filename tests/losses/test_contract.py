@@ -199,6 +199,15 @@ def test_refuses_another_batch_of_the_teacher(case: Case) -> None:
 
 
 @every_loss
+def test_refuses_outputs_that_hold_nothing(case: Case) -> None:
+    loss = case.build()
+    student, teacher = case.features(1)
+    nothing = tuple(x[:, :0] for x in leaves(teacher))
+    with pytest.raises(ShapeError):
+        loss(student, nothing if case.many else nothing[0], **case.labels(1))
+
+
+@every_loss
 def test_one_sample_has_a_value_or_a_message(case: Case) -> None:
     loss = case.build()
     one = [tuple(x.detach()[:1].requires_grad_(x.requires_grad) for x in leaves(side)) for side in case.features(1)]

@@ -55,6 +55,9 @@ def test_a_damaged_analysis_is_to_be_made_again(tmp_path):
     [
         (lambda c: c.pop("methods"), "'methods' is missing"),
         (lambda c: c.update(methods=[]), r"methods is \[\], and must be a mapping"),
+        (lambda c: c["methods"].clear(), "a method lacks its layers"),
+        (lambda c: c["methods"]["kd"]["final"].clear(), "a method lacks its layers"),
+        (lambda c: next(iter(c["methods"]["kd"]["final"].values()))["pairs"].clear(), "a method lacks its layers"),
         (lambda c: c["methods"]["kd"].update(seeds=["a"]), r"methods\.kd\.seeds\[0\] is 'a'"),
         (lambda c: c["methods"]["kd"].update(neurons=["../../secret.npz"] * 2), "which is not in it"),
         (lambda c: c["samples"]["student"].update(file="/etc/passwd"), "which is not in it"),

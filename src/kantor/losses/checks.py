@@ -27,7 +27,19 @@ def same_samples(name: str, student: Tensor, teacher: Tensor, *, least: int = 1)
             f"{name} compares what two networks say of the same samples, [batch, ...]; the student's output is "
             f"{tuple(student.shape)}, the teacher's {tuple(teacher.shape)}."
         )
+    not_empty(name, student, teacher)
     enough(name, student, least)
+
+
+def not_empty(name: str, *outputs: Tensor) -> None:
+    """Refuse outputs that hold nothing of a sample.
+
+    Raises:
+        ShapeError: with the shape.
+    """
+    empty = next((output for output in outputs if 0 in output.shape[1:]), None)
+    if empty is not None:
+        raise ShapeError(f"{name} has nothing to compare: an output is {tuple(empty.shape)}.")
 
 
 def one_id_each(name: str, student: Tensor, ids: Tensor | None) -> Tensor:
@@ -75,6 +87,7 @@ def same_shape(name: str, student: Tensor, teacher: Tensor, *, dims: Sequence[in
             f"{name} compares {', '.join(kinds[d] for d in dims) or 'outputs'} of one shape; the student's is "
             f"{tuple(student.shape)}, the teacher's {tuple(teacher.shape)}."
         )
+    not_empty(name, student)
     enough(name, student, least)
 
 

@@ -92,6 +92,7 @@ class FT(PretrainingLoss):
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
         """See :func:`ft`."""
         s, t = single(student), single(teacher)
+        check_maps("ft", s, t)
         with torch.no_grad():
             factor = self.encoder(as_map(t))
         return ft(self.translator(as_map(s)), factor)

@@ -75,6 +75,8 @@ def load_named(
     parsed, tensors, known = _open(spec)
     wanted = _Wanted.of(classes, known, parsed)
     shape = tuple(input_shape or known.get("input_shape") or DEFAULT_INPUT)
+    if not all(isinstance(number, int) and number > 0 for number in shape):
+        raise ConfigError(f"input_shape is of one sample, as {DEFAULT_INPUT}: whole numbers above 0, not {shape}.")
     tokenizer = _tokenizer(tokenizer, known, spec)
     factory = families.factory_of(parsed, known.get("recipe"))
     options = {key: value for key, value in parsed.options.items() if key not in ("normalise", "size")}

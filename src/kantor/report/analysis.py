@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from kantor.analysis.file_types import AnalysedMethod, Analysis, Final, FinalPair, RecordedPair
 from kantor.analysis.measures import HEADINGS, SHARES, decimals, written
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, DataError
 from kantor.core.files import write_text
 from kantor.core.numbers import UNKNOWN, between, fixed, true_minus
 from kantor.core.reading import read_json
@@ -39,7 +39,7 @@ def write_analysis(run: Path) -> Path:
     Raises:
         ConfigError: the run was not analysed.
     """
-    content: Analysis = read_json(run / "analysis.json", Analysis, AGAIN)
+    content = _read(run)
     if not content:
         raise ConfigError(f"{run} has no analysis.json: `kantor analyse {run}` first.")
     methods = content["methods"]
@@ -100,7 +100,7 @@ def section(run: Run, number: dict[str, int], prefix: str) -> dict[str, Any] | N
     Returns:
         None where the run was not analysed.
     """
-    content: Analysis = read_json(run.folder / "analysis.json", Analysis, AGAIN)
+    content = _read(run.folder)
     if not content:
         return None
     methods = content["methods"]
@@ -112,6 +112,22 @@ def section(run: Run, number: dict[str, int], prefix: str) -> dict[str, Any] | N
         "curves": [(title, figures[:1]) for title, figures in _curves(methods, number, f"{prefix}-moved")],
         "legend": [(number[name], name) for name in methods],
     }
+
+
+def _read(run: Path) -> Analysis | None:
+    """The analysis of a run, if there is one.
+
+    Raises:
+        DataError: it was damaged.
+    """
+    path = run / "analysis.json"
+    content: Analysis = read_json(path, Analysis, AGAIN)
+    if not content:
+        return None
+    finals = [found["final"].values() for found in content["methods"].values()]
+    if not finals or not all(final and all(one["pairs"] for one in final) for final in finals):
+        raise DataError(f"{path} cannot be used: a method lacks its layers. {AGAIN}")
+    return content
 
 
 def _matrices(final: Final) -> list[dict[str, Any]]:

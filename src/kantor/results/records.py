@@ -111,6 +111,14 @@ class KeptStart(TypedDict):
 
     spec: str
     classes: NotRequired[list[str] | None]
+    carried_from: NotRequired[str | None]
+
+
+class KeptCarried(TypedDict):
+    """What became of a teacher's units in a student that begins with its weights."""
+
+    groups: list[str]
+    untrained: str
 
 
 class KeptPlan(TypedDict):

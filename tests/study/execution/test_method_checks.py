@@ -29,7 +29,7 @@ def look(tmp_path):
 
 def check_of(study: ResolvedStudy, data: DataSet, batch: Batch, cached: bool = False) -> MethodCheck:
     models = {name: model_for(spec, data, "teacher") for name, spec in study.teachers.items()}
-    return MethodCheck(study, data, models, {}, batch, cached)
+    return MethodCheck(study, data, models, {}, batch, study.starts, cached)
 
 
 def test_what_is_found_of_every_method(look):

@@ -7,6 +7,7 @@ import pytest
 
 from kantor.cli import _parser, main
 from kantor.core.errors import ConfigError, DataError
+from kantor.study.run import run_study
 from kantor.study.settings.methods import parse_methods
 from kantor.study.settings.study import Study
 
@@ -113,9 +114,12 @@ def test_an_unknown_key_and_a_missing_file_are_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("seeds", None), ("epochs", None), ("lr", float("inf")), ("cache_limit", float("inf")),
-     ("weight_decay", float("nan")), ("tune", [1.0, float("inf")]), ("clip", float("inf")), ("methods", None)],
+    [("seeds", None), ("epochs", None), ("methods", None), ("task", None), ("lr", float("inf")),
+     ("cache_limit", float("inf")), ("weight_decay", float("nan")), ("tune", [1.0, float("inf")]),
+     ("clip", float("inf"))],
 )  # fmt: skip
 def test_nothing_and_infinity_are_refused_by_name(name, value):
-    with pytest.raises(ConfigError, match=name):
-        Study(data="digits", student="cnn", **{name: value}).check()
+    study = Study(data="digits", student="cnn", **{name: value})
+    for used in (Study.check, run_study):
+        with pytest.raises(ConfigError, match=name):
+            used(study)

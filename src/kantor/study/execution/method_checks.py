@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from kantor.core.errors import ConfigError, KantorError, NonFiniteError, ShapeError
@@ -16,7 +17,8 @@ from kantor.study.execution.learning_notes import how_it_learns
 from kantor.study.execution.student import data_for, make_objective, new_student
 from kantor.study.settings.methods import Method
 from kantor.study.settings.resolved import ResolvedStudy
-from kantor.study.settings.starting_weights import Given
+from kantor.study.settings.starting_weights import Given, Start
+from kantor.study.teachers.carried_starts import carried_starts
 from kantor.study.teachers.channel_worth import Worth, measure_worth
 from kantor.study.teachers.find import model_for
 from kantor.study.teachers.label_costs import label_costs_for, needs_cost
@@ -49,6 +51,7 @@ class MethodCheck:
         models: the teachers.
         costs: label costs by teacher.
         example: the batch.
+        starts: by method, the weights that its students start from.
         cached: the teachers' outputs will be cached, which the print at step 0 says.
     """
 
@@ -57,6 +60,7 @@ class MethodCheck:
     models: dict[str, Model]
     costs: dict[str, LabelCost]
     example: Batch
+    starts: dict[str, Start | None]
     cached: bool = False
 
     def one(self, method: Method) -> tuple[Objective, StepZero, Given | None]:
@@ -68,7 +72,7 @@ class MethodCheck:
         source = KEYED_BY if self.cached else "run on every batch"
         teachers = {name: LiveTeacher(model, source, name) for name, model in self.models.items()}
         study = self.study
-        student, given = new_student(study, self.data, study.seeds[0], study.starts[method.name])
+        student, given = new_student(study, self.data, study.seeds[0], self.starts[method.name])
         seen = data_for(method, study, self.data)
         objective = make_objective(study, seen, student, teachers, method, self.costs, seed=0, given=given)
         as_trained(objective)  # some packages hand out their models in eval mode
@@ -131,8 +135,17 @@ def check_untrained(study: ResolvedStudy, data: DataSet, example: Batch, root: P
     if source is not None and not source.sees_outputs:
         costs, without = label_costs_for(study, data, models, root, report)
     waits = source is not None and not costs  # for what a trained teacher says
-    check = MethodCheck(study, data, models, costs, example)
-    refused: list[KantorError] = []
+    with TemporaryDirectory(prefix="kantor-") as untrained:
+        starts = carried_starts(study, data, models, Path(untrained), study.seeds[:1])
+        check = MethodCheck(study, data, models, costs, example, starts)
+        refused = _refused(check, without, waits)
+    if len(refused) == len(study.methods):
+        raise _none_fits([str(error) for error in refused])
+
+
+def _refused(check: MethodCheck, without: dict[str, str], waits: bool) -> list[KantorError]:
+    """Why methods cannot be used, where they may be left out."""
+    study, refused = check.study, list[KantorError]()
     for method in study.methods:
         if method.name in without:
             refused.append(ConfigError(without[method.name]))
@@ -147,8 +160,7 @@ def check_untrained(study: ResolvedStudy, data: DataSet, example: Batch, root: P
             if study.settings.unfit == "refuse":
                 raise
             refused.append(error)
-    if len(refused) == len(study.methods):
-        raise _none_fits([str(error) for error in refused])
+    return refused
 
 
 def _none_fits(reasons: list[str]) -> ConfigError:

@@ -1,6 +1,7 @@
 """Step 0 of a study: every check, every layer pairing and every cached output, before the first student trains."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,13 @@ from kantor.results.files import plan_samples_file, timed
 from kantor.study.execution.method_checks import MethodCheck, check_untrained
 from kantor.study.execution.parallel import threads_for
 from kantor.study.execution.student import new_student
-from kantor.study.resume.fingerprints import agree_on_networks
+from kantor.study.resume.fingerprints import agree_on_files, agree_on_networks
 from kantor.study.resume.prepared import Prepared
 from kantor.study.settings.methods import Method
 from kantor.study.settings.resolved import ResolvedStudy
-from kantor.study.settings.starting_weights import check_start
+from kantor.study.settings.starting_weights import Start, check_start
 from kantor.study.teachers.cached_outputs import KeptOutputs, cacheable, facts_of, layers_of
+from kantor.study.teachers.carried_starts import carried_starts
 from kantor.study.teachers.channel_worth import write_worth
 from kantor.study.teachers.doubts import doubt
 from kantor.study.teachers.find import (
@@ -90,11 +92,14 @@ def prepare(
     with timed(run, "teachers"):
         sources = find_teachers(study, data, run.parent / "teachers", report)
         models = {s.name: model_for(s.spec, data, data.role_of(s.name), s.classes) for s in sources}
-        agree_on_networks(run, settings, models, student, study.starts)
+        agree_on_networks(run, settings, models, student)
         root = run.parent / "cache"
         reached = {name: test_score(name, model, data, root, study) for name, model in models.items()}
     for source in sources:
         _introduce(source, models[source.name], reached[source.name], data, study.scale, say)
+    with timed(run, "starts") if study.carries else nullcontext():
+        starts = carried_starts(study, data, models, run / "starts", study.every_seed, say)
+    agree_on_files(run, settings, starts)
 
     costs, without = label_costs_for(study, data, models, run.parent / "cache", report)
     for name, why in without.items():
@@ -103,7 +108,7 @@ def prepare(
         if rank() == 0:
             write_costs(run, costs)
         say(f"Label cost {settings.label_cost}, on one scale:" + "".join(_nearest(models, data, costs)))
-    check = MethodCheck(study, data, models, costs, example, cached)
+    check = MethodCheck(study, data, models, costs, example, starts, cached)
     found = check.every([method for method in study.methods if method.name not in without], say)
     pairs = _recorded(check, found.bound)
     for known in pairs:
@@ -124,7 +129,7 @@ def prepare(
         pairs=pairs,
         cached=cached,
         threads=threads,
-        starts=study.starts,
+        starts=starts,
     )
     if cached:
         with timed(run, "caches"):
@@ -168,8 +173,9 @@ def _check_data(study: ResolvedStudy, data: DataSet) -> None:
     if settings.select == "best" and data.validation is None:
         raise ConfigError("select best needs a validation part: set validation. Without one the last epoch is kept.")
     check_start(settings, [method.start for method in methods])
-    for seed in [*study.seeds, *(settings.tune_seeds if settings.tune else [])]:
-        for start in filter(None, study.starts.values()):
+    given = [start for start in study.starts.values() if isinstance(start, Start)]
+    for seed in study.every_seed:
+        for start in given:
             start.of(seed)
 
 

@@ -79,17 +79,14 @@ def agree_on_data(run: Path, data: DataSet) -> None:
     _agree(run, "data", {**parts, "classes": classes}, f"the data {data.name}")
 
 
-def agree_on_networks(
-    run: Path, config: Study, teachers: Mapping[str, Model], student: Model, starts: Mapping[str, Start | None]
-) -> None:
-    """Refuse to go on with other teachers, another student, or other files that one starts from or is told by.
+def agree_on_networks(run: Path, config: Study, teachers: Mapping[str, Model], student: Model) -> None:
+    """Refuse to go on with other teachers or another student.
 
     Args:
         run: the run's folder.
         config: its settings.
         teachers: by name, with their weights.
         student: untrained; its weights count where they are pretrained.
-        starts: by method, what its students start from.
 
     Raises:
         ConfigError: names what differs.
@@ -101,6 +98,19 @@ def agree_on_networks(
     made = {name: teacher.made_by() for name, teacher in teachers.items()}
     made[config.student] = student.made_by(normalised=False)  # its numbers are fitted, here or there, in other digits
     _agree(run, "made", made, "what the network is made by (its config.json, or preprocessing)")
+
+
+def agree_on_files(run: Path, config: Study, starts: Mapping[str, Start | None]) -> None:
+    """Refuse to go on with other files that a student starts from or is told by.
+
+    Args:
+        run: the run's folder.
+        config: its settings.
+        starts: by method, what its students start from.
+
+    Raises:
+        ConfigError: names what differs.
+    """
     specs = [start.of(seed) for start in starts.values() if start for seed in config.seed_list()]
     if config.label_cost is not None:
         specs.append(CostSource.parse(config.label_cost).argument)

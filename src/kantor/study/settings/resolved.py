@@ -14,7 +14,7 @@ from kantor.faculty.label_cost import CostSource
 from kantor.faculty.roster import classes_by_teacher, read_classes, spec_of, teacher_names
 from kantor.study.settings.methods import Method, parse_methods
 from kantor.study.settings.ranked_teachers import chosen_teachers
-from kantor.study.settings.starting_weights import Start, start_of, with_student
+from kantor.study.settings.starting_weights import CarriedStart, Start, start_of, with_student
 from kantor.study.settings.study import Study
 from kantor.study.settings.tokenizers import AUTO, Tokens, kept_tokenizers, tokenizers_for
 from kantor.study.settings.views import views_by_role
@@ -109,8 +109,8 @@ class ResolvedStudy:
         return self.label_task.scale
 
     @cached_property
-    def starts(self) -> dict[str, Start | None]:
-        """By method: the weights that its students start from; None for scratch.
+    def starts(self) -> dict[str, Start | CarriedStart | None]:
+        """By method: the weights that its students start from, some of which step 0 makes; None for scratch.
 
         Raises:
             ConfigError: a start from the teacher, and there is not one.
@@ -119,6 +119,11 @@ class ResolvedStudy:
         only = next(((spec, classes.get(name)) for name, spec in self.teachers.items()), None)
         only = only if len(self.teachers) == 1 else None
         return {method.name: start_of(self.settings, method.start, only) for method in self.methods}
+
+    @property
+    def carries(self) -> CarriedStart | None:
+        """The start that step 0 makes, where a method has it."""
+        return next((start for start in self.starts.values() if isinstance(start, CarriedStart)), None)
 
     @cached_property
     def label_cost(self) -> CostSource | None:
@@ -160,6 +165,11 @@ class ResolvedStudy:
     def seeds(self) -> tuple[int, ...]:
         """Of the comparison."""
         return tuple(self.settings.seed_list())
+
+    @property
+    def every_seed(self) -> tuple[int, ...]:
+        """Of the comparison, and of the tuning before it."""
+        return tuple(dict.fromkeys([*self.seeds, *(self.settings.tune_seeds if self.settings.tune else [])]))
 
     @cached_property
     def device(self) -> torch.device:

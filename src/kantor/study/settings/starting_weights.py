@@ -1,4 +1,4 @@
-"""Where a student starts: from scratch, from its teacher's weights, or from any other's."""
+"""Where a student starts: from scratch, its teacher's weights, what transport carries of them, or any other's."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from kantor.models.loading import architecture, load_named
 from kantor.models.weights import classifier_path, fit_weights
 from kantor.study.settings.study import Study
 
-SCRATCH, TEACHER = "scratch", "teacher"
+SCRATCH, TEACHER, TRANSPORT = "scratch", "teacher", "transport"
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Start:
     """NAME:FILE or RUN/METHOD/seed-K, in which ``{seed}`` stands for the student's seed."""
     classes: list[str] | None = None
     """Class names that the user gave, where the weights carry none."""
+    carried_from: str | None = None
+    """The teacher whose weights step 0 carried here."""
 
     def of(self, seed: int) -> str:
         """The model's name for one seed.
@@ -34,8 +36,8 @@ class Start:
         spec = spec_of(text)
         if (spec == text and ":" not in text and not text.endswith(".safetensors")) or not has_weights(spec):
             raise ConfigError(
-                f"start {text}: there are no weights. Write scratch, teacher, NAME:FILE, or RUN/METHOD/seed-{{seed}} "
-                "for the student that an earlier run trained with the same seed."
+                f"start {text}: there are no weights. Write scratch, teacher, transport, NAME:FILE, or "
+                "RUN/METHOD/seed-{seed} for the student that an earlier run trained with the same seed."
             )
         return spec
 
@@ -65,7 +67,15 @@ class Start:
                 "another begins at `start: scratch`, and kantor distill holds it to the teacher."
             ) from None
         student.normalise, student.size = source.normalise, source.size
-        return Given(spec, taken, {key: list(own[key].shape) for key in new})
+        return Given(spec, taken, {key: list(own[key].shape) for key in new}, self.carried_from)
+
+
+@dataclass(frozen=True)
+class CarriedStart:
+    """Weights of the teacher that step 0 is to carry through transport, to the student of every seed."""
+
+    teacher: str
+    """Its name in the study."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +87,19 @@ class Given:
     """By name in the student's network; parameters and running statistics."""
     new: dict[str, list[int]]
     """Shapes of what starts anew."""
+    carried_from: str | None = None
+    """See :class:`Start`."""
 
     def __str__(self) -> str:
+        if self.carried_from is not None:
+            return f"Start: {self.carried_from}'s weights, carried through transport."
         new = ", ".join(f"{name} {shape}" for name, shape in self.new.items()) or "nothing"
         return f"Start: {len(self.weights)} tensors taken from {self.spec}; new: {new}."
 
 
-def start_of(config: Study, text: str | None, teacher: tuple[str, list[str] | None] | None) -> Start | None:
+def start_of(
+    config: Study, text: str | None, teacher: tuple[str, list[str] | None] | None
+) -> Start | CarriedStart | None:
     """What a method's ``start``, or the study's where it has none, stands for; None for scratch.
 
     Args:
@@ -94,11 +110,12 @@ def start_of(config: Study, text: str | None, teacher: tuple[str, list[str] | No
     text = config.start if text is None else text
     if text == SCRATCH:
         return None
-    if text != TEACHER:
+    if text not in (TEACHER, TRANSPORT):
         return Start(text)
     if teacher is None:
-        raise ConfigError("start teacher needs one teacher: give --teacher NAME:FILE, or say which as start NAME:FILE.")
-    return Start(*teacher)
+        other = ", or say which as start NAME:FILE" if text == TEACHER else ""
+        raise ConfigError(f"start {text} needs one teacher: give --teacher NAME:FILE{other}.")
+    return CarriedStart("teacher") if text == TRANSPORT else Start(*teacher)
 
 
 def check_start(config: Study, texts: list[str | None]) -> None:

@@ -47,8 +47,9 @@ class Study(Training):
         student: a model, as NAME[@setting=value]...; for example resnet8 or cnn@width=32. `teacher` is the teacher's
             architecture.
         start: where the student starts: scratch, teacher (the teacher's weights, with a new classifier where its
-            classes are others), NAME:FILE, or RUN/METHOD/seed-{seed}, the student of the same seed of an earlier run.
-            In YAML a method may have a start of its own.
+            classes are others), transport (a teacher of the student's make and other widths: its weights, carried
+            through a plan between units), NAME:FILE, or RUN/METHOD/seed-{seed}, the student of the same seed of an
+            earlier run. In YAML a method may have a start of its own.
         teacher: a model with its weights, as NAME:FILE; without FILE it is trained once and kept. Several are
             separated by commas; best:RANKING.json is the first of a ranking, best@top=3:RANKING.json the first three.
         teacher_classes: class names of a teacher whose weights do not carry them: a file with one a line, or A,B,C;
