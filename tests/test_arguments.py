@@ -4,6 +4,7 @@ import jsonargparse
 import pytest
 
 from kantor.arguments import Parser
+from kantor.cli import main
 from kantor.core.errors import DataError
 
 
@@ -65,3 +66,19 @@ def test_what_is_wrong_is_said_in_the_users_spelling(parsed, capsys):
         told = capsys.readouterr().err
         assert ended.value.code == 2
         assert said in told and "usage:" not in told
+
+
+@pytest.mark.parametrize(
+    ("methods", "said"),
+    [
+        ("[{name: a, terms: [3]}]", "methods[0].terms[0] is 3, and must be text or a mapping."),
+        ("[{name: a, terms: [{settings: {k: {b: 1}}}]}]", "methods[0].terms[0].settings.k is {'b': 1}, and must be"),
+        ("[none, [kd]]", "methods[1] is ['kd'], and must be text or a mapping."),
+    ],
+)
+def test_the_place_of_a_wrong_value_is_said_and_not_every_type(tmp_path, capsys, methods, said):
+    (tmp_path / "study.yaml").write_text(f"data: digits\nstudent: cnn\nmethods: {methods}\n")
+    with pytest.raises(SystemExit):
+        main(["distill", "--config", str(tmp_path / "study.yaml")])
+    error = capsys.readouterr().err
+    assert said in error and "Subtypes" not in error

@@ -1,10 +1,11 @@
 """Command lines as people write them: ``--train-limit``, lists as ``1,3``, settings by YAML, and messages that fit."""
 
+import ast
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_type_hints
 
 import jsonargparse
 import yaml
@@ -12,6 +13,7 @@ import yaml
 from kantor.core.errors import suggest
 from kantor.core.names import printable
 from kantor.core.reading import parse_yaml, read_yaml
+from kantor.core.shape import Misfit, fitted
 
 _LISTS = ("--tune", "--tune_lr", "--tune_seeds", "--teacher_weights", "--seeds", "--input_shape")
 """Options that take numbers separated by commas."""
@@ -61,7 +63,24 @@ class Parser(jsonargparse.ArgumentParser):
         known = [name for action in self._actions for name in action.option_strings if not name.endswith("+")]
         if message.startswith("unrecognized arguments") and (unknown := re.search(r" (--\w+)", message)):
             message = f"{_dashed(message)}. {_dashed(suggest(unknown[1], known))}"
-        super().error(printable(message), *args, **kwargs)
+        super().error(printable(_shortened(message)), *args, **kwargs)
+
+
+def _shortened(message: str) -> str:
+    """What is wrong with a value and where, for the parser's account of every type that it is not of."""
+    key, given = re.match(r'Parser key "(\w+)":', message), re.findall(r"^ *Given value: (.*)$", message, re.MULTILINE)
+    if key is None or not given:
+        return message
+    from kantor.study.settings.study import Study  # here, since it draws in torch
+
+    shape = get_type_hints(Study).get(key[1], Any)
+    try:
+        fitted(ast.literal_eval(given[-1]), shape, key[1])
+    except Misfit as error:
+        return f"{error}."
+    except (ValueError, SyntaxError):
+        pass
+    return f"{key[1]} is {given[-1]}, of no form that it takes."
 
 
 def _underscored(argument: str) -> str:

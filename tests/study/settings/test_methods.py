@@ -115,3 +115,14 @@ def test_a_limit_of_the_weighted_task_follows_its_weight():
     assert paper.terms[0].weight.limit is None and without.terms[0].weight.limit is None
     (kd,) = parse_methods("kd", limit=5.0)
     assert kd.terms[0].weight == Weight(0.9, limit=5.0)
+
+
+def test_terms_of_a_method_in_yaml_may_be_text():
+    (written,) = written_methods([{"name": "both", "terms": ["kd@temperature=2", {"loss": "fitnet", "weight": 3.0}]}])
+    assert written.terms == (WrittenTerm("kd", {"temperature": 2}), WrittenTerm("fitnet", weight=3.0))
+
+
+@pytest.mark.parametrize("term", ["kd+fitnet", "none", "task", "task:0.5"])
+def test_a_term_in_yaml_is_one_loss(term):
+    with pytest.raises(ConfigError, match="a term is one loss"):
+        written_methods([{"name": "both", "terms": [term]}])

@@ -212,30 +212,34 @@ def _from_text(text: str) -> Written:
     task: float | None = None
     terms: list[WrittenTerm] = []
     for piece in text.split("+"):
-        name, settings, weight = _taken_apart(piece)
-        number: float | str | None = weight if weight.startswith("auto") else _number(weight, piece) if weight else None
-        if name == "task":
-            if not isinstance(number, float) or settings:
+        term = _term_from_text(piece)
+        if term.loss == "task":
+            if not isinstance(term.weight, float) or term.settings:
                 raise ConfigError(f"{text!r}: the task's weight is written task:WEIGHT.")
-            task = number
-        elif name == "none":
+            task = term.weight
+        elif term.loss == "none":
             raise ConfigError(f"{text!r}: none stands alone; it is the student without transfer.")
         else:
-            if PAPER in settings:
-                if number is not None:
-                    raise ConfigError(
-                        f"{piece!r}: a weight and @{PAPER} both say how much it weighs. Give one of them."
-                    )
-                settings.remove(PAPER)
-                number = PAPER
-            given = dict(_setting(setting, piece) for setting in settings)
-            if len(given) < len(settings):
-                raise ConfigError(f"{piece!r}: a setting is given twice.")
-            stages = given.pop("stages", None)
-            if stages is None and "@stages" in piece:
-                raise ConfigError(f"{piece!r}: write how many stages, as @stages=3, or @stages=all.")
-            terms.append(WrittenTerm(name, given, number, stages=stages))
+            terms.append(term)
     return Written(text, task, tuple(terms))
+
+
+def _term_from_text(piece: str) -> WrittenTerm:
+    """``NAME[@setting=value]...[:WEIGHT]``."""
+    name, settings, weight = _taken_apart(piece)
+    number: float | str | None = weight if weight.startswith("auto") else _number(weight, piece) if weight else None
+    if PAPER in settings:
+        if number is not None:
+            raise ConfigError(f"{piece!r}: a weight and @{PAPER} both say how much it weighs. Give one of them.")
+        settings.remove(PAPER)
+        number = PAPER
+    given = dict(_setting(setting, piece) for setting in settings)
+    if len(given) < len(settings):
+        raise ConfigError(f"{piece!r}: a setting is given twice.")
+    stages = given.pop("stages", None)
+    if stages is None and "@stages" in piece:
+        raise ConfigError(f"{piece!r}: write how many stages, as @stages=3, or @stages=all.")
+    return WrittenTerm(name, given, number, stages=stages)
 
 
 def _taken_apart(piece: str) -> tuple[str, list[str], str]:
@@ -266,6 +270,11 @@ def _from_mapping(item: dict[str, Any]) -> Written:
     given = fitted(f"Method {item['name']}", _Given, item)
     terms = []
     for term in given.get("terms") or []:
+        if isinstance(term, str):
+            if "+" in term or _taken_apart(term)[0] in ("none", "task"):
+                raise ConfigError(f"Method {item['name']}: a term is one loss, not {term!r}; give each its own place.")
+            terms.append(_term_from_text(term))
+            continue
         if "loss" not in term:
             raise ConfigError(
                 f"Method {item['name']}: a term has loss, settings, weight, student, teacher, stages and name; got "
@@ -283,7 +292,7 @@ class _Given:
 
     name: str | int | float
     task: float | str | None = None
-    terms: list[dict[str, Any]] | None = None
+    terms: list[dict[str, Any] | str] | None = None
     start: str | None = None
 
 

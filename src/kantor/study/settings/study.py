@@ -30,7 +30,7 @@ ClassName = str | int | float
 """A class in YAML: text in quotes stays as it is, and a bare number is its name."""
 Setting = str | bool | int | float | list[str | bool | int | float] | None
 TermItem = dict[str, str | int | float | list[str] | dict[str, Setting] | None]
-MethodItem = dict[str, str | int | float | list[TermItem] | None]
+MethodItem = dict[str, str | int | float | list[str | TermItem] | None]
 """A method in YAML. Typed throughout, since the parser reads text again as YAML where anything goes."""
 WITHOUT_EFFECT = ("out", "jobs", "cache", "cache_limit", "trackers")
 """Settings that results do not depend on."""
