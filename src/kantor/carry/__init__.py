@@ -1,6 +1,7 @@
 """Starting weights: a teacher's, carried into a student of other widths through transport between their units."""
 
 from kantor.carry.carried import Carried, Group, carry
+from kantor.carry.plans import LayerPlans
 from kantor.carry.transported import transported
 
-__all__ = ["Carried", "Group", "carry", "transported"]
+__all__ = ["Carried", "Group", "LayerPlans", "carry", "transported"]

@@ -25,7 +25,7 @@ def counterparts(student: nn.Module, teacher: nn.Module, names: Iterable[str]) -
     blocks = _blocks(student, teacher)
     found: dict[str, str] = {}
     for name in names:
-        source = _renamed(name, blocks)
+        source = renamed(name, blocks)
         if source not in held:
             raise ConfigError(
                 f"The student's {name} has no counterpart in the teacher ({source}). Weights are carried between "
@@ -39,7 +39,7 @@ def _blocks(student: nn.Module, teacher: nn.Module) -> dict[str, str]:
     """Blocks of the student by path, with the teacher's."""
     theirs, found = dict(teacher.named_modules()), {}
     for path, module in student.named_modules():
-        other = theirs.get(_renamed(path, found))
+        other = theirs.get(renamed(path, found))
         if not isinstance(module, nn.Sequential | nn.ModuleList) or not isinstance(other, type(module)):
             continue
         few, many = len(module), len(other)
@@ -52,10 +52,11 @@ def _blocks(student: nn.Module, teacher: nn.Module) -> dict[str, str]:
             )
         for place in range(few):
             chosen = 0 if few == 1 else round(place * (many - 1) / (few - 1))
-            found[f"{path}.{place}"] = f"{_renamed(path, found)}.{chosen}"
+            found[f"{path}.{place}"] = f"{renamed(path, found)}.{chosen}"
     return found
 
 
-def _renamed(name: str, blocks: dict[str, str]) -> str:
+def renamed(name: str, blocks: dict[str, str]) -> str:
+    """A name in the student as it is in the teacher, where blocks come from others."""
     longest = max((path for path in blocks if name == path or name.startswith(f"{path}.")), key=len, default="")
     return blocks[longest] + name[len(longest) :] if longest else name

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from kantor.carry.blocks import counterparts
+from kantor.carry.blocks import counterparts, renamed
 from kantor.carry.grouping import Grouping, grouped
 from kantor.carry.observe import observed
 from kantor.carry.operations import Followed
+from kantor.carry.plans import LayerPlans, plan_of
 from kantor.carry.trace import follow
 from kantor.carry.units import Axis, Factor, expanded, leaves, size
 from kantor.core.errors import ConfigError, DataError
@@ -44,11 +45,13 @@ class Carried:
         groups: of units, in the order of the network.
         blocks: of the student, by name, with those of the teacher that they come from, where the depths differ.
         new: parameters that stay as they were drawn: those of a classifier of other classes.
+        plans: by the student's layer, the plan between the teacher's units and the student's.
     """
 
     groups: list[Group]
     blocks: dict[str, str]
     new: list[str]
+    plans: LayerPlans
 
     def __str__(self) -> str:
         lines = [str(group) for group in self.groups]
@@ -101,7 +104,12 @@ def carry(
         own[name].copy_(value.to(own[name].dtype))
     if blocks or any(made < factor.size for factor, made in pairs.made.items()):
         _measure(student, held)  # the mean of several units has a deviation of its own
-    return Carried(_groups(pairs, groupings, names), blocks, fresh)
+    plans = {}
+    for layer in mine.layers:
+        axes = theirs.layers.get(renamed(layer, blocks))
+        if axes is not None and (plan := plan_of(axes, groupings)) is not None:
+            plans[layer] = plan
+    return Carried(_groups(pairs, groupings, names), blocks, fresh, LayerPlans(plans))
 
 
 class _Pairs:

@@ -32,6 +32,7 @@ class Followed:
         summed: dimensions of parameters over which units are added up: inputs of linear layers and convolutions.
         readers: values whose units, along a dimension, enter such a layer: what they do is seen there.
         scored: units whose products are added up, as those of queries and keys.
+        layers: axes of what modules return, by path, and of what they are given, by ``PATH.input``.
     """
 
     program: ExportedProgram
@@ -39,6 +40,7 @@ class Followed:
     summed: set[Owner] = field(default_factory=set)
     readers: list[tuple[Node, int, Axis]] = field(default_factory=list)
     scored: list[Axis] = field(default_factory=list)
+    layers: dict[str, Axes] = field(default_factory=dict)
 
 
 def broadcast(values: list[Axes], shape: Sequence[int]) -> Axes:

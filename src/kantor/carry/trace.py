@@ -43,6 +43,7 @@ def follow(network: nn.Module, example: Tensor, name: str = "The network") -> Fo
             values[node] = _given(node, kinds[node.name], found)
         elif node.op == "call_function":
             values[node] = _called(node, values, found)
+            _note_layers(node, values, found)
     (output,) = (node for node in program.graph.nodes if node.op == "output")
     for node in output.all_input_nodes:
         for axis in _axes(values[node]):
@@ -57,6 +58,23 @@ def _given(node: Node, spec: Any, found: Followed) -> Value:
         found.parameters[spec.target] = axes
         return axes
     return tuple(fresh(n, fixed=True) for n in shape)
+
+
+def _note_layers(node: Node, values: dict[Node, Value], found: Followed) -> None:
+    """Keep what enters a module, and what is the last to be made in it."""
+    inside = _modules(node)
+    for path in inside:
+        if f"{path}.input" not in found.layers:
+            entering = [n for n in node.all_input_nodes if n.op != "placeholder" and path not in _modules(n)]
+            if entering and isinstance(given := values[entering[0]], tuple):
+                found.layers[f"{path}.input"] = given
+        if isinstance(made := values[node], tuple):
+            found.layers[path] = made
+
+
+def _modules(node: Node) -> list[str]:
+    """The modules, by path, in whose forward an operation is."""
+    return [path for path, _ in (node.meta.get("nn_module_stack") or {}).values() if path]
 
 
 def _called(node: Node, values: dict[Node, Value], found: Followed) -> Value:

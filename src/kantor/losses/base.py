@@ -60,6 +60,8 @@ class TransferLoss(nn.Module):
     needs_label_cost: ClassVar[bool] = False
     """Compares label spaces under a cost between classes, handed over by ``use(cost)`` before :meth:`build`."""
 
+    needs_start_plan: bool = False
+    """Holds the plan by which the student's start was carried."""
     pooled: bool = False
     """The loss sees a map only through its mean over positions (so a cache may keep that mean alone). Where padding is
     known of, it is given that mean, padding left out."""
@@ -74,6 +76,13 @@ class TransferLoss(nn.Module):
     """``forward`` also takes ``student_grid`` and ``teacher_grid``, each ``(height, width)`` or None as its side's
     features are one or many: the last tokens of a layer are patches that fill it. For a loss that needs the tokens
     before the patches too; others set ``on_grid``."""
+
+    def hold(self, plan: Float[Tensor, "teacher_units student_units"] | None) -> None:
+        """Be told the plan by which these layers of the student's start were carried, before :meth:`build`.
+
+        Args:
+            plan: masses; None where there is none.
+        """
 
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:
         """Make parameters and buffers. Called once, before the optimiser exists, with torch's generators seeded.

@@ -21,7 +21,7 @@ from kantor.ot.cost import CostKind, Normaliser, normalised
 from kantor.ot.moments import Moments, cost_from, moments
 
 Spatial = Literal["pooled", "positions"]
-PlanKind = Literal["optimal", "identity", "random", "uniform"]
+PlanKind = Literal["optimal", "identity", "random", "uniform", "start"]
 Masses = Literal["uniform", "activation"]
 
 _EPSILON: dict[Spatial, float | None] = {"pooled": None, "positions": 0.005}
@@ -148,8 +148,10 @@ class NeuronTransport(TransferLoss):
         cost, normalise, spatial, masses: see :func:`neuron_transport`.
         solver, epsilon, tol: see :class:`~kantor.losses.slow_plan.SolveSettings`; over ``positions`` epsilon
             is .005 unless given.
-        plan: ``optimal``, or a control that never looks at activations: ``identity`` (unit i with unit i; blocks when
-            widths differ), ``random`` (one fixed permutation of it), ``uniform`` (every unit with every unit).
+        plan: ``optimal``; ``start``, the plan by which the student's start was carried from this teacher
+            (:func:`kantor.transported`); or a control that never looks at activations: ``identity`` (unit i with unit
+            i; blocks when widths differ), ``random`` (one fixed permutation of it), ``uniform`` (every unit with every
+            unit).
         plan_momentum: weight of the past in the statistics the plan is solved on; 0 solves afresh on each batch.
         plan_every: instead, steps between refreshes of the plan from ``plan_samples`` samples.
         plan_samples: how many samples a refresh gathers.
@@ -202,6 +204,8 @@ class NeuronTransport(TransferLoss):
         sharp = _EPSILON[spatial] if epsilon is None and solver == "sinkhorn" else epsilon
         self.solve = SolveSettings(solver, sharp, tol)
         self.plan_momentum, self.plan_every, self.plan_samples = plan_momentum, plan_every, plan_samples
+        self.needs_start_plan = plan == "start"
+        self._held: Tensor | None = None
 
     @property
     def pooled(self) -> bool:  # type: ignore[override]
@@ -218,6 +222,19 @@ class NeuronTransport(TransferLoss):
         """Whether it matters where positions lie."""
         return self.by_position
 
+    def hold(self, plan: Float[Tensor, "teacher_neurons student_neurons"] | None) -> None:
+        """Take the plan of the start, for these layers; None where there is none.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        if plan is None and self.needs_start_plan:
+            raise ConfigError(
+                "neuron_transport@plan=start holds the plan by which the student's start was carried, and for these "
+                "layers there is none: start the student by transport (--start transport), and pair layers of one name."
+            )
+        self._held = plan
+
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
         """Make the slow plan's state, or the control's fixed plan."""
         (s,), (t,) = student_shapes, teacher_shapes
@@ -233,6 +250,14 @@ class NeuronTransport(TransferLoss):
                 samples=self.plan_samples,
                 activation=self.masses == "activation",
             )
+        elif self.plan_kind == "start":
+            if self._held is None or self._held.shape != (teacher, student):
+                shape = None if self._held is None else tuple(self._held.shape)
+                raise ShapeError(
+                    f"neuron_transport@plan=start has {teacher} teacher and {student} student neurons here, and the "
+                    f"start's plan is {shape}."
+                )
+            self.register_buffer("fixed", self._held.clone())
         elif self.plan_kind == "uniform":
             self.register_buffer("fixed", torch.full((teacher, student), 1.0 / (teacher * student)))
         else:

@@ -69,6 +69,7 @@ class Objective(nn.Module):
         samples: sample ids are in ``range(samples)``; needed by losses with a memory.
         seed: seeds the losses' own parameters, apart from the student's.
         source: the weights that the student starts from, by parameter name; what penalties compare with.
+        start_plans: by the student's layer, the plans of its start (:func:`kantor.transported`), for ``@plan=start``.
         freeze: paths of the student's modules that stay as they are, running statistics included.
         masks: what inputs that are masks say where they are true, by their names: ``kept``, ``padding`` or ``other``
             (:mod:`kantor.capture.masks`, which knows the usual names).
@@ -89,6 +90,7 @@ class Objective(nn.Module):
         samples: int = 0,
         seed: int = 0,
         source: Mapping[str, Tensor] | None = None,
+        start_plans: Mapping[str, Tensor] | None = None,
         freeze: Sequence[str] = (),
         masks: Mapping[str, Meaning] = MappingProxyType({}),
     ) -> None:
@@ -124,6 +126,7 @@ class Objective(nn.Module):
         check_meanings(masks)
         self.masks = dict(masks)
         self.source = dict(source or {})
+        self.start_plans = start_plans or {}
         self.frozen = [find(path_root(student), path) for path in freeze]
         for module in self.frozen:
             module.requires_grad_(False)
@@ -362,6 +365,7 @@ class Objective(nn.Module):
                 bound.loss.build(path_root(self.student), self.source)
             else:
                 sides = compared(bound, outputs)
+                bound.loss.hold(self.start_plans.get(bound.student_layers[0]))
                 bound.loss.build(*sides.shapes, self.samples)
                 refuse_masks(bound, sides)
             # In half precision they would not learn; losses compute in float32 at least.

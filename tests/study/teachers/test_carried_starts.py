@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,14 @@ import torch
 from safetensors.torch import load_file
 
 import kantor
+from kantor.carry import LayerPlans
 from kantor.core.errors import ConfigError
-from kantor.study.execution.student import new_student
+from kantor.study.execution.student import Workbench, make_objective, new_student
 from kantor.study.resume.prepared import Prepared
 from kantor.study.run import resume, run_study
 from kantor.study.settings.resolved import resolve
 from kantor.study.settings.starting_weights import CarriedStart, Start
+from kantor.training.batches import training_batches
 from small import console, printed, settings
 
 CARRIED = {"teacher": "mlp@hidden=16", "start": "transport", "methods": "none,kd", "epochs": 1}
@@ -97,4 +100,28 @@ def test_students_of_other_classes_draw_classifiers_of_their_own(tmp_path):
 def test_what_cannot_be_carried_is_refused_before_a_teacher_is_trained(tmp_path, changes, message):
     with pytest.raises(ConfigError, match=message):
         run_study(settings(tmp_path, **CARRIED | changes), console())
+    assert not (tmp_path / "runs" / "teachers").exists()
+
+
+def test_the_plan_of_the_start_is_held(tmp_path):
+    method = "neuron_transport@plan=start"
+    run = run_study(settings(tmp_path, **CARRIED | {"methods": f"none,{method}"}), console())
+    bench = Workbench(run)
+    plans = LayerPlans.read(run / "starts" / "seed-1.plans.npz")
+    student, given = new_student(bench.study, bench.data, 1, bench.plan.starts[method])
+    (placed,) = bench.plan.terms(method)
+    bound = replace(bench.methods[method], terms=(placed,))
+    objective = make_objective(bench.study, bench.data, student, bench.teachers, bound, {}, seed=1, given=given)
+    objective.check(next(training_batches(bench.data, bench.config, 1, transfers=True).epoch(0)), quiet=True)
+    ((loss, layers),) = objective.transfers
+    assert torch.equal(loss.get_buffer("fixed"), plans[layers.student_layers[0]])
+    # Two seeds, two searches.
+    assert (run / "starts" / "seed-0.plans.npz").exists()
+
+
+def test_a_plan_of_the_start_needs_one(tmp_path):
+    with pytest.raises(ConfigError, match="--start transport"):
+        run_study(
+            settings(tmp_path, **CARRIED | {"start": "scratch", "methods": "neuron_transport@plan=start"}), console()
+        )
     assert not (tmp_path / "runs" / "teachers").exists()

@@ -20,6 +20,7 @@ from kantor.models import Model
 from kantor.objective import LiveTeacher, Read
 from kantor.objective.binding import paired_stages
 from kantor.results.files import plan_samples_file, timed
+from kantor.results.records import Teacher
 from kantor.study.execution.method_checks import MethodCheck, check_untrained
 from kantor.study.execution.parallel import threads_for
 from kantor.study.execution.student import new_student
@@ -115,15 +116,7 @@ def prepare(
         found.reads[known.source].add(Read(known.teacher, pooled=True))
     plan = Prepared(
         teachers={
-            source.name: {
-                "spec": source.spec,
-                "classes": source.classes,
-                "saw": source.saw,
-                "digest": models[source.name].weights_digest(),
-                "facts": facts_of(models[source.name]),
-                "layers": layers_of(source.name, models[source.name], found.reads[source.name], example),
-            }
-            for source in sources
+            source.name: _kept(source, models[source.name], found.reads[source.name], example) for source in sources
         },
         bound=found.bound,
         pairs=pairs,
@@ -154,6 +147,18 @@ def prepare(
     ]
     methods = [method for method in study.methods if method.name in found.bound]
     return methods, {"data": data.facts(), "teachers": teachers}
+
+
+def _kept(source: Source, model: Model, reads: set[Read], example: Batch) -> Teacher:
+    """What processes that train know of a teacher."""
+    return {
+        "spec": source.spec,
+        "classes": source.classes,
+        "saw": source.saw,
+        "digest": model.weights_digest(),
+        "facts": facts_of(model),
+        "layers": layers_of(source.name, model, reads, example),
+    }
 
 
 def _check_data(study: ResolvedStudy, data: DataSet) -> None:

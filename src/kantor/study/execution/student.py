@@ -15,9 +15,9 @@ from kantor.core.files import remove_partial, write_json
 from kantor.core.locks import locked
 from kantor.core.seal import finish
 from kantor.data import DataSet, Part
-from kantor.losses import LabelCost
+from kantor.losses import LabelCost, TransferLoss
 from kantor.models import Model
-from kantor.objective import CachedTeacher, LiveTeacher, Objective, Teacher
+from kantor.objective import CachedTeacher, LiveTeacher, Objective, Teacher, Term
 from kantor.results.files import read_result
 from kantor.study.execution.job import Job, tuned_factor
 from kantor.study.resume.fingerprints import settings_of
@@ -203,8 +203,13 @@ def make_objective(
         samples=data.train.samples,
         seed=seed,
         source=None if given is None else given.weights,
+        start_plans=given.plans() if given is not None and any(_holds_plan(term) for term in terms) else None,
         freeze=study.settings.frozen(),
     )
+
+
+def _holds_plan(term: Term) -> bool:
+    return isinstance(term.loss, TransferLoss) and term.loss.needs_start_plan
 
 
 def use_threads(threads: int) -> None:

@@ -2,9 +2,11 @@
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor
 
+from kantor.carry import LayerPlans
 from kantor.core.errors import ConfigError, DataError
 from kantor.faculty.roster import spec_of
 from kantor.models import Model, has_weights
@@ -67,7 +69,10 @@ class Start:
                 "another begins at `start: scratch`, and kantor distill holds it to the teacher."
             ) from None
         student.normalise, student.size = source.normalise, source.size
-        return Given(spec, taken, {key: list(own[key].shape) for key in new}, self.carried_from)
+        return Given(spec, taken, {key: list(own[key].shape) for key in new}, self.carried_from, self._plans(spec))
+
+    def _plans(self, spec: str) -> Path | None:
+        return None if self.carried_from is None else plans_beside(Path(spec.rpartition(":")[2]))
 
 
 @dataclass(frozen=True)
@@ -89,12 +94,27 @@ class Given:
     """Shapes of what starts anew."""
     carried_from: str | None = None
     """See :class:`Start`."""
+    plans_file: Path | None = None
+    """Where the plans are kept by which they were carried."""
+
+    def plans(self) -> LayerPlans | None:
+        """The plans by which the weights were carried, by layer; None where they were not.
+
+        Raises:
+            DataError: their file is damaged.
+        """
+        return None if self.plans_file is None else LayerPlans.read(self.plans_file)
 
     def __str__(self) -> str:
         if self.carried_from is not None:
             return f"Start: {self.carried_from}'s weights, carried through transport."
         new = ", ".join(f"{name} {shape}" for name, shape in self.new.items()) or "nothing"
         return f"Start: {len(self.weights)} tensors taken from {self.spec}; new: {new}."
+
+
+def plans_beside(weights: Path) -> Path:
+    """Where the plans are kept by which weights were carried."""
+    return weights.with_suffix(".plans.npz")
 
 
 def start_of(

@@ -15,7 +15,7 @@ from kantor.models import Model
 from kantor.models.loading import architecture
 from kantor.results.records import KeptCarried
 from kantor.study.settings.resolved import ResolvedStudy
-from kantor.study.settings.starting_weights import CarriedStart, Start
+from kantor.study.settings.starting_weights import CarriedStart, Start, plans_beside
 from kantor.study.teachers.find import model_for
 from kantor.training import evaluate
 
@@ -67,7 +67,9 @@ def _carry(study: ResolvedStudy, data: DataSet, teacher: Model, folder: Path, se
     student = model_for(study.settings.student, data, "student")
     carried = transported(teacher, student, replace(data, train=data.shown, unlabelled=None), seed=seed)
     folder.mkdir(parents=True, exist_ok=True)
-    student.save(folder / f"seed-{seed}.safetensors")
+    weights = folder / f"seed-{seed}.safetensors"
+    student.save(weights)
+    carried.plans.write(plans_beside(weights))
     untrained = ""
     if look and study.judged and data.test is not None and data.test.labelled:
         with not_finite_in(f"{student.name}, carried and not trained,"):
