@@ -23,6 +23,7 @@ sys.path.append(str(HERE.parent))  # at the end: benchmarks/ot.py must not stand
 from battery.cases import CASES, SEEDS, Case  # noqa: E402
 from battery.data import sets, write_split  # noqa: E402
 from battery.page import write_page  # noqa: E402
+from battery.public import DIGITS, FOLDER  # noqa: E402
 from battery.records import Results, Students, read_results, write_results  # noqa: E402
 
 ROOT = HERE.parents[1]
@@ -58,7 +59,8 @@ def run(case: Case, seed: int) -> None:
     quiet = Console(quiet=True)
     arrays = sets(SHARED)
     if case.teacher_file is not None:
-        teacher = f"{spec(case.teacher)}:{SHARED / case.teacher_file}"
+        file = next(folder / case.teacher_file for folder in (SHARED, FOLDER) if (folder / case.teacher_file).exists())
+        teacher = f"{spec(case.teacher)}:{file}"
     else:
         name = case.teacher_data or case.data
         whole = write_split(arrays[name], RUNS / "data" / f"{name}.npz", None, 0)
@@ -143,7 +145,8 @@ def main() -> None:
             (case.name, seed)
             for seed in SEEDS
             for case in CASES
-            if any(str(seed) not in results.get(case.name, {}).get(policy, {}) for policy in policies(seed))
+            if (case.data != "mnist" or DIGITS.exists())  # what public.py makes
+            and any(str(seed) not in results.get(case.name, {}).get(policy, {}) for policy in policies(seed))
         ]
         with ThreadPoolExecutor(given.jobs) as pool:
             for _ in pool.map(started, waiting):

@@ -19,7 +19,8 @@ class Case:
         settings: of the student's training; the rest is left at its default.
         teacher_data: what the teacher is trained on, where it is other data than the student's.
         teacher_settings: of its training.
-        teacher_file: trained weights below the folder of shared data, in the place of a training.
+        teacher_file: trained weights, in the folder of shared data or in that of ``public.py``, in the place of a
+            training.
         same_classes: the teacher knows the student's classes.
     """
 
@@ -40,7 +41,8 @@ class Case:
         return "tried" if self.name in TRIED else "unread"
 
 
-TRIED = ("digits-cnn", "fashion-perceptron", "fashion-perceptron-few", "fashion-mlp", "fashion-plain", "fashion-mixer")
+TRIED = ("digits-cnn", "fashion-perceptron", "fashion-perceptron-few", "fashion-mlp", "fashion-plain", "fashion-mixer",
+         "mnist-public")  # fmt: skip
 """The policy was chosen on single looks at such pairs: a perceptron without bias on MNIST, a CNN on digits, an MLP, a
 CNN without norm and a mixer on Fashion-MNIST."""
 
@@ -102,6 +104,10 @@ CASES = [
     Case(
         "sst2-tanh", "sst2", "@Sequential@hidden=32@activation=Tanh", "@Sequential@hidden=256", 100,
         _sgd(0.05, 32, 20), None, _sgd(0.02, 128, 15),
+    ),
+    Case(
+        "mnist-public", "mnist", "@Perceptron@hidden=100-50-25", "@Perceptron", 20, _sgd(0.05, 50, 60),
+        teacher_file="perceptron.safetensors",
     ),
     Case("sst2-all", "sst2", "mlp@hidden=128", "mlp@hidden=64", 3000, _sgd(0.05, 256, 5), None, _sgd(0.02, 128, 15)),
 ]  # fmt: skip
