@@ -121,12 +121,10 @@ class Objective(nn.Module):
         self.terms = list(terms)
         self.task_weight = task_weight if task is not None else 0.0
         self.task = as_task(task)
-        self.samples = samples
-        self.seed = seed
+        self.samples, self.seed = samples, seed
         check_meanings(masks)
         self.masks = dict(masks)
-        self.source = dict(source or {})
-        self.start_plans = start_plans or {}
+        self.source, self.start_plans = dict(source or {}), start_plans or {}
         self.frozen = [find(path_root(student), path) for path in freeze]
         for module in self.frozen:
             module.requires_grad_(False)
