@@ -228,12 +228,28 @@ def test_numbers_in_text_are_in_the_order_of_numbers(save):
         ({"y_train": np.where(LABELS, LABELS, np.inf)}, "label inf is no class number"),
         ({"y_train": LABELS * 1e300}, "label 1e.300 is no class number"),
         ({"y_train": LABELS.astype(np.uint64) + np.uint64(2**64 - 5)}, "labels go up to"),
+        ({"y_test": np.arange(50) % 6}, r"test part, row 5: label 5 is of no training sample \(theirs are 0 to 4\)"),
+        ({"y_train": LABELS + 1}, r"test part, row 0: label 0 is of no training sample \(theirs are 1 to 5\)"),
+        (
+            {"x_train": vectors().astype(int)},
+            r"\(int64\) in the train part and fractions \(float64\) in test",
+        ),
+        ({"x_test": vectors().astype(np.int16)}, r"whole numbers \(int16\) in the test part and fractions"),
+        ({"x_train": vectors(d=0), "x_test": vectors(d=0)}, r"row of shape \[0\] holds no number"),
     ],
 )
 def test_parts_that_do_not_fit(save, arrays, message):
     given = {"x_train": vectors(), "y_train": LABELS, "x_test": vectors(), "y_test": LABELS}
     with pytest.raises(DataError, match=message):
         open_data(save(**given | arrays))
+
+
+def test_whole_numbers_of_two_types_are_the_same_numbers(save):
+    whole = vectors().astype(np.int16)
+    given = {"x_train": whole, "y_train": LABELS, "x_test": whole.astype(np.float32), "y_test": LABELS}
+    data = open_data(save(**given))
+    assert data.test is not None
+    assert torch.equal(data.test.read(np.arange(50))["student"], torch.from_numpy(whole).float())
 
 
 def test_floating_point_images_keep_what_they_are_or_are_refused(save):

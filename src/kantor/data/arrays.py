@@ -96,6 +96,7 @@ def arrays_found(
         if not len(values):
             raise DataError(f"{path}: the {part} part has no rows. Leave its arrays out, or fill them.")
     _same_rows(parts, labels, path)
+    _same_types(parts, path)
     roles, ignored = _choose_views(parts["train"], views, path, len(labels["train"]))
     cuts = _take_cuts(parts["train"], len(labels["train"]), path) if len(parts) == 1 else {}
     if kind == "classes" or not labelled:
@@ -287,9 +288,26 @@ def _same_rows(parts: Mapping[str, Arrays], labels: Mapping[str, Shaped[np.ndarr
                 )
 
 
+def _same_types(parts: Mapping[str, Arrays], path: str) -> None:
+    """Vectors of whole numbers in one part and of fractions in another are hardly on one scale."""
+    for key in parts["train"]:
+        vectors = {part: held[key] for part, held in parts.items() if key in held and held[key].ndim == 2}
+        whole = [part for part, x in vectors.items() if x.dtype.kind in "iub"]
+        others = (part for part, x in vectors.items() if x.dtype.kind == "f" and (x != np.rint(x)).any())
+        other = next(others, None) if whole else None
+        if other is not None:
+            raise DataError(
+                f"{path}: array {key!r} holds whole numbers ({vectors[whole[0]].dtype}) in the {whole[0]} part and "
+                f"fractions ({vectors[other].dtype}) in {other}. Scale both alike, and save them in one "
+                "type."
+            )
+
+
 def _prepared(
     values: Shaped[np.ndarray, "n ..."], image_size: int | None, where: str
 ) -> Float32[Tensor, "n ..."] | UInt8[Tensor, "n c h w"]:
+    if 0 in values.shape[1:]:
+        raise DataError(f"{where}: a row of shape {list(values.shape[1:])} holds no number. Fill it, or leave it out.")
     if values.ndim == 2:
         if image_size is not None:
             raise ConfigError(f"{where} holds vectors: --image-size is for images.")

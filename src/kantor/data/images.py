@@ -219,17 +219,19 @@ def _pixels(content: bytes, form: Form, describe: Callable[[], str]) -> UInt8[np
 
 def _common_form(parts: Mapping[str, Encoded], image_size: int | None) -> Form:
     """From the first image that can be read. One channel: whether an image shows colour is seen on decoding."""
+    why = ""
     for encoded in parts.values():
         for row in range(len(encoded)):
             try:
                 width, height = opened(encoded.read(row)).size
-            except Exception:  # reported when it is decoded
+            except Exception as error:  # reported when it is decoded
+                why = why or str(error).strip() or type(error).__name__
                 continue
             if image_size is None:
                 return Form(1, height, width, False, encoded.describe(row))
             return Form(1, _checked(image_size), image_size, True, encoded.describe(row))
     first = next(encoded.describe(0) for encoded in parts.values() if len(encoded))
-    raise DataError(f"Not one image can be read; the first is {first}.")
+    raise DataError(f"Not one image can be read; the first is {first} ({why}).")
 
 
 def _checked(size: int) -> int:

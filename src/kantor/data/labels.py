@@ -78,7 +78,22 @@ def class_numbers(
             f"{where['train']}: labels go up to {count - 1} with {samples} samples. Labels are class numbers from 0; "
             "renumber them, or name another column with --label."
         )
+    if names is None:
+        _refuse_unlearned(whole, where)
     return list(names) if names is not None else [str(number) for number in range(count)], whole
+
+
+def _refuse_unlearned(whole: Mapping[str, Int64[np.ndarray, " n"]], where: Mapping[str, str]) -> None:
+    """Numbers without names are taken to be the same in every part: one that training has not may be another's."""
+    known = np.unique(whole["train"])
+    for part, values in whole.items():
+        strange = np.flatnonzero(~np.isin(values, known))
+        if len(strange) and len(known):
+            raise DataError(
+                f"{where[part]}, {part} part, row {strange[0]}: label {values[strange[0]]} is of no training sample "
+                f"(theirs are {known.min()} to {known.max()}). Number both parts alike, or name the classes, and the "
+                "labels by them."
+            )
 
 
 def whole_numbers(values: Shaped[np.ndarray, "n ..."], where: str) -> Int64[np.ndarray, "n ..."]:
