@@ -87,6 +87,15 @@ def test_labels_that_cannot_be_meant(kind, labels, says):
         label_arrays(labels, kind, None, "a.npz")
 
 
+def test_numbers_that_float32_cannot_tell_apart():
+    y = np.random.default_rng(0).normal(size=40)
+    seconds = {"train": 1.7e9 + y, "test": 1.7e9 + y}
+    with pytest.raises(DataError, match=r"labels near 1.7e\+09 differ by less than float32 tells apart. Subtract"):
+        label_arrays(seconds, "numbers", None, "file")
+    for fine in (y, y + 100, np.full(40, 0.1), np.full(40, np.nan), np.arange(40) * 1e9):
+        label_arrays({"train": fine}, "numbers", None, "file")
+
+
 def test_names_are_one_for_each():
     with pytest.raises(DataError, match="names 1 classes, and its labels are of 5"):
         label_arrays({"train": X}, "numbers", ["a"], "a.npz")

@@ -206,6 +206,12 @@ def test_a_teacher_of_other_classes_under_kd_says_what_can_be_used():
         Objective(student, {"t": teacher}, [Term(NeuronTransport())]).check(batch, quiet=True)
 
 
+def test_a_term_whose_gradient_is_not_finite_is_named_at_step_zero():
+    objective = Objective(network(4), {"t": network(8)}, [Term(KD(), weight=1e38)])
+    with pytest.raises(NonFiniteError, match="The gradient of kd is not finite on the first batch"):
+        objective.check(a_batch(), quiet=True)
+
+
 def test_a_term_that_is_not_finite_is_named_at_step_zero():
     student = network(4)
     with torch.no_grad():

@@ -311,7 +311,8 @@ def _prepared(
     if values.ndim == 2:
         if image_size is not None:
             raise ConfigError(f"{where} holds vectors: --image-size is for images.")
-        return torch.from_numpy(_finite(values.astype(np.float32), where))
+        with np.errstate(over="ignore"):  # said, as not finite
+            return torch.from_numpy(_finite(values.astype(np.float32), where))
     if values.ndim == 3:
         values = values[:, None]
     elif values.ndim == 4 and values.shape[-1] in (1, 3) and values.shape[1] not in (1, 3):

@@ -102,10 +102,28 @@ def _numbers(values: Shaped[np.ndarray, "n ..."], where: str, may_lack: bool) ->
         raise DataError(
             f"{where}: labels of shape {list(values.shape)} and type {values.dtype} are not {IN_WORDS['numbers']}."
         )
-    values = values.astype(np.float32)
-    rows = values.reshape(len(values), -1)
+    with np.errstate(over="ignore"):  # said below, as not finite
+        single = values.astype(np.float32)
+    rows = single.reshape(len(values), -1)
     _refuse(np.isinf(rows).any(axis=1) | (np.isnan(rows).any(axis=1) & (not may_lack)), where, "is not finite")
-    return values
+    if values.dtype != np.float32:
+        _refuse_lost_digits(values.reshape(rows.shape).astype(np.float64), rows, where)
+    return single
+
+
+def _refuse_lost_digits(
+    values: Shaped[np.ndarray, "n numbers"], single: Shaped[np.ndarray, "n numbers"], where: str
+) -> None:
+    """Refuse numbers whose differences are lost in float32, as seconds since 1970 that lie within a minute."""
+    whole = ~np.isnan(values).any(axis=1)
+    known, lost = values[whole], np.abs(single[whole] - values[whole]).max(axis=0, initial=0)
+    spread = known.max(axis=0, initial=-np.inf) - known.min(axis=0, initial=np.inf)
+    bad = np.flatnonzero((spread > 0) & (lost > 0.001 * spread))
+    if len(bad):
+        raise DataError(
+            f"{where}: labels near {known[0, bad[0]]:g} differ by less than float32 tells apart. Subtract what they "
+            "have in common."
+        )
 
 
 def _several(values: Shaped[np.ndarray, "n ..."], where: str, may_lack: bool) -> Shaped[np.ndarray, "n labels"]:

@@ -78,7 +78,7 @@ def described(look: Look) -> StepZero:
     """The facts of step 0.
 
     Raises:
-        NonFiniteError: a term is not finite.
+        NonFiniteError: a term, or its gradient, is not finite.
     """
     for name, value in look.terms.items():
         if not math.isfinite(value.item()):
@@ -99,6 +99,12 @@ def described(look: Look) -> StepZero:
 def _terms(look: Look, trained: Sequence[nn.Parameter]) -> list[TermFacts]:
     weighted = {name: look.weights[name] * value for name, value in look.terms.items()}
     shares, values = gradient_shares(weighted, trained), {name: value.item() for name, value in look.terms.items()}
+    if not all(map(math.isfinite, shares.values())):
+        bad = [name for name, value in weighted.items() if not math.isfinite(gradient_norm(value, trained))]
+        raise NonFiniteError(
+            f"The gradient of {', '.join(bad)} is not finite on the first batch. Lower its weight; if that does not "
+            "help, look at the loss and at its inputs' scale."
+        )
     tasks = [TermFacts(t, [], [], values[t], look.weights[t], shares[t], "", "") for t in ("task",) if t in values]
     return [
         *tasks,
