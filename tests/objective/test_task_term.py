@@ -1,5 +1,10 @@
 """The task's term of a share of a batch: its mean over processes is that of all labels together."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -36,3 +41,15 @@ def test_a_share_of_full_size_is_left_as_it_is(monkeypatch):
     monkeypatch.setattr(task_term, "sum_over_ranks", lambda count: 2 * count)
     value = task_term.task_value(TASK, logits, targets, expected=None, learning=True)
     assert torch.equal(value, TASK(logits, targets))
+
+
+@pytest.mark.slow
+def test_two_real_processes_learn_what_one_does():
+    """Four steps, in which none to all of one process's labels are ignored; the other process has all of its own."""
+    script = Path(__file__).parent / "two_processes.py"
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
+    assert found["largest"] > 0.01, "nothing was learnt that could be compared"
+    assert found["worst"] < 1e-12
