@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kantor.core import trust
 from kantor.core.errors import ConfigError, DataError
 from kantor.data import DataSet
 from kantor.study.execution.step_zero import WITHOUT_TASK, prepare
+from kantor.study.execution.student import Workbench, make_objective, new_student
 from kantor.study.resume.claim import claim
 from kantor.study.resume.prepared import Prepared
 from kantor.study.settings.resolved import ResolvedStudy, resolve
+from kantor.training.batches import training_batches
 from small import settings
 
 Ready = tuple[ResolvedStudy, list[str], list[dict[str, Any]], list[str], dict[str, Any]]
@@ -116,3 +119,57 @@ def test_labels_that_are_not_there(tmp_path):
         ready(tmp_path, **bare, methods="none,task:1", out=str(tmp_path / "b"))
     with pytest.raises(ConfigError, match=r"tune judges trials by a linear probe on labels, and .* has none"):
         ready(tmp_path, **bare, tune=[1.0, 2.0], out=str(tmp_path / "c"))
+
+
+DRAWN = """
+from collections import OrderedDict
+
+import torch
+from torch import nn
+
+
+def widths(num_classes, input_shape):
+    width = 4 + int(torch.randint(0, 1000, ()))
+    return nn.Sequential(nn.Linear(input_shape[0], width), nn.ReLU(), nn.Linear(width, num_classes))
+
+
+def names(num_classes, input_shape):
+    name = f"layer{int(torch.randint(0, 1000, ()))}"
+    return nn.Sequential(OrderedDict({name: nn.Linear(input_shape[0], num_classes)}))
+
+
+def weights(num_classes, input_shape):
+    return nn.Sequential(nn.Linear(input_shape[0], 4), nn.ReLU(), nn.Linear(4, num_classes))
+"""
+
+
+@pytest.mark.parametrize(
+    ("factory", "said"),
+    [
+        ("widths", r"0.weight is \[\d+, 4\], and was \[\d+, 4\]"),
+        ("names", r"layer\d+.weight is none, and was \[2, 4\]"),
+    ],
+)
+def test_students_of_one_study_are_of_one_architecture(tmp_path, write_module, factory, said):
+    trust.wrote([f"{write_module('drawn_nets', DRAWN)}:{factory}"])
+    with pytest.raises(ConfigError, match=rf"drawn_nets:{factory} makes another network for seed 1 .*{said}"):
+        ready(tmp_path, student=f"drawn_nets:{factory}", teacher="mlp@hidden=8", methods="none,neuron_transport")
+    assert not list(tmp_path.rglob("teachers")), "a teacher was trained in vain"
+
+
+def test_each_student_gets_the_layers_that_step_0_saw(tmp_path, write_module):
+    trust.wrote([f"{write_module('drawn_nets', DRAWN)}:weights"])
+    study, _, _, methods, _ = ready(
+        tmp_path, student="drawn_nets:weights", teacher="mlp@hidden=8", methods="none,neuron_transport"
+    )
+    run = study.settings.folder()
+    (term,) = Prepared.read(run).terms("neuron_transport")
+    bench = Workbench(run)
+    for seed in study.seeds:
+        student = new_student(bench.study, bench.data, seed)[0]
+        method = replace(bench.methods["neuron_transport"], terms=(term,))
+        objective = make_objective(bench.study, bench.data, student, bench.teachers, method, {}, seed=seed, given=None)
+        objective.check(next(training_batches(bench.data, bench.config, seed, transfers=True).epoch(0)), quiet=True)
+        (bound,) = objective.bound
+        assert bound.of(method.terms[bound.term]).record() == Prepared.read(run).bound["neuron_transport"][0]
+    assert methods == ["none", "neuron_transport"]

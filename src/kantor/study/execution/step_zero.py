@@ -17,6 +17,7 @@ from kantor.data import Augment, Batch, DataSet
 from kantor.data.label_kinds import counted
 from kantor.losses import LabelCost, NeuronTransport
 from kantor.models import Model
+from kantor.models.spec import parse
 from kantor.objective import LiveTeacher, Read
 from kantor.objective.binding import paired_stages
 from kantor.results.files import plan_samples_file, timed
@@ -82,6 +83,7 @@ def prepare(
     losses = [term.loss for method in study.methods for term in method.terms]
     cached = any(method.transfers for method in study.methods) and cacheable(settings, data, losses)
     example = next(training_batches(data, settings, 0, transfers=True).epoch(0))
+    _check_one_architecture(study, data)
     # A student that cannot be built is known here, before a teacher is trained.
     student = new_student(study, data, 0)[0]
     students = len(study.methods) * len(study.seeds)
@@ -182,6 +184,29 @@ def _check_data(study: ResolvedStudy, data: DataSet) -> None:
     for seed in study.every_seed:
         for start in given:
             start.of(seed)
+
+
+def _check_one_architecture(study: ResolvedStudy, data: DataSet) -> None:
+    """Refuse a factory of the user's that makes other networks for other seeds: its layers are bound once, for all."""
+    spec = study.settings.student
+    if parse(spec).family != "python":
+        return
+    first, *others = [*study.seeds, *(study.settings.tune_seeds if study.settings.tune else [])]
+    known = _shapes(new_student(study, data, first)[0])
+    for seed in others:
+        found = _shapes(new_student(study, data, seed)[0])
+        for name in [*known, *found]:
+            if known.get(name) != found.get(name):
+                one, other = (shapes.get(name, "none") for shapes in (known, found))
+                raise ConfigError(
+                    f"{spec} makes another network for seed {seed} than for seed {first}: {name} is {other}, and was "
+                    f"{one}. A study compares students of one architecture. Let its names and widths follow from its "
+                    "settings, and only its weights be drawn."
+                )
+
+
+def _shapes(model: Model) -> dict[str, list[int]]:
+    return {name: list(weights.shape) for name, weights in model.network.state_dict().items()}
 
 
 def _introduce(source: Source, model: Model, reached: float | None, data: DataSet, scale: Scale, say: Say) -> None:
