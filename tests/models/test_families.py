@@ -1,296 +1,65 @@
-"""timm, torchvision and transformers, where they are installed; nothing is fetched."""
-
-import importlib.util
-import json
-from typing import Any
+"""Who makes a network, and what any of them refuses."""
 
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
+from torch import nn
 
-from kantor.capture import capture, pair, stages
-from kantor.core.errors import ConfigError, DataError
-from kantor.models import load
+from kantor.core.errors import ConfigError
+from kantor.models.families import factory_of, image_shape, is_text, side
+from kantor.models.spec import parse
 
-IMAGES = torch.rand(2, 3, 32, 32)
-
-
-@pytest.fixture
-def timm(torchvision_operators):
-    return pytest.importorskip("timm")
-
-
-@pytest.fixture
-def torchvision(torchvision_operators):
-    return pytest.importorskip("torchvision")
-
-
-@pytest.fixture
-def checkpoints(tmp_path, torchvision_operators):
-    """Folders as ``save_pretrained`` writes them, of tiny networks: a ViT, a ResNet and a Swin."""
-    if importlib.util.find_spec("transformers") is None:
-        pytest.skip("needs transformers")
-    from transformers import AutoModelForImageClassification, ResNetConfig, SwinConfig, ViTConfig
-
-    names = {0: "cat", 1: "dog", 2: "ship"}
-    configs = {
-        "vit": ViTConfig(
-            hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32,
-            image_size=32, patch_size=8,
-            id2label=names, label2id={name: i for i, name in names.items()},
-        ),
-        "resnet": ResNetConfig(
-            embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", id2label=names
-        ),
-        "swin": SwinConfig(
-            image_size=32, patch_size=2, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=4, id2label=names
-        ),
-    }  # fmt: skip
-    for name, config in configs.items():
-        AutoModelForImageClassification.from_config(config).save_pretrained(tmp_path / name)
-    return tmp_path
-
-
-def test_timm_resnet_teaches_a_vit(timm):
-    teacher = load("timm:resnet18", classes=5).eval()
-    student = load("vit", classes=5)
-    assert teacher.normalise.mode == "imagenet"
-    found = stages(teacher, IMAGES)
-    assert [layer.path for layer in found] == ["layer1", "layer2", "layer3", "layer4"]
-    last = pair(stages(student, IMAGES), found)[-1]
-    assert (last.student, last.teacher) == ("blocks.3", "layer4")
-    with capture(teacher, [last.teacher, "penultimate", "layer1.0.bn1"]) as layers:
-        logits = teacher(IMAGES)
-    assert logits.shape == (2, 5)
-    # 32 pixels leave one cell at the end, and it is still the last stage.
-    assert layers["layer4"].shape == (2, 512, 1, 1)
-    assert torch.equal(teacher.network.get_submodule("fc")(layers["penultimate"]), logits)
-    # timm clips it in place; what was captured keeps its negative numbers.
-    assert layers["layer1.0.bn1"].min() < 0
-
-
-def test_timm_other_families(timm):
-    vit = load("timm:vit_tiny_patch16_224@depth=2", classes=3, input_shape=(1, 32, 32))
-    assert vit.size == 224
-    assert vit(IMAGES[:, :1]).shape == (2, 3)
-    small = load("timm:vit_tiny_patch16_224@img_size=32@depth=2", classes=3)
-    assert small.size is None
-    assert [layer.path for layer in stages(small, IMAGES)] == ["blocks.0", "blocks.1"]
-    swin = load("timm:swin_tiny_patch4_window7_224@img_size=64@depths=(1,1,1,1)", classes=3, input_shape=(3, 64, 64))
-    # Its maps are channel-last inside; here they are channel-first.
-    assert stages(swin, torch.rand(1, 3, 64, 64))[0].shape == (96, 16, 16)
-
-
-def test_timm_round_trip(timm, tmp_path):
-    model = load("timm:resnet18", classes=["a", "b"]).eval()
-    model.save(tmp_path / "w.safetensors")
-    found = load(f"timm:resnet18:{tmp_path / 'w.safetensors'}").eval()
-    assert torch.equal(found(IMAGES), model(IMAGES))
-    assert found.class_names == ["a", "b"]
+SPEC = parse("resnet8")
 
 
 @pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        ("timm:resnet81", "timm has no model 'resnet81'. Close to it: resnet"),
-        ("timm:resnet18.a1_in2k", "no weights 'resnet18.a1_in2k'. Close to it: resnet18.a1_in1k"),
-        ("timm:resnet18@no_such_option=3", "could not make timm:resnet18@no_such_option=3"),
-    ],
+    ("size", "wanted"), [(None, None), (32, None), ((32, 24), None), (224, 224), ([48, 48], 48), ((8,), 8)]
 )
-def test_timm_names_that_are_wrong(timm, spec, message):
-    with pytest.raises(ConfigError, match=message):
-        load(spec, classes=2)
+def test_the_side_that_images_are_resized_to(size, wanted):
+    shape = (32, 24) if size == (32, 24) else (32, 32)
+    assert side(size, shape, SPEC) == wanted
 
 
-def test_torchvision(torchvision):
-    model = load("torchvision:resnet18", classes=3).eval()
-    assert [layer.path for layer in stages(model, IMAGES)] == ["layer1", "layer2", "layer3", "layer4"]
-    with capture(model, ["layer1.0.bn2", "penultimate"]) as layers:
-        assert model(IMAGES).shape == (2, 3)
-    assert layers["layer1.0.bn2"].min() < 0
-    assert layers["penultimate"].shape == (2, 512)
-    grey = load("torchvision:resnet18", classes=3, input_shape=(1, 32, 32))
-    assert grey(IMAGES[:, :1]).shape == (2, 3)
+@pytest.mark.parametrize("size", [0, -1, "large", (1, 2, 3), (), 2.5])
+def test_a_size_that_is_none_is_refused(size):
+    with pytest.raises(ConfigError, match=r"resnet8 is made for images of size .* which is none"):
+        side(size, (32, 32), SPEC)
+    with pytest.raises(ConfigError, match="kantor resizes images to squares: give data of that size"):
+        side((24, 32), (32, 32), SPEC)
 
 
-def test_torchvision_pretrained_weights_keep_all_but_another_classifier(torchvision, monkeypatch):
-    source = torchvision.models.resnet18().state_dict()
-    given = {}
-
-    def get_state_dict(self, **kwargs):
-        given.update(kwargs)
-        return source
-
-    monkeypatch.setattr(torchvision.models.ResNet18_Weights, "get_state_dict", get_state_dict)
-    whole = load("torchvision:resnet18@pretrained=true")
-    assert given["weights_only"]
-    assert whole.size == 224
-    assert whole.class_names[0] == "tench"
-    assert torch.equal(whole.network.get_parameter("fc.weight"), source["fc.weight"])
-    other = load("torchvision:resnet18@pretrained=true@size=none", classes=3)
-    assert other.size is None
-    assert other.class_names is None
-    assert torch.equal(other.network.get_parameter("layer4.1.conv2.weight"), source["layer4.1.conv2.weight"])
+def test_samples_that_are_no_images():
+    assert image_shape(SPEC, (3, 8, 9)) == (3, 8, 9)
+    assert is_text((128, 4000)) and not is_text((128,))
+    with pytest.raises(ConfigError, match=r"the samples are \(20,\). Use mlp"):
+        image_shape(SPEC, (20,))
+    with pytest.raises(ConfigError, match=r"the samples are texts. Use bag, textcnn, or transformers:NAME"):
+        image_shape(SPEC, (128, 4000))
 
 
-@pytest.mark.parametrize(
-    ("spec", "shape", "message"),
-    [
-        ("torchvision:resnet81", (3, 32, 32), "no classifier 'resnet81'. Close to it: resnet"),
-        ("torchvision:fcn_resnet50", (3, 32, 32), "no classifier 'fcn_resnet50'"),
-        ("torchvision:resnet18", (4, 32, 32), "3 channels"),
-        ("torchvision:resnet18@no_such_option=3", (3, 32, 32), "could not make"),
-    ],
-)
-def test_torchvision_names_that_are_wrong(torchvision, spec, shape, message):
-    with pytest.raises(ConfigError, match=message):
-        load(spec, classes=2, input_shape=shape)
+def test_a_package_that_is_not_installed_is_said(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+
+    def missing(_):
+        raise ModuleNotFoundError("No module named 'timm'", name="timm")
+
+    monkeypatch.setattr("importlib.import_module", missing)
+    with pytest.raises(ConfigError, match=r"needs timm, which is not installed: pip install 'kantor\[timm\]'"):
+        factory_of(parse("timm:resnet18"))(2, (3, 8, 8), {})
 
 
-def test_transformers_checkpoint_with_its_names(checkpoints):
-    model = load(f"transformers:{checkpoints / 'vit'}").eval()
-    assert (model.name, model.class_names, model.num_classes) == ("vit", ["cat", "dog", "ship"], 3)
-    with capture(model, ["vit.layers.1", "logits", "penultimate"]) as layers:
-        logits = model(IMAGES)
-    assert layers["vit.layers.1"].shape == (2, 17, 16)
-    assert torch.equal(layers["logits"], logits)
-    assert torch.equal(model.network.get_submodule("classifier")(layers["penultimate"]), logits)
-    assert [layer.path for layer in stages(model, IMAGES)] == [f"vit.layers.{i}" for i in range(4)]
-    again = load(f"transformers:{checkpoints / 'vit'}").eval()
-    assert torch.equal(again(IMAGES), logits)
+def test_a_package_that_is_broken_is_not_said_to_be_missing(monkeypatch):
+    def broken(_):
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.setattr("importlib.import_module", broken)
+    with pytest.raises(ConfigError, match=r"timm is installed, and importing it fails: .*built for another torch"):
+        factory_of(parse("timm:resnet18"))(2, (3, 8, 8), {})
 
 
-def test_transformers_architecture_alone_and_another_classifier(checkpoints):
-    torch.manual_seed(0)
-    whole = load(f"transformers:{checkpoints / 'vit'}")
-    fresh = load(f"transformers:{checkpoints / 'vit'}@pretrained=false", classes=4)
-    other = load(f"transformers:{checkpoints / 'vit'}", classes=4)
-    key = "vit.layers.0.mlp.fc1.weight"
-    weights = [dict(m.network.named_parameters()).get(key) for m in (whole, other, fresh)]
-    if weights[0] is None:
-        blocks = [m.network.get_submodule("vit.layers") for m in (whole, other, fresh)]
-        weights = [next(p for p in block.parameters() if p.ndim == 2) for block in blocks]
-    assert torch.equal(weights[0], weights[1])
-    assert not torch.equal(weights[0], weights[2])
-    assert other.num_classes == fresh.num_classes == 4
-    assert other.class_names is None
-
-
-def test_transformers_maps_and_tokens(checkpoints):
-    resnet = load(f"transformers:{checkpoints / 'resnet'}")
-    assert stages(resnet, IMAGES)[-1].shape == (16, 4, 4)
-    swin = load(f"transformers:{checkpoints / 'swin'}")
-    assert stages(swin, IMAGES)[-1].shape == (64, 16)
-
-
-def test_transformers_saves_and_loads(checkpoints, tmp_path):
-    model = load(f"transformers:{checkpoints / 'resnet'}", classes=["a", "b", "c"]).eval()
-    model.save(tmp_path / "w.safetensors")
-    found = load(f"transformers:{checkpoints / 'resnet'}:{tmp_path / 'w.safetensors'}").eval()
-    assert torch.equal(found(IMAGES), model(IMAGES))
-    assert found.class_names == ["a", "b", "c"]
-
-
-def test_transformers_names_that_are_wrong(checkpoints, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(ConfigError, match=r"could not make transformers:.*nowhere"):
-        load(f"transformers:{checkpoints / 'nowhere'}")
-    with pytest.raises(ConfigError, match=r"no option 'hidden_sise'\. Close to it: hidden_size"):
-        load(f"transformers:{checkpoints / 'vit'}@hidden_sise=3")
-
-
-def edited(folder, name="config.json", **entries):
-    """A checkpoint's folder, with other entries in one of its files."""
-    file = folder / name
-    file.write_text(json.dumps((json.loads(file.read_text()) if file.exists() else {}) | entries))
-    return f"transformers:{folder}"
-
-
-def test_transformers_weights_in_half_precision_are_read_as_numbers_like_any(checkpoints):
-    whole = load(f"transformers:{checkpoints / 'vit'}").eval()
-    half = checkpoints / "half"
-    network: Any = whole.network
-    network.to(torch.bfloat16).save_pretrained(half)
-    found = load(f"transformers:{half}").eval()
-    assert {p.dtype for p in found.parameters()} == {torch.float32}
-    assert found(IMAGES).dtype == torch.float32
-    drawn = load(f"transformers:{half}@pretrained=false")
-    assert {p.dtype for p in drawn.parameters()} == {torch.float32}
-
-
-@pytest.mark.parametrize("classes", [None, 4])
-def test_transformers_draws_no_weight_that_a_checkpoint_lacks(checkpoints, classes):
-    file = checkpoints / "vit" / "model.safetensors"
-    tensors = load_file(file)
-    lost = next(key for key in tensors if "attention" in key)
-    save_file({key: x for key, x in tensors.items() if key != lost}, file, metadata={"format": "pt"})
-    with pytest.raises(DataError, match=r"do not fit transformers:.*1 are missing"):
-        load(f"transformers:{checkpoints / 'vit'}", classes=classes)
-
-
-def test_transformers_weights_of_another_shape_than_the_configuration_says(checkpoints):
-    with pytest.raises(DataError, match=r"of another shape than its config.json says"):
-        load(edited(checkpoints / "vit", hidden_size=32))
-
-
-def test_transformers_says_that_a_checkpoint_has_no_classifier(checkpoints):
-    file = checkpoints / "vit" / "model.safetensors"
-    tensors = {key: x for key, x in load_file(file).items() if not key.startswith("classifier")}
-    save_file(tensors, file, metadata={"format": "pt"})
-    with pytest.warns(UserWarning, match="comes without a classifier"):
-        load(f"transformers:{checkpoints / 'vit'}")
-
-
-@pytest.mark.parametrize(
-    "entries",
-    [
-        {"id2label": [1, 2]},
-        {"num_channels": "3"},
-        {"hidden_size": -3},
-        {"patch_size": 0},
-        {"image_size": 0},
-        {"dtype": "os"},
-        {"model_type": ["vit"]},
-    ],
-)
-def test_transformers_configurations_that_make_no_network(checkpoints, entries):
-    with pytest.raises((ConfigError, DataError), match="vit"):
-        load(edited(checkpoints / "vit", **entries))
-
-
-@pytest.mark.parametrize("place", ["_attn_implementation", "vision_config"])
-def test_a_checkpoint_does_not_name_code_on_the_hub(checkpoints, place):
-    entry = "anybody/kernel" if place.startswith("_") else {"_attn_implementation": "anybody/kernel"}
-    with pytest.raises(ConfigError, match="'anybody/kernel', which is code on the Hub"):
-        load(edited(checkpoints / "vit", **{place: entry}))
-
-
-def test_a_checkpoint_may_say_where_it_came_from(checkpoints):
-    spec = edited(checkpoints / "vit", _name_or_path="somebody/their-vit")
-    assert load(spec)(torch.rand(2, 3, 32, 32)).shape == (2, 3)
-
-
-def test_transformers_sizes_as_height_and_width(checkpoints):
-    spec = edited(checkpoints / "vit", image_size=[32, 32])
-    assert load(spec).size is None
-    larger = load(spec, input_shape=(3, 48, 48))
-    assert larger.size == 32
-    assert larger(torch.rand(2, 3, 48, 48)).shape == (2, 3)
-    oblong = edited(checkpoints / "vit", image_size=[32, 16])
-    assert load(f"{oblong}@pretrained=false", classes=3, input_shape=(3, 32, 16)).size is None
-    with pytest.raises(ConfigError, match=r"images of 32 x 16, and the data's are 48 x 48"):
-        load(f"{oblong}@pretrained=false", classes=3, input_shape=(3, 48, 48))
-
-
-@pytest.mark.parametrize(
-    "entries",
-    [
-        {"image_mean": "abc"},
-        {"image_mean": [0.5] * 3, "image_std": [0, 0, 0]},
-        {"image_mean": [None] * 3, "image_std": [1] * 3},
-        {"size": "x"},
-    ],
-)
-def test_transformers_preprocessors_that_make_no_numbers(checkpoints, entries):
-    with pytest.raises(DataError, match=r"The preprocessor of .*vit cannot be used"):
-        load(edited(checkpoints / "vit", "preprocessor_config.json", **entries))
+def test_built_ins_are_made_for_the_classes_and_options_given():
+    built = factory_of(parse("mlp@hidden=5"))(3, (4,), {"hidden": "5"})
+    widths = [m.out_features for m in built.network.modules() if isinstance(m, nn.Linear)]
+    assert (built.num_classes, widths[-1]) == (3, 3) and set(widths[:-1]) == {5}
+    with pytest.raises(ConfigError, match="say how many classes it has"):
+        factory_of(SPEC)(None, (3, 8, 8), {})
+    with pytest.raises(ConfigError, match="the samples are texts"):
+        factory_of(parse("mlp"))(3, (128, 4000), {})

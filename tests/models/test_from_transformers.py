@@ -1,0 +1,190 @@
+"""Networks by transformers, where it is installed; nothing is fetched."""
+
+import importlib.util
+import json
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from kantor.capture import capture, stages
+from kantor.core.errors import ConfigError, DataError
+from kantor.models import load
+
+IMAGES = torch.rand(2, 3, 32, 32)
+
+
+@pytest.fixture
+def checkpoints(tmp_path, torchvision_operators):
+    """Folders as ``save_pretrained`` writes them, of tiny networks: a ViT, a ResNet and a Swin."""
+    if importlib.util.find_spec("transformers") is None:
+        pytest.skip("needs transformers")
+    from transformers import AutoModelForImageClassification, ResNetConfig, SwinConfig, ViTConfig
+
+    names = {0: "cat", 1: "dog", 2: "ship"}
+    configs = {
+        "vit": ViTConfig(
+            hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32,
+            image_size=32, patch_size=8,
+            id2label=names, label2id={name: i for i, name in names.items()},
+        ),
+        "resnet": ResNetConfig(
+            embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", id2label=names
+        ),
+        "swin": SwinConfig(
+            image_size=32, patch_size=2, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=4, id2label=names
+        ),
+    }  # fmt: skip
+    for name, config in configs.items():
+        AutoModelForImageClassification.from_config(config).save_pretrained(tmp_path / name)
+    return tmp_path
+
+
+def test_transformers_checkpoint_with_its_names(checkpoints):
+    model = load(f"transformers:{checkpoints / 'vit'}").eval()
+    assert (model.name, model.class_names, model.num_classes) == ("vit", ["cat", "dog", "ship"], 3)
+    with capture(model, ["vit.layers.1", "logits", "penultimate"]) as layers:
+        logits = model(IMAGES)
+    assert layers["vit.layers.1"].shape == (2, 17, 16)
+    assert torch.equal(layers["logits"], logits)
+    assert torch.equal(model.network.get_submodule("classifier")(layers["penultimate"]), logits)
+    assert [layer.path for layer in stages(model, IMAGES)] == [f"vit.layers.{i}" for i in range(4)]
+    again = load(f"transformers:{checkpoints / 'vit'}").eval()
+    assert torch.equal(again(IMAGES), logits)
+
+
+def test_transformers_architecture_alone_and_another_classifier(checkpoints):
+    torch.manual_seed(0)
+    whole = load(f"transformers:{checkpoints / 'vit'}")
+    fresh = load(f"transformers:{checkpoints / 'vit'}@pretrained=false", classes=4)
+    other = load(f"transformers:{checkpoints / 'vit'}", classes=4)
+    key = "vit.layers.0.mlp.fc1.weight"
+    weights = [dict(m.network.named_parameters()).get(key) for m in (whole, other, fresh)]
+    if weights[0] is None:
+        blocks = [m.network.get_submodule("vit.layers") for m in (whole, other, fresh)]
+        weights = [next(p for p in block.parameters() if p.ndim == 2) for block in blocks]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    assert other.num_classes == fresh.num_classes == 4
+    assert other.class_names is None
+
+
+def test_transformers_maps_and_tokens(checkpoints):
+    resnet = load(f"transformers:{checkpoints / 'resnet'}")
+    assert stages(resnet, IMAGES)[-1].shape == (16, 4, 4)
+    swin = load(f"transformers:{checkpoints / 'swin'}")
+    assert stages(swin, IMAGES)[-1].shape == (64, 16)
+
+
+def test_transformers_saves_and_loads(checkpoints, tmp_path):
+    model = load(f"transformers:{checkpoints / 'resnet'}", classes=["a", "b", "c"]).eval()
+    model.save(tmp_path / "w.safetensors")
+    found = load(f"transformers:{checkpoints / 'resnet'}:{tmp_path / 'w.safetensors'}").eval()
+    assert torch.equal(found(IMAGES), model(IMAGES))
+    assert found.class_names == ["a", "b", "c"]
+
+
+def test_transformers_names_that_are_wrong(checkpoints, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ConfigError, match=r"could not make transformers:.*nowhere"):
+        load(f"transformers:{checkpoints / 'nowhere'}")
+    with pytest.raises(ConfigError, match=r"no option 'hidden_sise'\. Close to it: hidden_size"):
+        load(f"transformers:{checkpoints / 'vit'}@hidden_sise=3")
+
+
+def edited(folder, name="config.json", **entries):
+    """A checkpoint's folder, with other entries in one of its files."""
+    file = folder / name
+    file.write_text(json.dumps((json.loads(file.read_text()) if file.exists() else {}) | entries))
+    return f"transformers:{folder}"
+
+
+def test_transformers_weights_in_half_precision_are_read_as_numbers_like_any(checkpoints):
+    whole = load(f"transformers:{checkpoints / 'vit'}").eval()
+    half = checkpoints / "half"
+    network: Any = whole.network
+    network.to(torch.bfloat16).save_pretrained(half)
+    found = load(f"transformers:{half}").eval()
+    assert {p.dtype for p in found.parameters()} == {torch.float32}
+    assert found(IMAGES).dtype == torch.float32
+    drawn = load(f"transformers:{half}@pretrained=false")
+    assert {p.dtype for p in drawn.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("classes", [None, 4])
+def test_transformers_draws_no_weight_that_a_checkpoint_lacks(checkpoints, classes):
+    file = checkpoints / "vit" / "model.safetensors"
+    tensors = load_file(file)
+    lost = next(key for key in tensors if "attention" in key)
+    save_file({key: x for key, x in tensors.items() if key != lost}, file, metadata={"format": "pt"})
+    with pytest.raises(DataError, match=r"do not fit transformers:.*1 are missing"):
+        load(f"transformers:{checkpoints / 'vit'}", classes=classes)
+
+
+def test_transformers_weights_of_another_shape_than_the_configuration_says(checkpoints):
+    with pytest.raises(DataError, match=r"of another shape than its config.json says"):
+        load(edited(checkpoints / "vit", hidden_size=32))
+
+
+def test_transformers_says_that_a_checkpoint_has_no_classifier(checkpoints):
+    file = checkpoints / "vit" / "model.safetensors"
+    tensors = {key: x for key, x in load_file(file).items() if not key.startswith("classifier")}
+    save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.warns(UserWarning, match="comes without a classifier"):
+        load(f"transformers:{checkpoints / 'vit'}")
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"id2label": [1, 2]},
+        {"num_channels": "3"},
+        {"hidden_size": -3},
+        {"patch_size": 0},
+        {"image_size": 0},
+        {"dtype": "os"},
+        {"model_type": ["vit"]},
+    ],
+)
+def test_transformers_configurations_that_make_no_network(checkpoints, entries):
+    with pytest.raises((ConfigError, DataError), match="vit"):
+        load(edited(checkpoints / "vit", **entries))
+
+
+@pytest.mark.parametrize("place", ["_attn_implementation", "vision_config"])
+def test_a_checkpoint_does_not_name_code_on_the_hub(checkpoints, place):
+    entry = "anybody/kernel" if place.startswith("_") else {"_attn_implementation": "anybody/kernel"}
+    with pytest.raises(ConfigError, match="'anybody/kernel', which is code on the Hub"):
+        load(edited(checkpoints / "vit", **{place: entry}))
+
+
+def test_a_checkpoint_may_say_where_it_came_from(checkpoints):
+    spec = edited(checkpoints / "vit", _name_or_path="somebody/their-vit")
+    assert load(spec)(torch.rand(2, 3, 32, 32)).shape == (2, 3)
+
+
+def test_transformers_sizes_as_height_and_width(checkpoints):
+    spec = edited(checkpoints / "vit", image_size=[32, 32])
+    assert load(spec).size is None
+    larger = load(spec, input_shape=(3, 48, 48))
+    assert larger.size == 32
+    assert larger(torch.rand(2, 3, 48, 48)).shape == (2, 3)
+    oblong = edited(checkpoints / "vit", image_size=[32, 16])
+    assert load(f"{oblong}@pretrained=false", classes=3, input_shape=(3, 32, 16)).size is None
+    with pytest.raises(ConfigError, match=r"images of 32 x 16, and the data's are 48 x 48"):
+        load(f"{oblong}@pretrained=false", classes=3, input_shape=(3, 48, 48))
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"image_mean": "abc"},
+        {"image_mean": [0.5] * 3, "image_std": [0, 0, 0]},
+        {"image_mean": [None] * 3, "image_std": [1] * 3},
+        {"size": "x"},
+    ],
+)
+def test_transformers_preprocessors_that_make_no_numbers(checkpoints, entries):
+    with pytest.raises(DataError, match=r"The preprocessor of .*vit cannot be used"):
+        load(edited(checkpoints / "vit", "preprocessor_config.json", **entries))
