@@ -45,7 +45,9 @@ def trained(forward: nn.Module, student: nn.Module, rows: slice) -> list[list[Te
         found.append([p.grad.clone() for p in student.parameters() if p.grad is not None])
         optimiser.step()
         optimiser.zero_grad()
-        getattr(forward, "module", forward).after_step()
+        whole = forward.module if isinstance(forward, DistributedDataParallel) else forward
+        assert isinstance(whole, kantor.Objective)
+        whole.after_step()
     return [*found, [p.detach().clone() for p in student.parameters()]]
 
 
