@@ -27,3 +27,9 @@ def test_one_sample_compares_nothing():
     teacher, student = models()
     with pytest.raises(ConfigError, match="two or more"):
         kantor.transported(teacher, student, [torch.rand(16, *SHAPE)], samples=1)
+
+
+def test_an_unknown_plan_is_named():
+    one = kantor.load("mlp@hidden=4@normalise=none", classes=3, input_shape=(6,))
+    with pytest.raises(ConfigError, match="unknown plan 'best'"):
+        kantor.transported(one, one, [torch.randn(4, 6)], plan="best")  # pyright: ignore[reportArgumentType]

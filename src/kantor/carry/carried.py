@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kantor.carry.blocks import counterparts, renamed
-from kantor.carry.grouping import Grouping, grouped
+from kantor.carry.grouping import Grouping, GroupingPlan, grouped
 from kantor.carry.observe import observed
 from kantor.carry.operations import Followed
 from kantor.carry.plans import LayerPlans, plan_of
@@ -61,7 +61,13 @@ class Carried:
 
 @torch.no_grad()
 def carry(
-    teacher: nn.Module, student: nn.Module, batches: Iterable[Tensor], *, new: Sequence[str] = (), seed: int = 0
+    teacher: nn.Module,
+    student: nn.Module,
+    batches: Iterable[Tensor],
+    *,
+    new: Sequence[str] = (),
+    seed: int = 0,
+    plan: GroupingPlan = "optimal",
 ) -> Carried:
     """Give ``student`` the weights of ``teacher``, carried through a plan between their units, in place.
 
@@ -74,6 +80,7 @@ def carry(
         batches: inputs of both, without labels, ``[batch, ...]``; all of one size.
         new: parameters of the student that stay as they are, with all below them, as ``head``.
         seed: of the search for groups.
+        plan: how units are grouped; ``identity`` and ``random`` are controls.
 
     Raises:
         ConfigError: a network cannot be traced, or the two are not of one make; names what has no counterpart.
@@ -91,7 +98,7 @@ def carry(
     groupings: dict[Factor, Grouping] = {}
     for factor, made in pairs.made.items():
         covariance = moments[factor].covariance() if factor in moments else torch.eye(factor.size, dtype=torch.float64)
-        groupings[factor] = grouped(covariance, made, seed)
+        groupings[factor] = grouped(covariance, made, seed, plan)
     tensors = dict(teacher.named_parameters(remove_duplicate=False)) | dict(teacher.named_buffers())
     own = dict(student.named_parameters(remove_duplicate=False)) | dict(student.named_buffers())
     scored = {factor for axis in theirs.scored for factor in leaves(axis) if not factor.fixed}
@@ -107,8 +114,8 @@ def carry(
     plans = {}
     for layer in mine.layers:
         axes = theirs.layers.get(renamed(layer, blocks))
-        if axes is not None and (plan := plan_of(axes, groupings)) is not None:
-            plans[layer] = plan
+        if axes is not None and (of_layer := plan_of(axes, groupings)) is not None:
+            plans[layer] = of_layer
     return Carried(_groups(pairs, groupings, names), blocks, fresh, LayerPlans(plans))
 
 

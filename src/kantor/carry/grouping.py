@@ -1,6 +1,7 @@
 """Which of many units become one: transport with equal masses between a teacher's units and a student's."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -8,6 +9,9 @@ from jaxtyping import Float64
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+GroupingPlan = Literal["optimal", "identity", "random"]
+"""How units are grouped: by transport; or, as a control that never looks at what they do, neighbours (``identity``) or
+any (``random``)."""
 _ROUNDS = 20
 _STARTS = 3
 
@@ -28,7 +32,9 @@ class Grouping:
     kept: float
 
 
-def grouped(covariance: Float64[Tensor, "units units"], made: int, seed: int = 0) -> Grouping:
+def grouped(
+    covariance: Float64[Tensor, "units units"], made: int, seed: int = 0, plan: GroupingPlan = "optimal"
+) -> Grouping:
     """Groups of units as equal in number as can be, whose members say the same: spherical k-means with capacities.
 
     Given the groups' centres the plan of least cost is an assignment; given the plan the centres are its barycentres.
@@ -38,7 +44,8 @@ def grouped(covariance: Float64[Tensor, "units units"], made: int, seed: int = 0
     Args:
         covariance: of the units' activations.
         made: how many units there are to be.
-        seed: of the starts.
+        seed: of the starts, or of the random groups.
+        plan: how they are grouped.
     """
     units = len(covariance)
     generator = np.random.default_rng(seed)
@@ -50,7 +57,13 @@ def grouped(covariance: Float64[Tensor, "units units"], made: int, seed: int = 0
     deviation = covariance.diagonal().clamp(min=0).sqrt()
     scale = torch.where(deviation > 0, 1 / deviation, 0.0)
     alike = (covariance * scale[:, None] * scale).numpy()
-    best = max((_found(alike, made, generator) for _ in range(_STARTS if units <= 512 else 1)), key=lambda one: one[1])
+    if plan == "optimal":
+        starts = range(_STARTS if units <= 512 else 1)
+        best = max((_found(alike, made, generator) for _ in starts), key=lambda one: one[1])
+    else:
+        order = generator.permutation(units) if plan == "random" else np.arange(units)
+        group = order * made // units
+        best = group, _kept(alike, group, _near(alike, group, made))
     summed = torch.nn.functional.one_hot(torch.from_numpy(best[0]), made).T.double()
     return Grouping(summed / summed.sum(1, keepdim=True), summed, best[1])
 
@@ -69,7 +82,7 @@ def _found(alike: np.ndarray, made: int, generator: np.random.Generator) -> tupl
     # The first places of every group are always taken, so that none is empty.
     bonus = np.tile(np.r_[np.full(floor, 4.0), np.zeros(places - floor)], made)
     near = alike[:, _spread(alike, made, generator)]
-    group, kept, alive = np.full(units, -1), -np.inf, np.diag(alike) > 0  # what never moves is nothing to keep
+    group, kept = np.full(units, -1), -np.inf
     for _ in range(_ROUNDS):
         rows, columns = linear_sum_assignment(np.repeat(near, places, axis=1) + bonus, maximize=True)
         found = np.empty(units, dtype=np.int64)
@@ -77,11 +90,22 @@ def _found(alike: np.ndarray, made: int, generator: np.random.Generator) -> tupl
         if (found == group).all():
             break
         group = found
-        member = np.eye(made)[group]
-        norms = np.sqrt(np.maximum(np.einsum("ug,uv,vg->g", member, alike, member, optimize=True), 1e-12))
-        near = alike @ member / norms
-        kept = float(near[np.arange(units), group][alive].mean()) if alive.any() else 1.0
+        near = _near(alike, group, made)
+        kept = _kept(alike, group, near)
     return group, kept
+
+
+def _near(alike: np.ndarray, group: np.ndarray, made: int) -> np.ndarray:
+    """Each unit's cosine with the mean of every group."""
+    member = np.eye(made)[group]
+    norms = np.sqrt(np.maximum(np.einsum("ug,uv,vg->g", member, alike, member, optimize=True), 1e-12))
+    return alike @ member / norms
+
+
+def _kept(alike: np.ndarray, group: np.ndarray, near: np.ndarray) -> float:
+    """The mean cosine with the group's own mean, over units that move: what never does is nothing to keep."""
+    alive = np.diag(alike) > 0
+    return float(near[np.arange(len(alike)), group][alive].mean()) if alive.any() else 1.0
 
 
 def _spread(alike: np.ndarray, made: int, generator: np.random.Generator) -> list[int]:

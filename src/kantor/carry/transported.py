@@ -3,19 +3,27 @@
 import copy
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from kantor.carry.carried import Carried, carry
-from kantor.core.errors import ConfigError
+from kantor.carry.grouping import GroupingPlan
+from kantor.core.errors import ConfigError, suggest
 from kantor.data import Augment, DataSet, Loader
 from kantor.models import Model
 from kantor.models.weights import classifier_path
 
 
 def transported(
-    teacher: Model, student: Model, data: DataSet | Iterable[Tensor], *, samples: int = 1000, seed: int = 0
+    teacher: Model,
+    student: Model,
+    data: DataSet | Iterable[Tensor],
+    *,
+    samples: int = 1000,
+    seed: int = 0,
+    plan: GroupingPlan = "optimal",
 ) -> Carried:
     """Start ``student`` from the weights of ``teacher``, another network of its make with other widths or more blocks.
 
@@ -32,16 +40,21 @@ def transported(
         data: whose training samples tell which units say the same; or batches of inputs, ``[batch, ...]``.
         samples: how many are looked at, at most.
         seed: of the search for groups.
+        plan: ``optimal``; or a control that never looks at what units do: ``identity`` puts neighbours together,
+            ``random`` any.
 
     Returns:
         What became of which units; print it.
 
     Raises:
-        ConfigError: the networks take other inputs, cannot be traced or are not of one make; ``samples`` is below 2.
+        ConfigError: the networks take other inputs, cannot be traced or are not of one make; ``samples`` is below 2; an
+            unknown plan.
         DataError: there are no samples.
     """
     if samples < 2:
         raise ConfigError(f"samples is {samples}: give two or more, on which units can be compared.")
+    if plan not in get_args(GroupingPlan):
+        raise ConfigError(f"transported: unknown plan {plan!r}. {suggest(plan, get_args(GroupingPlan))}")
     if teacher.input_shape != student.input_shape or teacher.size != student.size:
         raise ConfigError(
             f"{teacher.spec} takes inputs of {teacher.input_shape}, and {student.spec} of {student.input_shape}: "
@@ -51,7 +64,7 @@ def transported(
     batches = [teacher.normalise(batch.to(device)) for batch in _inputs(data, samples)]
     same = teacher.class_names == student.class_names and teacher.num_classes == student.num_classes
     head = None if same else classifier_path(student.network)
-    found = carry(teacher.network, student.network, batches, new=[] if head is None else [head], seed=seed)
+    found = carry(teacher.network, student.network, batches, new=[] if head is None else [head], seed=seed, plan=plan)
     student.normalise = copy.deepcopy(teacher.normalise)  # a module of its own: the two may train side by side
     return found
 

@@ -111,7 +111,7 @@ class KeptStart(TypedDict):
 
     spec: str
     classes: NotRequired[list[str] | None]
-    carried_from: NotRequired[str | None]
+    carried: NotRequired[str | None]
 
 
 class KeptCarried(TypedDict):

@@ -125,3 +125,23 @@ def test_a_plan_of_the_start_needs_one(tmp_path):
             settings(tmp_path, **CARRIED | {"start": "scratch", "methods": "neuron_transport@plan=start"}), console()
         )
     assert not (tmp_path / "runs" / "teachers").exists()
+
+
+def test_controls_stand_beside_the_start(tmp_path):
+    methods = [{"name": plan, "start": f"transport@plan={plan}"} for plan in ("optimal", "identity", "random")]
+    run = run_study(settings(tmp_path, **CARRIED | {"methods": methods, "seeds": 1}), console())
+    starts = Prepared.read(run).starts
+    files = {plan: Path(start.of(0).rpartition(":")[2]) for plan, start in starts.items() if start}
+    assert files["optimal"] == run / "starts" / "seed-0.safetensors"
+    assert files["random"] == run / "starts" / "random" / "seed-0.safetensors"
+    weights = {plan: load_file(file)["layers.0.0.weight"] for plan, file in files.items()}
+    assert not torch.equal(weights["optimal"], weights["random"])
+    teacher = kantor.load(Prepared.read(run).teachers["teacher"]["spec"]).network.state_dict()["layers.0.0.weight"]
+    torch.testing.assert_close(weights["identity"], teacher.reshape(4, 4, 4).mean(1))
+    assert "carried through the random plan" in str(starts["random"].carried)
+
+
+@pytest.mark.parametrize("text", ["transport@plan=best", "transport@plans=random", "transport@plan"])
+def test_a_start_that_does_not_exist(tmp_path, text):
+    with pytest.raises(ConfigError, match="start transport@plan"):
+        run_study(settings(tmp_path, **CARRIED | {"start": text}), console())

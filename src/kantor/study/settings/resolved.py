@@ -121,9 +121,9 @@ class ResolvedStudy:
         return {method.name: start_of(self.settings, method.start, only) for method in self.methods}
 
     @property
-    def carries(self) -> CarriedStart | None:
-        """The start that step 0 makes, where a method has it."""
-        return next((start for start in self.starts.values() if isinstance(start, CarriedStart)), None)
+    def carries(self) -> list[CarriedStart]:
+        """The starts that step 0 makes, each once."""
+        return list(dict.fromkeys(start for start in self.starts.values() if isinstance(start, CarriedStart)))
 
     @cached_property
     def label_cost(self) -> CostSource | None:

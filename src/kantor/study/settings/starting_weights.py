@@ -3,11 +3,13 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from torch import Tensor
 
-from kantor.carry import LayerPlans
+from kantor.carry import GroupingPlan, LayerPlans
 from kantor.core.errors import ConfigError, DataError
+from kantor.core.options import split_options
 from kantor.faculty.roster import spec_of
 from kantor.models import Model, has_weights
 from kantor.models.loading import architecture, load_named
@@ -15,6 +17,7 @@ from kantor.models.weights import classifier_path, fit_weights
 from kantor.study.settings.study import Study
 
 SCRATCH, TEACHER, TRANSPORT = "scratch", "teacher", "transport"
+_PLANS: dict[str, GroupingPlan] = {plan: plan for plan in get_args(GroupingPlan)}
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,8 @@ class Start:
     """NAME:FILE or RUN/METHOD/seed-K, in which ``{seed}`` stands for the student's seed."""
     classes: list[str] | None = None
     """Class names that the user gave, where the weights carry none."""
-    carried_from: str | None = None
-    """The teacher whose weights step 0 carried here."""
+    carried: str | None = None
+    """Whose weights step 0 carried here, and how."""
 
     def of(self, seed: int) -> str:
         """The model's name for one seed.
@@ -69,10 +72,10 @@ class Start:
                 "another begins at `start: scratch`, and kantor distill holds it to the teacher."
             ) from None
         student.normalise, student.size = source.normalise, source.size
-        return Given(spec, taken, {key: list(own[key].shape) for key in new}, self.carried_from, self._plans(spec))
+        return Given(spec, taken, {key: list(own[key].shape) for key in new}, self.carried, self._plans(spec))
 
     def _plans(self, spec: str) -> Path | None:
-        return None if self.carried_from is None else plans_beside(Path(spec.rpartition(":")[2]))
+        return None if self.carried is None else plans_beside(Path(spec.rpartition(":")[2]))
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,11 @@ class CarriedStart:
 
     teacher: str
     """Its name in the study."""
+    plan: GroupingPlan = "optimal"
+
+    def __str__(self) -> str:
+        how = "transport" if self.plan == "optimal" else f"the {self.plan} plan"
+        return f"{self.teacher}'s weights, carried through {how}"
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,7 @@ class Given:
     """By name in the student's network; parameters and running statistics."""
     new: dict[str, list[int]]
     """Shapes of what starts anew."""
-    carried_from: str | None = None
+    carried: str | None = None
     """See :class:`Start`."""
     plans_file: Path | None = None
     """Where the plans are kept by which they were carried."""
@@ -106,8 +114,8 @@ class Given:
         return None if self.plans_file is None else LayerPlans.read(self.plans_file)
 
     def __str__(self) -> str:
-        if self.carried_from is not None:
-            return f"Start: {self.carried_from}'s weights, carried through transport."
+        if self.carried is not None:
+            return f"Start: {self.carried}."
         new = ", ".join(f"{name} {shape}" for name, shape in self.new.items()) or "nothing"
         return f"Start: {len(self.weights)} tensors taken from {self.spec}; new: {new}."
 
@@ -130,12 +138,18 @@ def start_of(
     text = config.start if text is None else text
     if text == SCRATCH:
         return None
-    if text not in (TEACHER, TRANSPORT):
+    name, options = split_options(text, f"start {text}") if text.startswith(TRANSPORT) else (text, {})
+    if name not in (TEACHER, TRANSPORT):
         return Start(text)
     if teacher is None:
-        other = ", or say which as start NAME:FILE" if text == TEACHER else ""
+        other = ", or say which as start NAME:FILE" if name == TEACHER else ""
         raise ConfigError(f"start {text} needs one teacher: give --teacher NAME:FILE{other}.")
-    return CarriedStart("teacher") if text == TRANSPORT else Start(*teacher)
+    if name == TEACHER:
+        return Start(*teacher)
+    plan = _PLANS.get(options.pop("plan", "optimal"))
+    if options or plan is None:
+        raise ConfigError(f"start {text}: transport has @plan=optimal, identity or random, and nothing else.")
+    return CarriedStart("teacher", plan)
 
 
 def check_start(config: Study, texts: list[str | None]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kantor.carry import transported
+from kantor.carry import Carried, GroupingPlan, transported
 from kantor.core import seeds
 from kantor.core.collectives import rank, wait_for_all
 from kantor.core.errors import not_finite_in
@@ -37,37 +37,46 @@ def carried_starts(
         study: what is to be done.
         data: its data.
         models: the teachers.
-        folder: where the weights are kept, ``seed-K.safetensors``; those that are there are taken.
+        folder: where the weights are kept, ``seed-K.safetensors``, those of a control in a folder of its plan's name;
+            what is there is taken.
         of_seeds: the students'.
         say: told what was carried, and how good the first student is before it trains; left out, nobody looks.
 
     Raises:
         ConfigError: the student is not of the teacher's make; see :func:`kantor.transported`.
     """
-    asked = study.carries
-    if asked is None:
-        return {name: start for name, start in study.starts.items() if not isinstance(start, CarriedStart)}
-    if rank() == 0:
-        for seed in of_seeds:
-            if not (folder / f"seed-{seed}.json").exists():
-                _carry(study, data, models[asked.teacher], folder, seed, look=say is not None and seed == of_seeds[0])
-    wait_for_all()
-    kept = read_json(folder / f"seed-{of_seeds[0]}.json", KeptCarried, f"Delete {folder}.")
-    if say is not None:
-        lines = [f"Start of seed {of_seeds[0]}: {asked.teacher}'s weights, carried through transport.", *kept["groups"]]
-        say("\n  ".join([*lines, f"before training: {kept['untrained']}"] if kept["untrained"] else lines))
-    file = folder / "seed-{seed}.safetensors"
-    made = Start(f"{architecture(study.settings.student)}:{file}", carried_from=asked.teacher)
-    return {name: made if isinstance(start, CarriedStart) else start for name, start in study.starts.items()}
+    made: dict[CarriedStart, Start] = {}
+    for asked in study.carries:
+        files = folder if asked.plan == "optimal" else folder / asked.plan
+        if rank() == 0:
+            for seed in of_seeds:
+                weights = files / f"seed-{seed}.safetensors"
+                if not weights.with_suffix(".json").exists():
+                    carried = _carried(study, data, models[asked.teacher], seed, asked.plan)
+                    _keep(study, data, *carried, weights, look=say is not None and seed == of_seeds[0])
+        wait_for_all()
+        kept = read_json(files / f"seed-{of_seeds[0]}.json", KeptCarried, f"Delete {files}.")
+        if say is not None:
+            lines = [f"Start of seed {of_seeds[0]}: {asked}.", *kept["groups"]]
+            say("\n  ".join([*lines, f"before training: {kept['untrained']}"] if kept["untrained"] else lines))
+        spec = f"{architecture(study.settings.student)}:{files}/seed-{{seed}}.safetensors"
+        made[asked] = Start(spec, carried=str(asked))
+    return {name: made[start] if isinstance(start, CarriedStart) else start for name, start in study.starts.items()}
 
 
-def _carry(study: ResolvedStudy, data: DataSet, teacher: Model, folder: Path, seed: int, *, look: bool) -> None:
-    """Make and keep the start of one seed; the record of it last, so that what is there is whole."""
+def _carried(
+    study: ResolvedStudy, data: DataSet, teacher: Model, seed: int, plan: GroupingPlan
+) -> tuple[Model, Carried]:
+    """The student of a seed with the teacher's weights."""
     seeds.seed_all(seed, seeds.INIT)
     student = model_for(study.settings.student, data, "student")
-    carried = transported(teacher, student, replace(data, train=data.shown, unlabelled=None), seed=seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = folder / f"seed-{seed}.safetensors"
+    shown = replace(data, train=data.shown, unlabelled=None)
+    return student, transported(teacher, student, shown, seed=seed, plan=plan)
+
+
+def _keep(study: ResolvedStudy, data: DataSet, student: Model, carried: Carried, weights: Path, *, look: bool) -> None:
+    """Keep the start of one seed; the record of it last, so that what is there is whole."""
+    weights.parent.mkdir(parents=True, exist_ok=True)
     student.save(weights)
     carried.plans.write(plans_beside(weights))
     untrained = ""
@@ -75,4 +84,4 @@ def _carry(study: ResolvedStudy, data: DataSet, teacher: Model, folder: Path, se
         with not_finite_in(f"{student.name}, carried and not trained,"):
             reached = evaluate(student, data.test, task=study.label_task)
         untrained = study.scale.said_on(reached.value, "the test part")
-    write_json(folder / f"seed-{seed}.json", {"groups": str(carried).splitlines(), "untrained": untrained})
+    write_json(weights.with_suffix(".json"), {"groups": str(carried).splitlines(), "untrained": untrained})
