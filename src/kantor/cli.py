@@ -27,13 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     # Only the options of the command that is called are made; where none is, its name is what is wrong, or asked for.
     parser, commands = _parser(next(iter(given), ""))
-    chosen = None
+    parsed = None
     try:
-        chosen = parser.parse_args(given)
-        _trust(chosen[chosen.command])
-        return commands[chosen.command](chosen[chosen.command]) or 0
+        parsed = parser.parse_args(given)
+        _trust(parsed[parsed.command])
+        return commands[parsed.command](parsed[parsed.command]) or 0
     except SystemExit as error:
-        if chosen is None:  # help, or an option that is none
+        if parsed is None:  # help, or an option that is none
             raise
         said = f"Code that was called, as a network's own, ended the work by sys.exit({error.code!r})."
         print(printable(f"kantor: {said} Take that call out; what is finished is kept."), file=sys.stderr)

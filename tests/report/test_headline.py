@@ -4,15 +4,15 @@ import json
 
 import pytest
 
-from kantor.report.headline import answer, time_ratio
+from kantor.report.headline import headline_of, time_ratio
 from kantor.report.run import read_run
 
 SLOWER = {"none": 2.0, "kd": 2.0, "kd+neuron_transport": 2.5}
 
 
 def said(run) -> tuple[str, str, str]:
-    found = answer(read_run(run))
-    return found.verdict, found.headline.striptags(), " ".join(found.notes)
+    found = headline_of(read_run(run))
+    return found.verdict, found.sentence.striptags(), " ".join(found.notes)
 
 
 def test_better(made):
@@ -93,4 +93,4 @@ def test_time_is_compared_on_seeds_that_both_finished(made):
 
 def test_names_are_escaped(made):
     run = made({"none": [0.8, 0.8, 0.8], "<img>": [0.9, 0.9, 0.91]})
-    assert "&lt;img&gt;" in answer(read_run(run)).headline
+    assert "&lt;img&gt;" in headline_of(read_run(run)).sentence

@@ -22,7 +22,7 @@ from kantor.capture import LOGITS, Layer, pair, stages
 from kantor.core import seeds
 from kantor.core.errors import ConfigError, DataError
 from kantor.core.files import refuse_shared, write_bytes, write_json
-from kantor.core.inputs import moved
+from kantor.core.inputs import on_device
 from kantor.data import DataSet, Part, open_data
 from kantor.data.part import Progress, sample
 from kantor.data.tokenizer import Tokenizer
@@ -237,7 +237,7 @@ def _seen(spec: str, data: DataSet, role: str, part: Part, config: Compare, devi
     if model.needs_fit:
         model.fit_normaliser(data.train.read(np.arange(len(data.train)))[role])
     model = model.to(device)
-    example = fitted(model, moved(part.read(np.arange(1))[role], device))
+    example = fitted(model, on_device(part.read(np.arange(1))[role], device))
     found = stages(model, example)
     paths = [s.path for s in found]
     layers = activations(model, part, paths, role=role, batch_size=config.batch_size, device=device)

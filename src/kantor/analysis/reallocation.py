@@ -93,8 +93,8 @@ def changed(plan: Float[Tensor, "n m"], other: Float[Tensor, "n m"]) -> float:
     if plan.shape[0] > plan.shape[1]:
         return changed(plan.mT, other.mT)
     counted = (plan.sum(0) > 0) & (other.sum(0) > 0)
-    moved = (plan.argmax(0) != other.argmax(0)) & counted
-    return moved.sum().item() / max(int(counted.sum()), 1)
+    reassigned = (plan.argmax(0) != other.argmax(0)) & counted
+    return reassigned.sum().item() / max(int(counted.sum()), 1)
 
 
 def partners(plan: Float[Tensor, "n m"]) -> list[tuple[int, int, float]]:

@@ -218,8 +218,8 @@ class _Forward:
         """What torch's transformers make in eval mode of tokens with padding, as the tokens that went in."""
         if not x.is_nested:
             return x
-        whole = torch.nested.to_padded_tensor(x, 0.0)
-        return F.pad(whole, (0, 0, 0, max(0, self.longest - whole.shape[1])))
+        even = torch.nested.to_padded_tensor(x, 0.0)
+        return F.pad(even, (0, 0, 0, max(0, self.longest - even.shape[1])))
 
     def classifier_input(self, logits: Tensor) -> Tensor:
         if self.last_linear is None or self.last_linear[1].shape != logits.shape:

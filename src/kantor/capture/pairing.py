@@ -41,11 +41,11 @@ def pair(student: Sequence[Layer], teacher: Sequence[Layer]) -> list[Pair]:
             f"Layers are paired from both networks' stages; the {'teacher' if student else 'student'} has none."
         )
     if len(student) <= len(teacher):
-        chosen = _match(student, teacher)
-        pairs = [(layer, teacher[j]) for layer, j in zip(student, chosen, strict=True)]
+        matches = _match(student, teacher)
+        pairs = [(layer, teacher[j]) for layer, j in zip(student, matches, strict=True)]
     else:
-        chosen = _match(teacher, student)
-        pairs = [(student[j], layer) for layer, j in zip(teacher, chosen, strict=True)]
+        matches = _match(teacher, student)
+        pairs = [(student[j], layer) for layer, j in zip(teacher, matches, strict=True)]
     return [
         Pair(own.path, other.path, _reason(own, other, last=index == len(pairs) - 1))
         for index, (own, other) in enumerate(pairs)

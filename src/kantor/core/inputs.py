@@ -54,7 +54,7 @@ def rows(inputs: Inputs, of: slice | Tensor) -> Inputs:
     return changed(inputs, lambda x: x[of])
 
 
-def moved(inputs: Inputs, device: torch.device | str) -> Inputs:
+def on_device(inputs: Inputs, device: torch.device | str) -> Inputs:
     """The inputs on ``device``."""
     return changed(inputs, lambda x: x.to(device, non_blocking=True))
 

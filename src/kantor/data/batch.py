@@ -8,7 +8,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from kantor.capture.masks import Meaning
-from kantor.core.inputs import Inputs, moved, rows, samples_in
+from kantor.core.inputs import Inputs, on_device, rows, samples_in
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Batch:
         there: dict[int, Inputs] = {}
         for given in self.inputs.values():
             if id(given) not in there:
-                there[id(given)] = moved(given, device)
+                there[id(given)] = on_device(given, device)
         inputs = {role: there[id(given)] for role, given in self.inputs.items()}
         rest = {"targets": self.targets, "ids": self.ids, "views": self.views}
         moved_there = {name: None if x is None else x.to(device, non_blocking=True) for name, x in rest.items()}

@@ -79,13 +79,13 @@ def label_column(
     """
     features = _features(schema)
     marked = [name for name, feature in features.items() if feature.get("_type") == "ClassLabel"]
-    chosen = label or next((name for name in (*marked, *OBVIOUS) if name in schema.names), None)
-    if chosen is None and not need_labels:
+    found = label or next((name for name in (*marked, *OBVIOUS) if name in schema.names), None)
+    if found is None and not need_labels:
         return None, None
-    if chosen is None or chosen not in schema.names:
+    if found is None or found not in schema.names:
         wanted = f"no column {label!r}" if label else "no column of labels"
         raise DataError(f"{path} has {wanted}. It has: {have(schema)}. Name one with --label.")
-    return chosen, names_in(schema, chosen, path)
+    return found, names_in(schema, found, path)
 
 
 def names_in(schema: "pa.Schema", label: str, path: Path) -> list[str] | None:

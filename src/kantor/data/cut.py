@@ -107,8 +107,8 @@ class Cut:
         """Cut a share of the training rows off, stratified."""
         everything = self.rows["train"]
         count = split.share(share, len(everything))
-        chosen = split.choose(self._strata[everything], everything, count, purpose, leave_one=True)
-        self.rows[name], self.rows["train"] = everything[chosen], np.delete(everything, chosen)
+        places = split.choose(self._strata[everything], everything, count, purpose, leave_one=True)
+        self.rows[name], self.rows["train"] = everything[places], np.delete(everything, places)
         self.origin[name] = "train"
 
     def _limited(self, rows: Rows, limit: int) -> Rows:

@@ -58,10 +58,10 @@ def class_numbers(
             part: _looked_up(values, index | ({"": NO_LABEL} if part == "train" else {}), where[part])
             for part, values in labels.items()
         }
-    whole = {part: whole_numbers(values, where[part]) for part, values in labels.items()}
-    count = len(names) if names is not None else max(int(values.max(initial=0)) for values in whole.values()) + 1
-    samples = sum(len(values) for values in whole.values())
-    for part, values in whole.items():
+    as_numbers = {part: whole_numbers(values, where[part]) for part, values in labels.items()}
+    count = len(names) if names is not None else max(int(values.max(initial=0)) for values in as_numbers.values()) + 1
+    samples = sum(len(values) for values in as_numbers.values())
+    for part, values in as_numbers.items():
         outside = np.flatnonzero((values < (NO_LABEL if part == "train" else 0)) | (values >= count))
         if len(outside):
             hint = ""
@@ -79,8 +79,8 @@ def class_numbers(
             "renumber them, or name another column with --label."
         )
     if names is None:
-        _refuse_unlearned(whole, where)
-    return list(names) if names is not None else [str(number) for number in range(count)], whole
+        _refuse_unlearned(as_numbers, where)
+    return list(names) if names is not None else [str(number) for number in range(count)], as_numbers
 
 
 def _refuse_unlearned(whole: Mapping[str, Int64[np.ndarray, " n"]], where: Mapping[str, str]) -> None:

@@ -159,14 +159,14 @@ def _check_labels(
     kind: LabelKind,
 ) -> None:
     """Refuse to choose samples by labels that are not there, or are no classes."""
-    chosen = "classes" if classes is not None else "labels_per_class" if labels_per_class is not None else None
+    setting = "classes" if classes is not None else "labels_per_class" if labels_per_class is not None else None
     if need_labels and not found.labelled:
         raise DataError(f"{path} has no labels. Only --task none does without.")
-    if not found.labelled and chosen:
+    if not found.labelled and setting:
         raise ConfigError(f"{path} has no labels to choose classes or labels_per_class by.")
-    if kind != "classes" and chosen:
+    if kind != "classes" and setting:
         raise ConfigError(
-            f"{chosen} chooses samples by their class, and the labels are {IN_WORDS[kind]}: leave it out."
+            f"{setting} chooses samples by their class, and the labels are {IN_WORDS[kind]}: leave it out."
         )
 
 

@@ -175,11 +175,11 @@ def _plain(column: Any, label: str, path: Path, may_lack: bool) -> Shaped[np.nda
         except pa.ArrowInvalid:
             raise DataError(f"{path}: column {label!r} holds bytes that are not UTF-8 text.") from None
     text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    whole = pa.types.is_integer(kind) or pa.types.is_boolean(kind)
-    if not (text or whole or pa.types.is_floating(kind) or pa.types.is_null(kind)):
+    integer = pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+    if not (text or integer or pa.types.is_floating(kind) or pa.types.is_null(kind)):
         raise DataError(f"{path}: column {label!r} holds {kind}; one class number or name per row is needed.")
     if column.null_count and may_lack and not pa.types.is_null(kind):
-        if whole:
+        if integer:
             column = column.cast(pa.int64())  # an unsigned type has no room for the mark
         column = column.fill_null("" if text else NO_LABEL)
     elif column.null_count:

@@ -39,8 +39,8 @@ def choose(
     quota = np.full(len(sizes), count // len(sizes)) if equal else _allot(sizes, count, np.minimum(1, upper), upper)
     order = np.lexsort((hashed(ids, purpose), inverse))
     rank_in_class = np.arange(len(targets)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    chosen = order[rank_in_class < quota[inverse[order]]]
-    return np.sort(chosen).astype(np.int64)
+    picked = order[rank_in_class < quota[inverse[order]]]
+    return np.sort(picked).astype(np.int64)
 
 
 def hashed(ids: Int64[np.ndarray, " n"], purpose: int) -> UInt64[np.ndarray, " n"]:

@@ -40,8 +40,8 @@ class InMemory:
 
     def take(self, rows: Int64[np.ndarray, " n"]) -> "InMemory":
         """Those at ``rows``."""
-        whole = len(rows) == len(self.values) and bool((rows == np.arange(len(rows))).all())
-        return self if whole else InMemory(self.values.index_select(0, torch.from_numpy(rows)))
+        all_in_order = len(rows) == len(self.values) and bool((rows == np.arange(len(rows))).all())
+        return self if all_in_order else InMemory(self.values.index_select(0, torch.from_numpy(rows)))
 
     def read(self, rows: Int64[np.ndarray, " batch"]) -> Float32[Tensor, "batch ..."]:
         """The samples at ``rows``: one index, one scaling."""

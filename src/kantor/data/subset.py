@@ -35,8 +35,8 @@ def only_classes(found: Found, wanted: Sequence[str]) -> Found:
         name: replace(source, targets=np.where(source.targets < 0, source.targets, number[source.targets]))
         for name, source in found.parts.items()
     }
-    kept = parts["train"].targets != LEFT_OUT
-    cuts = {name: rows[kept[rows]] for name, rows in found.cuts.items()}
+    in_a_class = parts["train"].targets != LEFT_OUT
+    cuts = {name: rows[in_a_class[rows]] for name, rows in found.cuts.items()}
     notes = {**found.notes, "class subset": f"{len(wanted)} of {len(names)} classes"}
     return replace(found, classes=list(wanted), parts=parts, cuts=cuts, notes=notes)
 

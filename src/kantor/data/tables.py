@@ -136,22 +136,22 @@ class Delimited:
         twice = [name for name in self.names if self.names.count(name) > 1] if typed else []
         if twice:
             raise DataError(f"{path} has the column {twice[0]!r} more than once. Give every column a name of its own.")
-        self.whole = self._parsed(self.names, {}) if typed else None
+        self.typed = self._parsed(self.names, {}) if typed else None
 
     @property
     def schema_arrow(self) -> "pa.Schema":
         """The names, and types: text, or what the columns hold."""
         import pyarrow as pa
 
-        return self.whole.schema if self.whole else pa.schema([(name, pa.large_string()) for name in self.names])
+        return self.typed.schema if self.typed else pa.schema([(name, pa.large_string()) for name in self.names])
 
     def read(self, columns: list[str]) -> Any:
         """Some columns, by the types of the schema."""
         import pyarrow as pa
 
         return (
-            self.whole.select(columns)
-            if self.whole
+            self.typed.select(columns)
+            if self.typed
             else self._parsed(columns, dict.fromkeys(columns, pa.large_string()))
         )
 

@@ -88,11 +88,11 @@ def read_texts(
     schema = opened(train[0]).schema_arrow
     seen = _columns(schema, train[0], text, tokenizers, views)
     if kind != "classes" and need_labels:
-        chosen, found, names = label_columns(schema, label, train[0]), None, None
+        label_names, found, names = label_columns(schema, label, train[0]), None, None
     else:
         found, names = label_column(schema, label, train[0], need_labels)
-        chosen = [] if found is None else [found]
-    _refuse_one_for_both(chosen, seen, train[0])
+        label_names = [] if found is None else [found]
+    _refuse_one_for_both(label_names, seen, train[0])
     labels, without = _labels(files, found, names, opened, train)
     used, notes = assign({name: paths for name, paths in files.items() if name not in without}, str(place))
     if without:
@@ -107,15 +107,15 @@ def read_texts(
             raise DataError(f"{roles[part][0]}: the {part} part has no rows. Remove the file, or fill it.")
     classes = [UNLABELLED]
     targets: Mapping[str, np.ndarray] = {part: np.zeros(size, np.int64) for part, size in sizes.items()}
-    if kind != "classes" and chosen:
-        classes, targets = labels_of_kind(roles, chosen, kind, opened, str(place))
+    if kind != "classes" and label_names:
+        classes, targets = labels_of_kind(roles, label_names, kind, opened, str(place))
     elif found is not None:
         where = {part: _where(part, paths) for part, paths in roles.items()}
         classes, targets = class_numbers({part: labels[used[part]] for part in roles}, names, where)
     read = {"files": {part: [path.name for path in paths] for part, paths in roles.items()}, "text": text}
     shown = {role: View(column, tokens=tokenizers[role]) for role, column in seen.items()}
     sources = {part: Source(targets[part], columns[part]) for part in roles}
-    return Found(classes, sources, shown, labelled=bool(chosen), kind=kind, notes={**read, **notes})
+    return Found(classes, sources, shown, labelled=bool(label_names), kind=kind, notes={**read, **notes})
 
 
 def _guessed(

@@ -55,12 +55,12 @@ def written_views(given: str | Mapping[str, str]) -> dict[str, str]:
         ConfigError: it is not of that form, or says twice what one sees.
     """
     items = [pair.partition("=")[::2] for pair in given.split(",")] if isinstance(given, str) else [*given.items()]
-    chosen = {role.strip(): name.strip() for role, name in items}
-    if len(chosen) < len(items) or not all(chosen) or not all(chosen.values()):
+    by_role = {role.strip(): name.strip() for role, name in items}
+    if len(by_role) < len(items) or not all(by_role) or not all(by_role.values()):
         raise ConfigError(
             f"views is written teacher=NAME,student=NAME, or with other names of who sees them, not {given!r}."
         )
-    return chosen
+    return by_role
 
 
 class Seen:

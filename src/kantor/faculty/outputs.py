@@ -90,5 +90,5 @@ def outputs_of(
     with not_finite_in(model.spec):
         cache.fill(run, batch_size, progress)
     ids = torch.from_numpy(part.ids)
-    kept = cache.lookup(ids, torch.zeros_like(ids))
-    return Outputs(kept["logits"], kept.get("penultimate"), torch.from_numpy(part.targets), passes)
+    cached = cache.lookup(ids, torch.zeros_like(ids))
+    return Outputs(cached["logits"], cached.get("penultimate"), torch.from_numpy(part.targets), passes)

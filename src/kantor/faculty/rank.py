@@ -341,14 +341,14 @@ def _scores_for(task: Task, names: str | None) -> list[Score]:
         ConfigError: one of them needs classes where there are none, or labels are maps, which no score takes.
     """
     usable = [score for score in SCORES.values() if score.numbers or task.labels == "classes"]
-    chosen = named(names) if names else usable
-    unfit = [score.name for score in chosen if not score.numbers]
+    asked = named(names) if names else usable
+    unfit = [score.name for score in asked if not score.numbers]
     if task.labels == "maps" or (task.labels != "classes" and unfit):
         what = f"scores {', '.join(unfit)} need" if unfit and names else "teachers are ranked by"
         raise ConfigError(
             f"Task {task.name}: {what} a class a sample. For numbers and several labels a sample there is logme."
         )
-    return chosen
+    return asked
 
 
 def _open(config: Rank, entries: Sequence[Entry], task: Task) -> DataSet:

@@ -103,10 +103,10 @@ def loss_increases(
     count = 0
     with as_evaluated(network):
         for inputs, targets in batches:
-            whole = loss(_logits(network, inputs), targets)
+            unchanged = loss(_logits(network, inputs), targets)
             for place, path in enumerate(layers):
                 removed = [loss(out, targets) for out in _without_each_channel(network, path, inputs)]
-                sums[place] = sums[place] + (torch.stack(removed) - whole)
+                sums[place] = sums[place] + (torch.stack(removed) - unchanged)
             count += 1
     if not count:
         raise ConfigError("delta measures what each channel is worth on batches of the task, but was given none.")

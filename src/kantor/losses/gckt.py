@@ -149,8 +149,8 @@ class GCKT(TransferLoss):
         else:
             negative = [score(other_teacher, student.unsqueeze(1)), score(teacher.unsqueeze(1), other_student)]
         negative = torch.cat(negative, dim=1)
-        kept = torch.ne(drawn, ids.unsqueeze(1)).repeat(1, 2)
-        return positive, negative, kept
+        of_others = torch.ne(drawn, ids.unsqueeze(1)).repeat(1, 2)
+        return positive, negative, of_others
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
         """See :func:`gckt`.

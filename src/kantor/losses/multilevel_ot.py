@@ -109,13 +109,13 @@ def _likeliest(p: Tensor, top: int) -> Float[Tensor, "batch tokens kept"]:
 @torch.no_grad()
 def _nearest_columns(p_t: Tensor, p_s: Tensor) -> Int[Tensor, "batch kept"]:
     taken = torch.zeros(p_s.shape[0], p_s.shape[2], dtype=torch.bool, device=p_s.device)
-    chosen = []
+    columns = []
     for k in range(min(p_t.shape[2], p_s.shape[2])):
         apart = (p_t[:, :, k : k + 1] - p_s).abs().sum(1).masked_fill(taken, torch.inf)
         nearest = apart.argmin(1, keepdim=True)
         taken.scatter_(1, nearest, True)
-        chosen.append(nearest)
-    return torch.cat(chosen, dim=1)
+        columns.append(nearest)
+    return torch.cat(columns, dim=1)
 
 
 def _greedy(p_t: Tensor, p_s: Tensor) -> Float[Tensor, "batch tokens kept"]:

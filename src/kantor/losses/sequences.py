@@ -31,8 +31,8 @@ def answer_logits(
     first = (counted.int().argmax(1) - 1).clamp_min(0)
     position = torch.arange(logits.shape[1], device=logits.device)
     source = (first.unsqueeze(1) + position).clamp_max(logits.shape[1] - 1)
-    moved = logits.gather(1, source.unsqueeze(2).expand_as(logits))
-    return moved * within(lengths, logits.shape[1]).unsqueeze(2), lengths
+    in_front = logits.gather(1, source.unsqueeze(2).expand_as(logits))
+    return in_front * within(lengths, logits.shape[1]).unsqueeze(2), lengths
 
 
 def all_tokens(logits: Float[Tensor, "batch tokens vocabulary"]) -> Int[Tensor, " batch"]:

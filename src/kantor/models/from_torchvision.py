@@ -70,5 +70,5 @@ def _load(network: nn.Module, weights: Any, spec: Spec) -> None:
         ) from error
     own = network.state_dict()
     head = classifier_path(network) or ""
-    kept = {k: t for k, t in tensors.items() if not (k.rpartition(".")[0] == head and t.shape != own[k].shape)}
-    network.load_state_dict({**own, **kept})
+    fitting = {k: t for k, t in tensors.items() if not (k.rpartition(".")[0] == head and t.shape != own[k].shape)}
+    network.load_state_dict({**own, **fitting})

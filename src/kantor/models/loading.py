@@ -262,12 +262,12 @@ def _own(known: dict[str, Any], file: Path) -> Spec | None:
 
 def _normalise(spec: Spec, known: dict[str, Any], built: Built, shape: tuple[int, ...]) -> Normalise:
     if "normalise" in spec.options:
-        chosen = Normalise.parse(spec.options["normalise"])
+        asked = Normalise.parse(spec.options["normalise"])
         own = known.get("normalise") or {}
         # The option may be the file's own, whose numbers were fitted to its training data.
-        if chosen.needs_fit and own.get("mode") == "standard":
+        if asked.needs_fit and own.get("mode") == "standard":
             return Normalise("standard", own["mean"], own["std"])
-        return chosen
+        return asked
     if "normalise" in known:
         own = known["normalise"]
         return Normalise(own["mode"], own.get("mean"), own.get("std"))

@@ -58,9 +58,9 @@ class FirstStep:
 
             def stepped(optimizer: Optimizer, *_: Any) -> None:
                 if watch := here():
-                    moved = {id(p) for group in optimizer.param_groups for p in group["params"]}
-                    watch._stepped |= moved
-                    watch._adaptive |= moved if adaptive(optimizer) else set()
+                    trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
+                    watch._stepped |= trained
+                    watch._adaptive |= trained if adaptive(optimizer) else set()
 
             self._hook = register_optimizer_step_post_hook(stepped)
 

@@ -86,8 +86,8 @@ def _unpooled(teacher: LiveTeacher, layers: Sequence[str], batch: Batch) -> dict
     inputs = teacher.sees(batch)
     if not padding_named(inputs, batch.masks):
         return {}
-    whole = teacher.outputs(batch, [Read(layer) for layer in layers])
-    return {read.layer: placed(x, inputs, read.layer, batch.masks) for read, x in whole.items()}
+    outputs = teacher.outputs(batch, [Read(layer) for layer in layers])
+    return {read.layer: placed(x, inputs, read.layer, batch.masks) for read, x in outputs.items()}
 
 
 def _still(student: nn.Module, frozen: Sequence[nn.Module]) -> Iterator[str]:

@@ -152,5 +152,5 @@ def faults(outputs: Mapping[tuple[str, Read], LayerOutput], ids: Tensor | None) 
 
 def some_ids(ids: Tensor | None, rows: Bool[Tensor, " batch"]) -> str:
     """The first ids of some rows, as they are said; positions in the batch where there are no ids."""
-    chosen = rows.nonzero().flatten() if ids is None else ids.to(rows.device)[rows]
-    return f"{chosen[:16].tolist()}{' ...' if len(chosen) > 16 else ''}"
+    named = rows.nonzero().flatten() if ids is None else ids.to(rows.device)[rows]
+    return f"{named[:16].tolist()}{' ...' if len(named) > 16 else ''}"

@@ -77,8 +77,8 @@ class Auto(Solver):
             transport.iterations[which] += slower.iterations
             better = slower.marginal_error < transport.marginal_error[which]
             improved = which.masked_scatter(which, better)
-            for whole, part in zip(_found(transport), _found(slower), strict=True):
-                whole[improved] = part[better]
+            for ours, part in zip(_found(transport), _found(slower), strict=True):
+                ours[improved] = part[better]
         return transport
 
     def _by_calls(self, problem: Problem, potentials: Potentials | None) -> Transport:

@@ -231,11 +231,11 @@ class Batch:
             wanting = int(wants.sum())
         rate = (self.now / self.window[-1]).clip(1e-3, 1 - 1e-7)
         root = (1 - rate) ** -0.5
-        whole = wanting > 0.7 * len(wants)
-        which = self.everyone[: len(wants)] if whole else xp.where(wants)[0]
-        part = self.kernel if whole else self.kernel.subset(which)
+        take_all = wanting > 0.7 * len(wants)
+        which = self.everyone[: len(wants)] if take_all else xp.where(wants)[0]
+        part = self.kernel if take_all else self.kernel.subset(which)
         ua, a, wb, sums, b, error, kv = (
-            x if whole else x[which] for x in (self.ua, self.a, self.wb, self.sums, self.b, self.now, self.kv)
+            x if take_all else x[which] for x in (self.ua, self.a, self.wb, self.sums, self.b, self.now, self.kv)
         )
         plan = ua, a, wb, sums, b
         step, passes = self._direction(part, plan, error, wants[which], tol, float(root[wants].max()))

@@ -67,9 +67,9 @@ def fill(matrix, cost, f, g, factor):
         bits = matrix[i].view(np.int32)
         for j in range(m):
             t = min(max(f[i] + g[j] - factor * cost[i, j], low), high)
-            whole = np.floor(t + half)
-            matrix[i, j] = _power(np.float32(t - whole))
-            bits[j] += np.int32(whole) << np.int32(23)
+            floored = np.floor(t + half)
+            matrix[i, j] = _power(np.float32(t - floored))
+            bits[j] += np.int32(floored) << np.int32(23)
 
 
 @compiled
@@ -85,10 +85,10 @@ def _plans(out, cost, f, g, a, b, factor):
             for j in range(m):
                 t = min(row + columns[j] - factor * entries[i, j], _MOST)
                 held = t > _NOTHING
-                whole = np.floor(max(t, _NOTHING) + 0.5)
-                p = _power(np.float32(max(t, _NOTHING) - whole))
+                floored = np.floor(max(t, _NOTHING) + 0.5)
+                p = _power(np.float32(max(t, _NOTHING) - floored))
                 out[k, i, j] = p if held else np.float32(0)
-                bits[j] += (np.int32(whole) << np.int32(23)) if held else np.int32(0)
+                bits[j] += (np.int32(floored) << np.int32(23)) if held else np.int32(0)
 
 
 def plans(
@@ -107,7 +107,7 @@ def plans(
     for x, size in ((cost, (n, m)), (f, (n,)), (g, (m,)), (a, (n,)), (b, (m,))):
         # What is compiled looks at no bounds: everything must have the shape that it is read in.
         shape = size if x is cost and cost.ndim == 2 else (*batch, *size)
-        whole = x if x.shape == shape else x.expand(shape)
-        arrays.append(np.ascontiguousarray(whole.detach().numpy().reshape(-1, *size)))
+        expanded = x if x.shape == shape else x.expand(shape)
+        arrays.append(np.ascontiguousarray(expanded.detach().numpy().reshape(-1, *size)))
     _plans(out.view(-1, n, m).numpy(), *arrays, 1.0 / (epsilon * math.log(2)))
     return out

@@ -77,10 +77,10 @@ def fill(
     """
     problems, n, m = cost.shape
     (f_low, f_high), (g_low, g_high) = _extent(f), _extent(g)
-    moved = max(-f_low, f_high) + max(-g_low, g_high)
+    shift = max(-f_low, f_high) + max(-g_low, g_high)
     # Differences in float32 are off by this share of an entry; where tol would see it they are taken in float64, and
     # only the kernel is rounded.
-    rounding = (max(map(abs, bounds)) + moved) / epsilon * 2.0**-23
+    rounding = (max(map(abs, bounds)) + shift) / epsilon * 2.0**-23
     exact = rounding > 0.05 * tol or out.dtype == xp.float64
     working = xp.float64 if exact else xp.float32
     clamp = _clamps((f_low + g_low, f_high + g_high), epsilon, bounds)

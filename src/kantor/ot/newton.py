@@ -122,8 +122,8 @@ def newton_by_factor(
 ) -> Vector | None:
     """The step for one problem from a Cholesky factor in float64, or None where there is no such factor."""
     held = sums > 0
-    whole = bool(held.all())
-    if not whole:
+    all_held = bool(held.all())
+    if not all_held:
         matrix, wb, sums, b = matrix[:, held], wb[held], sums[held], b[held]
     part = matrix * np.divide(ua, np.sqrt(a), out=np.zeros_like(a), where=a > 0)[:, None]
     part *= wb
@@ -145,7 +145,7 @@ def newton_by_factor(
     if failed:
         return None
     solution = torch.cholesky_solve(torch.from_numpy(right)[:, None], factor)[:, 0].numpy()
-    if whole:
+    if all_held:
         return solution
     step = np.zeros(len(held))
     step[held] = solution

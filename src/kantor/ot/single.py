@@ -216,17 +216,17 @@ class Single:
             return False
         if largest > STEP_LIMIT:
             step *= STEP_LIMIT / largest
-        kept = self.wb, self.kv.copy(), self.ua, self.columns, self.sums, self.error
+        before = self.wb, self.kv.copy(), self.ua, self.columns, self.sums, self.error
         slope = float(np.dot(step, self.b - self.sums))
         for _ in range(4):
-            self._set(kept[0] * np.exp(step).astype(self.wb.dtype))
+            self._set(before[0] * np.exp(step).astype(self.wb.dtype))
             # What the dual, concave but not quadratic, has risen by, over epsilon. Near the optimum rounding hides
             # it and the error speaks; far from it the error may stand still while the dual rises.
-            rise = float(np.dot(step, self.b)) - float(np.dot(self.a, np.log(self.kv / kept[1])))
-            if self.error < GAIN * kept[5] or rise > max(0.1 * slope, 4 * self.noise, 1e-12):
+            rise = float(np.dot(step, self.b)) - float(np.dot(self.a, np.log(self.kv / before[1])))
+            if self.error < GAIN * before[5] or rise > max(0.1 * slope, 4 * self.noise, 1e-12):
                 return True
             step, slope = step * 0.25, slope * 0.25
-        self.wb, self.kv, self.ua, self.columns, self.sums, self.error = kept
+        self.wb, self.kv, self.ua, self.columns, self.sums, self.error = before
         return False
 
     def _direction(self, tol: float, iterations: float) -> Vector:

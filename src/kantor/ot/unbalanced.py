@@ -109,10 +109,10 @@ def _sweeps(
         new_g = -kappa_b * epsilon * torch.logsumexp((log_p + new_f / epsilon).unsqueeze(-1) - matrix / epsilon, dim=-2)
         shift = _translation(log_p, new_f, rho_a, log_q, new_g, rho_b)
         new_f, new_g = new_f + shift, new_g - shift
-        moved = torch.maximum((new_f - f).abs().amax(-1), (new_g - g).abs().amax(-1)) / epsilon
+        change = torch.maximum((new_f - f).abs().amax(-1), (new_g - g).abs().amax(-1)) / epsilon
         f = torch.where(active.unsqueeze(-1), new_f, f)
         g = torch.where(active.unsqueeze(-1), new_g, g)
-        residual = torch.where(active, moved, residual)
+        residual = torch.where(active, change, residual)
         iterations += active
     return (f, g), iterations, residual
 

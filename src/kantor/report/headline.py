@@ -17,17 +17,16 @@ Verdict = Literal["better", "unclear", "worse", "unknown"]
 
 
 @dataclass(frozen=True)
-class Answer:
+class Headline:
     """What a reader takes away."""
 
     verdict: Verdict
-    headline: Markup
-    """One sentence."""
+    sentence: Markup
     notes: list[str]
     """What qualifies it, a sentence each."""
 
 
-def answer(run: Run) -> Answer:
+def headline_of(run: Run) -> Headline:
     """Compare the best transfer method of a run with the student alone.
 
     The best is the one whose mean difference is best by the run's metric, which may be one that is better lower.
@@ -37,11 +36,11 @@ def answer(run: Run) -> Answer:
     notes = [*warnings(methods, scale), *_notes(run)] if run.judged else _notes(run)
     compared = {name: difference for name, row in methods.items() if (difference := row["difference"]) is not None}
     if not methods:
-        return Answer("unknown", Markup("No student is finished yet."), notes)
+        return Headline("unknown", Markup("No student is finished yet."), notes)
     if not run.judged:
         return _by_probe(run, notes)
     if not compared:
-        return Answer("unknown", _of_collapsed(methods) or _without_comparison(methods, scale), notes)
+        return Headline("unknown", _of_collapsed(methods) or _without_comparison(methods, scale), notes)
     best = max(compared, key=lambda name: scale.gain(compared[name]["mean"]))
     difference = compared[best]
     interval, seeds = difference["interval"], len(difference["seeds"])
@@ -54,23 +53,23 @@ def answer(run: Run) -> Answer:
     if interval is None:
         ends = "{} ends {} from the student alone" if scale.is_share else "{} ends at {} than the student alone"
         headline = Markup("With one seed, " + ends + "{}; chance alone can do that, so add seeds.")
-        return Answer("unknown", headline.format(name, by, _time(run, best)), notes)
+        return Headline("unknown", headline.format(name, by, _time(run, best)), notes)
     spread = f"95 % interval {true_minus(scale.interval(interval, 1, signed=True))}, over {seeds} seeds"
     low, high = sorted(scale.gain(bound) for bound in interval)
     told = (name, by, spread, _time(run, best))
     if low > 0:
         who = "{} beats the student alone by" if scale.is_share else "{} beats the student alone:"
-        return Answer("better", Markup(who + " {}, {}{}.").format(*told), notes)
+        return Headline("better", Markup(who + " {}, {}{}.").format(*told), notes)
     if high < 0:
         who = "No method helps: even the best, {}, is" if len(compared) > 1 else "{} is"
         who += " worse than the student alone" + (", by" if scale.is_share else ":")
-        return Answer("worse", Markup(who + " {}, {}{}.").format(*told), notes)
+        return Headline("worse", Markup(who + " {}, {}{}.").format(*told), notes)
     who = (
         "No method is clearly better than the student alone: the best, {}, is at"
         if len(compared) > 1
         else ("{} is not clearly better than the student alone:")
     )
-    return Answer("unclear", Markup(who + " {}, {}{}.").format(*told), notes)
+    return Headline("unclear", Markup(who + " {}, {}{}.").format(*told), notes)
 
 
 def _by(scale: Scale, row: Row, difference: Difference) -> Markup:
@@ -100,10 +99,10 @@ def _time(run: Run, method: str) -> str:
     return f", at {change} % more time per step" if change > 0 else f", at {-change} % less time per step"
 
 
-def _by_probe(run: Run, notes: list[str]) -> Answer:
+def _by_probe(run: Run, notes: list[str]) -> Headline:
     """The answer of a run without labels: its features are all there is to judge."""
     if not run.probes:
-        return Answer(
+        return Headline(
             "unknown",
             Markup("Trained without labels: <em>kantor probe {}</em> judges the features.").format(run.name),
             notes,
@@ -113,7 +112,7 @@ def _by_probe(run: Run, notes: list[str]) -> Answer:
     last = {name: list(rows.items())[-1] for name, rows in found["methods"].items()}
     compared = {name: row["differences"][base] for name, (_, row) in last.items() if base in row["differences"]}
     if not compared:
-        return Answer("unknown", Markup("Only untrained students were probed; nothing is compared."), notes)
+        return Headline("unknown", Markup("Only untrained students were probed; nothing is compared."), notes)
     best = max(compared, key=lambda name: compared[name]["mean"])
     difference, (layer, row) = compared[best], last[best]
     mean, interval = difference["mean"], difference["interval"]
@@ -133,7 +132,7 @@ def _by_probe(run: Run, notes: list[str]) -> Answer:
         "Without labels, <em>{}</em> brings a linear probe to <strong>{} %</strong>, {} points from the untrained "
         "student, {}."
     ).format(best, ACCURACY.number(row["mean"], 1), true_minus(ACCURACY.signed(mean, 1)), over)
-    return Answer(verdict, headline, notes)
+    return Headline(verdict, headline, notes)
 
 
 def _of_collapsed(methods: dict[str, Row]) -> Markup | None:

@@ -15,7 +15,7 @@ from kantor.report import template
 from kantor.report.analysis import section
 from kantor.report.classes import SHOWN, changes, confusions, ends
 from kantor.report.figures import figure_data, learning_curves, term_figures
-from kantor.report.headline import answer
+from kantor.report.headline import headline_of
 from kantor.report.pictures import Pictures
 from kantor.report.plans import Packed
 from kantor.report.probe import probed
@@ -64,8 +64,8 @@ def _view(run: Run, plans: Packed | None, probe: Pictures | None, prefix: str, f
     terms = term_figures(run, prefix)
     classes = _classes(run)
     drawn = {row[0] for figure in curves for row in figure.rows}  # without a task, most have no accuracy
-    moved = section(run, number, prefix)
-    measured = [] if moved is None else [figure for _, figures in moved["curves"] for figure in figures]
+    movement = section(run, number, prefix)
+    measured = [] if movement is None else [figure for _, figures in movement["curves"] for figure in figures]
     data: dict[str, Any] = {
         "charts": figure_data([*curves, *(figure for _, figures in terms for figure in figures), *measured]),
         "styles": number,
@@ -79,12 +79,12 @@ def _view(run: Run, plans: Packed | None, probe: Pictures | None, prefix: str, f
     return {
         "id": prefix,
         "name": run.name,
-        "answer": answer(run),
+        "headline": headline_of(run),
         "metric": run.scale,
         "facts": _facts(run),
         "results": results([run]) if run.methods and run.judged else None,
         "probes": probed(run),
-        "moved": moved,
+        "moved": movement,
         "analysis": quote(os.path.relpath(run.folder / "analysis.html", folder)),
         "legend": [(number[name], name) for name in number if name in drawn],
         "curves": curves,

@@ -70,8 +70,8 @@ def _sheet(images: UInt8[np.ndarray, "n h w c"]) -> str:
     rows = -(-n // COLUMNS)
     padded = np.zeros((rows * COLUMNS, h, w, c), np.uint8)
     padded[:n] = images
-    whole = padded.reshape(rows, COLUMNS, h, w, c).transpose(0, 2, 1, 3, 4).reshape(rows * h, COLUMNS * w, c)
-    picture, buffer = Image.fromarray(whole[..., 0] if c == 1 else whole), io.BytesIO()
+    sheet = padded.reshape(rows, COLUMNS, h, w, c).transpose(0, 2, 1, 3, 4).reshape(rows * h, COLUMNS * w, c)
+    picture, buffer = Image.fromarray(sheet[..., 0] if c == 1 else sheet), io.BytesIO()
     # Small images are compared pixel by pixel; of larger ones the gist is enough.
     form = "png" if max(h, w) <= 16 else "jpeg"
     picture.save(buffer, form, **({"optimize": True} if form == "png" else {"quality": 80}))

@@ -171,10 +171,10 @@ def _read(files: Sequence[Path]) -> list[_Recorded]:
 
 def _recorded(content: list[dict[str, NDArray]], k: int, epochs: list[int]) -> _Recorded:
     first, last = content[0], content[-1]
-    whole = f"masses_{k}" in first
+    with_masses = f"masses_{k}" in first
     cost = last.get(f"cost_{k}")
     paid: list[tuple[float, float]] | None = None
-    if whole:
+    if with_masses:
         paid = [(float(record[f"paid_{k}"][0]), float(record[f"paid_{k}"][1])) for record in content]
     elif cost is not None:
         both = [(record[f"plan_{k}"], record[f"cost_{k}"]) for record in content]
@@ -188,10 +188,10 @@ def _recorded(content: list[dict[str, NDArray]], k: int, epochs: list[int]) -> _
         teacher=str(first[f"teacher_layer_{k}"]),
         widths=(int(first[f"widths_{k}"][0]), int(first[f"widths_{k}"][1])),
         epochs=epochs,
-        masses=[record[f"{'masses' if whole else 'plan'}_{k}"] for record in content],
-        largest=[float(record[f"largest_{k}"]) for record in content] if whole else None,
+        masses=[record[f"{'masses' if with_masses else 'plan'}_{k}"] for record in content],
+        largest=[float(record[f"largest_{k}"]) for record in content] if with_masses else None,
         cost=cost,
-        kept_order=(last[f"rows_{k}"], last[f"columns_{k}"]) if whole else None,
+        kept_order=(last[f"rows_{k}"], last[f"columns_{k}"]) if with_masses else None,
         paid=paid,
         exciting=exciting,
     )
@@ -266,8 +266,8 @@ def _binned(plans: Float[np.ndarray, "..."], bins: int, axis: int) -> Float[np.n
 
 def _partners(plan: Float[np.ndarray, "a b"]) -> tuple[NDArray, NDArray]:
     """Of every row, its strongest columns, best first, and the shares of its mass that they get."""
-    kept = min(PARTNERS, plan.shape[1])
-    some = np.argpartition(-plan, kept - 1, axis=1)[:, :kept]
+    partners = min(PARTNERS, plan.shape[1])
+    some = np.argpartition(-plan, partners - 1, axis=1)[:, :partners]
     masses = np.take_along_axis(plan, some, axis=1)
     best = np.argsort(-masses, axis=1, kind="stable")
     mass = plan.sum(axis=1, keepdims=True)

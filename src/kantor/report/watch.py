@@ -16,7 +16,7 @@ from kantor.core.lines import read_lines
 from kantor.core.names import folder_name
 from kantor.core.numbers import duration
 from kantor.core.reading import read_json
-from kantor.report.headline import answer
+from kantor.report.headline import headline_of
 from kantor.report.run import read_run
 from kantor.results.files import read_result
 from kantor.results.records import Begun, Metrics, StepZeroKept, Timed
@@ -96,8 +96,8 @@ def look(run: Path, now: float | None = None) -> Look:
     prepared = (run / "plan.json").exists()
     names = [method.name for method in written_methods(config.methods)]
     if prepared:  # without those that were left out at step 0 (unfit: skip)
-        kept = read_json(run / "plan.json", Begun).get("bound", {})
-        names = [name for name in names if name in kept]
+        terms_of = read_json(run / "plan.json", Begun).get("bound", {})
+        names = [name for name in names if name in terms_of]
     scale = Scale.parse(read_json(run / "step0.json", StepZeroKept).get("metric"))
     students = [
         _student(run / folder_name(name) / f"seed-{seed}", name, seed, config.epochs, now, scale)
@@ -140,7 +140,7 @@ def watch(
             sleep(every)
             seen = look(run)
     if seen.complete:
-        console.print(answer(read_run(run)).headline.striptags(), highlight=False, soft_wrap=True)
+        console.print(headline_of(read_run(run)).sentence.striptags(), highlight=False, soft_wrap=True)
 
 
 def table(seen: Look) -> Table:

@@ -82,10 +82,10 @@ def load(path: Path, run: str) -> tuple[Position, dict[str, Any]] | None:
     if content.pop("run") != run:
         raise ConfigError(f"The checkpoint {path} was written with other settings. {anew(path)}")
     known = {f.name for f in fields(Position)}
-    kept = {_RENAMED.get(key, key): value for key, value in content.pop("position").items()}
-    if "accuracy" in kept["sums"]:  # from the middle of an epoch, when it was summed as a mean a batch
-        kept["counts"] = {"accuracy": torch.tensor([kept["sums"].pop("accuracy"), kept["sums"]["samples"]])}
-    return Position(**{key: value for key, value in kept.items() if key in known}), content
+    restored = {_RENAMED.get(key, key): value for key, value in content.pop("position").items()}
+    if "accuracy" in restored["sums"]:  # from the middle of an epoch, when it was summed as a mean a batch
+        restored["counts"] = {"accuracy": torch.tensor([restored["sums"].pop("accuracy"), restored["sums"]["samples"]])}
+    return Position(**{key: value for key, value in restored.items() if key in known}), content
 
 
 def required(path: Path, run: str) -> dict[str, Any]:

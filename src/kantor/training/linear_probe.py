@@ -18,7 +18,7 @@ from torch import nn
 
 from kantor.capture import call, capture, stages
 from kantor.core.errors import ConfigError
-from kantor.core.inputs import moved
+from kantor.core.inputs import on_device
 from kantor.core.modes import as_evaluated
 from kantor.data import Augment, DataSet, Loader, Part, split
 from kantor.data.label_kinds import IN_WORDS, strata_of
@@ -96,13 +96,13 @@ def probe(
         raise ConfigError(f"{data.name} has no test part to judge a probe by.")
     train, held_out = (data.train, data.validation) if data.validation is not None else _cut(data.train)
     if layers is None:
-        example = moved(train.seen_by("student").read(np.arange(1))["student"], _device(model))
+        example = on_device(train.seen_by("student").read(np.arange(1))["student"], _device(model))
         layers = [stage.path for stage in stages(model, example)]
     layers = layers_with_places(model, data, layers)
     parts = [train, held_out, data.test] if judge and data.test is not None else [train, held_out]
-    whole = data.kind == "maps"
-    parts = [few_enough(part) for part in parts] if whole else parts
-    features = [features_of(model, part, layers, whole=whole) for part in parts]
+    with_positions = data.kind == "maps"
+    parts = [few_enough(part) for part in parts] if with_positions else parts
+    features = [features_of(model, part, layers, with_positions=with_positions) for part in parts]
     found = []
     for layer in layers:
         seen = [held[layer] for held in features]
@@ -121,8 +121,8 @@ def _classes(features: Sequence[Features], parts: Sequence[Part], classes: int) 
         start = trials[-1][2] if trials else None
         classifier = fit(features[0], parts[0].targets, classes, penalty, start)
         trials.append((classifier.accuracy(features[1], parts[1].targets), penalty, classifier))
-    validation, penalty, chosen = max(trials, key=lambda trial: trial[0])
-    return penalty, validation, chosen.accuracy(features[2], parts[2].targets) if len(parts) > 2 else None
+    validation, penalty, best = max(trials, key=lambda trial: trial[0])
+    return penalty, validation, best.accuracy(features[2], parts[2].targets) if len(parts) > 2 else None
 
 
 def _is_plain(data: DataSet, task: Task) -> bool:
@@ -153,7 +153,7 @@ def validation_accuracy(model: nn.Module, data: DataSet) -> float:
 
 @torch.no_grad()
 def features_of(
-    model: nn.Module, part: Part, layers: Sequence[str], *, whole: bool = False
+    model: nn.Module, part: Part, layers: Sequence[str], *, with_positions: bool = False
 ) -> dict[str, Float64[np.ndarray, "samples ... dim"]]:
     """The layers' outputs in eval mode, in the part's order, averaged over their positions.
 
@@ -161,7 +161,7 @@ def features_of(
         model: the network.
         part: the samples.
         layers: module paths.
-        whole: with all positions, channels last.
+        with_positions: with all positions, channels last.
     """
     device = _device(model)
     loader = Loader(part.seen_by("student"), 256, seed=0, augment=Augment.named("none"), shuffle=False, drop_last=False)
@@ -171,7 +171,7 @@ def features_of(
             inputs = batch.to(device).inputs["student"]
             call(model, inputs)
             for layer in layers:
-                x = taken[layer] if whole else pool_without_padding(taken[layer], inputs, layer)
+                x = taken[layer] if with_positions else pool_without_padding(taken[layer], inputs, layer)
                 pieces[layer].append((x.movedim(1, -1) if x.ndim > 3 else x).double().cpu().numpy())
     return {layer: np.concatenate(found) for layer, found in pieces.items()}
 
@@ -220,9 +220,9 @@ def _scores(x: Features, weights: Float64[np.ndarray, "dim_and_one classes"]) ->
 def _cut(part: Part) -> tuple[Part, Part]:
     count = split.share(HELD_OUT, len(part))
     held = split.choose(strata_of(part.targets), part.ids, count, split.VALIDATION, leave_one=True)
-    kept = np.setdiff1d(np.arange(len(part)), held)
+    learned_from = np.setdiff1d(np.arange(len(part)), held)
 
     def at(rows: Int64[np.ndarray, " n"]) -> Part:
         return replace(part, ids=part.ids[rows], targets=part.targets[rows], rows=part.rows[rows])
 
-    return at(kept), at(held)
+    return at(learned_from), at(held)

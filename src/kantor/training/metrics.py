@@ -31,13 +31,13 @@ class MetricsLog:
     def __init__(self, path: Path, keep: int = 0, digest: str = "") -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            kept = path.read_bytes()[:keep] if keep and path.exists() else b""
-            self._digest = hashlib.sha256(kept)
+            before = path.read_bytes()[:keep] if keep and path.exists() else b""
+            self._digest = hashlib.sha256(before)
             if keep and self._digest.hexdigest() != digest:
                 raise DataError(
-                    f"{path} is not what its checkpoint goes with: of its first {keep} bytes {len(kept)} are there, or "
-                    f"some are others. Bring it back from a copy, or delete {path.parent} to train this seed from its "
-                    "start."
+                    f"{path} is not what its checkpoint goes with: of its first {keep} bytes {len(before)} are there, "
+                    f"or some are others. Bring it back from a copy, or delete {path.parent} to train this seed from "
+                    "its start."
                 )
             self._file = open(path, "ab")  # noqa: SIM115
             self._file.truncate(keep)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from kantor.capture.layers import candidates
 from kantor.core.errors import ConfigError
-from kantor.core.inputs import moved
+from kantor.core.inputs import on_device
 from kantor.data import DataSet, Part
 from kantor.data.part import sample
 from kantor.tasks import Task
@@ -123,7 +123,7 @@ def layers_with_places(model: nn.Module, data: DataSet, layers: Sequence[str]) -
         return list(layers)
     example = data.train.seen_by("student").read(np.arange(1))["student"]
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    known = {layer.path: layer for layer in candidates(model, moved(example, device))}
+    known = {layer.path: layer for layer in candidates(model, on_device(example, device))}
     tokens = data.train.targets.shape[1]
     found = [
         path

@@ -13,10 +13,8 @@ import kantor
 from kantor.core.errors import ConfigError, DataError, NonFiniteError
 from kantor.study.settings.resolved import ResolvedStudy
 from kantor.study.teachers import find
-from kantor.study.teachers.find import Source, find_teachers, model_for, test_score
+from kantor.study.teachers.find import Source, find_teachers, model_for, score_on_test
 from small import settings
-
-test_score.__test__ = False  # type: ignore[attr-defined]
 
 
 def ignore(event: dict[str, Any]) -> None:
@@ -120,15 +118,15 @@ def test_the_score_is_kept_for_the_next_run(tmp_path, monkeypatch):
     (tmp_path / "cache").mkdir()
     torn = tmp_path / "cache" / ".accuracy.json.0a.partial"  # a study was killed here
     torn.touch()
-    score = test_score("teacher", model, data, tmp_path / "cache", study)
+    score = score_on_test("teacher", model, data, tmp_path / "cache", study)
     assert not torn.exists()
     assert score in {k / 20 for k in range(21)}
     monkeypatch.setattr(find, "evaluate", None)
-    assert test_score("teacher", model, data, tmp_path / "cache", study) == score
+    assert score_on_test("teacher", model, data, tmp_path / "cache", study) == score
     (kept,) = (tmp_path / "cache").glob("*.json")
     kept.write_text("{")
     with pytest.raises(DataError, match=f"Delete {kept}"):
-        test_score("teacher", model, data, tmp_path / "cache", study)
+        score_on_test("teacher", model, data, tmp_path / "cache", study)
 
 
 def test_teachers_of_other_classes_have_no_score(tmp_path):
@@ -136,7 +134,7 @@ def test_teachers_of_other_classes_have_no_score(tmp_path):
     data = study.open_data()
     for classes in (["x", "y"], ["1", "0"], 3):
         model = kantor.load("mlp@hidden=3@normalise=none", classes=classes, input_shape=(4,))
-        assert test_score("teacher", model, data, tmp_path, study) is None
+        assert score_on_test("teacher", model, data, tmp_path, study) is None
     two = kantor.load("mlp@hidden=3@normalise=none", classes=2, input_shape=(4,))  # as many, and unnamed
-    assert test_score("teacher", two, data, tmp_path / "cache", study) is not None
-    assert test_score("teacher", two, replace(data, test=None), tmp_path, study) is None
+    assert score_on_test("teacher", two, data, tmp_path / "cache", study) is not None
+    assert score_on_test("teacher", two, replace(data, test=None), tmp_path, study) is None

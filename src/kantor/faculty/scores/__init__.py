@@ -81,11 +81,11 @@ def named(names: str) -> list[Score]:
     Raises:
         ConfigError: no score has that name, one is given twice, or a path names what is no score.
     """
-    chosen = [name.strip() for name in names.split(",")]
-    for name in chosen:
-        if chosen.count(name) > 1:
+    asked = [name.strip() for name in names.split(",")]
+    for name in asked:
+        if asked.count(name) > 1:
             raise ConfigError(f"Score {name} is given twice.")
-    return [_named(name) for name in chosen]
+    return [_named(name) for name in asked]
 
 
 def _named(name: str) -> Score:

@@ -41,7 +41,7 @@ def matched(
     count = min(len(source[1]), len(target[1]), largest)
 
     def some(x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        chosen = torch.linspace(0, len(labels) - 1, count).round().long()
-        return x[chosen], labels[chosen]
+        rows = torch.linspace(0, len(labels) - 1, count).round().long()
+        return x[rows], labels[rows]
 
     return some(*source), some(*target)

@@ -45,5 +45,5 @@ class Mean(nn.Module):
         self, x: Float[Tensor, "batch tokens dim"], mask: Int64[Tensor, "batch tokens"]
     ) -> Float[Tensor, "batch dim"]:
         """Each text's mean."""
-        kept = mask.unsqueeze(2).to(x.dtype)
-        return (x * kept).sum(1) / kept.sum(1).clamp_min(1)
+        counted = mask.unsqueeze(2).to(x.dtype)
+        return (x * counted).sum(1) / counted.sum(1).clamp_min(1)

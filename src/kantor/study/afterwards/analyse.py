@@ -16,7 +16,7 @@ from kantor.analysis.samples import Sheet, all_rows, sheet
 from kantor.capture import Layer, pair, stages
 from kantor.core.errors import ConfigError, DataError
 from kantor.core.files import read_npz, write_bytes, write_json
-from kantor.core.inputs import moved
+from kantor.core.inputs import on_device
 from kantor.core.seal import student_of
 from kantor.data import DataSet, Part
 from kantor.models import Model, load
@@ -127,7 +127,7 @@ class _Look:
     def layers(self, model: Model, role: str, more: Sequence[str]) -> tuple[list[Layer], Layers]:
         """A model's stages, and its activations there and at ``more`` layers."""
         model, part = model.to(self.device), self.part.seen_by(role)
-        found = stages(model, fitted(model, moved(part.read(np.arange(1))["student"], self.device)))
+        found = stages(model, fitted(model, on_device(part.read(np.arange(1))["student"], self.device)))
         paths = list(dict.fromkeys([*(stage.path for stage in found), *more]))
         batch_size = self.bench.config.batch_size
         return found, activations(model, part, paths, batch_size=batch_size, device=self.device)

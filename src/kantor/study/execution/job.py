@@ -32,5 +32,5 @@ class Job:
 
 def tuned_factor(run: Path, method: Method) -> float:
     """The factor the weight search chose for a method; 1 where nothing was tuned."""
-    chosen = read_json(run / TUNING, dict[str, Tuned])
-    return chosen[method.name]["chosen"] if chosen else 1.0
+    tuned = read_json(run / TUNING, dict[str, Tuned])
+    return tuned[method.name]["chosen"] if tuned else 1.0

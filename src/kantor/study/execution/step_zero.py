@@ -38,7 +38,7 @@ from kantor.study.teachers.find import (
     Source,
     find_teachers,
     model_for,
-    test_score,
+    score_on_test,
 )
 from kantor.study.teachers.label_costs import label_costs_for, write_costs
 from kantor.tasks import Scale
@@ -97,7 +97,7 @@ def prepare(
         models = {s.name: model_for(s.spec, data, data.role_of(s.name), s.classes) for s in sources}
         agree_on_networks(run, settings, models, student)
         root = run.parent / "cache"
-        reached = {name: test_score(name, model, data, root, study) for name, model in models.items()}
+        reached = {name: score_on_test(name, model, data, root, study) for name, model in models.items()}
     for source in sources:
         _introduce(source, models[source.name], reached[source.name], data, study.scale, say)
     with timed(run, "starts") if study.carries else nullcontext():
@@ -139,8 +139,8 @@ def prepare(
         plan.write(run)
         left_out = found.left_out | without
         metric = study.scale.record() if study.judged else None
-        kept = {"data": data.facts(), "metric": metric, "methods": found.step0, "left_out": left_out}
-        write_json(run / "step0.json", kept)
+        record = {"data": data.facts(), "metric": metric, "methods": found.step0, "left_out": left_out}
+        write_json(run / "step0.json", record)
     wait_for_all()
     by_accuracy = study.scale == ACCURACY
     teachers = [

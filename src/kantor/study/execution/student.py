@@ -143,8 +143,8 @@ class Workbench:
 
     def _teachers(self, part: Part) -> dict[str, Teacher]:
         if self.plan.cached:
-            kept = KeptOutputs(self.run, self.config, self.data, self.plan)
-            return {name: CachedTeacher(kept.open(name, part), t["facts"]) for name, t in self.plan.teachers.items()}
+            outputs = KeptOutputs(self.run, self.config, self.data, self.plan)
+            return {name: CachedTeacher(outputs.open(name, part), t["facts"]) for name, t in self.plan.teachers.items()}
         return {
             name: LiveTeacher(model_for(t["spec"], self.data, self.data.role_of(name), t["classes"]), name=name)
             for name, t in self.plan.teachers.items()

@@ -99,7 +99,7 @@ def kept_tokenizers(run: Path | None) -> dict[str, Tokens] | None:
     """
     if run is None or not (run / _FILE).is_file():
         return None
-    kept = read_json(
+    facts = read_json(
         run / _FILE, dict[str, KnownTokenizer], "Bring it back from a copy, or begin another run by --out."
     )
-    return {role: Tokenizer.read(known) for role, known in kept.items()}
+    return {role: Tokenizer.read(known) for role, known in facts.items()}

@@ -149,7 +149,7 @@ def _trained(name: str, study: ResolvedStudy, data: DataSet, root: Path, report:
     return Source(name, f"{spec}:{weights}", saw, seconds=None if result is None else result["seconds"])
 
 
-def test_score(name: str, model: Model, data: DataSet, root: Path, study: ResolvedStudy) -> float | None:
+def score_on_test(name: str, model: Model, data: DataSet, root: Path, study: ResolvedStudy) -> float | None:
     """What a teacher reaches on the test part by the task's metric; None where its classes are not the data's.
 
     None, too, where the test part has no labels or lacks the teacher's view.
