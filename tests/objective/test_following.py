@@ -122,6 +122,59 @@ def test_a_loop_that_never_says_that_a_step_was_taken(loss):
     run(a_batch())
 
 
+@pytest.mark.parametrize("loss", [NeuronTransport, FitNet])
+def test_a_loop_that_says_it_before_the_step_is_told(loss):
+    run = objective(Term(loss(), "2", "2"))
+    run.check(a_batch(), quiet=True)
+    optimizer = torch.optim.AdamW(run.parameters(), lr=0.01)
+    run(a_batch()).loss.backward()
+    run.after_step()
+    optimizer.step()
+    with pytest.raises(ConfigError, match=r"after_step\(\) was not called.*and not before it"):
+        run(a_batch())
+
+
+def test_a_step_that_a_scaler_skipped_hides_the_next_from_nobody():
+    run = objective(Term(NeuronTransport(), "2", "2"))
+    run.check(a_batch(), quiet=True)
+    optimizer = torch.optim.AdamW(run.parameters(), lr=0.01)
+    run(a_batch()).loss.backward()
+    run.after_step()
+    a_step(run, optimizer)
+    assert run.limits is not None
+    assert bool(run.limits.adaptive)
+
+
+def test_a_loop_that_leaves_the_objective_in_eval_mode_is_told():
+    run = objective(Term(NeuronTransport(), "2", "2"))
+    run.check(a_batch(), quiet=True)
+    optimizer = torch.optim.SGD(run.parameters(), lr=0.01)
+    a_step(run, optimizer)
+    run.eval()
+    run.student.train()  # and the objective stays as it is
+    with pytest.raises(ConfigError, match=r"not called in training mode.*neuron_transport.*objective.train\(\)"):
+        a_step(run, optimizer)
+    run.train()
+    run.student.eval()
+    a_step(run, optimizer)
+
+
+@pytest.mark.parametrize("others", ["the same", "another"])
+def test_processes_whose_gradients_nobody_averages_are_told(others, monkeypatch):
+    run = objective(Term(NeuronTransport(), "2", "2"))
+    run.check(a_batch(), quiet=True)
+    optimizer = torch.optim.SGD(run.parameters(), lr=0.01)
+    a_step(run, optimizer)
+    monkeypatch.setattr(following, "world_size", lambda: 2)
+    shift = 0.0 if others == "the same" else 1e-5
+    monkeypatch.setattr(following, "gather_rows", lambda sums: torch.cat([sums, sums * (1 + shift)]))
+    if others == "the same":
+        a_step(run, optimizer)
+    else:
+        with pytest.raises(ConfigError, match=r"After 1 steps the students of the 2 processes differ.*Wrap"):
+            a_step(run, optimizer)
+
+
 def test_one_whose_losses_keep_nothing_need_not_say_it():
     run = objective(Term(FitNet(), "2", "2", weight=1.0))
     run.check(a_batch(), quiet=True)

@@ -5,14 +5,80 @@ import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.hooks import RemovableHandle
 
-from kantor.core.collectives import world_size
+from kantor.core.collectives import gather_rows, world_size
 from kantor.core.errors import ConfigError
 from kantor.objective.terms import Bound
+
+_COMPARED = (1, 16)
+"""After how many steps the processes' students are compared; the second time for loops whose first steps are tiny."""
+_ALIKE = 1e-8
+"""Sums of parameters that differ by less of their size are those of one student, added up in another order."""
+
+
+class Following:
+    """Follows the steps of one loop, and refuses what would hurt the student in silence."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.first: FirstStep | None = None
+        """Of the optimiser; from :meth:`Objective.check` until it was seen."""
+        self.keeping: list[str] = []
+        """Who keeps something from step to step."""
+        self._shown = self._met_wrappers = False
+        self._compared = 0
+
+    def before_step(self, objective: nn.Module, student: nn.Module, bound: Sequence[Bound], progress: float) -> None:
+        """The objective is called to learn.
+
+        Args:
+            objective: what the loop calls.
+            student: what it trains.
+            bound: the terms.
+            progress: share of training done.
+
+        Raises:
+            ConfigError: the wrapper of several processes is around the student, or around nothing; a weight that rises
+                with progress stands still; or the last step was not followed by ``after_step()``.
+        """
+        self._shown = True
+        if not self._met_wrappers:
+            refuse_wrapped_student(objective, student)
+            self._met_wrappers = True
+        refuse_standing_still(bound, progress, self.steps)
+        if self.first is not None:
+            self.first.begin()
+        if self.steps in _COMPARED and self.steps != self._compared:
+            self._compared = self.steps
+            refuse_apart([p for p in student.parameters() if p.requires_grad], self.steps)
+
+    def after_step(self) -> bool | None:
+        """The loop says that a step was taken.
+
+        Returns:
+            Whether the student's optimiser is :func:`adaptive`, once: when its first step was seen.
+
+        Raises:
+            ConfigError: nothing was learned in training mode since the last step, or what losses learn was left out.
+        """
+        if self.keeping and not self._shown:
+            raise ConfigError(
+                "A step was taken, and since the one before it the objective was not called in training mode: what is "
+                f"kept from step to step ({', '.join(self.keeping)}) would stand still. Call objective.train() after "
+                "objective.eval(); student.train() alone leaves the objective as it is. To hold the student's batch "
+                "norm still, call student.eval() after it."
+            )
+        self._shown = False
+        self.steps += 1
+        adaptive = None if self.first is None else self.first.end()
+        if adaptive is not None:
+            self.first = None
+        return adaptive
 
 
 class FirstStep:
@@ -51,7 +117,7 @@ class FirstStep:
             raise ConfigError(
                 "A step was taken, and objective.after_step() was not called after it: what "
                 f"is kept from step to step ({', '.join(self._keeping)}) would stand still. Call it after every "
-                "optimizer.step()."
+                "optimizer.step(), and not before it."
             )
         if self._hook is None:
             here = weakref.ref(self)  # a loop that never calls end() must not keep all this alive
@@ -77,12 +143,12 @@ class FirstStep:
         Raises:
             ConfigError: so it is; names the terms.
         """
-        if self._hook is None:
+        if self._hook is None or not any(id(p) in self._stepped for p in self._student):
+            # No step was taken, or by an optimiser that is none of torch's. One that comes after this call is heard
+            # too: whoever calls after_step() before the step is told so.
             return None
         self._hook.remove()
         self._hook, stepped, self._stepped = None, self._stepped, set()
-        if not any(id(p) in stepped for p in self._student):
-            return None  # no step was taken, or by an optimiser that is none of torch's
         left = [
             name
             for name, parameters in self._learning.items()
@@ -113,6 +179,29 @@ def refuse_standing_still(bound: Sequence[Bound], progress: float, steps: int) -
         raise ConfigError(
             f"The weight of {', '.join(rising)} rises from 0 with objective.progress, which still is 0 after {steps} "
             "steps. Set it before every step: objective.progress = step / steps."
+        )
+
+
+def refuse_apart(trained: Sequence[Tensor], steps: int) -> None:
+    """Refuse several processes that each train a student of their own. Every one of them calls this.
+
+    Args:
+        trained: what of the student is trained; where it lies in shards, they are not compared.
+        steps: taken so far.
+
+    Raises:
+        ConfigError: the students differ.
+    """
+    whole = [p.detach() for p in trained if type(p) in (Tensor, nn.Parameter)]
+    if world_size() == 1 or len(whole) < len(trained):
+        return
+    sums = gather_rows(torch.stack([torch.stack([p.double().sum(), p.double().abs().sum()]) for p in whole])[None])
+    apart = (sums[..., 0].amax(0) - sums[..., 0].amin(0)) > _ALIKE * sums[..., 1].amax(0)
+    if bool(apart.any()):
+        raise ConfigError(
+            f"After {steps} steps the students of the {world_size()} processes differ: each trains one of its own, for "
+            "their gradients are not averaged. Wrap the objective, and call what comes of it: "
+            "DistributedDataParallel(objective, broadcast_buffers=False)(batch)."
         )
 
 

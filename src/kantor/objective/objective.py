@@ -23,7 +23,7 @@ from kantor.objective.binding import bind
 from kantor.objective.check import Look, balanced, described
 from kantor.objective.compared import ComparedBatches, compared, refuse_masks, value_of
 from kantor.objective.facts import StepZero
-from kantor.objective.following import FirstStep, refuse_standing_still, refuse_wrapped_student
+from kantor.objective.following import FirstStep, Following
 from kantor.objective.gradients import gradient_shares, reached, refuse_without_gradient
 from kantor.objective.limits import Limits
 from kantor.objective.needs import refuse_made_in_inference_mode, refuse_other_classes, refuse_unmet
@@ -138,9 +138,7 @@ class Objective(nn.Module):
         self.bound: list[Bound] = []
         self.limits: Limits | None = None
         """Of terms under a default weight; made by :meth:`check`, where there is a task to measure against."""
-        self._steps = 0
-        self._first_step: FirstStep | None = None
-        self._met_wrappers = False
+        self._following = Following()
         self.register_state_dict_post_hook(_plain_keys)
         self.register_load_state_dict_pre_hook(_known_keys)
 
@@ -196,7 +194,8 @@ class Objective(nn.Module):
                 terms, outputs = self._looked_at(batch)
                 self.limit(terms)
                 look = Look(self.networks, self.bound, self.task, outputs, terms, self.weights(), self._asked())
-                facts, self._first_step = described(look), self._watch(terms)
+                facts = described(look)
+                self._watch(terms)
                 for part in self._kept():
                     part.forget()  # what was only looked at is no part of the first step
             except Exception:
@@ -221,7 +220,7 @@ class Objective(nn.Module):
         if self.terms and not self.bound:
             raise ConfigError("Call objective.check(batch) before the first step: it builds the losses' parameters.")
         if self.training and torch.is_grad_enabled():
-            self._before_step()
+            self._following.before_step(self, self.student, self.bound, self.progress)
         terms, outputs = self._values(batch)
         if self.training and torch.is_grad_enabled():
             self.limit(terms)
@@ -256,16 +255,14 @@ class Objective(nn.Module):
         """Commit the losses' memories, averages and potentials, after the optimiser's step.
 
         Raises:
-            ConfigError: the optimiser moves the student and leaves out what the losses learn.
+            ConfigError: the optimiser moves the student and leaves out what the losses learn, or nothing was learned in
+                training mode since the last step.
         """
-        adaptive = None if self._first_step is None else self._first_step.end()
-        self._steps += 1
+        adaptive = self._following.after_step()
         for part in self._kept():
             part.after_step()
-        if adaptive is not None:
-            self._first_step = None
-            if self.limits is not None:
-                self.limits.stepped_by(adaptive=adaptive)
+        if adaptive is not None and self.limits is not None:
+            self.limits.stepped_by(adaptive=adaptive)
 
     def prepare(self, batches: Iterable[Any]) -> None:
         """Run the pretraining of every loss that has one, on batches of training data, the student in training mode.
@@ -332,12 +329,13 @@ class Objective(nn.Module):
         refuse_without_gradient(terms, bound, outputs.student, self.task_weight, self.trained)
         return terms, outputs
 
-    def _watch(self, terms: Mapping[str, Float[Tensor, ""]]) -> FirstStep:
-        """A watch over the parameters that should move at the first step."""
+    def _watch(self, terms: Mapping[str, Float[Tensor, ""]]) -> None:
+        """Watch over the parameters that should move at the first step, and over what is kept from step to step."""
         own = {bound.name: [p for p in loss.parameters() if p.requires_grad] for loss, bound in self.transfers}
         keeping = [b.name for loss, b in self.transfers if type(loss).after_step is not TransferLoss.after_step]
         keeping += [] if self.limits is None else ["a limited weight"]
-        return FirstStep(self.trained, {name: reached(terms[name], found) for name, found in own.items()}, keeping)
+        learning = {name: reached(terms[name], found) for name, found in own.items()}
+        self._following.first, self._following.keeping = FirstStep(self.trained, learning, keeping), keeping
 
     def _asked(self) -> dict[str, float]:
         """Every term's weight before its limit."""
@@ -369,14 +367,6 @@ class Objective(nn.Module):
             # In half precision they would not learn; losses compute in float32 at least.
             bound.loss.to(logits.device, torch.float64 if logits.dtype == torch.float64 else None)
             self.losses[bound.key] = bound.loss
-
-    def _before_step(self) -> None:
-        if not self._met_wrappers:
-            refuse_wrapped_student(self, self.student)
-            self._met_wrappers = True
-        refuse_standing_still(self.bound, self.progress, self._steps)
-        if self._first_step is not None:
-            self._first_step.begin()
 
 
 def _plain_keys(objective: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:  # noqa: ARG001
