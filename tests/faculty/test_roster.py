@@ -4,7 +4,7 @@ import pytest
 
 from kantor.core.errors import ConfigError, DataError
 from kantor.faculty.label_cost import CostSource
-from kantor.faculty.roster import read_classes, roster, teacher_names
+from kantor.faculty.roster import read_classes, roster, spec_of, teacher_names
 from kantor.models import has_weights
 
 
@@ -69,6 +69,12 @@ def test_a_trained_students_folder_is_a_model_of_class_centres(tmp_path):
         CostSource.parse(f"centres:{tmp_path}")
     (tmp_path / "student.safetensors").touch()
     assert CostSource.parse(f"centres:{tmp_path}").argument == str(tmp_path / "student.safetensors")
+
+
+def test_a_folder_of_a_built_ins_name_is_not_taken_for_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "resnet8").mkdir()
+    assert spec_of("resnet8") == "resnet8"
 
 
 def test_class_names_that_are_no_text_are_named(tmp_path):

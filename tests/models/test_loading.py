@@ -299,3 +299,13 @@ def test_a_module_of_ones_own_called_resnet_gets_its_images_as_they_are(tmp_path
     (tmp_path / "resnet_of_mine.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
     assert load("resnet_of_mine:shaped", classes=2, input_shape=(3, 4, 4)).normalise.mode == "none"
+
+
+def test_the_folder_of_a_trained_student_is_a_model(tmp_path):
+    folder = tmp_path / "run" / "kd" / "seed-0"
+    folder.mkdir(parents=True)
+    student = load("mlp@normalise=none", classes=3, input_shape=(4,))
+    student.save(folder / "student.safetensors")
+    again = load(str(folder))
+    assert again.spec == student.spec
+    assert torch.equal(again(torch.ones(2, 4)), student(torch.ones(2, 4)))

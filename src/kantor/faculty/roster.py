@@ -10,7 +10,8 @@ from kantor.core.errors import ConfigError, DataError, suggest
 from kantor.core.reading import check_shape, read_text, read_yaml
 from kantor.data.own import codes_of as data_codes
 from kantor.data.views import ROLES
-from kantor.models.spec import codes_of, parse
+from kantor.models.builtin import BUILTIN
+from kantor.models.spec import codes_of, of_folder, parse
 
 
 class _Listed(TypedDict):
@@ -84,12 +85,10 @@ def spec_of(text: str) -> str:
     Raises:
         ConfigError: the folder holds no trained student.
     """
-    if not Path(text).is_dir():
-        return text
-    weights = Path(text) / "student.safetensors"
-    if not weights.is_file():
+    spec = of_folder(text)
+    if spec == text and Path(text).is_dir() and text not in BUILTIN:  # a folder here may be called resnet8
         raise ConfigError(f"{text} holds no trained student; give RUN/METHOD/seed-K.")
-    return str(weights)
+    return spec
 
 
 def teacher_names(specs: list[str]) -> list[str]:

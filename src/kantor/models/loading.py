@@ -17,7 +17,7 @@ from kantor.models.families import CLASSES, Built
 from kantor.models.model import Model
 from kantor.models.normalise import NAMED, Normalise
 from kantor.models.pretrained import need_weights, without_weights
-from kantor.models.spec import Spec, codes_of, parse
+from kantor.models.spec import Spec, codes_of, of_folder, parse
 from kantor.models.weights import classifier_path, fit_weights, read_weights, unwrapped
 
 DEFAULT_INPUT = (3, 32, 32)
@@ -29,7 +29,8 @@ def load(spec: str, *, classes: int | Sequence[str] | None = None, input_shape: 
     ``NAME[@key=value]...[:WEIGHTS]`` where NAME is a built-in (``resnet8|14|20|32|44|56``, ``cnn``, ``mlp``, ``vit``;
     of texts ``bag``, ``textcnn``),
     ``timm:NAME``, ``torchvision:NAME``, ``transformers:NAME`` or a factory of your own, ``package.module:factory``.
-    A ``.safetensors`` file that kantor wrote may stand alone; a factory that it names must have been written by you
+    A ``.safetensors`` file that kantor wrote may stand alone, and so may the folder of a trained student,
+    ``RUN/METHOD/seed-K``; a factory that it names must have been written by you
     here, or the file's folder be trusted (:mod:`kantor.core.trust`).
 
     Options are the factory's keyword arguments (``cnn@width=128``), and two that every model has:
@@ -48,6 +49,7 @@ def load(spec: str, *, classes: int | Sequence[str] | None = None, input_shape: 
         ConfigError: an unknown name or option, a package that is not installed, or classes that contradict the file.
         DataError: the weights cannot be read or do not fit; says which keys and shapes.
     """
+    spec = of_folder(spec)
     trust.wrote(codes_of([spec]))
     return load_named(spec, classes=classes, input_shape=input_shape)
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from kantor.core import trust
 from kantor.core.errors import ConfigError, suggest
+from kantor.core.files import is_file
 from kantor.core.imported import is_path
 from kantor.core.options import numbers_or_text, split_options
 from kantor.models.builtin import BUILTIN
@@ -86,6 +87,12 @@ def parse(text: str) -> Spec:
         f"There is no model '{name}'. {suggest(name, [*BUILTIN, *(f'{family}:NAME' for family in FAMILIES)])} "
         "A model of your own is written package.module:factory."
     )
+
+
+def of_folder(text: str) -> str:
+    """The weights of a trained student, where the text is its folder, ``RUN/METHOD/seed-K``; else the text."""
+    weights = Path(text) / "student.safetensors"
+    return str(weights) if is_file(weights) else text
 
 
 def _no_model_at(text: str) -> str:

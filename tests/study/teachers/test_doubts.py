@@ -27,6 +27,12 @@ def test_hardly_better_than_chance(share, test, doubted):
         assert "!!! WARNING: teacher big is right on" in said
 
 
+def test_one_that_was_trained_here_is_told_to_train_on():
+    said = doubt("big", "cnn:a.pt", 0.1, TEN, trained_here=True) or ""
+    assert "--teacher-epochs" in said
+    assert "--teacher-classes" not in said
+
+
 def test_far_worse_than_recorded(tmp_path):
     (tmp_path / "result.json").write_text(json.dumps({"accuracy": 0.977}))
     spec = f"mlp:{tmp_path / 'student.safetensors'}"

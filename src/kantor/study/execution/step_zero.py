@@ -213,7 +213,8 @@ def _introduce(source: Source, model: Model, reached: float | None, data: DataSe
     scored = "" if reached is None else f"; {scale.said_on(reached, 'the test part')}"
     sees = f"sees {source.sees}, " if source.sees else ""
     say(f"Teacher {source.name}: {model.spec}, {sees}trained on {source.saw}{scored}.")
-    if doubted := doubt(source.name, source.spec, reached if scale == ACCURACY else None, data.test):
+    share, here = reached if scale == ACCURACY else None, source.seconds is not None
+    if doubted := doubt(source.name, source.spec, share, data.test, trained_here=here):
         say(doubted)
 
 

@@ -17,7 +17,7 @@ FAR = 0.1
 """So much less accuracy than its file records is far worse."""
 
 
-def doubt(name: str, spec: str, share: float | None, test: Part | None) -> str | None:
+def doubt(name: str, spec: str, share: float | None, test: Part | None, *, trained_here: bool = False) -> str | None:
     """A line on a teacher that is hardly better than chance, or far worse than its file records; None if it is neither.
 
     Args:
@@ -25,6 +25,7 @@ def doubt(name: str, spec: str, share: float | None, test: Part | None) -> str |
         spec: its model's name, with its weights.
         share: of the test part that it is right on, in [0, 1]; None where its classes are others.
         test: the test part.
+        trained_here: its weights were not given: then its inputs and classes are those of the data.
     """
     if share is None or test is None or not len(test):
         return None
@@ -39,10 +40,16 @@ def doubt(name: str, spec: str, share: float | None, test: Part | None) -> str |
         said = f"beside its weights stands {percent(recorded)} %"
     else:
         return None
+    why = (
+        "It was trained for this: give it more epochs or another rate (--teacher-epochs, --teacher-lr), or a teacher "
+        "with weights (NAME:FILE)."
+        if trained_here
+        else "It may be shown inputs that are not its owner's (@normalise=, @size=, --image-size), or number the "
+        "classes in another order (--teacher-classes)."
+    )
     return (
-        f"\n!!! WARNING: teacher {name} is right on {percent(share)} % of the test part, and {said}. It may be shown "
-        "inputs that are not its owner's (@normalise=, @size=, --image-size), or number the classes in another order "
-        "(--teacher-classes). A student learns little from it.\n"
+        f"\n!!! WARNING: teacher {name} is right on {percent(share)} % of the test part, and {said}. {why} A student "
+        "learns little from it.\n"
     )
 
 
