@@ -178,7 +178,7 @@ def export(options: jsonargparse.Namespace) -> None:
     from kantor.study.afterwards.evaluate import export_model
 
     output, shape = options.output and Path(options.output), options.input_shape and tuple(options.input_shape)
-    _say(f"Wrote {export_model(options.run, options.format, output, shape, _say)}")
+    export_model(options.run, options.format, output, shape, _say)
 
 
 def probe(options: jsonargparse.Namespace) -> None:

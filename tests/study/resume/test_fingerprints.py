@@ -227,8 +227,14 @@ def test_after_the_remedy_the_run_ends_as_it_did(folder, capsys):
     assert (SEED / "student.safetensors").read_bytes() == before
 
 
-def test_export_over_the_student_leaves_it_as_it_was(folder):
+def test_export_over_the_student_leaves_it_as_it_was(folder, capsys, monkeypatch):
+    """Also where what would be written now has other bytes, as a configuration of transformers' that was read back."""
+    facts = kantor.models.Model.facts
+    monkeypatch.setattr(kantor.models.Model, "facts", lambda model: facts(model) | {"more": 1})
+    before = (SEED / "student.safetensors").read_bytes()
     assert main(["export", str(SEED)]) == 0
+    assert "The weights alone are in run/kd/seed-0/student.safetensors already" in capsys.readouterr().out
+    assert (SEED / "student.safetensors").read_bytes() == before
     assert main(["resume", "run"]) == 0
 
 

@@ -229,7 +229,7 @@ def export_model(
             the shape of a batch, null for any number; of texts those of its arguments by name.
         output: the file to write; beside the model's own file if left out.
         input_shape: of one sample, where the model's file does not say it.
-        say: told what a program takes.
+        say: told what a program takes, and what was written.
 
     Raises:
         ConfigError: there is no trained model; or no file of its own beside which another could be written.
@@ -240,7 +240,12 @@ def export_model(
     model = load(spec, input_shape=input_shape)
     output = output or _beside(spec, form)
     if form == "safetensors":
+        if ":" not in spec and output.exists() and output.samefile(spec):
+            # A run's student stays byte for byte as it was sealed, and what is written here may have other bytes.
+            say(f"The weights alone are in {output} already.")
+            return output
         model.save(output)
+        say(f"Wrote {output}")
         return output
     program = exported(model)
     takes = {name: [None, None] for name in TEXT} if is_text(model.input_shape) else [None, *model.input_shape]
@@ -257,6 +262,7 @@ def export_model(
             f"The program takes any number of images of {channels} channel(s), {height} pixels high and {width} wide, "
             "and no other size."
         )
+    say(f"Wrote {output}")
     return output
 
 
