@@ -7,6 +7,9 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, Required, Union
 
+MOST = 3e38
+"""The largest number that float32 holds, nearly: what is computed in it takes no larger setting."""
+
 
 class Misfit(ValueError):
     """A value is not of the type asked for. The message names its place in the whole, and both."""

@@ -2,12 +2,12 @@
 
 import inspect
 import math
-import sys
 import types
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from kantor.core.errors import ConfigError, suggest
+from kantor.core.shape import MOST
 
 _LARGEST = 2**31 - 1
 """Of a count: no tensor has more rows."""
@@ -94,7 +94,7 @@ def _fitted(value: Any, kind: Any) -> Any:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if kind is int and number and abs(value) <= _LARGEST and value == int(value):
         return int(value)
-    if kind is float and number and abs(value) <= sys.float_info.max:
+    if kind is float and number and abs(value) <= MOST:
         return value if abs(value) <= _LARGEST else float(value)
     if kind in (bool, str) and isinstance(value, kind):
         return value

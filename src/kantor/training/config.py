@@ -6,7 +6,7 @@ from typing import Any, Literal, get_type_hints
 import torch
 
 from kantor.core.errors import ConfigError
-from kantor.core.shape import Misfit, fitted
+from kantor.core.shape import MOST, Misfit, fitted
 from kantor.training.schedule import Schedule
 from kantor.training.trackers import tracker_names
 
@@ -100,6 +100,8 @@ class Training:
                     fitted(value, hints[name], name)
                 except Misfit as error:
                     raise ConfigError(f"{error}. Leave {name} out for its default.") from None
+            if isinstance(value, float) and abs(value) > MOST:
+                raise ConfigError(f"{name} is {value:g}, more than is computed with. Give a smaller number.")
         for name in ("epochs", "batch_size", "accumulate", "validate_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is at least 1, not {getattr(self, name)}.")
@@ -115,6 +117,8 @@ class Training:
         for name, factor in {"head_lr": self.head_lr, **self.factors()}.items():
             if not factor > 0:
                 raise ConfigError(f"{name}: a learning rate's factor is positive, not {factor}; to hold it, freeze.")
+            if factor * self.lr > MOST:
+                raise ConfigError(f"{name} {factor:g} times lr {self.lr:g} is more than is computed with.")
         if self.weight_decay < 0:
             raise ConfigError(f"weight_decay is zero or positive, not {self.weight_decay}.")
         if not 0 <= self.warmup < 1:

@@ -116,7 +116,9 @@ def test_an_unknown_key_and_a_missing_file_are_named(tmp_path):
     ("name", "value"),
     [("seeds", None), ("epochs", None), ("methods", None), ("task", None), ("lr", float("inf")),
      ("cache_limit", float("inf")), ("weight_decay", float("nan")), ("tune", [1.0, float("inf")]),
-     ("clip", float("inf"))],
+     ("clip", float("inf")), ("lr", 1e300), ("head_lr", 1e300), ("weight_decay", 1e39),
+     ("teacher_lr", 1e300), ("seeds", 10**20), ("seeds", [10**20]),
+     ("tune_seeds", [2**63]), ("jobs", 10**20), ("threads", 5000)],
 )  # fmt: skip
 def test_nothing_and_infinity_are_refused_by_name(name, value):
     study = Study(data="digits", student="cnn", **{name: value})

@@ -14,10 +14,8 @@ from kantor.models.spec import codes_of
 from kantor.objective import Term
 from kantor.results.records import KeptPlan, Teacher
 from kantor.study.settings.starting_weights import Start
+from kantor.study.settings.study import MOST_AT_ONCE
 from kantor.training import Pair
-
-_THREADS = 4096
-"""More than any machine has: a process that tries to start them ends."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Prepared:
         content = read_json(run / "plan.json", KeptPlan)
         if not content:
             raise ConfigError(f"{run} has no plan.json, which step 0 leaves: `kantor resume {run}` first.")
-        if not 1 <= content["threads"] <= _THREADS:
+        if not 1 <= content["threads"] <= MOST_AT_ONCE:
             raise DataError(f"{run / 'plan.json'} cannot be used: threads is {content['threads']}. {DAMAGED}")
         specs = [teacher["spec"] for teacher in content["teachers"].values()]
         begins = [start["spec"].replace("{seed}", "0") for start in content["starts"].values() if start]

@@ -32,6 +32,9 @@ Setting = str | bool | int | float | list[str | bool | int | float] | None
 TermItem = dict[str, str | int | float | list[str] | dict[str, Setting] | None]
 MethodItem = dict[str, str | int | float | list[str | TermItem] | None]
 """A method in YAML. Typed throughout, since the parser reads text again as YAML where anything goes."""
+MOST_SEEDS = 10_000
+MOST_AT_ONCE = 4096
+"""Threads or processes: more than any machine has; a process that tries to start them ends."""
 WITHOUT_EFFECT = ("out", "jobs", "cache", "cache_limit", "trackers")
 """Settings that results do not depend on."""
 
@@ -152,8 +155,11 @@ class Study(Training):
         super().check()
         if self.cache not in ("auto", "on", "off"):
             raise ConfigError(f"cache is auto, on or off, not {self.cache!r}.")
-        if isinstance(self.seeds, int) and self.seeds < 1:
-            raise ConfigError(f"seeds is at least 1, or a list of seeds, not {self.seeds}.")
+        if isinstance(self.seeds, int) and not 1 <= self.seeds <= MOST_SEEDS:
+            raise ConfigError(f"seeds is at least 1 and at most {MOST_SEEDS:,}, or a list of seeds, not {self.seeds}.")
+        for name, seeds in {"seeds": self.seed_list(), "tune_seeds": self.tune_seeds}.items():
+            if large := next((seed for seed in seeds if abs(seed) >= 2**63), None):
+                raise ConfigError(f"{name} are below 2^63, and not {large}.")
         if len(set(self.seed_list())) != len(self.seed_list()):
             raise ConfigError(f"seeds holds one twice: {self.seeds}.")
         if self.tune and (min(self.tune) <= 0 or not self.tune_seeds):
@@ -184,8 +190,8 @@ class Study(Training):
             raise ConfigError("unlabelled_batch says how unlabelled samples come: say how many there are (unlabelled).")
         if isinstance(self.limit, float) and not (math.isfinite(self.limit) and self.limit > 0):
             raise ConfigError(f"limit is a positive multiple of the task's gradient, auto or null, not {self.limit:g}.")
-        if self.jobs < 0 or self.threads < 0:
-            raise ConfigError("jobs and threads are 0 (choose) or more.")
+        if not 0 <= self.jobs <= MOST_AT_ONCE or not 0 <= self.threads <= MOST_AT_ONCE:
+            raise ConfigError(f"jobs and threads are 0 (choose) to {MOST_AT_ONCE}.")
 
     def _check_no_classes(self, task: Task) -> None:
         """Refuse what is made of classes where the labels are none."""
