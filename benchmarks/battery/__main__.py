@@ -3,6 +3,7 @@
     python -P benchmarks/battery run [--jobs 2]    # hours; goes on where it was stopped
     python -P benchmarks/battery page              # docs/defaults.md from the results
 
+The case ``mnist-public`` needs files that ``public.py`` makes of two public repositories; without them it is left out.
 ``run`` trains each case's teacher once and then five students a method, each seed with a draw of labels of its own,
 under two policies: the defaults, and, for two of the seeds, the fixed weights without clipping that were the defaults
 before. What is done goes into ``docs/results/battery.json`` at once, and is not run again, also where the runs

@@ -16,6 +16,8 @@ PUBLIC = (
     "`mnist-public` is OTFusion's published perceptron (github.com/sidak/otfusion) on digits of "
     "github.com/cazala/mnist, which `benchmarks/battery/public.py` prepares; the other networks are the battery's own."
 )
+Gains = dict[str, tuple[float, tuple[float | None, float | None]]]
+"""By case: the mean difference to the student alone, and its interval."""
 NAMES = {"defaults": "the defaults", "fixed": "fixed weights, no clipping"}
 
 
@@ -77,7 +79,7 @@ def _aims(cases: list[Case], results: Results) -> list[str]:
     """Every aim, and what was found."""
     unread = [case for case in cases if case.half == "unread"]
 
-    def gains(method: str) -> dict[str, tuple[float, tuple[float | None, float | None]]]:
+    def gains(method: str) -> Gains:
         found = {case.name: _both(results, case, "defaults", method) for case in unread}
         return {name: difference(ours, alone) for name, (ours, alone) in found.items() if ours}
 
@@ -97,6 +99,7 @@ def _aims(cases: list[Case], results: Results) -> list[str]:
         said = f"{100 * medians[method]:+.1f}; kd {100 * medians['kd']:+.1f}"
         held = medians[method] >= 0.02 and medians[method] > medians["kd"]
         lines.append(_aim(f"{method} gains two points or more in the median, and more than kd", held, said))
+    lines.append(_where(gains("kd"), gains("neuron_transport")))
     public = next((case for case in cases if case.name == "mnist-public"), None)
     if public is not None:
         mean, (low, high) = difference(*_both(results, public, "defaults", "neuron_transport"))
@@ -104,6 +107,20 @@ def _aims(cases: list[Case], results: Results) -> list[str]:
         said = f"{100 * mean:+.1f}{spread}"
         lines.append(_aim("on mnist-public, neuron_transport gains five points or more", mean >= 0.05, said))
     return lines
+
+
+def _where(kd: Gains, ours: Gains) -> str:
+    """Where a method's gains are, for a median that says little: a teacher that has nothing to give gives nothing."""
+    helped = [name for name, (mean, _) in kd.items() if mean >= 0.02]
+    said = []
+    for names in (helped, [name for name in kd if name not in helped]):
+        means = sorted(ours[name][0] for name in names)
+        said.append(f"{100 * means[0]:+.1f} to {100 * means[-1]:+.1f}" if means else "nothing known")
+    return (
+        f"- The gains of neuron_transport lie apart: {said[0]} in the {len(helped)} cases where kd gains two points or "
+        f"more, {said[1]} in the {len(kd) - len(helped)} others of the same classes, where such a teacher has little "
+        "to give to such a student."
+    )
 
 
 def _aim(what: str, held: bool, found: str) -> str:

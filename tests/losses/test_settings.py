@@ -13,8 +13,8 @@ EVERY = {**losses.LOSSES, **losses.PENALTIES}
 SKIP = ("return", "args", "kwargs")
 SETTINGS = [(name, key) for name, kind in EVERY.items() for key in get_type_hints(kind.__init__) if key not in SKIP]
 WRONG = {
-    "word": "four", "list": [1, 2], "mapping": {"a": 1}, "negative": -3, "nan": math.nan, "infinite": math.inf, "beyond float32": 1e39,
-    "huge": 10**400, "object": object(),
+    "word": "four", "list": [1, 2], "mapping": {"a": 1}, "negative": -3, "nan": math.nan, "infinite": math.inf,
+    "beyond float32": 1e39, "huge": 10**400, "object": object(),
 }  # fmt: skip
 
 
