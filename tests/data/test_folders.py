@@ -188,6 +188,8 @@ def test_a_folder_called_unlabelled_beside_the_classes_holds_images_without_a_la
         ("train2017", "val2017"),
         ("seg_train", "seg_test"),
         ("train-images", "dev"),
+        ("learn", "eval"),
+        ("Learning", "holdout_set"),
     ],
 )
 def test_parts_by_other_names(folder, train, test):

@@ -8,7 +8,10 @@ from kantor.core.errors import DataError
 PARTS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 """Part by its plain name on disk."""
 
-_OTHER_WORDS = {"training": "train", "dev": "validation", "testing": "test"}
+_OTHER_WORDS = {
+    "training": "train", "learn": "train", "learning": "train", "dev": "validation", "eval": "validation",
+    "evaluation": "validation", "testing": "test", "holdout": "test",
+}  # fmt: skip
 _THINGS = "set|data|dataset|images?|imgs|split|part|samples"
 _FOLDER = re.compile(
     rf"(?P<before>.+[_\-. ])?(?P<part>{'|'.join((*_OTHER_WORDS, *PARTS))})[_\-. ]?(?:{_THINGS}|\d{{4}})?"
