@@ -32,6 +32,14 @@ def test_the_loss_is_the_weighted_sum_and_check_leaves_the_student_as_found():
     assert sum(term.gradient_share for term in facts.terms) == pytest.approx(1)
 
 
+def test_labels_that_some_samples_lack_are_said():
+    batch, objective = a_batch(), Objective(network(4), {"big": network(8)}, both())
+    assert "logits <- labels\n" in str(objective.check(batch, quiet=True))
+    mixed = Batch(batch.inputs, batch.targets[:5], batch.ids)
+    said = str(Objective(network(4), {"big": network(8)}, both()).check(mixed, quiet=True))
+    assert f"logits <- labels (the first 5 of {len(batch)} samples have a label)\n" in said
+
+
 def test_a_teacher_that_does_not_name_its_classes_is_said_to_be_taken_at_its_word():
     class Named(nn.Module):
         def __init__(self, names: list[str] | None) -> None:

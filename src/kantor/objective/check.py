@@ -96,6 +96,12 @@ def described(look: Look) -> StepZero:
     )
 
 
+def _labelled(batch: Batch) -> str:
+    """How many samples have a label, where not all do: the last ones may lack theirs on purpose, or by mistake."""
+    known = 0 if batch.targets is None else len(batch.targets)
+    return "" if known == len(batch) else f"the first {known} of {len(batch)} samples have a label"
+
+
 def _terms(look: Look, trained: Sequence[nn.Parameter]) -> list[TermFacts]:
     weighted = {name: look.weights[name] * value for name, value in look.terms.items()}
     shares, values = gradient_shares(weighted, trained), {name: value.item() for name, value in look.terms.items()}
@@ -105,7 +111,8 @@ def _terms(look: Look, trained: Sequence[nn.Parameter]) -> list[TermFacts]:
             f"The gradient of {', '.join(bad)} is not finite on the first batch. Lower its weight; if that does not "
             "help, look at the loss and at its inputs' scale."
         )
-    tasks = [TermFacts(t, [], [], values[t], look.weights[t], shares[t], "", "") for t in ("task",) if t in values]
+    seen = _labelled(look.outputs.batch)
+    tasks = [TermFacts(t, [], [], values[t], look.weights[t], shares[t], "", seen) for t in ("task",) if t in values]
     return [
         *tasks,
         *(

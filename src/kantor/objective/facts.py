@@ -80,7 +80,8 @@ class StepZero:
                     "same order. If they are others, say so (teacher_classes)."
                 )
         for t in self.terms:
-            compared = t.reason if t.name != "task" else "logits <- labels"
+            few = f" ({t.reason})" if t.reason else ""
+            compared = t.reason if t.name != "task" else f"logits <- labels{few}"
             pairs = ", ".join(f"{s} <- {u}" for s, u in zip(t.student, t.teacher, strict=True)) or compared
             lowered = (
                 "" if t.lowered_from is None else f" (lowered from {t.lowered_from:.4g} while it outweighs the task)"
