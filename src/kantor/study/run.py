@@ -52,7 +52,7 @@ def run_study(config: Study, console: Console | None = None, report: Callable[[P
     Raises:
         KantorError: what cannot be done, before hours are spent where that is possible.
     """
-    config.check()
+    config.check_types()
     trust.wrote(config.codes())
     study = resolve(config)
     trust.keep(study.settings.folder(), study.settings.codes())

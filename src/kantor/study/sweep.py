@@ -36,7 +36,7 @@ def run_sweep(config: Study, console: Console | None = None, report: Callable[[P
     numbers = config.label_numbers()
     if len(numbers) < 2:
         return [run_study(config, console, report)]
-    config.check()
+    config.check_types()
     trust.wrote(config.codes())
     config = resolve(config).settings
     folder = config.folder()
