@@ -25,6 +25,7 @@ from kantor.faculty.scores import (
     transrate,
 )
 from kantor.faculty.scores.h_score import ledoit_wolf
+from kantor.faculty.scores.row_space import in_row_space
 from kantor.faculty.scores.transport import shares
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -66,6 +67,29 @@ def test_shrinkage_as_scikit_learn():
     ours, shrinkage = ledoit_wolf(f)
     assert shrinkage == pytest.approx(theirs.shrinkage_, rel=1e-9)
     np.testing.assert_allclose(ours.numpy(), theirs.covariance_, rtol=1e-9, atol=1e-12)
+
+
+def test_shrinkage_of_more_features_than_samples_as_scikit_learn():
+    f = torch.randn(12, 30, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    f = f - f.mean(0)
+    theirs = LedoitWolf().fit(f.numpy())
+    thin = in_row_space(f)
+    assert thin.shape == (12, 12)
+    torch.testing.assert_close(thin @ thin.T, f @ f.T)
+    ours, shrinkage = ledoit_wolf(thin, 30)
+    assert shrinkage == pytest.approx(theirs.shrinkage_, rel=1e-9)
+    # The spread along the directions that samples span, and the same in all others.
+    values = np.linalg.eigvalsh(theirs.covariance_)
+    np.testing.assert_allclose(np.linalg.eigvalsh(ours.numpy())[1:], values[-11:], rtol=1e-9)
+
+
+@pytest.mark.parametrize("score", [logme, h_score])
+def test_directions_that_no_sample_has_change_nothing(score):
+    g = torch.Generator().manual_seed(0)
+    f, labels = torch.randn(20, 8, generator=g, dtype=torch.float64), torch.arange(20) % 3
+    wide = torch.cat([f, torch.zeros(20, 40, dtype=torch.float64)], 1)
+    basis = torch.linalg.qr(torch.randn(48, 48, generator=g, dtype=torch.float64)).Q
+    assert score(wide @ basis, labels) == pytest.approx(score(f, labels), rel=1e-9)
 
 
 def test_transport_to_a_one_hot_target_is_the_closed_form():

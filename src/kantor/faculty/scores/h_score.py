@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from kantor.faculty.scores.row_space import in_row_space
+
 
 def h_score(features: Float[Tensor, "samples dim"], labels: Int[Tensor, " samples"]) -> float:
     """``trace(pinv(cov(f)) cov(E[f | y]))``, between 0 and the number of features.
@@ -14,7 +16,7 @@ def h_score(features: Float[Tensor, "samples dim"], labels: Int[Tensor, " sample
         features: of the teacher's penultimate layer on target samples.
         labels: target classes.
     """
-    f = features.double()
+    f = in_row_space(features.double())
     return _trace(torch.cov(f.T), torch.cov(_class_means(f, labels).T))
 
 
@@ -25,20 +27,28 @@ def h_score_regularised(features: Float[Tensor, "samples dim"], labels: Int[Tens
     identity.
     """
     f = features.double()
-    f = f - f.mean(0)
-    shrunk, shrinkage = ledoit_wolf(f)
+    f = in_row_space(f - f.mean(0))
+    shrunk, shrinkage = ledoit_wolf(f, features.shape[1])
     return _trace(shrunk, (1 - shrinkage) * torch.cov(_class_means(f, labels).T))
 
 
-def ledoit_wolf(centred: Float[Tensor, "samples dim"]) -> tuple[Float[Tensor, "dim dim"], float]:
+def ledoit_wolf(
+    centred: Float[Tensor, "samples spanned"], dim: int | None = None
+) -> tuple[Float[Tensor, "spanned spanned"], float]:
     """The shrunk covariance of centred samples, and the shrinkage in [0, 1] (Ledoit & Wolf, 2004).
 
     The share of the spread around ``mean variance * identity`` that is expected of sampling alone.
+
+    Args:
+        centred: the samples, in all their dimensions or in a basis of those that they span.
+        dim: how many dimensions they have, where that is more: in the others there is no spread.
     """
-    samples, dim = centred.shape
+    samples, spanned = centred.shape
+    dim = spanned if dim is None else dim
     covariance = centred.T @ centred / samples
-    level = covariance.diagonal().mean()
-    off = (covariance - level * torch.eye(dim, dtype=centred.dtype)).square().sum()
+    level = covariance.diagonal().sum() / dim
+    off = (covariance - level * torch.eye(spanned, dtype=centred.dtype)).square().sum()
+    off = off + (dim - spanned) * level.square()
     noise = (centred.square().sum(1).square().sum() / samples - covariance.square().sum()) / samples
     shrinkage = 0.0 if off.item() == 0 else min(max((noise / off).item(), 0.0), 1.0)
     shrunk = (1 - shrinkage) * covariance

@@ -8,6 +8,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from kantor.core.errors import ShapeError
+from kantor.faculty.scores.row_space import in_row_space
 
 _STEPS = 11
 _SETTLED = 0.01
@@ -38,15 +39,15 @@ def logme(features: Float[Tensor, "samples dim"], labels: Shaped[Tensor, "sample
             f"logme takes features [samples, dim] and a label for each: {list(features.shape)} and "
             f"{list(labels.shape)} do not belong together."
         )
-    f, (samples, dim) = features.double(), features.shape
+    f, samples = features.double(), len(features)
     if labels.is_floating_point():
         targets = labels.double().reshape(samples, -1)
     else:
         targets = F.one_hot(labels).double()
         targets = targets[:, targets.any(0)]
+    f = in_row_space(f)
     values, vectors = torch.linalg.eigh(f.T @ f)
     values = values.clamp_min(0)
-    values[: max(dim - samples, 0)] = 0.0  # no more directions than samples: the rest is rounding
     projected = vectors.T @ (f.T @ targets)
     evidences = [_evidence(targets[:, k], f, vectors, values, projected[:, k]) for k in range(targets.shape[1])]
     return sum(evidences) / len(evidences)
@@ -57,13 +58,12 @@ def _evidence(y: Tensor, f: Tensor, vectors: Tensor, values: Tensor, projected: 
     if not values.any():  # features of zeros: what is left is noise
         beta = samples / y.square().sum().item()
         return 0.5 * (math.log(beta) - 1.0 - math.log(2 * math.pi))
-    directions = values[max(len(values) - samples, 0) :]
     alpha = beta = ratio = 1.0
     weight_norm = residual = 0.0
     for _ in range(_STEPS):
         effective = (values / (values + ratio)).sum().item()
         # Not the samples less those: with as many features or more that would be rounding, below zero too.
-        left = free + (ratio / (directions + ratio)).sum().item()
+        left = free + (ratio / (values + ratio)).sum().item()
         weights = vectors @ (projected * beta / (alpha + beta * values))
         weight_norm = weights.square().sum().item()
         residual = (y - f @ weights).square().sum().item()
