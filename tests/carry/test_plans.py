@@ -89,6 +89,15 @@ def test_without_a_start_there_is_no_plan_to_hold():
     assert "plan='start'" in str(facts)
 
 
+def test_a_plan_is_for_the_layer_of_its_name_in_both():
+    student, teacher = (kantor.load("mlp@hidden=8@normalise=none", classes=3, input_shape=(6,)) for _ in range(2))
+    x, y = torch.randn(20, 6), torch.arange(20) % 3
+    plans = kantor.transported(teacher, student, [x]).plans
+    term = kantor.Term(NeuronTransport(plan="start"), student="layers.0", teacher="layers.1")
+    with pytest.raises(ConfigError, match="for these layers there is none"):
+        kantor.Objective(student, {"teacher": teacher}, [term], start_plans=plans).check((x, y))
+
+
 def test_layers_of_other_widths_have_another_plan():
     loss = NeuronTransport(plan="start")
     loss.hold(torch.full((8, 4), 1 / 32))

@@ -45,7 +45,7 @@ class Carried:
         groups: of units, in the order of the network.
         blocks: of the student, by name, with those of the teacher that they come from, where the depths differ.
         new: parameters that stay as they were drawn: those of a classifier of other classes.
-        plans: by the student's layer, the plan between the teacher's units and the student's.
+        plans: by layer, the plan between the teacher's units and the student's in the layer of the same name.
     """
 
     groups: list[Group]
@@ -113,7 +113,8 @@ def carry(
         _measure(student, held)  # the mean of several units has a deviation of its own
     plans = {}
     for layer in mine.layers:
-        axes = theirs.layers.get(renamed(layer, blocks))
+        # A block that comes from another has no layer of its own name in the teacher.
+        axes = theirs.layers.get(layer) if renamed(layer, blocks) == layer else None
         if axes is not None and (of_layer := plan_of(axes, groupings)) is not None:
             plans[layer] = of_layer
     return Carried(_groups(pairs, groupings, names), blocks, fresh, LayerPlans(plans))

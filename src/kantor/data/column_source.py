@@ -27,7 +27,7 @@ from kantor.data.parquet import Rows, labels_of, reading
 from kantor.data.roles import assign
 from kantor.data.source import Encoded, Found, Source
 from kantor.data.store import InMemory
-from kantor.data.tables import Opener, find_tables, opener_for, rows_in, train_files
+from kantor.data.tables import Opener, find_tables, opener_for, place_of, rows_in, train_files
 from kantor.data.views import View, choose_views, in_words
 
 if TYPE_CHECKING:
@@ -147,11 +147,7 @@ def labels_in(
     values = {
         part: labels_of(paths, found, names, may_lack=part == "train", opener=opened) for part, paths in files.items()
     }
-    return [found], *class_numbers(values, names, {part: _where(part, paths) for part, paths in files.items()})
-
-
-def _where(part: str, paths: list[Path]) -> str:
-    return str(paths[0]) if len(paths) == 1 else f"{paths[0].parent}, {part} part"
+    return [found], *class_numbers(values, names, {part: place_of(part, paths) for part, paths in files.items()})
 
 
 def _views(

@@ -88,6 +88,11 @@ def train_files(files: Mapping[str, list[Path]]) -> list[Path]:
     return next((paths for name, paths in files.items() if like_a_part(Path(name).stem) == "train"), [])
 
 
+def place_of(part: str, files: Sequence[Path]) -> str:
+    """Where a part's rows lie, for messages."""
+    return str(files[0]) if len(files) == 1 else f"{files[0].parent}, {part} part"
+
+
 def opener_for(files: Sequence[Path], wanted: Sequence[str | None], *, typed: bool = False) -> Opener:
     """What opens the files of a data set: all of them are read as its first training file is.
 

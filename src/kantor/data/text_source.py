@@ -16,7 +16,16 @@ from kantor.data.labels import NO_LABEL, UNLABELLED, class_numbers
 from kantor.data.parquet import find_parquet, labels_of, reading
 from kantor.data.roles import assign
 from kantor.data.source import Found, Source
-from kantor.data.tables import OBVIOUS_TEXT, Delimited, Opener, find_tables, is_number, opener_for, train_files
+from kantor.data.tables import (
+    OBVIOUS_TEXT,
+    Delimited,
+    Opener,
+    find_tables,
+    is_number,
+    opener_for,
+    place_of,
+    train_files,
+)
 from kantor.data.texts import Texts
 from kantor.data.tokenizer import Learned, Tokenizer
 from kantor.data.views import View, in_words
@@ -110,7 +119,7 @@ def read_texts(
     if kind != "classes" and label_names:
         classes, targets = labels_of_kind(roles, label_names, kind, opened, str(place))
     elif found is not None:
-        where = {part: _where(part, paths) for part, paths in roles.items()}
+        where = {part: place_of(part, paths) for part, paths in roles.items()}
         classes, targets = class_numbers({part: labels[used[part]] for part in roles}, names, where)
     read = {"files": {part: [path.name for path in paths] for part, paths in roles.items()}, "text": text}
     shown = {role: View(column, tokens=tokenizers[role]) for role, column in seen.items()}
@@ -194,8 +203,8 @@ def _labels(
         missing = np.flatnonzero(values == _no_label(values))
         if len(missing) and files[part][0] not in train and part not in without:
             raise DataError(
-                f"{_where(part, files[part])}, row {missing[0]}: the label is missing ({len(missing)} such rows). Only "
-                "training samples may lack theirs: label these rows, or leave them out."
+                f"{place_of(part, files[part])}, row {missing[0]}: the label is missing ({len(missing)} such rows). "
+                "Only training samples may lack theirs: label these rows, or leave them out."
             )
     kinds = {values.dtype.kind == "U" for part, values in found.items() if part not in without}
     if len(kinds) > 1:  # as where one part alone has numbers: they are names there
@@ -230,10 +239,6 @@ def _texts(paths: Sequence[Path], column: str, opened: Opener) -> Texts:
         sizes.append((path, len(held)))
     chunks = [chunk for piece in pieces for chunk in piece.chunks]
     return Texts(pa.chunked_array(chunks, type=pa.large_string()), sizes)
-
-
-def _where(part: str, paths: list[Path]) -> str:
-    return str(paths[0]) if len(paths) == 1 else f"{paths[0].parent}, {part} part"
 
 
 def _is_text(kind: "pa.DataType") -> bool:

@@ -361,7 +361,7 @@ class Objective(nn.Module):
                 bound.loss.build(path_root(self.student), self.source)
             else:
                 sides = compared(bound, outputs)
-                bound.loss.hold(self.start_plans.get(bound.student_layers[0]))
+                bound.loss.hold(self.start_plans.get(bound.layer_of_both))
                 bound.loss.build(*sides.shapes, self.samples)
                 refuse_masks(bound, sides)
             # In half precision they would not learn; losses compute in float32 at least.

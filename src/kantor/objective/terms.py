@@ -167,6 +167,12 @@ class Bound:
         return isinstance(self.loss, TransferLoss) and self.loss.reads == "stages"
 
     @property
+    def layer_of_both(self) -> str:
+        """The one layer of both networks that is compared; empty where they are of other names, or several."""
+        same = len(self.student_layers) == 1 and self.student_layers == self.teacher_layers
+        return self.student_layers[0] if same else ""
+
+    @property
     def pooled(self) -> bool:
         """The loss sees maps only through their mean over positions."""
         return isinstance(self.loss, TransferLoss) and self.loss.pooled
