@@ -106,7 +106,7 @@ def test_a_wider_student_says_the_same_and_so_does_what_is_carried_back(kind):
         torch.testing.assert_close(wide(inputs), expected, rtol=1e-3, atol=1e-3)
         found = carry(wide, back, [inputs])
         # Every group is made of copies of one unit, so nothing is lost; statistics are those of these very inputs.
-        assert all(group.kept > 0.999 for group in found.groups if group.made < group.units)
+        assert all(group.cosine > 0.999 for group in found.groups if group.made < group.units)
         if not any(isinstance(module, nn.BatchNorm2d) for module in teacher.modules()):
             torch.testing.assert_close(back(inputs), expected, rtol=1e-3, atol=1e-3)
 
@@ -119,7 +119,7 @@ def test_a_student_of_the_same_widths_is_its_teacher(kind):
     found = carry(teacher, student, [inputs])
     assert all(torch.equal(value, teacher.state_dict()[key]) for key, value in student.state_dict().items())
     assert all(torch.equal(value, teacher.state_dict()[key]) for key, value in kept.items())
-    assert all(group.kept == 1 for group in found.groups)
+    assert all(group.cosine == 1 for group in found.groups)
 
 
 def test_norms_keep_their_momentum_also_where_the_student_fails():

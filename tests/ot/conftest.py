@@ -29,10 +29,10 @@ def _log_domain(cost: Tensor, a: Tensor, b: Tensor, epsilon: float, sweeps: int)
     cost, a, b = cost.double(), a.double(), b.double()
     f, g = torch.zeros_like(a), torch.zeros_like(b)
     schedule = [epsilon * 2.0**k for k in range(12, 0, -1)]
-    for stage, count in [*((e, 20) for e in schedule), (epsilon, sweeps)]:
+    for level, count in [*((e, 20) for e in schedule), (epsilon, sweeps)]:
         for _ in range(count):
-            f = -stage * torch.logsumexp((g[..., None, :] - cost) / stage + b.log()[..., None, :], dim=-1)
-            g = -stage * torch.logsumexp((f[..., :, None] - cost) / stage + a.log()[..., :, None], dim=-2)
+            f = -level * torch.logsumexp((g[..., None, :] - cost) / level + b.log()[..., None, :], dim=-1)
+            g = -level * torch.logsumexp((f[..., :, None] - cost) / level + a.log()[..., :, None], dim=-2)
     return f, g
 
 

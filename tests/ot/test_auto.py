@@ -12,7 +12,7 @@ from kantor.ot.batch import Batch
 from kantor.ot.kernel import Kernel, fill, may_hide, plan_error, plan_errors, there_and_back
 from kantor.ot.newton import gradients, gradients_one, newton_by_factor
 from kantor.ot.problem import problem_of
-from kantor.ot.rates import factor_worth, newton_iterations, stages
+from kantor.ot.rates import epsilon_levels, factor_worth, newton_iterations
 from kantor.ot.sinkhorn import log_domain
 
 pytestmark = pytest.mark.usefixtures("compiled_or_not")
@@ -342,8 +342,8 @@ def test_blocks_make_no_difference():
 
 
 def test_what_rates_predict():
-    assert stages(0.05, 1.0) == [0.05]
-    assert stages(0.001, 1.0) == [0.064, 0.016, 0.004, 0.001]
+    assert epsilon_levels(0.05, 1.0) == [0.05]
+    assert epsilon_levels(0.001, 1.0) == [0.064, 0.016, 0.004, 0.001]
     assert newton_iterations(1e-2, 2e-2, 1e-3) == 0, "sweeps that halve the error need no help"
     assert newton_iterations(1e-2, 1.001e-2, 1e-3) > 10, "sweeps that stand still do"
     assert factor_worth(2048, 2048) > 100 > factor_worth(32, 32)

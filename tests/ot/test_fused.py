@@ -16,8 +16,8 @@ from kantor.ot import Auto, Transport, cost, plan_of, solve
 from kantor.ot.compiled import READ, compiled, fill, plans
 from kantor.ot.fused import _solve, solve_fused
 from kantor.ot.kernel import CEILING, FLOOR
+from kantor.ot.level import _eliminate
 from kantor.ot.problem import problem_of
-from kantor.ot.stage import _eliminate
 
 
 def some_cost(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -182,7 +182,7 @@ def test_without_a_folder_to_keep_it_in(monkeypatch):
 
 def test_what_is_kept_is_made_anew_when_any_of_its_sources_changes():
     folder = Path(solve_fused.__code__.co_filename).parent
-    for name in ("compiled", "fused", "stage"):
+    for name in ("compiled", "fused", "level"):
         for node in ast.walk(ast.parse((folder / f"{name}.py").read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kantor.ot."):
                 used = {alias.name for alias in node.names} - {"Problem", "Transport", "Potentials"}

@@ -51,8 +51,8 @@ def _blocks(student: nn.Module, teacher: nn.Module) -> dict[str, str]:
                 "teacher, and not deeper; start it from scratch."
             )
         for place in range(few):
-            chosen = 0 if few == 1 else round(place * (many - 1) / (few - 1))
-            found[f"{path}.{place}"] = f"{renamed(path, found)}.{chosen}"
+            source = 0 if few == 1 else round(place * (many - 1) / (few - 1))
+            found[f"{path}.{place}"] = f"{renamed(path, found)}.{source}"
     return found
 
 

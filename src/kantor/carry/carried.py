@@ -24,16 +24,16 @@ class Group:
     Attributes:
         where: a parameter whose outputs they are.
         units, made: how many there were, and how many there are.
-        kept: mean cosine of the teacher's units with the student's that take their places.
+        cosine: mean cosine of the teacher's units with the student's that take their places.
     """
 
     where: str
     units: int
     made: int
-    kept: float
+    cosine: float
 
     def __str__(self) -> str:
-        how = "each in its place" if self.units == self.made else f"{100 * self.kept:.0f} % alike"
+        how = "each in its place" if self.units == self.made else f"{100 * self.cosine:.0f} % alike"
         return f"{self.where}: {self.units} units to {self.made}, {how}"
 
 
@@ -184,11 +184,11 @@ def _applied(
     split = split.reshape(*(factor.size for factor in factors), -1)
     for number, factor in enumerate(factors):
         if factor.concatenation:
-            moved = split.movedim(number, 0)
+            in_front = split.movedim(number, 0)
             sizes = [size(part) for part in factor.concatenation]
             parts = [
                 _applied(piece, 0, part, groupings, summed=summed, scored=scored)
-                for piece, part in zip(moved.split(sizes), factor.concatenation, strict=True)
+                for piece, part in zip(in_front.split(sizes), factor.concatenation, strict=True)
             ]
             split = torch.cat(parts).movedim(0, number)
         elif not factor.fixed and factor.size > 1:
@@ -226,7 +226,7 @@ def _measure(student: nn.Module, batches: Sequence[Tensor]) -> None:
 def _groups(pairs: _Pairs, groupings: dict[Factor, Grouping], names: dict[str, str]) -> list[Group]:
     back = {source: name for name, source in names.items()}
     return [
-        Group(back[pairs.seen[factor][0]], factor.size, pairs.made[factor], grouping.kept)
+        Group(back[pairs.seen[factor][0]], factor.size, pairs.made[factor], grouping.cosine)
         for factor, grouping in groupings.items()
         if factor in pairs.seen
     ]

@@ -23,13 +23,13 @@ class Grouping:
     Attributes:
         averaged: ``[made, units]``, rows sum to 1: what a student's unit is of the teacher's.
         summed: ``[made, units]``, columns sum to 1: what a student's unit passes on of each of them.
-        kept: mean cosine, over the teacher's units, with the student's unit that takes each one's place; 1 where every
+        cosine: of the teacher's units with the student's unit that takes each one's place, their mean; 1 where every
             unit keeps a place of its own.
     """
 
     averaged: Float64[Tensor, "made units"]
     summed: Float64[Tensor, "made units"]
-    kept: float
+    cosine: float
 
 
 def grouped(
@@ -63,7 +63,7 @@ def grouped(
     else:
         order = generator.permutation(units) if plan == "random" else np.arange(units)
         group = order * made // units
-        best = group, _kept(alike, group, _near(alike, group, made))
+        best = group, _mean_cosine(alike, group, _near(alike, group, made))
     summed = torch.nn.functional.one_hot(torch.from_numpy(best[0]), made).T.double()
     return Grouping(summed / summed.sum(1, keepdim=True), summed, best[1])
 
@@ -82,17 +82,17 @@ def _found(alike: np.ndarray, made: int, generator: np.random.Generator) -> tupl
     # The first places of every group are always taken, so that none is empty.
     bonus = np.tile(np.r_[np.full(floor, 4.0), np.zeros(places - floor)], made)
     near = alike[:, _spread(alike, made, generator)]
-    group, kept = np.full(units, -1), -np.inf
+    group, cosine = np.full(units, -1), -np.inf
     for _ in range(_ROUNDS):
         rows, columns = linear_sum_assignment(np.repeat(near, places, axis=1) + bonus, maximize=True)
-        found = np.empty(units, dtype=np.int64)
-        found[rows] = columns // places
-        if (found == group).all():
+        assigned = np.empty(units, dtype=np.int64)
+        assigned[rows] = columns // places
+        if (assigned == group).all():
             break
-        group = found
+        group = assigned
         near = _near(alike, group, made)
-        kept = _kept(alike, group, near)
-    return group, kept
+        cosine = _mean_cosine(alike, group, near)
+    return group, cosine
 
 
 def _near(alike: np.ndarray, group: np.ndarray, made: int) -> np.ndarray:
@@ -102,7 +102,7 @@ def _near(alike: np.ndarray, group: np.ndarray, made: int) -> np.ndarray:
     return alike @ member / norms
 
 
-def _kept(alike: np.ndarray, group: np.ndarray, near: np.ndarray) -> float:
+def _mean_cosine(alike: np.ndarray, group: np.ndarray, near: np.ndarray) -> float:
     """The mean cosine with the group's own mean, over units that move: what never does is nothing to keep."""
     alive = np.diag(alike) > 0
     return float(near[np.arange(len(alike)), group][alive].mean()) if alive.any() else 1.0
@@ -110,11 +110,11 @@ def _kept(alike: np.ndarray, group: np.ndarray, near: np.ndarray) -> float:
 
 def _spread(alike: np.ndarray, made: int, generator: np.random.Generator) -> list[int]:
     """First centres: units drawn by how far they are from those before (k-means++)."""
-    chosen = [int(generator.integers(len(alike)))]
+    centres = [int(generator.integers(len(alike)))]
     for _ in range(made - 1):
-        far = np.maximum(1 - alike[:, chosen].max(1), 0)
-        far[chosen] = 0
+        far = np.maximum(1 - alike[:, centres].max(1), 0)
+        far[centres] = 0
         total = far.sum()
-        rest = np.setdiff1d(np.arange(len(alike)), chosen)
-        chosen.append(int(generator.choice(len(alike), p=far / total)) if total > 0 else int(rest[0]))
-    return chosen
+        rest = np.setdiff1d(np.arange(len(alike)), centres)
+        centres.append(int(generator.choice(len(alike), p=far / total)) if total > 0 else int(rest[0]))
+    return centres

@@ -212,13 +212,13 @@ def _group_norm(call: Call) -> Value:
 
 
 def _reduced(call: Call) -> Value:
-    given = call.arg(1)
-    dims = range(len(call.axes(0))) if given in (None, []) else [given] if isinstance(given, int) else given
+    asked = call.arg(1)
+    dims = range(len(call.axes(0))) if asked in (None, []) else [asked] if isinstance(asked, int) else asked
     gone = {call.dim(d) for d in dims}
     keep = len(call.shape) == len(call.axes(0))
-    kept = [() if d in gone else axis for d, axis in enumerate(call.axes(0)) if keep or d not in gone]
+    remaining = [() if d in gone else axis for d, axis in enumerate(call.axes(0)) if keep or d not in gone]
     val = call.node.meta["val"]
-    return tuple(kept) if isinstance(val, Tensor) else Several(tuple(kept) for _ in val)
+    return tuple(remaining) if isinstance(val, Tensor) else Several(tuple(remaining) for _ in val)
 
 
 def _pooled(call: Call) -> Value:
@@ -269,8 +269,8 @@ def _unsqueezed(call: Call) -> Axes:
 
 
 def _squeezed(call: Call) -> Axes:
-    given = call.arg(1)
-    dims = range(len(call.axes(0))) if given is None else [given] if isinstance(given, int) else given
+    asked = call.arg(1)
+    dims = range(len(call.axes(0))) if asked is None else [asked] if isinstance(asked, int) else asked
     gone = {call.dim(d) for d in dims if size(call.axes(0)[call.dim(d)]) == 1}
     return tuple(axis for d, axis in enumerate(call.axes(0)) if d not in gone)
 
@@ -297,13 +297,13 @@ def _sliced(call: Call) -> Axes:
 
 def _part(axis: Axis, start: int, n: int) -> Axis | None:
     places = expanded(axis)
-    whole = size(axis)
-    if len(places) == 1 and not places[0].factor.fixed and not places[0].factor.concatenation and whole % n == 0:
+    length = size(axis)
+    if len(places) == 1 and not places[0].factor.fixed and not places[0].factor.concatenation and length % n == 0:
         if start % n:
             return None
-        places[0].factor.product = [Factor(whole // n, fixed=True), Factor(n)]
+        places[0].factor.product = [Factor(length // n, fixed=True), Factor(n)]
         places = expanded(axis)
-    if len(places) > 1 and places[0].factor.fixed and whole // places[0].factor.size == n and start % n == 0:
+    if len(places) > 1 and places[0].factor.fixed and length // places[0].factor.size == n and start % n == 0:
         return places[1:]
     if len(places) == 1:
         place = 0

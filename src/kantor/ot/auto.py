@@ -36,7 +36,7 @@ class Auto(Solver):
     Args:
         epsilon: the regularisation, in the units of the cost.
         tol: L1 marginal error, over the total mass, at which a problem is done. Below 1e-6 kernels are in float64.
-        max_iterations: passes over the kernel, per stage, after which a way is given up for the next slower one:
+        max_iterations: passes over the kernel, per level, after which a way is given up for the next slower one:
             compiled sweeps for Newton steps by calls, float32 for float64, and that for the log domain, which has as
             many again before a problem is returned unconverged.
     """

@@ -20,11 +20,11 @@ from kantor.ot.rates import (
     NEWTON_FROM,
     STEP_LIMIT,
     WINDOW,
+    epsilon_levels,
     factor_worth,
+    level_tol,
     mixing_from,
     newton_from,
-    stage_tol,
-    stages,
 )
 
 # Looking at problems one by one, and copying the kernels of those that stay, waits until this share has finished.
@@ -74,14 +74,14 @@ class Batch:
     def solve(self, epsilon: float, start: Array | None) -> None:
         """Leaves float64 potentials in ``f`` and ``g``, and ``error`` and ``passes`` for every problem."""
         spread = self.bounds[1] - self.bounds[0]
-        schedule = stages(epsilon, spread) if start is None and not self.shared else [epsilon]
+        schedule = epsilon_levels(epsilon, spread) if start is None and not self.shared else [epsilon]
         f, g = self._first_potentials(schedule[0], start)
         with np.errstate(all="ignore"):
-            for stage in schedule:
-                last = stage is schedule[-1]
-                tol = self.tol if last else stage_tol(schedule, self.tol)
+            for level in schedule:
+                last = level is schedule[-1]
+                tol = self.tol if last else level_tol(schedule, self.tol)
                 self.kernel = Kernel(self.xp, self.cost, self.dtype, tol, self.bounds)
-                self.kernel.absorb(f, g, stage)
+                self.kernel.absorb(f, g, level)
                 self._begin(start if self.shared else None)
                 self._stage(tol)
                 f, g = self.f, self.g

@@ -23,7 +23,7 @@ _P0, _P1, _P2, _P3, _P4, _P5, _P6, _P7 = (np.float32(math.log(2) ** k / math.fac
 # Smaller entries of a plan would be denormal, and slow all that reads it; larger ones nothing bounds, without masses.
 _NOTHING, _MOST = -126.0, 126.0
 
-READ = ("anderson", "compiled", "fused", "kernel", "rates", "stage")
+READ = ("anderson", "compiled", "fused", "kernel", "rates", "level")
 """The modules whose functions and constants are compiled."""
 
 SOURCES = hashlib.sha256(b"".join((files("kantor.ot") / f"{name}.py").read_bytes() for name in READ)).hexdigest()[:12]

@@ -18,17 +18,17 @@ import torch
 
 from kantor.ot.compiled import SOURCES, WIDE_NOISE, compiled, finite
 from kantor.ot.kernel import FLOAT32_NOISE, HIDES
+from kantor.ot.level import copy, nearest, solve_at
 from kantor.ot.problem import Problem
-from kantor.ot.rates import NEWTON_FROM, stage_tol, stages
-from kantor.ot.stage import copy, nearest, solve_at
+from kantor.ot.rates import NEWTON_FROM, epsilon_levels, level_tol
 from kantor.ot.transport import Potentials, Transport
 
 ROUGH = 1e-4
 """From this tolerance on vectors are float32 too. Below, sums of the float32 kernel are taken in float64: its entries
 are then off by the same in every sweep, and differences of sweeps still mean something near 1e-6."""
 
-_STAGE_MOST = 200
-"""Sweeps in a stage above the last, whose result only starts the next."""
+_LEVEL_MOST = 200
+"""Sweeps at a level above the last, whose result only starts the next."""
 
 
 @finite
@@ -151,11 +151,11 @@ def _solve(
                 f[k, i] = lowest
             for j in range(m):
                 g[k, j] = 0.0
-        for stage in range(first, ends + 1):
-            last = stage == ends
+        for level in range(first, ends + 1):
+            last = level == ends
             error[k], spent = solve_at(
-                entries, a, b, f[k], g[k], matrix, schedule[stage], tols[stage],
-                budget if last else min(budget, _STAGE_MOST), last, warm, size, unseen,
+                entries, a, b, f[k], g[k], matrix, schedule[level], tols[level],
+                budget if last else min(budget, _LEVEL_MOST), last, warm, size, unseen,
             )  # fmt: skip
             passes[k] += spent
             if not error[k] < np.inf:
@@ -200,7 +200,7 @@ def solve_fused(problem: Problem, epsilon: float, tol: float, budget: int, poten
         problem: on the CPU.
         epsilon: the regularisation.
         tol: L1 marginal error over the total mass; the kernel is float32, so not below 1e-6.
-        budget: sweeps, per stage.
+        budget: sweeps, per level.
         potentials: those to start from.
     """
     (n, m), batch = problem.size, problem.batch
@@ -219,8 +219,8 @@ def solve_fused(problem: Problem, epsilon: float, tol: float, budget: int, poten
         f[:], g[:] = (x.reshape(problems, -1).numpy() for x in potentials)
     dtype, unseen = (np.float32, FLOAT32_NOISE) if tol >= ROUGH else (np.float64, WIDE_NOISE)
     bounds = problem.lowest, problem.highest
-    schedule = [epsilon] if potentials is not None else stages(epsilon, bounds[1] - bounds[0])
-    tols = [*(stage_tol(schedule, tol) for _ in schedule[1:]), tol]
+    schedule = [epsilon] if potentials is not None else epsilon_levels(epsilon, bounds[1] - bounds[0])
+    tols = [*(level_tol(schedule, tol) for _ in schedule[1:]), tol]
     _ready(cost.dtype.char, a.dtype.char, dtype.__name__)
     # By NumPy, which asks for large pages: without them a first touch of 4,096 x 4,096 takes nearly half of a solve.
     matrix = np.empty((n, m), np.float32)

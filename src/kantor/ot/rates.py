@@ -2,14 +2,14 @@
 
 import math
 
-STAGE_FACTOR = 4.0
-"""Epsilon falls by this factor from stage to stage."""
+LEVEL_FACTOR = 4.0
+"""Epsilon falls by this factor from level to level."""
 
-STAGE_SPAN = 50.0
+LEVEL_SPAN = 50.0
 """A cold start begins at an epsilon whose kernel spans e^-50, where sweeps converge from anywhere."""
 
-STAGE_TOLS = 0.3, 0.02
-"""How well a stage above the last is solved: only well enough to start the next. Where epsilon falls far, mass left
+LEVEL_TOLS = 0.3, 0.02
+"""How well a level above the last is solved: only well enough to start the next. Where epsilon falls far, mass left
 in the wrong part of a problem would later have to cross a gap of very many epsilons, so then better."""
 
 NEWTON_FROM = 0.6
@@ -32,17 +32,17 @@ FAILS = 4
 """Newton steps that fail so often in a row have met the dtype's rounding; a slower way takes over."""
 
 
-def stages(epsilon: float, spread: float) -> list[float]:
+def epsilon_levels(epsilon: float, spread: float) -> list[float]:
     """The epsilons of a cold start, largest first, for a cost whose entries lie within ``spread``."""
     values = [epsilon]
-    while spread / values[0] > STAGE_SPAN:
-        values.insert(0, values[0] * STAGE_FACTOR)
+    while spread / values[0] > LEVEL_SPAN:
+        values.insert(0, values[0] * LEVEL_FACTOR)
     return values
 
 
-def stage_tol(schedule: list[float], tol: float) -> float:
-    """The marginal error to which the stages of a schedule above its last are solved."""
-    return max(tol, STAGE_TOLS[0 if len(schedule) <= 2 else 1])
+def level_tol(schedule: list[float], tol: float) -> float:
+    """The marginal error to which the levels of a schedule above its last are solved."""
+    return max(tol, LEVEL_TOLS[0 if len(schedule) <= 2 else 1])
 
 
 def sweeps_left(error: float, before: float, tol: float, since: int = 1) -> float:
@@ -77,7 +77,7 @@ WINDOW = 5
 """A window of so many mixed sweeps shows their rate."""
 
 MIXED_MOST = 60
-"""After so many sweeps in a stage Newton steps are tried."""
+"""After so many sweeps at a level Newton steps are tried."""
 
 
 def factor_worth(n: int, m: int, problems: int = 1) -> float:

@@ -14,17 +14,17 @@ from kantor.ot.rates import (
     FAILS,
     FEW,
     GAIN,
+    LEVEL_SPAN,
     NEWTON_FROM,
-    STAGE_SPAN,
     STEP_LIMIT,
     WINDOW,
+    epsilon_levels,
     factor_worth,
+    level_tol,
     mixing_from,
     mixing_to,
     newton_from,
     newton_iterations,
-    stage_tol,
-    stages,
     sweeps_left,
 )
 
@@ -64,16 +64,16 @@ class Single:
         """Float64 potentials; ``error`` and ``passes`` say what they are worth."""
         schedule = [epsilon]
         if start is None and not self._nearest_is_near(epsilon):
-            schedule = stages(epsilon, self.bounds[1] - self.bounds[0])
+            schedule = epsilon_levels(epsilon, self.bounds[1] - self.bounds[0])
             self._start(schedule[0])
         elif start is not None:
             self.g = start.copy()
             self.f = (self.cost - start.astype(self.cost.dtype)).min(1).astype(np.float64)
         with np.errstate(all="ignore"):
-            for stage in schedule:
-                last = stage is schedule[-1]
-                tol = self.tol if last else stage_tol(schedule, self.tol)
-                self._absorb(stage, tol)
+            for level in schedule:
+                last = level is schedule[-1]
+                tol = self.tol if last else level_tol(schedule, self.tol)
+                self._absorb(level, tol)
                 self._stage(tol)
                 self._update_potentials()
                 if not math.isfinite(self.error):
@@ -88,7 +88,7 @@ class Single:
 
     def _nearest_is_near(self, epsilon: float) -> bool:
         """Whether sending every row to its cheapest column nearly solves the problem; then that is the start."""
-        if self.bounds[1] - self.bounds[0] <= STAGE_SPAN * epsilon:
+        if self.bounds[1] - self.bounds[0] <= LEVEL_SPAN * epsilon:
             return False
         n, m = self.cost.shape
         nearest = self.cost.argmin(1)

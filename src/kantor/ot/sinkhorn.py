@@ -127,12 +127,12 @@ def log_domain(
     sweeps = torch.zeros(len(a), dtype=torch.int64, device=a.device)
     if g is None:
         g = torch.zeros_like(b)
-        stage, last = spread / 4, 0
-        while stage > 2 * epsilon and last < max_iterations // 2:
+        level, last = spread / 4, 0
+        while level > 2 * epsilon and last < max_iterations // 2:
             for _ in range(4):
-                f = _row_update(cost, g, log_b, stage)
-                g = _column_update(cost, f, log_a, stage)
-            stage, last = stage / 2, last + 4
+                f = _row_update(cost, g, log_b, level)
+                g = _column_update(cost, f, log_a, level)
+            level, last = level / 2, last + 4
         sweeps += last
     f = _row_update(cost, g, log_b, epsilon)
     out_f, out_g, out_error = (
