@@ -80,7 +80,7 @@ class Method:
 def parse_methods(
     given: str | list[str | dict[str, Any]],
     task_weight: float = 1.0,
-    limit: float | None = LIMIT,
+    limit: float | Literal["auto"] | None = LIMIT,
     *,
     of_weighted_task: bool = False,
 ) -> list[Method]:
@@ -90,7 +90,8 @@ def parse_methods(
         given: strings separated by commas, or a list of strings and mappings with ``name``, ``task``, ``terms`` and
             ``start``.
         task_weight: the task's weight where a method does not say it; 0 for transfer without labels.
-        limit: of transfer terms under their default weights (:class:`~kantor.objective.limits.Limits`); None for none.
+        limit: of transfer terms under their default weights (:class:`~kantor.objective.limits.Limits`); ``"auto"`` for
+            what the optimiser asks for, where it is not known yet; None for none.
         of_weighted_task: the limit is a multiple of the task's gradient under the task's weight in the method, not
             under weight 1: for optimisers whose steps have one length, where the ratio of gradients alone counts.
 
@@ -186,7 +187,7 @@ class _Defaults:
     """Weights where a method does not say them."""
 
     task: float
-    limit: float | None
+    limit: float | Literal["auto"] | None
     of_weighted_task: bool
 
     def method(self, written: Written) -> Method:
@@ -201,7 +202,7 @@ class _Defaults:
         if term.weight not in (None, PAPER) or isinstance(term.loss, WeightPenalty):
             return term
         limit = None if term.weight == PAPER else self.limit
-        if limit is not None and self.of_weighted_task:
+        if isinstance(limit, int | float) and self.of_weighted_task:
             limit = limit * task or None  # without a task there is nothing to measure by
         return replace(term, weight=Weight(value, limit=limit))
 

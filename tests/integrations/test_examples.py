@@ -1,0 +1,40 @@
+"""The examples that a stranger pastes: short, and each runs in an empty folder."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "loops"
+SAYS = {"trainer": "kd+neuron_transport 0."}
+"""What a run prints at its end, in part."""
+WITHOUT_TORCHVISION = "import sys\nsys.modules['torchvision'] = None\n"
+"""Its only wheel is not built for the CPU's torch; these examples need none."""
+
+
+def run(name: str, folder: Path, *launch: str) -> str:
+    """What an example prints, run in ``folder``."""
+    hidden = folder / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(WITHOUT_TORCHVISION)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(hidden), "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, *launch, str(EXAMPLES / f"{name}.py")]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def test_examples_are_short_and_each_is_run():
+    found = {path.stem: path.read_text("utf-8").splitlines() for path in EXAMPLES.glob("*.py")}
+    assert {name: len(lines) for name, lines in found.items() if len(lines) > 40} == {}
+    assert set(found) == set(SAYS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SAYS)
+def test_example(name, tmp_path):
+    assert SAYS[name] in run(name, tmp_path)
