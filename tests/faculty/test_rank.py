@@ -155,3 +155,9 @@ def test_class_names_are_given_for_the_one_teacher_or_by_name():
         classes_by_teacher("a,b", ["t", "u"])
     with pytest.raises(ConfigError, match="no known teacher: 'v'"):
         classes_by_teacher({"v": "a,b"}, ["t", "u"])
+
+
+@pytest.mark.parametrize(("name", "value"), [("part", "all"), ("bootstrap", "many"), ("teachers", ["a", "b"])])
+def test_settings_of_another_type_are_refused_by_name(faculty, name, value):
+    with pytest.raises(ConfigError, match=name):
+        rank_teachers(config(faculty, **{name: value}) if name != "teachers" else Rank(data="digits", teachers=value))

@@ -23,6 +23,7 @@ from kantor.core import seeds
 from kantor.core.errors import ConfigError, DataError
 from kantor.core.files import refuse_shared, write_bytes, write_json
 from kantor.core.inputs import on_device
+from kantor.core.shape import check_settings
 from kantor.data import DataSet, Part, open_data
 from kantor.data.part import Progress, sample
 from kantor.data.tokenizer import Tokenizer
@@ -88,6 +89,7 @@ class Compare:
         Raises:
             ConfigError: names the setting and what it takes.
         """
+        check_settings(self)
         if self.samples < 4:
             raise ConfigError(f"samples is at least 4 (what CKA needs), better hundreds, not {self.samples}.")
         for name in ("top", "batch_size"):

@@ -168,6 +168,9 @@ def _plain_scalars() -> None:
 
 
 _plain_scalars()
+# numpy's numbers and text are kinds of Python's, which YAML knows by their very class alone.
+_Dumper.add_multi_representer(float, lambda dumper, value: dumper.represent_float(float(value)))
+_Dumper.add_multi_representer(str, lambda dumper, value: dumper.represent_str(str(value)))
 
 
 def _size(node: Any, known: dict[int, int]) -> int:

@@ -7,6 +7,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, Required, Union
 
+from kantor.core.errors import ConfigError
+
 MOST = 3e38
 """The largest number that float32 holds, nearly: what is computed in it takes no larger setting."""
 
@@ -36,7 +38,7 @@ def fitted(value: Any, shape: Any, place: str = "") -> Any:
     if origin in (Union, types.UnionType):
         return _one_of(value, arguments, shape, place)
     if origin is Literal:
-        return value if value in arguments and type(value) in map(type, arguments) else _misfit(value, shape, place)
+        return value if type(value) in map(type, arguments) and value in arguments else _misfit(value, shape, place)
     if typing.is_typeddict(shape) or (isinstance(shape, type) and dataclasses.is_dataclass(shape)):
         return _record(value, shape, place)
     kind = origin or shape
@@ -58,6 +60,30 @@ def fitted(value: Any, shape: Any, place: str = "") -> Any:
     else:
         _need(isinstance(value, type(None) if kind is None else kind), value, shape, place)
     return value
+
+
+def check_settings(settings: Any) -> None:
+    """Refuse settings of another type than theirs, and numbers that are not computed with: whoever writes a program may
+    give what the command line and YAML would not let through.
+
+    Args:
+        settings: a dataclass, typed as :func:`fitted` reads it.
+
+    Raises:
+        ConfigError: names the setting and what it takes.
+    """
+    hints = typing.get_type_hints(type(settings))
+    for name, value in vars(settings).items():
+        try:
+            fitted(value, hints[name], name)
+        except Misfit as error:
+            fields = {field.name: field for field in dataclasses.fields(settings)}
+            missing = dataclasses.MISSING
+            needed = fields[name].default is missing and fields[name].default_factory is missing
+            raise ConfigError(f"{error}.{'' if needed else f' Leave {name} out for its default.'}") from None
+        if isinstance(value, int | float) and abs(value) > MOST:
+            shown = f"{value:g}" if isinstance(value, float) else f"of {len(str(abs(value)))} digits"
+            raise ConfigError(f"{name} is {shown}, more than is computed with. Give a smaller number.")
 
 
 def _record(value: Any, shape: Any, place: str) -> Any:

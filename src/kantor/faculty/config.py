@@ -9,6 +9,7 @@ from typing import Literal
 
 from kantor.core.errors import ConfigError
 from kantor.core.files import refuse_shared
+from kantor.core.shape import check_settings
 from kantor.data.own import short_name
 
 
@@ -75,6 +76,7 @@ class Rank:
         Raises:
             ConfigError: names the setting and what it takes.
         """
+        check_settings(self)
         if self.bootstrap < 0 or self.bootstrap == 1:
             raise ConfigError(f"bootstrap is 0 (no intervals) or at least 2, not {self.bootstrap}.")
         if self.batch_size < 1:

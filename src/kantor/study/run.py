@@ -10,6 +10,7 @@ from kantor.core import trust
 from kantor.core.collectives import rank, wait_for_all, world_size
 from kantor.core.files import remove_partial
 from kantor.core.locks import locked
+from kantor.core.shape import check_settings
 from kantor.core.terminal import terminal
 from kantor.results.records import Summary
 from kantor.results.rows import warnings
@@ -52,7 +53,7 @@ def run_study(config: Study, console: Console | None = None, report: Callable[[P
     Raises:
         KantorError: what cannot be done, before hours are spent where that is possible.
     """
-    config.check_types()
+    check_settings(config)
     trust.wrote(config.codes())
     study = resolve(config)
     trust.keep(study.settings.folder(), study.settings.codes())

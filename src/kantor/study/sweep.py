@@ -11,6 +11,7 @@ from kantor.core import trust
 from kantor.core.collectives import rank
 from kantor.core.errors import ConfigError
 from kantor.core.reading import read_json
+from kantor.core.shape import check_settings
 from kantor.core.terminal import terminal
 from kantor.results.records import Summary
 from kantor.study.resume.claim import begun, claim
@@ -36,7 +37,7 @@ def run_sweep(config: Study, console: Console | None = None, report: Callable[[P
     numbers = config.label_numbers()
     if len(numbers) < 2:
         return [run_study(config, console, report)]
-    config.check_types()
+    check_settings(config)
     trust.wrote(config.codes())
     config = resolve(config).settings
     folder = config.folder()

@@ -1,12 +1,12 @@
 """The settings of one training run, as the command line and YAML have them."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 import torch
 
 from kantor.core.errors import ConfigError
-from kantor.core.shape import MOST, Misfit, fitted
+from kantor.core.shape import MOST, check_settings
 from kantor.training.schedule import Schedule
 from kantor.training.trackers import tracker_names
 
@@ -93,7 +93,7 @@ class Training:
         Raises:
             ConfigError: names the setting and what it takes.
         """
-        self.check_types()
+        check_settings(self)
         for name in ("epochs", "batch_size", "accumulate", "validate_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is at least 1, not {getattr(self, name)}.")
@@ -121,22 +121,6 @@ class Training:
             raise ConfigError("precision fp16 needs a GPU: its scaled gradients do. On a CPU use bf16, or no.")
         self.plans_every()
         tracker_names(self.trackers)
-
-    def check_types(self) -> None:
-        """Refuse what is of another type than its setting, and numbers that are not computed with.
-
-        Raises:
-            ConfigError: names the setting and what it takes.
-        """
-        hints = get_type_hints(type(self))
-        for name, value in vars(self).items():
-            if value is None or isinstance(value, float | list):  # what a parser may let through: nothing, infinity
-                try:
-                    fitted(value, hints[name], name)
-                except Misfit as error:
-                    raise ConfigError(f"{error}. Leave {name} out for its default.") from None
-            if isinstance(value, float) and abs(value) > MOST:
-                raise ConfigError(f"{name} is {value:g}, more than is computed with. Give a smaller number.")
 
     def frozen(self) -> list[str]:
         """Paths of the modules that are frozen."""

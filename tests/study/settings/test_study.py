@@ -10,6 +10,7 @@ from kantor.core.errors import ConfigError, DataError
 from kantor.study.run import run_study
 from kantor.study.settings.methods import parse_methods
 from kantor.study.settings.study import Study
+from kantor.study.sweep import run_sweep
 
 
 def parsed(text: str, tmp_path: Path):
@@ -118,10 +119,12 @@ def test_an_unknown_key_and_a_missing_file_are_named(tmp_path):
      ("cache_limit", float("inf")), ("weight_decay", float("nan")), ("tune", [1.0, float("inf")]),
      ("clip", float("inf")), ("lr", 1e300), ("head_lr", 1e300), ("weight_decay", 1e39),
      ("teacher_lr", 1e300), ("seeds", 10**20), ("seeds", [10**20]),
-     ("tune_seeds", [2**63]), ("jobs", 10**20), ("threads", 5000)],
+     ("tune_seeds", [2**63]), ("jobs", 10**20), ("threads", 5000), ("unfit", "fail"), ("skip_corrupt", "no"),
+     ("epochs", 10**400), ("select", "first"), ("image_size", "8"), ("data", Path("digits"))],
 )  # fmt: skip
-def test_nothing_and_infinity_are_refused_by_name(name, value):
-    study = Study(data="digits", student="cnn", **{name: value})
-    for used in (Study.check, run_study):
+def test_what_no_file_could_say_is_refused_by_name_before_anything_is_written(name, value, tmp_path):
+    study = Study(**{"data": "digits", "student": "cnn", "out": str(tmp_path / "run"), name: value})
+    for used in (Study.check, run_study, run_sweep):
         with pytest.raises(ConfigError, match=name):
             used(study)
+    assert not (tmp_path / "run").exists()
