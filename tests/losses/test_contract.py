@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kantor.core.errors import ShapeError
+from kantor.core.errors import KantorError, ShapeError
 from kantor.losses.base import Features, TransferLoss
 from tests.losses.cases import CASES, Case
 
@@ -205,6 +205,54 @@ def test_refuses_outputs_that_hold_nothing(case: Case) -> None:
     nothing = tuple(x[:, :0] for x in leaves(teacher))
     with pytest.raises(ShapeError):
         loss(student, nothing if case.many else nothing[0], **case.labels(1))
+
+
+@every_loss
+@pytest.mark.parametrize("given", [None, "text", {"a": torch.ones(8, 4)}, (torch.ones(8, 4),) * 3], ids=str)
+def test_refuses_what_is_no_output_or_of_other_layers(case: Case, given) -> None:
+    loss = case.build()
+    student, teacher = case.features(1)
+    for sides in ((student, given), (given, teacher)):
+        with pytest.raises(ShapeError):
+            loss(*sides, **case.labels(1))
+
+
+@every_loss
+def test_refuses_other_widths_than_it_was_built_for(case: Case) -> None:
+    loss = case.build()
+    student, teacher = case.features(1)
+    flat = tuple(x.flatten() for x in leaves(teacher))
+    wider = tuple(torch.cat([x, x], 1 if x.ndim > 3 else -1) for x in leaves(teacher))
+    for layers in (flat, wider):
+        with pytest.raises(ShapeError, match="was made for outputs of the teacher like"):
+            loss(student, layers if case.many else layers[0], **case.labels(1))
+
+
+@every_loss
+@pytest.mark.parametrize("wide", ["student", "teacher"])
+def test_one_side_in_double_precision(case: Case, wide: str) -> None:
+    loss = case.build()
+    sides = dict(zip(("student", "teacher"), case.features(1), strict=True))
+    exact = loss(sides["student"], sides["teacher"], **case.labels(1))
+    layers = tuple(x.detach().double() for x in leaves(sides[wide]))
+    sides[wide] = layers if case.many else layers[0]
+    assert loss(sides["student"], sides["teacher"], **case.labels(1)).item() == pytest.approx(exact.item(), rel=1e-4)
+
+
+@every_loss
+@pytest.mark.parametrize("wrong", [-1, 10**6, "fractions", "list"])
+def test_ids_without_a_row_and_targets_that_are_no_class_are_refused(case: Case, wrong) -> None:
+    """An id of -1 had taken the memory's last row in silence."""
+    loss, labels = case.build(), case.labels(1)
+    for key in ("ids", "targets"):
+        if (held := labels[key]) is None:
+            continue
+        held = held.clone()
+        if isinstance(wrong, int):
+            held[0] = wrong
+        given = held.float() if wrong == "fractions" else held.tolist() if wrong == "list" else held
+        with pytest.raises(KantorError, match=r"integers \[8\]" if isinstance(wrong, str) else str(wrong)):
+            loss(*case.features(1), **(labels | {key: given}))
 
 
 @every_loss

@@ -42,6 +42,8 @@ def test_what_a_run_leaves_is_what_is_read(run, name):
     ("name", "change", "says"),
     [
         ("summary.json", {"methods": {"kd": {"seeds": "0"}}}, "methods.*kd"),
+        ("summary.json", {"methods": {"kd": {"collapsed": {"0": "x"}}}}, "methods.kd"),
+        ("kd/seed-0/result.json", {"collapse": {"epoch": 1}}, "signs"),
         ("plan.json", {"threads": "two"}, "threads"),
         ("plan.json", {"bound": {"kd": [{"name": "kd"}]}}, "bound.*kd"),
         ("kd/seed-0/result.json", {"accuracy": "high"}, "accuracy"),

@@ -1,12 +1,14 @@
 """The one contract that every transfer loss holds."""
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from kantor.losses.checks import as_built
 from kantor.losses.precision import transfer
 
 Features = Float[Tensor, "..."] | tuple[Float[Tensor, "..."], ...]
@@ -38,9 +40,16 @@ class TransferLoss(nn.Module):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if "forward" in vars(cls):
+            cls.forward = _of_what_was_built(cls.forward)  # type: ignore[method-assign]
+        if "build" in vars(cls):
+            cls.build = _noting(cls.build)  # type: ignore[method-assign]
         for method in ("forward", "pretraining_loss"):
             if method in vars(cls):
                 setattr(cls, method, transfer(vars(cls)[method]))
+
+    built: tuple[Shapes, Shapes] | None = None
+    """The shapes that :meth:`build` was told, student's and teacher's; None before."""
 
     name: ClassVar[str]
     """As written in ``--methods``."""
@@ -84,7 +93,7 @@ class TransferLoss(nn.Module):
             plan: masses; None where there is none.
         """
 
-    def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:
+    def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
         """Make parameters and buffers. Called once, before the optimiser exists, with torch's generators seeded.
 
         Args:
@@ -95,6 +104,7 @@ class TransferLoss(nn.Module):
         Raises:
             ShapeError: the loss cannot compare these shapes; the message holds both.
         """
+        self.built = student_shapes, teacher_shapes
 
     def prepare(self, batches: Iterable[tuple[Features, Features]], student: Sequence[nn.Parameter]) -> None:
         """The pretraining, for methods that have one.
@@ -134,3 +144,35 @@ class TransferLoss(nn.Module):
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments as resolved, for the record."""
         return {}
+
+
+def _noting(build: Callable[..., None]) -> Callable[..., None]:
+    """``build``, which also keeps what it was told, for :func:`_of_what_was_built`."""
+
+    @functools.wraps(build)
+    def wrapped(self: TransferLoss, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:
+        build(self, student_shapes, teacher_shapes, samples)
+        self.built = student_shapes, teacher_shapes
+
+    return wrapped
+
+
+def _of_what_was_built(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """``forward``, which refuses outputs of other layers than those that the loss was built for, and computes in the
+    precision of the loss's parameters, or of the student where it has none."""
+
+    @functools.wraps(forward)
+    def wrapped(self: TransferLoss, student: Features, teacher: Features, **more: Any) -> Tensor:
+        if self.built is not None:
+            for side, given, built in zip(("student", "teacher"), (student, teacher), self.built, strict=True):
+                layers = (given,) if isinstance(given, Tensor) else given
+                as_built(self.name, side, [layer.shape for layer in layers], built)
+        of = next(self.parameters(), student if isinstance(student, Tensor) else student[0])
+        student, teacher = _to(student, of.dtype), _to(teacher, of.dtype)
+        return forward(self, student, teacher, **more)
+
+    return wrapped
+
+
+def _to(x: Features, dtype: torch.dtype) -> Features:
+    return x.to(dtype) if isinstance(x, Tensor) else tuple(item.to(dtype) for item in x)

@@ -42,18 +42,50 @@ def not_empty(name: str, *outputs: Tensor) -> None:
         raise ShapeError(f"{name} has nothing to compare: an output is {tuple(empty.shape)}.")
 
 
-def one_id_each(name: str, student: Tensor, ids: Tensor | None) -> Tensor:
+def one_id_each(name: str, student: Tensor, ids: Tensor | None, samples: int) -> Tensor:
     """The ids, one per sample, or an error that says what is wrong with them.
 
+    Args:
+        name: the loss that asks.
+        student: the student's output, ``[batch, ...]``.
+        ids: as they were given.
+        samples: ids are in ``range(samples)``, the rows of its memory.
+
     Raises:
-        ConfigError: there are none.
-        ShapeError: they are not one per sample.
+        ConfigError: there are none, or one has no row in the memory.
+        ShapeError: they are not one whole number per sample.
     """
     if ids is None:
         raise ConfigError(f"{name} finds its memory by sample id, and the batch has no ids.")
-    if ids.shape != student.shape[:1]:
-        raise ShapeError(f"{name} takes one id per sample: {tuple(ids.shape)} are not those of {tuple(student.shape)}.")
+    if not isinstance(ids, Tensor) or ids.shape != student.shape[:1] or not _whole(ids):
+        given = f"{tuple(ids.shape)} of {_kind(ids)}" if isinstance(ids, Tensor) else f"a {type(ids).__name__}"
+        raise ShapeError(
+            f"{name} takes one id per sample, integers [{student.shape[0]}] for an output of {tuple(student.shape)}; "
+            f"the ids are {given}."
+        )
+    wrong = _outside(ids, samples)
+    if wrong is not None:
+        raise ConfigError(
+            f"{name} remembers samples 0 to {samples - 1} by their ids, and one of the batch is {wrong}. Say how many "
+            "samples there are (Objective(samples=...)), and number them from 0."
+        )
     return ids
+
+
+def _whole(numbers: Tensor) -> bool:
+    return not (numbers.is_floating_point() or numbers.is_complex() or numbers.dtype == torch.bool)
+
+
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _outside(numbers: Tensor, end: int) -> int | None:
+    """One that is not in ``range(end)``. On a GPU it is told by torch's own assertion, as looking would wait for it."""
+    if numbers.device.type != "cpu" or torch.compiler.is_compiling():
+        return None
+    outside = (numbers < 0) | (numbers >= end)
+    return int(numbers[outside][0]) if outside.any() else None
 
 
 def enough(name: str, output: Tensor, least: int) -> None:
@@ -156,14 +188,51 @@ def classes(name: str, student: Shape, teacher: Shape, others: str, *, least: in
         raise ShapeError(f"{name} compares logits of the same samples; {said}.")
 
 
-def index_of_targets(name: str, targets: Tensor, samples: int) -> None:
-    """Refuse targets that are not one class index per sample.
+def index_of_targets(name: str, targets: Tensor, logits: Tensor) -> Tensor:
+    """The targets as int64, if they are one class index per sample.
+
+    Args:
+        name: the loss that asks.
+        targets: as they were given.
+        logits: ``[batch, classes]``.
 
     Raises:
-        ShapeError: with their shape.
+        ShapeError: with their shape, or one that is no class.
     """
-    if targets.ndim != 1 or targets.shape[0] != samples or targets.is_floating_point() or targets.dtype == torch.bool:
+    if not isinstance(targets, Tensor) or targets.shape != logits.shape[:1] or not _whole(targets):
+        given = f"{tuple(targets.shape)} of {_kind(targets)}" if isinstance(targets, Tensor) else f"{targets!r}"
         raise ShapeError(
-            f"{name} takes one class index per sample, integers [{samples}]; the targets are {tuple(targets.shape)} of "
-            f"{str(targets.dtype).removeprefix('torch.')}."
+            f"{name} takes one class index per sample, integers [{logits.shape[0]}]; the targets are {given[:60]}."
+        )
+    wrong = _outside(targets, logits.shape[1])
+    if wrong is not None:
+        raise ShapeError(
+            f"{name} needs the class of every sample, 0 to {logits.shape[1] - 1}, and one target is {wrong}. Leave out "
+            "samples without a label, or use a loss that `kantor methods` lists without 'targets'."
+        )
+    return targets.long()
+
+
+def width(shape: Shape) -> int:
+    """Features of an output: its last dimension, of a map ``[N, C, H, W]`` or volume its channels."""
+    return shape[1] if len(shape) > 3 else shape[-1]
+
+
+def as_built(name: str, side: str, shapes: Sequence[Shape], built: Sequence[Shape]) -> None:
+    """Refuse outputs of other layers than a loss was made for. Samples and positions may be others.
+
+    Args:
+        name: the loss that asks.
+        side: student or teacher.
+        shapes: of its outputs.
+        built: those that ``build`` was told.
+
+    Raises:
+        ShapeError: with both.
+    """
+    if [width(s) if len(s) > 1 else 0 for s in shapes] != [width(s) for s in built]:
+        given, known = ([tuple(shape) for shape in some] for some in (shapes, built))
+        raise ShapeError(
+            f"{name} was made for outputs of the {side} like {', '.join(map(str, known))}, and is given "
+            f"{', '.join(map(str, given)) or 'none'}. Bind the same layers, or build() a loss for these."
         )

@@ -153,7 +153,7 @@ class CRD(TransferLoss):
             ConfigError: no ids are given.
             ShapeError: student, teacher and ids are not of the same samples.
         """
-        ids = one_id_each(self.name, single(student), ids)
+        ids = one_id_each(self.name, single(student), ids, len(self.memory.seen))
         same_samples(self.name, single(student), single(teacher))
         s, t = self.student_embedding(single(student)), self.teacher_embedding(single(teacher))
         shown = self._shown(self.memory.hold(ids, s, t))

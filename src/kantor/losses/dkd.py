@@ -49,7 +49,7 @@ def dkd(
         ShapeError: the logits' shapes differ, or the targets are not one class index per sample.
     """
     classes("dkd", student.shape, teacher.shape, _OTHERS, least=2)
-    index_of_targets("dkd", targets, student.shape[0])
+    targets = index_of_targets("dkd", targets, student)
     enough("dkd", student, 1)
     log_s, log_t = (F.log_softmax(x / temperature, dim=1) for x in (student, teacher))
     position = torch.arange(student.shape[1] - 1, device=student.device)

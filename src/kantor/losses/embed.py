@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kantor.core.errors import ShapeError
+from kantor.losses.checks import width
 from kantor.losses.features import pool
 from kantor.ot.precision import upcast
 
@@ -46,4 +47,4 @@ def pooled_width(shape: tuple[int, ...], who: str) -> int:
         raise ShapeError(
             f"{who} takes a layer of [N, D], [N, T, D], [N, C, H, W] or [N, C, D, H, W]; this one is {tuple(shape)}."
         )
-    return shape[1] if len(shape) > 3 else shape[len(shape) - 1]
+    return width(shape)

@@ -159,7 +159,8 @@ class GCKT(TransferLoss):
             ConfigError: no ids are given.
         """
         student = single(student)
-        scores = self.scores(*self.embed(student, single(teacher)), one_id_each(self.name, student, ids))
+        ids = one_id_each(self.name, student, ids, len(self.memory.seen))
+        scores = self.scores(*self.embed(student, single(teacher)), ids)
         return gckt(*scores, negative_weight=self.negative_weight)
 
     def after_step(self) -> None:

@@ -22,19 +22,23 @@ def transfer(function: Callable[P, R]) -> Callable[P, R]:
     (:class:`~kantor.losses.base.TransferLoss`). A learned embedding of the teacher's side lies between the two.
 
     Raises (when called):
-        ShapeError: an output holds whole numbers, truth values or complex numbers.
+        ShapeError: an output is no tensor; a tuple of them where the function takes one; or holds whole numbers, truth
+            values or complex numbers.
     """
-    names = list(inspect.signature(function).parameters)
+    parameters = inspect.signature(function).parameters
+    names = list(parameters)
     place, sides = (
         names.index("teacher"),
         [(name, names.index(name)) for name in ("student", "teacher") if name in names],
     )
     careful = full_precision(function)
+    single = {name: _is_one(parameters[name].annotation) for name, _ in sides}
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         for name, position in sides:
-            _check_floating(name, args[position] if len(args) > position else kwargs.get(name))
+            if name in kwargs or len(args) > position:  # what is left out is Python's to say
+                _check_output(name, args[position] if len(args) > position else kwargs[name], single[name])
         if "teacher" in kwargs:
             kwargs["teacher"] = _detached(kwargs["teacher"])
         elif len(args) > place:
@@ -66,14 +70,33 @@ def _widen(x):
     return x
 
 
-def _check_floating(name: str, x) -> None:
-    if isinstance(x, Tensor) and not x.is_floating_point():
+def _is_one(annotation) -> bool:
+    """Whether a parameter stands for one layer's output: a module's ``forward`` is not annotated, and takes many."""
+    return annotation is not inspect.Parameter.empty and "tuple" not in str(annotation)
+
+
+def _check_output(name: str, x, single: bool) -> None:
+    many = isinstance(x, tuple | list)
+    if not isinstance(x, Tensor) and not (many and x and all(isinstance(item, Tensor) for item in x)):
+        raise ShapeError(
+            f"The {name}'s output is a {type(x).__name__}, and losses compare tensors. Give the tensor in it, as "
+            ".logits, or torch.from_numpy of an array."
+        )
+    if many and single:
+        raise ShapeError(
+            f"The {name}'s output is {len(x)} tensors, and this function compares one layer of each network: call it "
+            "for each pair."
+        )
+    for item in x if many else (x,):
+        _check_floating(name, item)
+
+
+def _check_floating(name: str, x: Tensor) -> None:
+    if not x.is_floating_point():
         raise ShapeError(
             f"The {name}'s output is {str(x.dtype).removeprefix('torch.')}, and losses compare floating-point numbers. "
             "Convert it with .float()."
         )
-    for item in x if isinstance(x, tuple | list) else ():
-        _check_floating(name, item)
 
 
 def _detached(x):

@@ -17,9 +17,15 @@ def as_stages(x: Features) -> tuple[Tensor, ...]:
 
 
 def single(x: Features) -> Tensor:
-    """The one layer's output of a loss over one layer."""
-    (layer,) = as_stages(x)
-    return layer
+    """The one layer's output of a loss over one layer.
+
+    Raises:
+        ShapeError: there are several, or none.
+    """
+    layers = as_stages(x)
+    if len(layers) != 1:
+        raise ShapeError(f"This loss compares one layer of each network, and is given {len(layers)} outputs of one.")
+    return layers[0]
 
 
 def as_many(name: str, student: Features, teacher: Features, *, least: int = 1) -> list[tuple[Tensor, Tensor]]:

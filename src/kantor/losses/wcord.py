@@ -115,7 +115,7 @@ class WCoRD(TransferLoss):
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
         """See :func:`wcord`."""
-        ids = one_id_each(self.name, single(student), ids)
+        ids = one_id_each(self.name, single(student), ids, len(self.dual.memory.seen))
         s, t = self.dual.embed(single(student), single(teacher))
         return wcord(
             s,

@@ -60,7 +60,7 @@ def wkd_logit(
         ShapeError: the classes of logits and cost differ, or the targets are not one class index per sample.
     """
     classes("wkd_logit", student.shape, teacher.shape, _OTHERS, least=2)
-    index_of_targets("wkd_logit", targets, student.shape[0])
+    targets = index_of_targets("wkd_logit", targets, student)
     enough("wkd_logit", student, 1)
     number = student.shape[1]
     if cost.shape != (number, number):

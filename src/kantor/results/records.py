@@ -38,6 +38,13 @@ class Began(TypedDict):
     files: NotRequired[dict[str, str]]
 
 
+class KeptCollapse(TypedDict):
+    """What became of a student that collapsed (:class:`kantor.training.collapse.Collapse`)."""
+
+    epoch: int | None
+    signs: list[str]
+
+
 class Finished(TypedDict):
     """``result.json`` of a student or teacher."""
 
@@ -53,6 +60,7 @@ class Finished(TypedDict):
     peak_memory: NotRequired[int]
     confusion: NotRequired[list[list[int]]]
     weights: NotRequired[dict[str, Any]]
+    collapse: NotRequired[KeptCollapse | None]
 
 
 class Diverged(TypedDict):
@@ -179,7 +187,7 @@ class Row(TypedDict):
     mean: float | None
     interval: Interval
     difference: Difference | None
-    collapsed: NotRequired[dict[str, Any]]
+    collapsed: NotRequired[dict[str, KeptCollapse]]
     far: NotRequired[list[int]]
     others: NotRequired[dict[str, float]]
     seconds: float

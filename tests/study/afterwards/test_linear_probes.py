@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, DataError
 from kantor.results.files import PROBE
 from kantor.study import run_study
 from kantor.study.afterwards.linear_probes import RANDOM, probe_run, reached_by, table
@@ -86,3 +86,12 @@ def test_a_layer_that_was_not_judged_is_no_number():
     assert reached_by({"layer": "a", "reached": 0.5}) == 0.5
     assert reached_by({"layer": "a", "accuracy": 0.25}) == 0.25  # before there were tasks
     assert math.isnan(reached_by({"layer": "a", "reached": None}))
+
+
+def test_a_file_whose_students_have_other_layers_is_named(run):
+    probe_run(run, None, None, silent)
+    content = json.loads((run / PROBE).read_text())
+    content["vectors.npz"]["students"]["none"]["1"]["layers"][0]["layer"] = "another"
+    (run / PROBE).write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"probe.json cannot be used: .*same layers. Delete it"):
+        probe_run(run, None, None, silent)

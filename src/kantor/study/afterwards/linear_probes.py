@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from kantor.core import trust
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, DataError
 from kantor.core.files import write_json
 from kantor.core.locks import locked
 from kantor.core.reading import read_json
@@ -21,7 +21,7 @@ from kantor.data.views import ROLES
 from kantor.models import Model, load
 from kantor.models.spec import codes_of
 from kantor.results.files import PROBE, read_result
-from kantor.results.records import Probed, ProbedLayer
+from kantor.results.records import Probed, ProbedLayer, ProbedStudent
 from kantor.results.statistics import few, paired_difference, t_interval
 from kantor.study.afterwards.evaluate import student_views
 from kantor.study.execution.job import Job
@@ -38,6 +38,7 @@ from kantor.training.linear_probe import probe
 
 RANDOM = "random"
 """The row of the untrained student, where the run has no such method."""
+_ANEW = "Delete it and probe the run again."
 
 
 def probe_run(run: Path, data: str | None, label: str | None, say: Say, *, text: str | None = None) -> dict[str, Any]:
@@ -73,13 +74,14 @@ def probe_run(run: Path, data: str | None, label: str | None, say: Say, *, text:
     use_threads(Prepared.read(run).threads)
     methods = list(study.methods)
     with locked(run):
-        everything = read_json(run / PROBE, dict[str, Probed], remedy="Delete it and probe the run again.")
+        everything = read_json(run / PROBE, dict[str, Probed], remedy=_ANEW)
         known = everything.get(opened.name, {})
         parts = [part for part in (opened.train, opened.validation, opened.test) if part is not None]
         fingerprint = " ".join(part.seen_by("student").fingerprint[:16] for part in parts)
         if known.get("fingerprint") != fingerprint:
             known = {"fingerprint": fingerprint, "students": {}}
         students: dict[str, dict[str, Any]] = known["students"]
+        _check_layers(run / PROBE, students)
         for name, seed, model in _students(run, study, own, methods):
             digest = model.weights_digest()
             if students.get(name, {}).get(str(seed), {}).get("weights") == digest:
@@ -129,6 +131,13 @@ def _cell(row: dict[str, Any] | None, scale: Scale, *, signed: bool = False) -> 
     between = scale.interval(row["interval"], signed=signed)
     mean = scale.signed(row["mean"]) if signed else scale.number(row["mean"])
     return mean + (f" ({between})" if between else "")
+
+
+def _check_layers(file: Path, students: dict[str, dict[str, ProbedStudent]]) -> None:
+    """Refuse a file in which one run's students, which are one network, have other layers."""
+    layers = [[layer["layer"] for layer in kept["layers"]] for by in students.values() for kept in by.values()]
+    if any(names != layers[0] for names in layers):
+        raise DataError(f"{file} cannot be used: its students are not probed at the same layers. {_ANEW}")
 
 
 def _other(data: str, label: str | None, text: str | None, study: ResolvedStudy) -> DataSet:
