@@ -8,12 +8,14 @@ if TYPE_CHECKING:
     from kantor.carry import transported
     from kantor.core.errors import ConfigError, DataError, KantorError, NonFiniteError, ShapeError
     from kantor.data import Batch, open_data
+    from kantor.in_python import Comparison, study
     from kantor.models import load
     from kantor.objective import Objective, Result, Term
     from kantor.tasks import Task
 
 __all__ = [
     "Batch",
+    "Comparison",
     "ConfigError",
     "DataError",
     "KantorError",
@@ -27,6 +29,7 @@ __all__ = [
     "losses",
     "open_data",
     "ot",
+    "study",
     "tasks",
     "transported",
 ]
@@ -34,6 +37,7 @@ __all__ = [
 _FROM = {
     "carry": ("transported",),
     "data": ("Batch", "open_data"),
+    "in_python": ("Comparison",),
     "models": ("load",),
     "objective": ("Objective", "Result", "Term"),
     "tasks": ("Task",),

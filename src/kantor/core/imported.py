@@ -9,6 +9,7 @@ from typing import Any
 
 from kantor.core import trust
 from kantor.core.errors import ConfigError, suggest
+from kantor.core.objects import is_object, object_at
 
 
 def is_path(text: str) -> bool:
@@ -21,7 +22,7 @@ def is_path(text: str) -> bool:
 def imported(
     path: str, what: str, remedy: str, options: Mapping[str, Any] | None = None, built_in: Iterable[str] = ()
 ) -> Any:
-    """What ``package.module:Thing`` names.
+    """What ``package.module:Thing`` names, or ``object:Thing`` that a program handed over.
 
     Args:
         path: as it was written.
@@ -32,10 +33,12 @@ def imported(
         built_in: names that could have been meant.
 
     Raises:
-        ConfigError: nobody gave leave to import it (:mod:`kantor.core.trust`); there is no such module, or nothing of
-            that name in it; or it is Python's own library, which holds none. An error inside a module that is there
-            goes on as it is.
+        ConfigError: nobody gave leave to import it (:mod:`kantor.core.trust`); an object that is not at hand; there is
+            no such module, or nothing of that name in it; or it is Python's own library, which holds none. An error
+            inside a module that is there goes on as it is.
     """
+    if is_object(path):
+        return object_at(path)
     trust.check(trust.code(path, options))
     name, _, attribute = path.partition(":")
     if name.partition(".")[0] in sys.stdlib_module_names:

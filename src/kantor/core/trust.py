@@ -19,6 +19,7 @@ from typing import Any
 
 from kantor.core.errors import ConfigError, KantorError
 from kantor.core.files import write_json
+from kantor.core.objects import is_object
 from kantor.core.reading import read_json
 
 _allowed: set[str] = set()
@@ -68,12 +69,12 @@ def found(codes: Iterable[str], file: Path) -> None:
 
 
 def check(*codes: str) -> None:
-    """Refuse to import what nobody gave leave for.
+    """Refuse to import what nobody gave leave for. An object that a program handed over is not imported.
 
     Raises:
         ConfigError: names the code, the file that asked for it, and how to trust it.
     """
-    for one in sorted(set(codes) - _allowed):
+    for one in sorted(one for one in set(codes) - _allowed if not is_object(one)):
         file = _found_in.get(one)
         if file is None:
             raise ConfigError(f"{one} is code that you did not write on this command line, so it is not imported.")

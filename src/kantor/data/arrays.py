@@ -17,7 +17,7 @@ from kantor.data.images import resize
 from kantor.data.label_kinds import LabelKind, label_arrays
 from kantor.data.labels import OBVIOUS, UNLABELLED, as_text, class_numbers, whole_numbers
 from kantor.data.roles import PARTS
-from kantor.data.source import Found, Source
+from kantor.data.source import NORMALISED, Found, Source
 from kantor.data.store import InMemory
 from kantor.data.token_array import BESIDE, IDS, TokenArray, token_array, vocabulary_of
 from kantor.data.views import View, choose_views, in_words
@@ -29,6 +29,8 @@ _INDEX = re.compile(rf"^({_SPLIT})(?:_(?:index|indices|idx|ids|rows))?$")
 _BY_PART = re.compile(rf"^(?:(?P<after>.+)_(?P<last>{_SPLIT})(?P<ids>_ids)?|(?P<first>{_SPLIT})_(?P<before>.+))$")
 _CLASS_NAMES = ("classes", "class_names", "label_names")
 _IDS = "_ids"
+_FAR = 20
+"""Further from 0 no pixel is that mean and deviation were taken out of."""
 
 
 def read_arrays(
@@ -62,7 +64,8 @@ def arrays_found(
 
     One row is one instance in every array. A row of one dimension is a vector and taken as it is, in float32; uint8
     rows of two or three dimensions are images, ``[height, width]``, ``[height, width, channels]`` or
-    ``[channels, height, width]``; floating-point ones must lie in [0, 1]. Rows of an array called ``input_ids`` are
+    ``[channels, height, width]``; floating-point ones must lie in [0, 1], or be normalised already, around 0, and are
+    shown as they are then. Rows of an array called ``input_ids`` are
     tokens, which stay whole numbers; ``attention_mask`` and ``token_type_ids`` are given to the network with them
     (:mod:`kantor.data.token_array`). Parts are index arrays called ``train``,
     ``test``, ``validation`` (or ``train_index`` and so on), or arrays by part (``x_train``, ``y_train``, ``x_test``;
@@ -104,6 +107,7 @@ def arrays_found(
     else:
         classes, numbers = label_arrays(labels, kind, names, path)
     sources, vocabulary = {}, vocabulary_of(held[IDS] for held in parts.values() if IDS in held)
+    normalised: dict[str, str] = {}
     for part, held in parts.items():
         _same_instances(held, roles, len(labels[part]), f"{path}, {part} part")
         stores: dict[str, InMemory | TokenArray] = {}
@@ -112,14 +116,16 @@ def arrays_found(
             if array == IDS and array in held and array not in stores:
                 stores[array] = token_array(held, vocabulary, f"{path}, {part} part")
             elif array in held and array not in stores:
-                stores[array] = InMemory(_prepared(held[array], image_size, f"{path}, array {array!r}"))
+                prepared = _prepared(held[array], image_size, f"{path}, array {array!r}")
+                normalised |= _already_normalised(prepared)
+                stores[array] = InMemory(prepared)
             elif array not in held and (part == "train" or role == "student"):
                 raise DataError(
                     f"{path}: view {array!r}, which {in_words(role)} sees, has no array for the {part} part."
                 )
         sources[part] = Source(numbers[part], stores)
     ignored += strays
-    notes: dict[str, Any] = {"ignored_arrays": ignored} if ignored else {}
+    notes: dict[str, Any] = ({"ignored_arrays": ignored} if ignored else {}) | normalised
     return Found(classes, sources, roles, cuts, test_share=0.4, labelled=labelled, kind=kind, notes=notes)
 
 
@@ -321,9 +327,18 @@ def _prepared(
         raise DataError(f"{where}: a row of shape {list(values.shape[1:])} is neither a vector nor an image.")
     if values.dtype != np.uint8:
         values = _finite(values.astype(np.float32), where)
-        if values.min(initial=0) < 0 or values.max(initial=0) > 1:
-            raise DataError(f"{where}: pixels run from {values.min():g} to {values.max():g}; give uint8, or [0, 1].")
+        low, high = values.min(initial=0), values.max(initial=0)
+        if (low < 0 or high > 1) and not (-_FAR <= low < 0 and high <= _FAR):
+            raise DataError(f"{where}: pixels run from {low:g} to {high:g}; give uint8, or [0, 1].")
     return resize(torch.from_numpy(np.ascontiguousarray(values)), image_size)
+
+
+def _already_normalised(values: Shaped[Tensor, "n ..."]) -> dict[str, str]:
+    """The note that pixels are on another scale than [0, 1]; empty where they are not."""
+    if values.ndim != 4 or values.dtype == torch.uint8 or not len(values) or values.min() >= 0:
+        return {}
+    low, high = values.min().item(), values.max().item()
+    return {NORMALISED: f"from {low:.2g} to {high:.2g}: normalised already, and shown to networks as they are"}
 
 
 def _finite(values: Float32[np.ndarray, "n ..."], where: str) -> Float32[np.ndarray, "n ..."]:

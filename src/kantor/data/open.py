@@ -225,7 +225,10 @@ def _read(path: str | Path, asked: _Asked) -> Found:
     if asked.text is not None and not text and (str(path) == "digits" or place.exists()):
         raise ConfigError(f"text names a column of a table ({', '.join(ENDINGS)}, .parquet), and {path} is none.")
     if is_reader(str(path)):
-        return arrays_found(read_own(str(path)), str(path), image_size, views, label, need_labels, kind)
+        own = read_own(str(path), image_size)
+        if isinstance(own, Path):
+            return _read(own, asked)
+        return arrays_found(own, str(path), image_size, views, label, need_labels, kind)
     suffix = place.suffix.lower()
     tables = text or lists or (plain and suffix not in (".npz", ".zip") and find_tables(place))
     if label is not None and (str(path) == "digits" or suffix == ".zip" or (place.is_dir() and not tables)):

@@ -1,4 +1,5 @@
-"""A reader of the user's own, ``package.module:open_it@setting=value``: a function that returns named arrays."""
+"""A reader of the user's own, ``package.module:open_it@setting=value``: a function that returns named arrays, or what
+yields samples."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +11,13 @@ from kantor.core.errors import ConfigError, DataError
 from kantor.core.imported import imported, is_path
 from kantor.core.options import numbers_or_text, split_options, typed_options
 from kantor.data.arrays import Arrays
+from kantor.data.hugging_face import is_hugging_face, written
+from kantor.data.yielded import arrays_of, yields
 
-_REMEDY = "Name a function that returns arrays by name, as an npz of kantor holds them."
+_REMEDY = (
+    "Name a function that returns arrays by name, as an npz of kantor holds them, or what yields samples: a loader or "
+    "a data set, or one for each part."
+)
 
 
 def is_reader(name: str) -> bool:
@@ -32,14 +38,16 @@ def short_name(name: str) -> str:
     return _taken_apart(name)[0].partition(":")[2] if is_reader(name) else Path(name).stem
 
 
-def read_own(name: str) -> Arrays:
-    """What a reader returns: arrays by name, as :func:`kantor.data.arrays.arrays_found` takes them.
+def read_own(name: str, image_size: int | None = None) -> Arrays | Path:
+    """What a reader returns: arrays by name, as :func:`kantor.data.arrays.arrays_found` takes them, or a folder.
 
     It is called with its settings, each of the type that it is annotated with. Anything that numpy makes an array of
-    will do, tensors on the CPU among it.
+    will do, tensors on the CPU among it; and whatever yields samples, which are read once
+    (:mod:`kantor.data.yielded`). A Hugging Face data set is written to a folder, and read from there as its files are.
 
     Args:
-        name: ``package.module:open_it@setting=value``.
+        name: ``package.module:open_it@setting=value``, or an object that a program handed over.
+        image_size: side that images are resized to as they are read.
 
     Raises:
         ConfigError: nobody gave leave to import it (:mod:`kantor.core.trust`), it is not there, cannot be called, or
@@ -48,14 +56,37 @@ def read_own(name: str) -> Arrays:
     """
     path, options = _taken_apart(name)
     reader = imported(path, "reader", _REMEDY, numbers_or_text(options))
-    if not callable(reader):
+    if callable(reader):
+        return as_arrays(reader(**typed_options(reader, options, path)), f"{name} returned", name, image_size)
+    if not (yields(reader) or isinstance(reader, Mapping | Path)) or options:
         raise ConfigError(f"{path} is {reader!r:.60}, which cannot be called. {_REMEDY}")
-    found = reader(**typed_options(reader, options, path))
-    if not isinstance(found, Mapping) or not found:
+    return as_arrays(reader, f"{name} is", name, image_size)
+
+
+def as_arrays(given: object, said: str, where: str, image_size: int | None = None) -> Arrays | Path:
+    """Arrays by name of what a reader returned, or a folder that holds it.
+
+    Args:
+        given: arrays by name, or whatever yields samples.
+        said: how it came here, as the beginning of a sentence.
+        where: what to call it in messages.
+        image_size: side that images are resized to as they are read.
+
+    Raises:
+        DataError: it is neither.
+    """
+    if isinstance(given, Path):
+        return given
+    if is_hugging_face(given):
+        return written(given)
+    if yields(given):
+        return arrays_of(given, where, image_size)
+    if not isinstance(given, Mapping) or not given:
         raise DataError(
-            f"{name} returned {_said(found)}, and arrays by name are needed, as {{'x': ..., 'label': ...}}."
+            f"{said} {_said(given)}, and arrays by name are needed, as {{'x': ..., 'label': ...}}, or a loader or data "
+            "set of samples."
         )
-    return {str(key): _array(value, f"{name}, array {str(key)!r}") for key, value in found.items()}
+    return {str(key): _array(value, f"{where}, array {str(key)!r}") for key, value in given.items()}
 
 
 def _taken_apart(name: str) -> tuple[str, dict[str, str]]:

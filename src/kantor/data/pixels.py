@@ -43,7 +43,16 @@ def opened(content: bytes) -> Image.Image:
         raise ValueError("no image of a format that is read") from None
     with file:
         file.load()
-        return _shallow(_upright(file), file.format)
+        return as_seen(file)
+
+
+def as_seen(image: Image.Image) -> Image.Image:
+    """An image that is open, as :func:`opened` gives one.
+
+    Raises:
+        ValueError: see there.
+    """
+    return _shallow(_upright(image), image.format)
 
 
 @functools.cache

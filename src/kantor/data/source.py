@@ -13,6 +13,9 @@ from kantor.data.texts import Texts
 from kantor.data.token_array import TokenArray
 from kantor.data.views import View
 
+NORMALISED = "pixels"
+"""The note of a data set whose images are normalised already."""
+
 
 @runtime_checkable
 class Encoded(Protocol):

@@ -7,6 +7,7 @@ from typing import Any, NotRequired, TypedDict
 
 from kantor.core import trust
 from kantor.core.errors import ConfigError, DataError, suggest
+from kantor.core.objects import is_object
 from kantor.core.reading import check_shape, read_text, read_yaml
 from kantor.data.own import codes_of as data_codes
 from kantor.data.views import ROLES
@@ -124,6 +125,8 @@ def _short(spec: str) -> str:
         # A student's file is called as every other's; its run and method say whose it is.
         return "-".join(path.parts[-4:-1]) if path.stem == "student" and len(path.parts) >= 4 else path.stem
     head, _, rest = spec.partition(":")
+    if is_object(spec):
+        return rest
     families = ("timm", "torchvision", "transformers")
     return (rest if head in families else head).partition(":")[0].partition("@")[0].rpartition("/")[2]
 

@@ -1,4 +1,5 @@
-"""A factory of the user's own, ``package.module:factory``: found, and known for one before anything is called."""
+"""A factory of the user's own, ``package.module:factory``: found, and known for one before anything is called. Or a
+network that a program handed over, which makes copies of itself."""
 
 import inspect
 import sys
@@ -12,8 +13,20 @@ from torch import nn
 
 from kantor.core.errors import ConfigError
 from kantor.core.imported import imported
+from kantor.core.objects import is_object, object_at
 from kantor.models.builtin import BUILTIN
 from kantor.models.spec import Spec
+
+
+def given_network(spec: Spec) -> nn.Module | None:
+    """The network that a program handed over under this name (:mod:`kantor.core.objects`); None where it is a name of
+    anything else.
+
+    Raises:
+        ConfigError: it is not at hand in this process.
+    """
+    found = object_at(spec.name) if is_object(spec.name) else None
+    return found if isinstance(found, nn.Module) else None
 
 
 def factory_at(spec: Spec) -> Callable[..., Any]:

@@ -1,8 +1,10 @@
 """Who makes the network: kantor's built-ins, a factory of the user's, or a package that is imported only if asked."""
 
+import copy
 import importlib
 import importlib.util
 import inspect
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -13,9 +15,11 @@ from torch import nn
 
 from kantor.capture.layout import tensor_of
 from kantor.core.errors import ConfigError, ShapeError
+from kantor.core.objects import is_object
 from kantor.core.options import typed_options
 from kantor.models.builtin import BUILTIN, FOR_TEXT
-from kantor.models.factories import factory_at
+from kantor.models.factories import factory_at, given_network
+from kantor.models.model import Model
 from kantor.models.normalise import Normalise
 from kantor.models.spec import Spec
 
@@ -164,7 +168,23 @@ def _typed(factory: Callable[..., Any], options: dict[str, str], spec: Spec) -> 
     return typed_options(factory, options, spec.name, given=(CLASSES, "input_shape"), besides=("normalise", "size"))
 
 
+def _given(network: nn.Module, spec: Spec, classes: int | None, shape: tuple[int, ...], *, as_is: bool) -> Built:
+    """A network of a program's own; a model of kantor's keeps what stands before its network.
+
+    Args:
+        as_is: one with weights, which gets its inputs as the data has them.
+    """
+    if not isinstance(network, Model):
+        return Built(network, classes or _outputs(network, shape, spec), normalise=Normalise("none") if as_is else None)
+    number = network.num_classes
+    if classes not in (None, number):
+        raise ConfigError(f"{spec.name} is a model for {number} classes, and there are {classes}: give one for those.")
+    return Built(network.network, number, network.class_names, network.normalise, network.size, network.recipe)
+
+
 def _python(spec: Spec, classes: int | None, shape: tuple[int, ...], options: dict[str, str]) -> Built:
+    if (network := given_network(spec)) is not None:
+        return _given(copy.deepcopy(network).cpu(), spec, classes, shape, as_is=True)
     factory = factory_at(spec)
     parameters = inspect.signature(factory).parameters
     # Asked for a network of any number of classes, one that must be told how many is made for two.
@@ -186,7 +206,19 @@ def _python(spec: Spec, classes: int | None, shape: tuple[int, ...], options: di
     network = factory(**known)
     if not isinstance(network, nn.Module):
         raise ConfigError(f"{spec.name} returned {type(network).__name__}; a factory returns an nn.Module.")
+    if is_object(spec.name):
+        if network in _returned:
+            raise ConfigError(
+                f"{spec.name} returned a network that it returned before, and every student is to be a new one: make "
+                "it inside the function, or hand over the network itself, of which copies are made."
+            )
+        _returned.add(network)
+        return _given(network, spec, classes, shape, as_is=False)
     return Built(network, classes or _outputs(network, shape, spec))
+
+
+_returned: "weakref.WeakSet[nn.Module]" = weakref.WeakSet()
+"""What functions of a program have made, as long as it lives."""
 
 
 def _outputs(network: nn.Module, shape: tuple[int, ...], spec: Spec) -> int:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from kantor.core.errors import ConfigError
 from kantor.core.options import convert
+from kantor.models.factories import given_network
 from kantor.models.spec import FAMILIES, Spec, parse
 
 
@@ -23,13 +24,14 @@ def stands_for_weights(spec: Spec) -> bool:
     """Whether the architecture's own name stands for weights that its package brings, with no file named beside it.
 
     A timm name with a tag does (``resnet18.a1_in1k``), and so does a checkpoint of transformers (a folder where it
-    holds weights); torchvision's do not. ``@pretrained=true|false`` says otherwise.
+    holds weights), and a network that a program handed over; torchvision's do not. ``@pretrained=true|false`` says
+    otherwise.
 
     Raises:
         ConfigError: the option is neither true nor false.
     """
     if spec.weights is not None or spec.family in ("builtin", "python"):
-        return False
+        return spec.weights is None and given_network(spec) is not None
     if "pretrained" in spec.options:
         return bool(convert(spec.options["pretrained"], bool, f"{spec.name}@pretrained"))
     if spec.family == "timm":
@@ -38,7 +40,9 @@ def stands_for_weights(spec: Spec) -> bool:
 
 
 def without_weights(spec: Spec) -> str:
-    """The name that builds the same network afresh."""
+    """The name that builds the same network afresh; of a network that a program handed over there is no other."""
+    if given_network(spec) is not None:
+        return spec.architecture
     options = {key: value for key, value in spec.options.items() if key != "pretrained"}
     bare = Spec(spec.family, spec.name, options)
     if stands_for_weights(bare):

@@ -46,4 +46,6 @@ def _thumbnails(images: Float32[Tensor, "n c h w"]) -> UInt8[np.ndarray, "n smal
     if longest > SIDE:
         size = [max(1, round(side * SIDE / longest)) for side in images.shape[2:]]
         images = F.interpolate(images, size, mode="area")
+    if images.min() < 0:  # normalised already: seen from the darkest to the brightest of them
+        images = (images - images.min()) / (images.max() - images.min())
     return (255 * images.clamp(0, 1)).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()

@@ -9,6 +9,8 @@ from kantor.core.collectives import world_size
 from kantor.faculty.roster import spec_of
 from kantor.losses.penalty import WeightPenalty
 from kantor.models import has_weights
+from kantor.models.factories import given_network
+from kantor.models.spec import parse
 from kantor.objective import Objective
 from kantor.study.settings.starting_weights import Given, inside
 from kantor.study.settings.study import Study
@@ -16,7 +18,13 @@ from kantor.training.groups import learning_rate_factors
 
 
 def how_it_learns(config: Study, objective: Objective, given: Given | None) -> Iterator[str]:
-    """What differs between parts of the student: what is frozen, who learns how fast, who is not decayed."""
+    """What differs between parts of the student: what is frozen, who learns how fast, who is not decayed; and where all
+    students begin as one network."""
+    if given is None and given_network(parse(config.student)) is not None:
+        yield (
+            f"Start: every student is a copy of {config.student}, with its weights; seeds differ in order and "
+            "augmentation alone. Hand over a function that makes the network for other weights."
+        )
     frozen = config.frozen()
     if frozen:
         held = sum(p.numel() for p in objective.student.parameters() if not p.requires_grad)

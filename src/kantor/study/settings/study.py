@@ -11,6 +11,7 @@ from typing import Literal
 from kantor.core import trust
 from kantor.core.errors import ConfigError, suggest
 from kantor.core.imported import is_path
+from kantor.core.objects import is_object
 from kantor.core.reading import check_shape, dump_yaml
 from kantor.data.own import codes_of as data_codes
 from kantor.data.own import short_name
@@ -266,7 +267,8 @@ class Study(Training):
         """The run's folder."""
         if self.out is not None:
             return Path(self.out)
-        names = [short_name(self.data), self.student.partition(":")[0]]
+        student = self.student.rpartition(":")[2] if is_object(self.student) else self.student.partition(":")[0]
+        names = [short_name(self.data), student]
         return Path("runs") / "-".join([*names, self.digest()[:8]])
 
     def to_yaml(self) -> str:

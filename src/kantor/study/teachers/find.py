@@ -14,9 +14,11 @@ from kantor.core.errors import ConfigError, KantorError, not_finite_in
 from kantor.core.files import remove_partial, write_json
 from kantor.core.locks import locked
 from kantor.core.names import folder_name
+from kantor.core.objects import is_object
 from kantor.core.reading import read_json
 from kantor.core.seal import check_files, finish
 from kantor.data import DataSet, Part
+from kantor.data.source import NORMALISED
 from kantor.models import Model, has_weights
 from kantor.models.loading import load_named
 from kantor.objective import Objective
@@ -54,7 +56,8 @@ def model_for(spec: str, data: DataSet, role: str, classes: list[str] | None = N
         classes: what weights that do not name their own classes were trained for.
 
     Raises:
-        ConfigError, DataError: see :func:`kantor.load`; a student's weights are for other classes.
+        ConfigError, DataError: see :func:`kantor.load`; a student's weights are for other classes; it normalises what
+            the data has normalised already.
     """
     if role == "student" or not has_weights(spec):
         classes = data.classes
@@ -62,6 +65,11 @@ def model_for(spec: str, data: DataSet, role: str, classes: list[str] | None = N
     # A checkpoint of a bare text encoder gets a new classifier: a teacher's is the same whenever it is loaded.
     with seeds.fixed(0, seeds.TEACHER) if tokenizer is not None and role != "student" else nullcontext():
         model = load_named(spec, classes=classes, input_shape=data.train.input_shapes[role], tokenizer=tokenizer)
+    if NORMALISED in data.notes and model.normalise.mode not in ("none", "standard"):
+        raise ConfigError(
+            f"{spec} normalises pixels in [0, 1], and those of {data.name} run {data.notes[NORMALISED]}. Write "
+            "@normalise=none behind its name, as resnet8@normalise=none:FILE, or leave the pixels as they were."
+        )
     if model.needs_fit:
         model.fit_normaliser(data.train.read(np.arange(len(data.train)))[role])
     return model
@@ -119,6 +127,8 @@ def _trained(name: str, study: ResolvedStudy, data: DataSet, root: Path, report:
     task = study.label_task
     facts = {"teacher": spec, "training": settings.telling(), "data": part.fingerprint}
     facts |= {} if config.task in ("labels", "none") else {"task": config.task}  # teachers from before are found again
+    if is_object(spec):  # another program's object may be called so too
+        facts |= {"network": str(model_for(spec, everything, "teacher").network)}
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     folder = root / key
     weights = folder / "teacher.safetensors"
