@@ -15,6 +15,8 @@ from kantor.core.inputs import Inputs, tensors_of
 ENDS = "token_ends"
 """What stands among a text's inputs and is no argument of a network: after how many letters of the text each token
 ends; 0 for a mark of beginning or end, and for padding."""
+TOKENS = "input_ids"
+"""What a text's tokens are called among the inputs."""
 _BEFORE_PATCHES = (0, 1, 2, 5)
 """Tokens before the patches: none, a class token, DeiT's two, or a class token and four registers."""
 
@@ -32,6 +34,8 @@ class LayerOutput:
     they are a sequence, or no tokens."""
     ends: Int64[Tensor, "batch tokens"] | None = None
     """After how many letters of its text each token ends, 0 where it stands for none; None where that is not known."""
+    tokens: Int64[Tensor, "batch tokens"] | None = None
+    """The tokens themselves, where ``ends`` are known."""
 
 
 def placed(
@@ -61,7 +65,7 @@ def placed(
     mask = mask_of(layer, tokens, inputs, meanings)
     ends = None if isinstance(inputs, Tensor) else inputs.get(ENDS)
     if ends is not None and ends.shape[1] == tokens:
-        return LayerOutput(values, mask, ends=ends)
+        return LayerOutput(values, mask, ends=ends, tokens=inputs.get(TOKENS))
     if mask is not None:
         return LayerOutput(values, mask)
     if any(x.ndim == 2 and x.shape[1] == tokens for x in given):

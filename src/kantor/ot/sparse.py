@@ -127,8 +127,9 @@ def on_pairs(
     ``<P, C> + epsilon KL(P | a b^T) + rho_a KL(P 1 | a) + rho_b KL(P^T 1 | b)``.
 
     That is :func:`kantor.ot.unbalanced` (:func:`kantor.ot.solve` where rho is infinite) with an infinite cost
-    elsewhere. Sweeps in float64 on one thread, so the same numbers everywhere; scalings that grow are absorbed into the kernel. A
-    row or column without a pair keeps its mass, whatever rho: see :attr:`SparseTransport.matched`.
+    elsewhere. Sweeps run in float64 on one thread, so the numbers are the same everywhere; scalings that grow are
+    absorbed into the kernel. A row or column without a pair keeps its mass, whatever rho: see
+    :attr:`SparseTransport.matched`.
 
     Args:
         pairs: where mass may go.
