@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kantor.capture.spans import SharedSpans, TokenSpans
 from kantor.core.collectives import rank, world_size
 from kantor.losses.ab import AB
+from kantor.losses.alm import ALM
 from kantor.losses.at import AT
 from kantor.losses.base import Features, TransferLoss
 from kantor.losses.cc import CC
@@ -20,6 +22,7 @@ from kantor.losses.fitnet import FitNet
 from kantor.losses.fsp import FSP
 from kantor.losses.ft import FT
 from kantor.losses.gckt import GCKT
+from kantor.losses.gold import GOLD
 from kantor.losses.kd import KD
 from kantor.losses.lckt import LCKT
 from kantor.losses.multilevel_ot import MultiLevelOT
@@ -30,8 +33,11 @@ from kantor.losses.reviewkd import ReviewKD
 from kantor.losses.rkd import RKD
 from kantor.losses.sinkd import SinKD
 from kantor.losses.sp import SP
+from kantor.losses.string_projection import StringProjection
 from kantor.losses.uld import ULD
 from kantor.losses.vid import VID
+from kantor.losses.vocabulary_map import VocabularyMap
+from kantor.losses.vocabulary_transport import VocabularyTransport
 from kantor.losses.wcord import WCoRD
 from kantor.losses.wkd_feature import WKDFeature
 from kantor.losses.wkd_logit import WKDLogit
@@ -53,6 +59,8 @@ class Case:
     """Give ids in ``range(samples)``; 0 gives none."""
     masked: bool = False
     """Give masks: of each sample's tokens the first few count."""
+    spans: bool = False
+    """Give spans of text that student's tokens 0, 1+2 and 3 share with the teacher's 0, 1 and 2."""
     positive: bool = False
     """Features after a ReLU, strictly positive so that no kink is near."""
     prepares: bool = False
@@ -86,16 +94,29 @@ class Case:
 
         return layers(self.student, True), layers(self.teacher, False)
 
-    def labels(self, seed: int) -> dict[str, Tensor | None]:
-        """``targets``, ``ids`` and masks as keyword arguments; ids are distinct."""
+    def labels(self, seed: int) -> dict[str, Tensor | SharedSpans | None]:
+        """``targets``, ``ids``, masks and spans as keyword arguments; ids are distinct."""
         generator = torch.Generator().manual_seed(1000 + seed)
         batch = self.student[0][0] if isinstance(self.student[0], tuple) else self.student[0]
         sides = {"student_mask": self.student, "teacher_mask": self.teacher} if self.masked else {}
         masks = {name: self._mask(shape) for name, shape in sides.items()}
-        return masks | {
-            "targets": None if self.classes is None else torch.randint(self.classes, (batch,), generator=generator),
-            "ids": None if self.samples == 0 else torch.randperm(self.samples, generator=generator)[:batch],
-        }
+        spans = {"spans": self._shared(generator)} if self.spans else {}
+        return (
+            masks
+            | spans
+            | {
+                "targets": None if self.classes is None else torch.randint(self.classes, (batch,), generator=generator),
+                "ids": None if self.samples == 0 else torch.randperm(self.samples, generator=generator)[:batch],
+            }
+        )
+
+    def _shared(self, generator: torch.Generator) -> SharedSpans:
+        (batch, tokens, words), (_, others, theirs) = self.student, self.teacher  # type: ignore[misc]
+        sides = [
+            TokenSpans(torch.randint(size, (batch, n), generator=generator), *(torch.tensor([x] * batch) for x in at))
+            for n, size, at in ((tokens, words, ([0, 1, 3], [0, 2, 3])), (others, theirs, ([0, 1, 2],) * 2))
+        ]
+        return SharedSpans(sides[0], sides[1], torch.arange(3) < 3 - (torch.arange(batch) % 2).unsqueeze(1))
 
     def _mask(self, shape: Shape | tuple[Shape, ...]) -> Tensor:
         first: Shape = shape[0] if isinstance(shape[0], tuple) else shape  # type: ignore[assignment]
@@ -123,6 +144,15 @@ class Case:
 _STAGES = ((8, 4, 6, 6), (8, 6, 4, 4))
 _WIDER = ((8, 6, 6, 6), (8, 8, 4, 4))
 
+_BETWEEN = VocabularyMap(
+    torch.tensor([0, 0, 1, 2, 3, 5, 6, 7, 8]),
+    torch.tensor([0, 1, 1, 2, 3, 4, 5, 6, 6]),
+    torch.tensor([0.5, 0.25, 1, 1, 0.5, 1, 1, 1, 1]),
+    (9, 7),
+)
+_SAME = VocabularyMap(torch.tensor([0, 2, 5]), torch.tensor([1, 3, 4]), torch.ones(3), (9, 7))
+_LANGUAGE = ((8, 4, 7), (8, 3, 9))
+_IN_CHUNKS = "its gradient is made beside its value, chunk by chunk, where dynamo gives up"
 _TOKENS = ((8, 5, 4), (8, 5, 6))
 _SOLVES = "kantor.ot solves it outside any graph (an autograd function, or SciPy), where dynamo gives up"
 _AGAIN = "its other row is compiled"
@@ -131,6 +161,7 @@ _HELD_PLAN = "the plan is held fixed while the cost moves; its own test holds it
 
 CASES: list[Case] = [
     Case("ab", AB, _STAGES, _WIDER),
+    Case("alm", ALM, *_LANGUAGE, spans=True, compile=_PICKS),
     Case("at", AT, _STAGES, _WIDER),
     Case("at_masked", AT, _TOKENS, _TOKENS, masked=True),
     Case("cc", lambda: CC(dim=4), (8, 8), (8, 10)),
@@ -148,6 +179,8 @@ CASES: list[Case] = [
     Case("ft", FT, (8, 4, 4, 4), (8, 6, 4, 4), prepares=True),
     Case("gckt", lambda: GCKT(negatives=12), (8, 6), (8, 10), samples=40),
     Case("gckt_anchors", lambda: GCKT(negatives_per_anchor=5), (8, 6, 2, 2), (8, 3, 10), samples=40),
+    Case("gold", lambda: GOLD(_SAME), *_LANGUAGE, spans=True, compile=_IN_CHUNKS),
+    Case("gold_bayesian", lambda: GOLD(_SAME, 0.0, "bayesian", 0.3), *_LANGUAGE, spans=True, compile=_IN_CHUNKS),
     Case("kd", KD, (8, 5), (8, 5)),
     Case("kd_masked", KD, (8, 5, 7), (8, 5, 7), masked=True, compile=_PICKS),
     Case("lckt", LCKT, (8, 6), (8, 6), gradcheck=_HELD_PLAN),
@@ -194,9 +227,20 @@ CASES: list[Case] = [
     Case("sinkd_envelope", lambda: SinKD(gradient="envelope"), (8, 5), (8, 5), solved=True, compile=_SOLVES),
     Case("sp", SP, (8, 4, 4, 4), (8, 6, 2, 2)),
     Case("sp_masked", SP, (8, 5, 4), (8, 3, 6), masked=True),
+    Case("string_projection", lambda: StringProjection(_BETWEEN), *_LANGUAGE, spans=True, compile=_IN_CHUNKS),
     Case("uld", ULD, (8, 4, 7), (8, 3, 9)),
     Case("uld_masked", ULD, (8, 4, 7), (8, 3, 9), masked=True),
+    Case("uld_merged", lambda: ULD(merge="observed"), *_LANGUAGE, spans=True, compile=_IN_CHUNKS),
     Case("vid", VID, _STAGES, _WIDER),
+    Case("vocabulary_transport", lambda: VocabularyTransport(_BETWEEN), *_LANGUAGE, spans=True, compile=_IN_CHUNKS),
+    Case(
+        "vocabulary_transport_masked",
+        lambda: VocabularyTransport(_BETWEEN, 2.0, top=3),
+        (8, 4, 7),
+        (8, 4, 9),
+        masked=True,
+        compile=_IN_CHUNKS,
+    ),
     Case("wcord", lambda: WCoRD(negatives=12), (8, 6), (8, 10), samples=40, gradcheck=_HELD_PLAN),
     Case("wkd_feature", WKDFeature, (8, 6, 4, 4), (8, 5, 4, 4)),
     Case("wkd_feature_cells", lambda: WKDFeature(3.0, cells=2), (8, 6, 6, 6), (8, 5, 4, 4)),

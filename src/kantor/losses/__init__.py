@@ -7,6 +7,7 @@ from kantor.core import trust
 from kantor.core.errors import ConfigError, suggest
 from kantor.core.imported import is_path
 from kantor.losses.ab import AB, ab
+from kantor.losses.alm import ALM, alm
 from kantor.losses.at import AT, at
 from kantor.losses.base import TransferLoss
 from kantor.losses.cc import CC, cc
@@ -19,6 +20,7 @@ from kantor.losses.fitnet import FitNet, fitnet
 from kantor.losses.fsp import FSP, fsp
 from kantor.losses.ft import FT, ft
 from kantor.losses.gckt import GCKT, gckt
+from kantor.losses.gold import GOLD, gold
 from kantor.losses.kd import KD, kd
 from kantor.losses.l2_sp import L2SP, l2_sp
 from kantor.losses.label_transport import LabelCost, LabelTransport, label_transport
@@ -34,8 +36,11 @@ from kantor.losses.rkd import RKD, rkd
 from kantor.losses.settings import fitted
 from kantor.losses.sinkd import SinKD, sinkd
 from kantor.losses.sp import SP, sp
-from kantor.losses.uld import ULD, uld
+from kantor.losses.string_projection import StringProjection, string_projection
+from kantor.losses.uld import ULD, merged_uld, uld
 from kantor.losses.vid import VID, vid
+from kantor.losses.vocabulary_map import VocabularyMap
+from kantor.losses.vocabulary_transport import VocabularyTransport, vocabulary_transport
 from kantor.losses.wcord import WCoRD, wcord
 from kantor.losses.wkd_feature import WKDFeature, wkd_feature
 from kantor.losses.wkd_logit import WKDLogit, wkd_logit
@@ -43,8 +48,9 @@ from kantor.losses.wkd_logit import WKDLogit, wkd_logit
 LOSSES: dict[str, type[TransferLoss]] = {
     loss.name: loss
     for loss in (
-        NeuronTransport, WCoRD, GCKT, LCKT, LabelTransport, WKDLogit, WKDFeature, SinKD, EMDFeature, ULD, MultiLevelOT,
-        KD, FitNet, AT, SP, CC, VID, RKD, PKT, AB, FT, FSP, NST, CRD, DKD, DIST, ReviewKD, Delta,
+        NeuronTransport, WCoRD, GCKT, LCKT, LabelTransport, VocabularyTransport, WKDLogit, WKDFeature, SinKD,
+        EMDFeature, ULD, MultiLevelOT, GOLD, ALM, StringProjection, KD, FitNet, AT, SP, CC, VID, RKD, PKT, AB,
+        FT, FSP, NST, CRD, DKD, DIST, ReviewKD, Delta,
     )
 }  # fmt: skip
 """Every transfer loss that ``--methods`` and YAML can name; those by transport first."""
@@ -104,11 +110,12 @@ def kind_of(name: str, settings: Mapping[str, Any]) -> type[TransferLoss] | type
 
 
 __all__ = [
-    "AB", "AT", "CC", "CRD", "DIST", "DKD", "FSP", "FT", "GCKT", "KD", "L2SP", "LCKT", "LOSSES", "NST", "PENALTIES",
-    "PKT", "RKD", "SP", "ULD", "VID", "Delta", "EMDFeature", "FitNet", "LabelCost", "LabelTransport", "MultiLevelOT",
-    "NeuronTransport", "ReviewKD", "SinKD", "TransferLoss", "WCoRD", "WKDFeature", "WKDLogit", "WeightPenalty", "ab",
-    "at", "cc", "codes_of", "crd", "delta", "dist", "dkd", "emd_feature", "fitnet", "fsp", "ft", "gckt",
-    "hierarchical_context", "kd", "kind_of", "l2_sp", "label_transport", "lckt", "made", "multilevel_ot", "named",
-    "nce", "neuron_transport", "nst", "pkt", "reviewkd", "rkd", "sinkd", "sp", "uld", "vid", "wcord", "wkd_feature",
-    "wkd_logit",
+    "AB", "ALM", "AT", "CC", "CRD", "DIST", "DKD", "FSP", "FT", "GCKT", "GOLD", "KD", "L2SP", "LCKT", "LOSSES",
+    "NST", "PENALTIES", "PKT", "RKD", "SP", "ULD", "VID", "Delta", "EMDFeature", "FitNet", "LabelCost",
+    "LabelTransport", "MultiLevelOT", "NeuronTransport", "ReviewKD", "SinKD", "StringProjection", "TransferLoss",
+    "VocabularyMap", "VocabularyTransport", "WCoRD", "WKDFeature", "WKDLogit", "WeightPenalty", "ab", "alm", "at",
+    "cc", "codes_of", "crd", "delta", "dist", "dkd", "emd_feature", "fitnet", "fsp", "ft", "gckt", "gold",
+    "hierarchical_context", "kd", "kind_of", "l2_sp", "label_transport", "lckt", "made", "merged_uld",
+    "multilevel_ot", "named", "nce", "neuron_transport", "nst", "pkt", "reviewkd", "rkd", "sinkd", "sp",
+    "string_projection", "uld", "vid", "vocabulary_transport", "wcord", "wkd_feature", "wkd_logit",
 ]  # fmt: skip

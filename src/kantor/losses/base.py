@@ -69,6 +69,10 @@ class TransferLoss(nn.Module):
     needs_label_cost: ClassVar[bool] = False
     """Compares label spaces under a cost between classes, handed over by ``use(cost)`` before :meth:`build`."""
 
+    takes_spans: bool = False
+    """``forward`` also takes ``spans`` (:class:`kantor.capture.spans.SharedSpans`): where the tokens of two tokenizers
+    begin and end together; None where both sides have the same tokens."""
+
     needs_start_plan: bool = False
     """Holds the plan by which the student's start was carried."""
     pooled: bool = False

@@ -106,14 +106,14 @@ def zeroed(x: Float[Tensor, "batch ..."], mask: Mask) -> Float[Tensor, "batch ..
 
 def kept_mean(x: Float[Tensor, "batch positions"], mask: Bool[Tensor, "batch positions"]) -> Float[Tensor, ""]:
     """The mean over positions that count; with several processes, so that their average is the global batch's."""
-    return x.masked_fill(~mask, 0).sum() / _fair_count(mask).to(x.dtype)
+    return x.masked_fill(~mask, 0).sum() / fair_count(mask).to(x.dtype)
 
 
 def fair(mean: Float[Tensor, ""], mask: Mask) -> Float[Tensor, ""]:
     """A mean over kept positions, weighted so that the average over processes is the global batch's mean."""
     if mask is None or world_size() == 1:
         return mean
-    return mean * (mask.sum() / _fair_count(mask)).to(mean.dtype)
+    return mean * (mask.sum() / fair_count(mask)).to(mean.dtype)
 
 
 def _refuse_other(x: Tensor, mask: Tensor) -> None:
@@ -123,7 +123,9 @@ def _refuse_other(x: Tensor, mask: Tensor) -> None:
         )
 
 
-def _fair_count(mask: Tensor) -> Tensor:
+def fair_count(mask: Bool[Tensor, "batch positions"]) -> Float[Tensor, ""]:
+    """How many positions count, 1 at least; with several processes, so that the average over them of sums divided by it
+    is the global batch's mean."""
     count = mask.sum().double()
     return (count if world_size() == 1 else sum_over_ranks(count) / world_size()).clamp_min(1)
 

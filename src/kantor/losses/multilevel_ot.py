@@ -140,6 +140,7 @@ class MultiLevelOT(TransferLoss):
     default_weight: ClassVar = 1.5
     reads: ClassVar = "sequence_logits"
     takes_mask = True
+    takes_spans = True
 
     def __init__(
         self,
@@ -169,10 +170,21 @@ class MultiLevelOT(TransferLoss):
         """
         check_sequences(self.name, student_shapes, teacher_shapes)
 
-    def forward(self, student, teacher, *, targets=None, ids=None, student_mask=None, teacher_mask=None) -> Tensor:  # noqa: ARG002
-        """See :func:`multilevel_ot`."""
+    def forward(
+        self,
+        student,
+        teacher,
+        *,
+        targets=None,
+        ids=None,  # noqa: ARG002
+        student_mask=None,
+        teacher_mask=None,
+        spans=None,
+    ) -> Tensor:
+        """See :func:`multilevel_ot`. Tokens are compared by their number, also where spans are known, as published."""
         masks = single_mask(student_mask), single_mask(teacher_mask)
-        return multilevel_ot(*aligned(self.name, single(student), single(teacher), targets, masks), **self.settings())
+        marked = None if spans is not None else targets  # labels are the student's tokens alone
+        return multilevel_ot(*aligned(self.name, single(student), single(teacher), marked, masks), **self.settings())
 
     def settings(self) -> dict[str, Any]:
         """Size and matching of the vocabulary, regularisation, sweeps and gradient."""

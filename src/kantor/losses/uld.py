@@ -1,18 +1,30 @@
 """ULD: compare token predictions over different vocabularies, sorted (Boizard et al., TMLR 2025, arXiv 2402.12030)."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from kantor.capture.spans import SharedSpans
 from kantor.core.collectives import sum_over_ranks, world_size
+from kantor.core.errors import ConfigError, suggest
 from kantor.losses.base import Shapes, TransferLoss
 from kantor.losses.masks import single_mask
 from kantor.losses.precision import transfer
-from kantor.losses.sequences import aligned, all_tokens, check_lengths, check_sequences, same_width, within
+from kantor.losses.said import Merge, merged
+from kantor.losses.sequences import (
+    aligned,
+    all_tokens,
+    check_lengths,
+    check_sequences,
+    same_width,
+    sorted_difference,
+    within,
+)
 from kantor.losses.settings import positive
 from kantor.losses.stages import single
+from kantor.losses.token_rows import needed, row_values
 
 
 @transfer
@@ -58,6 +70,45 @@ def uld(
     return (apart.sum(1) / lengths.clamp_min(1)).mean()
 
 
+@transfer
+def merged_uld(
+    student: Float[Tensor, "batch tokens vocabulary"],
+    teacher: Float[Tensor, "batch teacher_tokens teacher_vocabulary"],
+    spans: SharedSpans,
+    *,
+    merge: Merge = "observed",
+    targets: Tensor | None = None,
+    student_temperature: float = 1.0,
+    teacher_temperature: float = 1.0,
+) -> Float[Tensor, ""]:
+    """:func:`uld` of spans in the place of tokens: ``mean over samples and spans of sum_i |sort(p_s) - sort(p_t)|``.
+
+    A span's tokens are one distribution, see :data:`~kantor.losses.said.Merge`. As TRL's ``ULDLoss`` with
+    ``use_extended_uld``, but that spans are compared by what predicts them, where its ``observed`` reads one place
+    later.
+
+    Args:
+        student: logits per token.
+        teacher: the same, at other tokens.
+        spans: which tokens begin and end together, and which they are.
+        merge: ``observed`` or ``bayesian``.
+        targets: labels of the student's tokens; spans that begin with -100 do not count.
+        student_temperature, teacher_temperature: divide the logits.
+
+    Raises:
+        ShapeError: these are no logits per token of the same samples.
+    """
+    check_sequences("uld", (student.shape,), (teacher.shape,))
+    temperatures = student_temperature, teacher_temperature
+    rows, beside = merged(student, teacher, spans, merge, temperatures, targets)
+
+    def value(s: Tensor, t: Tensor, ours: Tensor, theirs: Tensor) -> Float[Tensor, " rows"]:
+        p_s, p_t = (s / student_temperature).softmax(-1), (t / teacher_temperature).softmax(-1)
+        return sorted_difference(p_s * ours.exp().unsqueeze(1), p_t * theirs.exp().unsqueeze(1))
+
+    return rows.mean_of_samples(row_values(value, student, teacher, rows, beside))
+
+
 class ULD(TransferLoss):
     """:func:`uld` of the global batch. The weight 1.5 is that of the public code's released runs.
 
@@ -65,9 +116,11 @@ class ULD(TransferLoss):
 
     Args:
         student_temperature, teacher_temperature: see :func:`uld`.
+        merge: ``none`` compares the tokens by their number, as published; ``observed`` and ``bayesian`` compare spans
+            of text, see :func:`merged_uld`.
 
     Raises:
-        ConfigError: a temperature is not positive.
+        ConfigError: a temperature is not positive, or ``merge`` is unknown.
     """
 
     name: ClassVar = "uld"
@@ -75,9 +128,18 @@ class ULD(TransferLoss):
     default_weight: ClassVar = 1.5
     reads: ClassVar = "sequence_logits"
     takes_mask = True
+    takes_spans = True
 
-    def __init__(self, student_temperature: float = 1.0, teacher_temperature: float = 1.0) -> None:
+    def __init__(
+        self,
+        student_temperature: float = 1.0,
+        teacher_temperature: float = 1.0,
+        merge: Literal["none", "observed", "bayesian"] = "none",
+    ) -> None:
         super().__init__()
+        if merge not in ("none", *get_args(Merge)):
+            raise ConfigError(f"uld: unknown merge {merge!r}. {suggest(str(merge), ('none', *get_args(Merge)))}")
+        self.merge: Literal["none", "observed", "bayesian"] = merge
         for temperatures in (student_temperature, teacher_temperature):
             positive(self.name, temperatures=temperatures)
         self.student_temperature = student_temperature
@@ -91,12 +153,36 @@ class ULD(TransferLoss):
         """
         check_sequences(self.name, student_shapes, teacher_shapes)
 
-    def forward(self, student, teacher, *, targets=None, ids=None, student_mask=None, teacher_mask=None) -> Tensor:  # noqa: ARG002
-        """See :func:`uld`."""
+    def forward(
+        self,
+        student,
+        teacher,
+        *,
+        targets=None,
+        ids=None,  # noqa: ARG002
+        student_mask=None,
+        teacher_mask=None,
+        spans=None,
+    ) -> Tensor:
+        """See :func:`uld` and :func:`merged_uld`."""
+        student, teacher = single(student), single(teacher)
+        temperatures = {
+            "student_temperature": self.student_temperature,
+            "teacher_temperature": self.teacher_temperature,
+        }
+        if self.merge != "none":
+            check_sequences(self.name, (student.shape,), (teacher.shape,))
+            found = needed(self.name, spans)
+            return merged_uld(student, teacher, found, merge=self.merge, targets=targets, **temperatures)
         masks = single_mask(student_mask), single_mask(teacher_mask)
-        value = uld(*aligned(self.name, single(student), single(teacher), targets, masks), **self.settings())
+        marked = None if spans is not None else targets  # labels are the student's tokens alone
+        value = uld(*aligned(self.name, student, teacher, marked, masks), **temperatures)
         return sum_over_ranks(value) / world_size()
 
     def settings(self) -> dict[str, Any]:
-        """Both temperatures."""
-        return {"student_temperature": self.student_temperature, "teacher_temperature": self.teacher_temperature}
+        """Both temperatures, and how tokens are merged."""
+        return {
+            "student_temperature": self.student_temperature,
+            "teacher_temperature": self.teacher_temperature,
+            "merge": self.merge,
+        }
