@@ -140,7 +140,8 @@ def measure(method: str, student: str, data: str, teacher: str, pairs: int) -> d
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    every = [name for name in LOSSES if name not in ("kd", "label_transport", "uld", "multilevel_ot")]
+    others = {"kd", "label_transport"} | {name for name, loss in LOSSES.items() if loss.reads == "sequence_logits"}
+    every = [name for name in LOSSES if name not in others]
     parser.add_argument("--methods", default="kd,neuron_transport@spatial=positions," + ",".join(every))
     parser.add_argument("--data", default=DATA)
     parser.add_argument("--teacher", default=TEACHER)

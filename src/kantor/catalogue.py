@@ -17,7 +17,8 @@ def losses(registry: str = "LOSSES") -> list[dict[str, Any]]:
     """
     folder = Path(__file__).parent / "losses"
     sources = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))}
-    trees = {stem: ast.parse(text) for stem, text in sources.items() if stem == "__init__" or "    paper" in text}
+    declaring = {stem: text for stem, text in sources.items() if "    paper" in text or "    reads" in text}
+    trees = {stem: ast.parse(text) for stem, text in {**declaring, "__init__": sources["__init__"]}.items()}
     classes = {node.name: node for tree in trees.values() for node in tree.body if isinstance(node, ast.ClassDef)}
     listed: Any = next(
         node.value

@@ -182,7 +182,7 @@ def solve_vocabulary(
         pairs, cost = _written(teacher, student, together, settings, embeddings)
         if not len(pairs):
             raise DataError(f"Nothing of {shape[0]} tokens of the teacher's is written like one of {shape[1]}.")
-        found = on_pairs(pairs, cost, a, b, epsilon=settings.epsilon, rho=settings.rho, tol=1e-4)
+        found = on_pairs(pairs, cost, a, b, epsilon=settings.epsilon, rho=settings.rho, tol=1e-3)
     if together is not None and settings.cost != "strings":
         found = _explained(together, found, a, b, settings)
     assert found is not None
@@ -273,4 +273,4 @@ def _explained(
     there = (joint > 0) & (a[pairs.rows] > 0) & (b[pairs.columns] > 0)
     pairs = Pairs(pairs.rows[there], pairs.columns[there], pairs.shape)
     cost = -np.log(joint[there] / (a[pairs.rows] * b[pairs.columns]))
-    return on_pairs(pairs, cost, a, b, epsilon=1.0, rho=settings.rho / settings.epsilon, tol=1e-4)
+    return on_pairs(pairs, cost, a, b, epsilon=1.0, rho=settings.rho / settings.epsilon, tol=1e-3)
