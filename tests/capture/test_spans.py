@@ -5,7 +5,7 @@ import torch
 from kantor.capture.positions import LayerOutput
 from kantor.capture.spans import between, on_common_spans, shared_spans
 from kantor.data.tokenizer import Tokenizer
-from tests.tokenizers import LIBRARY, byte_pairs, sentence_piece, word_piece
+from tests.small_tokenizers import LIBRARY, byte_pairs, sentence_piece, word_piece
 
 
 def layer(*ends: list[int], width: int = 2) -> LayerOutput:
@@ -74,7 +74,7 @@ def test_padding_changes_nothing_and_gradients_flow():
     assert on_common_spans(LayerOutput(values), teacher) is None
 
 
-def held(texts: list[str], student: Tokenizer, teacher: Tokenizer) -> list[list[tuple[str, str]]]:
+def held(texts: list[str], student: Tokenizer, teacher: Tokenizer) -> list[list[tuple[str, ...]]]:
     """By text and span, the tokens of both sides that it holds."""
     sides, words = [], []
     for tokenizer in (student, teacher):

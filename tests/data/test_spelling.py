@@ -7,7 +7,7 @@ import pytest
 from kantor.core.errors import DataError
 from kantor.data.spelling import folded, spelling
 from kantor.data.tokenizer import Tokenizer
-from tests.tokenizers import LIBRARY, byte_pairs, sentence_piece, word_piece
+from tests.small_tokenizers import LIBRARY, byte_pairs, sentence_piece, word_piece
 
 TEXT = "a Fine né film\n"
 

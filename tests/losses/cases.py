@@ -111,12 +111,15 @@ class Case:
         )
 
     def _shared(self, generator: torch.Generator) -> SharedSpans:
-        (batch, tokens, words), (_, others, theirs) = self.student, self.teacher  # type: ignore[misc]
-        sides = [
-            TokenSpans(torch.randint(size, (batch, n), generator=generator), *(torch.tensor([x] * batch) for x in at))
-            for n, size, at in ((tokens, words, ([0, 1, 3], [0, 2, 3])), (others, theirs, ([0, 1, 2],) * 2))
-        ]
-        return SharedSpans(sides[0], sides[1], torch.arange(3) < 3 - (torch.arange(batch) % 2).unsqueeze(1))
+        def side(shape: Shape, first: list[int], last: list[int]) -> TokenSpans:
+            batch, tokens, words = shape
+            drawn = torch.randint(words, (batch, tokens), generator=generator)
+            return TokenSpans(drawn, torch.tensor([first] * batch), torch.tensor([last] * batch))
+
+        ours: Shape = self.student  # type: ignore[assignment]
+        theirs: Shape = self.teacher  # type: ignore[assignment]
+        mask = torch.arange(3) < 3 - (torch.arange(ours[0]) % 2).unsqueeze(1)
+        return SharedSpans(side(ours, [0, 1, 3], [0, 2, 3]), side(theirs, [0, 1, 2], [0, 1, 2]), mask)
 
     def _mask(self, shape: Shape | tuple[Shape, ...]) -> Tensor:
         first: Shape = shape[0] if isinstance(shape[0], tuple) else shape  # type: ignore[assignment]

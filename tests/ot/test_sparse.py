@@ -17,7 +17,8 @@ def problem(seed: int = 0, n: int = 7, m: int = 5, share: float = 0.6):
     kept = generator.random((n, m)) < share
     kept[np.arange(n), np.arange(n) % m] = True
     a, b = (x / x.sum() for x in (generator.random(n), generator.random(m)))
-    pairs = Pairs.of(*(x.astype(np.int64) for x in np.nonzero(kept)), (n, m))
+    rows, columns = np.nonzero(kept)
+    pairs = Pairs.of(rows, columns, (n, m))
     return pairs, cost, kept, a, b
 
 

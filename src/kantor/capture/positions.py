@@ -65,6 +65,7 @@ def placed(
     mask = mask_of(layer, tokens, inputs, meanings)
     ends = None if isinstance(inputs, Tensor) else inputs.get(ENDS)
     if ends is not None and ends.shape[1] == tokens:
+        assert not isinstance(inputs, Tensor)
         return LayerOutput(values, mask, ends=ends, tokens=inputs.get(TOKENS))
     if mask is not None:
         return LayerOutput(values, mask)

@@ -10,7 +10,7 @@ from kantor.faculty.vocabulary import PlanSettings, VocabularyPlan, of_predictio
 from kantor.faculty.vocabulary.show import examples, lines, summary
 from kantor.faculty.vocabulary.together import Together
 from kantor.ot.sparse import Pairs
-from tests.tokenizers import LIBRARY, byte_pairs, sentence_piece
+from tests.small_tokenizers import LIBRARY, byte_pairs, sentence_piece
 
 TEXTS = ["a fine film", "a fine day and a fine film", "unbelievable films, unbelievably fine"] * 3
 

@@ -4,7 +4,7 @@ import torch
 
 from kantor.data.spelling import spelling
 from kantor.faculty.vocabulary.rules import same_tokens, string_rules
-from tests.tokenizers import LIBRARY, byte_pairs, sentence_piece
+from tests.small_tokenizers import LIBRARY, byte_pairs, sentence_piece
 
 
 def test_the_same_one_to_one() -> None:

@@ -7,7 +7,7 @@ import torch
 from kantor.core.errors import DataError
 from kantor.data.spelling import spelling
 from kantor.faculty.vocabulary.together import of_predictions, of_texts
-from tests.tokenizers import LIBRARY, byte_pairs, sentence_piece
+from tests.small_tokenizers import LIBRARY, byte_pairs, sentence_piece
 
 TEXTS = ["a fine film", "a fine day and a fine film"]
 
