@@ -66,9 +66,9 @@ def test_what_cannot_be_opened(tmp_path):
     (tmp_path / "cifar10").mkdir()
     with pytest.raises(DataError, match=r"no file or folder .*cifar.*digits.*Close to it: cifar10"):
         open_data(tmp_path / "cifar")
-    (tmp_path / "data.txt").write_text("a")
-    with pytest.raises(DataError, match=r"Cannot tell what .*data\.txt is.*\.npz"):
-        open_data(tmp_path / "data.txt")
+    (tmp_path / "data.bin").write_text("a")
+    with pytest.raises(DataError, match=r"Cannot tell what .*data\.bin is.*\.npz"):
+        open_data(tmp_path / "data.bin")
 
 
 @pytest.mark.parametrize(

@@ -108,3 +108,40 @@ def test_a_token_of_a_number_that_nothing_can_hold():
     content["model"]["vocab"]["a"] = 2**31
     with pytest.raises(DataError, match="has a token of number 2147483648"):
         Tokenizer.read({**known, "content": json.dumps(content)})
+
+
+def predicting(of, **more):
+    return Tokenizer(of.content, of.longest, of.padding, of.origin, predicts=True, **more)
+
+
+def test_for_a_language_model_a_token_comes_first_and_is_no_part_of_the_text():
+    of = Learned(300, 6).of(["a bc"])
+    tokens = predicting(of).encode(["a bc", "a bc a bc a bc"])
+    assert predicting(of).beginning == of.padding  # byte pairs have no other
+    assert tokens.numbers[tokens.starts[:-1]].tolist() == [of.padding] * 2
+    assert tokens.cut == 1 and int(tokens.starts[2] - tokens.starts[1]) == 6
+    assert predicting(of) != of and predicting(of).digest != of.digest
+    assert Tokenizer.read(predicting(of).facts()) == predicting(of)
+    assert "predicts" not in of.facts()
+
+
+def test_the_bytes_of_a_text_are_those_of_its_tokens():
+    of = predicting(Learned(300, 64).of(["a bc"]))
+    for text in ("a bc", "na\u00efve \u4e00\u4e8c  end \n", "\U0001f600 x"):
+        sizes = of.encode([text]).sizes
+        assert sizes.sum() == len(text.encode())
+        assert sizes[0] == 0
+    assert Learned(300, 64).of(["a bc"]).encode(["a bc"]).sizes is None
+
+
+def test_a_tokenizer_with_a_mark_of_its_own_needs_no_other(tmp_path, torchvision_operators):
+    pytest.importorskip("transformers")
+    from kantor.models.own_tokenizer import read_tokenizer
+    from tests.study.texts import write_bert
+
+    of = predicting(read_tokenizer(write_bert(tmp_path / "bert"), 16))
+    assert of.beginning is None
+    assert of.room == 14
+    first = of.encode(["a film"])
+    assert of.tokens[first.numbers[0]] == "[CLS]"
+    assert first.sizes.tolist() == [0, 1, 5, 0]

@@ -188,3 +188,53 @@ def test_transformers_sizes_as_height_and_width(checkpoints):
 def test_transformers_preprocessors_that_make_no_numbers(checkpoints, entries):
     with pytest.raises(DataError, match=r"The preprocessor of .*vit cannot be used"):
         load(edited(checkpoints / "vit", "preprocessor_config.json", **entries))
+
+
+@pytest.fixture
+def llama(tmp_path, torchvision_operators):
+    if importlib.util.find_spec("transformers") is None:
+        pytest.skip("needs transformers")
+    pytest.importorskip("tokenizers", reason="needs the extra text")
+    from tests.study.texts import write_llama
+
+    return write_llama(tmp_path / "llama", more_logits=20)
+
+
+def test_a_language_model_says_what_transformers_says_of_its_own_tokens(llama):
+    from transformers import AutoModelForCausalLM
+
+    from kantor.models.loading import load_named
+    from kantor.models.own_tokenizer import own_tokenizer
+
+    tokenizer = own_tokenizer(f"transformers:{llama}", 24)
+    model = load_named(f"transformers:{llama}", input_shape=tokenizer.shape, tokenizer=tokenizer, answers="next").eval()
+    ids = torch.randint(0, tokenizer.vocabulary, (2, 9))
+    with torch.no_grad():
+        logits = model(input_ids=ids, attention_mask=torch.ones_like(ids))
+        theirs = AutoModelForCausalLM.from_pretrained(llama)(ids).logits
+    assert theirs.shape[2] == tokenizer.vocabulary + 20  # filled up
+    torch.testing.assert_close(logits, theirs[..., : tokenizer.vocabulary])
+    assert model.spec.endswith("@head=causal_lm")
+    assert model.class_names == list(tokenizer.tokens)
+    assert model.facts()["class_names"] is None
+
+
+def test_a_language_model_is_read_back_from_its_file_alone(llama, tmp_path):
+    from kantor.models.loading import load_named
+    from kantor.models.own_tokenizer import own_tokenizer
+
+    tokenizer = own_tokenizer(f"transformers:{llama}", 24)
+    model = load_named(f"transformers:{llama}", input_shape=tokenizer.shape, tokenizer=tokenizer, answers="next").eval()
+    model.save(tmp_path / "student.safetensors")
+    (llama / "config.json").unlink()
+    again = load(str(tmp_path / "student.safetensors")).eval()
+    ids = {"input_ids": torch.arange(6)[None], "attention_mask": torch.ones(1, 6, dtype=torch.long)}
+    assert torch.equal(again(**ids), model(**ids))
+    assert again.says_tokens
+
+
+def test_heads_that_there_are_not(llama):
+    with pytest.raises(ConfigError, match="head=question: it is one of sequence_classification"):
+        load(f"transformers:{llama}@head=question", classes=2, input_shape=(24, 300))
+    with pytest.raises(ConfigError, match="head=causal_lm is of texts"):
+        load(f"transformers:{llama}@head=causal_lm", classes=2, input_shape=(3, 8, 8))

@@ -57,3 +57,33 @@ def write_bert(folder: Path, *, classes: int = 2, vocabulary: int | None = None,
     made.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"model_max_length": positions, "pad_token": "[PAD]"}))
     return folder
+
+
+def running_text(words: int, seed: int) -> str:
+    """Lines of words, of which each second one follows from the one before it."""
+    random = np.random.default_rng(seed)
+    follows = dict(zip(OTHERS, random.permutation([*WORDS[0], *WORDS[1], "é", "naïve"]).tolist(), strict=True))
+    pairs = [f"{word} {follows[word]}" for word in random.choice(OTHERS, words // 2).tolist()]
+    return "\n".join(" ".join(pairs[start : start + 6]) for start in range(0, len(pairs), 6)) + "\n"
+
+
+def write_llama(folder: Path, *, more_logits: int = 0, width: int = 16) -> Path:
+    """A checkpoint of a language model of two layers, random weights, with byte pairs of its own.
+
+    Args:
+        more_logits: by which its vocabulary is filled up beyond its tokens.
+    """
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from kantor.data.tokenizer import Learned
+
+    tokenizer = Learned(300, 32).of([running_text(400, 0)])
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=tokenizer.vocabulary + more_logits, hidden_size=width, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=2 * width, max_position_embeddings=64, bos_token_id=0, eos_token_id=0,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    (folder / "tokenizer.json").write_text(tokenizer.content)
+    return folder

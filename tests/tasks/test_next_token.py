@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -52,3 +54,29 @@ def test_an_objective_learns_it():
     task = objective.task
     assert isinstance(task, NextToken)
     assert task.values(task.measured(objective.student(tokens), tokens))["perplexity"] < 1.2
+
+
+def test_of_text_it_is_judged_by_bits_per_byte_of_the_part(tmp_path):
+    pytest.importorskip("tokenizers", reason="needs the extra text")
+    from kantor.data import open_data
+    from kantor.data.tokenizer import Learned
+    from kantor.training import evaluate
+    from tests.study.texts import running_text
+
+    (tmp_path / "train.txt").write_text(running_text(800, 0), encoding="utf-8")
+    (tmp_path / "test.txt").write_text(running_text(300, 1), encoding="utf-8")
+    of = Learned(300, 24)
+    data = open_data(str(tmp_path), tokenizers={"student": of, "teacher": of}, kind="next")
+    task, vocabulary = NextToken().for_texts(), len(data.classes)
+
+    class Undecided(nn.Module):
+        def forward(self, input_ids, attention_mask):
+            return torch.zeros(*input_ids.shape, vocabulary)
+
+    assert task.scale.name == "bits per byte"
+    scores = evaluate(Undecided(), data.test, task=task, batch_size=7)
+    tokens = int(sum(data.test.stores["student"].starts[-1:]) - len(data.test))
+    expected = tokens * math.log2(vocabulary) / (tmp_path / "test.txt").stat().st_size
+    assert scores.value == pytest.approx(expected, rel=1e-3)
+    assert scores.metrics["perplexity"] == pytest.approx(vocabulary)
+    assert NextToken().scale.name == "perplexity"  # of tokens that stand for nothing known

@@ -15,6 +15,7 @@ from kantor.data import Augment, Loader, Part
 from kantor.losses.features import pool_without_padding
 from kantor.models import Model
 from kantor.objective.teachers import some_ids
+from kantor.training.evaluate import samples_at_once
 
 
 @torch.no_grad()
@@ -45,7 +46,14 @@ def activations(
     if device is not None:
         model = model.to(device)
     found: dict[str, list[Tensor]] = {layer: [] for layer in (*layers, LOGITS)}
-    loader = Loader(part, batch_size, seed=0, augment=Augment.named("none"), shuffle=False, drop_last=False)
+    loader = Loader(
+        part,
+        samples_at_once(part, role, batch_size),
+        seed=0,
+        augment=Augment.named("none"),
+        shuffle=False,
+        drop_last=False,
+    )
     with as_evaluated(model), capture(model, list(found)) as taken:
         for batch in loader.epoch(0):
             inputs = batch.inputs[role] if device is None else batch.to(device).inputs[role]

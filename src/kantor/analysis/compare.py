@@ -232,7 +232,7 @@ def _tokenizers(model_a: str, model_b: str) -> dict[str, Tokenizer]:
 def _seen(spec: str, data: DataSet, role: str, part: Part, config: Compare, device: torch.device) -> _Seen:
     shape, tokenizer = data.train.input_shapes[role], data.train.tokenizers.get(role)
     if has_weights(spec):
-        model = load_trained(spec, shape, tokenizer=tokenizer)
+        model = load_trained(spec, shape, tokenizer=tokenizer, answers=data.kind)
     else:  # an untrained network is the control that tells what architecture alone does
         seeds.seed_all(0, seeds.INIT)
         model = load(spec, classes=data.classes, input_shape=shape)

@@ -5,7 +5,7 @@ from kantor.data.batch import Batch
 from kantor.data.cache import LayerSpec, TeacherCache
 from kantor.data.loaded import as_batch
 from kantor.data.loader import Loader
-from kantor.data.open import open_data
+from kantor.data.open import holds_texts, open_data
 from kantor.data.part import DataSet, Part
 from kantor.data.stream import Stream
 
@@ -19,5 +19,6 @@ __all__ = [
     "Stream",
     "TeacherCache",
     "as_batch",
+    "holds_texts",
     "open_data",
 ]

@@ -19,7 +19,7 @@ from kantor.data.labels import OBVIOUS, UNLABELLED, as_text, class_numbers, whol
 from kantor.data.roles import PARTS
 from kantor.data.source import NORMALISED, Found, Source
 from kantor.data.store import InMemory
-from kantor.data.token_array import BESIDE, IDS, TokenArray, token_array, vocabulary_of
+from kantor.data.token_array import BESIDE, IDS, TokenArray, token_array, tokens_themselves, vocabulary_of
 from kantor.data.views import View, choose_views, in_words
 
 Arrays = dict[str, Shaped[np.ndarray, "..."]]
@@ -71,7 +71,8 @@ def arrays_found(
     ``test``, ``validation`` (or ``train_index`` and so on), or arrays by part (``x_train``, ``y_train``, ``x_test``;
     or ``train_images``); without them opening cuts 40 % for the test. Class names are taken from ``class_names``.
     Labels are class numbers or names, or what ``kind`` says: numbers ``[n]`` or ``[n, numbers]``, several labels a row
-    ``[n, labels]`` in 0 and 1, or maps of class numbers ``[n, ...]``.
+    ``[n, labels]`` in 0 and 1, or maps of class numbers ``[n, ...]``. Where the next token is to be predicted and there
+    are no labels, they are the tokens themselves.
     What teachers alone see may be missing outside the training part. Views may number their instances in ``NAME_ids``,
     one number or text per row: no id may be there twice, and where one view has ids all that are seen have them, the
     same row by row.
@@ -182,6 +183,8 @@ def _take_label(
     arrays: Arrays, label: str | None, path: str, part: str, need_labels: bool, kind: LabelKind
 ) -> Shaped[np.ndarray, "n ..."] | None:
     key = label if label is not None else next((name for name in OBVIOUS if name in arrays), None)
+    if key is None and kind == "next" and IDS in arrays:
+        return tokens_themselves(arrays)
     if key is None and not need_labels:
         return None
     if key is None or key not in arrays:

@@ -196,9 +196,8 @@ class TeacherCache:
             self._values[name] = values
 
     def _batch(self, view: int, rows: Int64[np.ndarray, " batch"]) -> Batch:
-        inputs = self.augment.view(self.part.read(rows), view)
-        targets, ids = torch.from_numpy(self.part.targets[rows]), torch.from_numpy(self.part.ids[rows])
-        return Batch(inputs, targets, ids, torch.full_like(ids, view))
+        inputs, ids = self.augment.view(self.part.read(rows), view), torch.from_numpy(self.part.ids[rows])
+        return Batch(inputs, self.part.labels(rows, inputs), ids, torch.full_like(ids, view))
 
     def _checked(self, name: str, found: Mapping[str, Tensor], batch: Batch) -> Float[np.ndarray, "batch ..."]:
         spec = self.layers[name]

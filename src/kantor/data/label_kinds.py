@@ -10,14 +10,16 @@ from kantor.core.errors import DataError
 from kantor.data.class_names import NO_LABEL, checked_names
 from kantor.data.labels import whole_numbers
 
-LabelKind = Literal["classes", "numbers", "several", "maps"]
+LabelKind = Literal["classes", "numbers", "several", "maps", "next"]
 """What a data set's labels are: a class a sample; one or several real numbers; a yes or no for each of several labels;
-or a class at each of many places (pixels, tokens)."""
+a class at each of many places (pixels, tokens); or
+the tokens themselves, each to be predicted from those before it."""
 IN_WORDS: Mapping[LabelKind, str] = {
     "classes": "a class a sample",
     "numbers": "a number, or a row of them, a sample",
     "several": "a row of 0 and 1 a sample",
     "maps": "class numbers at every place of a sample",
+    "next": "the tokens themselves",
 }
 SOMEWHERE_ELSE = (-100, 255)
 """Labels of a map that say that a place has none, the second where it cannot be a class."""
@@ -40,21 +42,21 @@ def label_arrays(
     Raises:
         DataError: labels that are of another kind; the part and the row are named.
     """
-    read = {"numbers": _numbers, "several": _several, "maps": _maps}[kind]
+    read = {"numbers": _numbers, "several": _several, "maps": _maps, "next": _maps}[kind]
     found = {part: read(values, f"{where}, {part} part", part == "train") for part, values in labels.items()}
     widths = {part: _width(values) for part, values in found.items()}
     width = max(widths.values())
-    if kind != "maps" and min(widths.values()) < width:
+    if kind not in ("maps", "next") and min(widths.values()) < width:
         raise DataError(f"{where}: the labels of its parts are of other widths: {widths}. Give all of them the same.")
     known = checked_names([str(name) for name in (range(width) if names is None else names)], where)
-    if len(known) < width or (kind != "maps" and len(known) > width):
+    if len(known) < width or (kind not in ("maps", "next") and len(known) > width):
         raise DataError(f"{where} names {len(known)} classes, and its labels are of {width}. Name each of them.")
     return known, found
 
 
 def counted(number: int, kind: LabelKind) -> str:
     """So many classes, numbers or labels, in words."""
-    what = {"classes": "class", "maps": "class", "numbers": "number", "several": "label"}[kind]
+    what = {"classes": "class", "maps": "class", "numbers": "number", "several": "label", "next": "token"}[kind]
     plural = what if number == 1 else f"{what}es" if what == "class" else f"{what}s"
     where = {"maps": " at every place", "numbers": " a sample"}.get(kind, "")
     return f"{number} {plural}{where}"

@@ -120,7 +120,7 @@ class Loader:
             ids = np.concatenate([ids, self.beside.part.ids[more]])
         known = torch.from_numpy(ids)
         inputs, views = self.augment.apply(inputs, known, epoch, self.seed)
-        targets = torch.from_numpy(self.part.targets[rows]) if self.part.labelled else None
+        targets = self.part.labels(rows, inputs)
         return Batch(inputs, targets, known, views)
 
 

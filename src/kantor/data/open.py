@@ -20,10 +20,11 @@ from kantor.data.label_kinds import IN_WORDS, LabelKind
 from kantor.data.listed_images import image_lists, read_listed
 from kantor.data.own import codes_of, is_reader, read_own
 from kantor.data.part import DataSet, Part, Progress
+from kantor.data.running_text import find_running, read_running
 from kantor.data.source import Encoded, Found
 from kantor.data.store import InMemory, Store
 from kantor.data.subset import only_classes
-from kantor.data.tables import ENDINGS, find_tables
+from kantor.data.tables import ENDINGS, find_tables, holds_images
 from kantor.data.text_parts import tokens_in_words, with_learned, without_blanks
 from kantor.data.text_source import holds_text, read_texts
 from kantor.data.texts import Texts
@@ -150,6 +151,26 @@ def open_data(
     return DataSet(name, list(found.classes), train, *rest)
 
 
+def holds_texts(
+    path: str | Path, text: str | None, views: Mapping[str, str] | None, label: str | None, kind: LabelKind
+) -> bool:
+    """Whether data are texts: a table of them, or running text where the next token is to be predicted.
+
+    Args:
+        path: the data.
+        text, views, label: see :func:`open_data`.
+        kind: what the labels are read as.
+
+    Raises:
+        DataError: a file of theirs cannot be read.
+    """
+    if str(path) == "digits" or is_reader(str(path)):
+        return False
+    place = Path(path)
+    running = kind == "next" and text is None and bool(find_running(place))
+    return running or (not image_lists(place, label) and holds_text(place, text, views, label))
+
+
 def _check_labels(
     path: str | Path,
     found: Found,
@@ -221,7 +242,8 @@ def _read(path: str | Path, asked: _Asked) -> Found:
     place = Path(path)
     plain = str(path) != "digits" and not is_reader(str(path))
     lists = image_lists(place, label) if plain and asked.text is None else {}
-    text = plain and not lists and holds_text(place, asked.text, views, label)
+    running = plain and kind == "next" and asked.text is None and bool(find_running(place))
+    text = plain and not lists and not running and holds_text(place, asked.text, views, label)
     if asked.text is not None and not text and (str(path) == "digits" or place.exists()):
         raise ConfigError(f"text names a column of a table ({', '.join(ENDINGS)}, .parquet), and {path} is none.")
     if is_reader(str(path)):
@@ -230,12 +252,13 @@ def _read(path: str | Path, asked: _Asked) -> Found:
             return _read(own, asked)
         return arrays_found(own, str(path), image_size, views, label, need_labels, kind)
     suffix = place.suffix.lower()
-    tables = text or lists or (plain and suffix not in (".npz", ".zip") and find_tables(place))
+    tables = running or text or lists or (plain and suffix not in (".npz", ".zip") and find_tables(place))
     if label is not None and (str(path) == "digits" or suffix == ".zip" or (place.is_dir() and not tables)):
         raise ConfigError(f"label names a column of a table or an array of an npz; {path} has its own labels.")
     if kind != "classes" and (str(path) == "digits" or (place.exists() and not tables and suffix != ".npz")):
         raise ConfigError(
-            f"{path} has a class a sample, and labels that are {IN_WORDS[kind]} are read from an npz or a table."
+            f"{path} has a class a sample, and labels that are {IN_WORDS[kind]} are read from an npz or a table"
+            f"{', or are those of running text in .txt' if kind == 'next' else ''}."
         )
     if str(path) == "digits":
         return read_digits(image_size, views)
@@ -246,10 +269,14 @@ def _read(path: str | Path, asked: _Asked) -> Found:
             f"There is no file or folder {path}, nor a data set of that name (there is: digits).{hint} A reader "
             "of your own is written package.module:open_it."
         )
-    if text:
+    if text or running:
         if image_size is not None:
             raise ConfigError(f"{path} holds texts: image_size is for images. Leave it out.")
         given = asked.tokenizers() if callable(asked.tokenizers) else asked.tokenizers
+        if running:
+            if views is not None or label is not None:
+                raise ConfigError(f"{path} is running text, which all models see: leave views and label out.")
+            return read_running(place, given or {})
         return read_texts(place, asked.text, label, need_labels, given or {}, views, kind)
     if suffix == ".npz":
         return read_arrays(place, image_size, views, label, need_labels, kind)
@@ -259,6 +286,8 @@ def _read(path: str | Path, asked: _Asked) -> Found:
         return read_listed(place, lists, views, label, need_labels, kind)
     if tables:
         return read_columns(place, views, label, need_labels, kind)
+    if find_running(place) and not (place.is_dir() and holds_images(place)):
+        raise ConfigError(f"{path} is running text, which language models learn: --task next_token.")
     if place.is_dir():
         return read_folder(place, views, need_labels)
     raise DataError(

@@ -7,17 +7,21 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64, Shaped
+import torch
+from jaxtyping import Float64, Int64, Shaped
+from torch import Tensor
 
 from kantor.core.errors import ConfigError, DataError
 from kantor.core.inputs import Inputs
 from kantor.core.seeds import SPLIT, hash64
 from kantor.data.label_kinds import LabelKind, is_classes
 from kantor.data.store import Store
-from kantor.data.tokenised import Tokenised
+from kantor.data.tokenised import TEXT, Tokenised
 from kantor.data.tokenizer import Tokenizer
 from kantor.data.views import ROLES, Seen, in_words, role_of
 
+IGNORED = -100
+"""The label of a place that has none, as torch's losses leave it out."""
 Progress = Callable[[int, int], None]
 """Told (done, total) as work goes on."""
 
@@ -32,7 +36,8 @@ class Part:
     """Each sample's row number in the source part it came from: of the whole training source, before the limit and
     the validation cut."""
     targets: Shaped[np.ndarray, "n ..."]
-    """Class numbers; or float32 numbers, or int64 maps (:data:`kantor.data.label_kinds.LabelKind`)."""
+    """Class numbers; or float32 numbers, or int64 maps (:data:`kantor.data.label_kinds.LabelKind`); ``[n, 0]`` where
+    they are the tokens that the student sees."""
     samples: int
     """Ids are in ``range(samples)``: the size of the source part."""
     stores: Mapping[str, Store]
@@ -71,6 +76,34 @@ class Part:
     def is_classes(self) -> bool:
         """Whether labels are a class number a sample."""
         return is_classes(self.targets)
+
+    @property
+    def token_bytes(self) -> Float64[np.ndarray, " vocabulary"] | None:
+        """Of text that a language model predicts: how many bytes each token of the student's stands for, on average
+        over the part. None of other data."""
+        store = self.stores.get("student")
+        return store.token_bytes(self.rows) if isinstance(store, Tokenised) else None
+
+    def labels(
+        self, rows: Int64[np.ndarray, " labelled"], inputs: Mapping[str, Inputs]
+    ) -> Shaped[Tensor, "labelled ..."] | None:
+        """The labels of the samples at positions ``rows``; None where the part has none, or they are the tokens of a
+        student that sees nothing here.
+
+        Args:
+            rows: positions.
+            inputs: what is read of them, and maybe of others after them. Where labels are the tokens themselves, they
+                are the student's, -100 for padding.
+        """
+        if not self.labelled:
+            return None
+        if self.targets.ndim != 2 or self.targets.shape[1]:
+            return torch.from_numpy(self.targets[rows])
+        seen = inputs.get("student")
+        if seen is None or isinstance(seen, Tensor):
+            return None
+        ids, mask = (seen[name][: len(rows)] for name in TEXT)
+        return torch.where(mask != 0, ids, IGNORED)
 
     def seen_by(self, role: str) -> "Part":
         """The same samples with student and teacher in the place of ``role``, whose input alone is read then.
@@ -195,11 +228,16 @@ class DataSet:
             "data": self.name,
             **({} if self.kind == "classes" else {"kind": self.kind}),
             "classes": len(self.classes) if self.train.labelled else 0,
-            "class_names": self.classes if self.train.labelled else [],
+            "class_names": self.classes if self.train.labelled and not self._of_tokens else [],
             "parts": {name: {"samples": len(part), "of": part.samples} for name, part in self._parts().items()},
             "input_shapes": {role: list(shape) for role, shape in self.train.input_shapes.items()},
             **self.notes,
         }
+
+    @property
+    def _of_tokens(self) -> bool:
+        """Whether the classes are a tokenizer's tokens, which are kept with it."""
+        return self.kind == "next" and bool(self.train.tokenizers)
 
     def _parts(self) -> dict[str, Part]:
         found = (self.train, self.unlabelled, self.validation, self.test)

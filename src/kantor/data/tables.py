@@ -67,7 +67,7 @@ def find_tables(place: Path) -> dict[str, list[Path]]:
         return found
     for folder in (place, place / "data"):
         files = sorted(path for path in folder.glob("*") if path.suffix.lower() in ENDINGS and path.is_file())
-        if len(files) == 1 and (like_a_part(files[0].stem) or not _holds_images(place)):
+        if len(files) == 1 and (like_a_part(files[0].stem) or not holds_images(place)):
             return {"train": files}
         parts: dict[str, list[Path]] = defaultdict(list)
         for path in files:
@@ -75,7 +75,7 @@ def find_tables(place: Path) -> dict[str, list[Path]]:
             name = shard["part"] if shard else path.stem
             if like_a_part(name):
                 parts[name if shard else path.name if _twice(files, path) else name].append(path)
-        if files and not parts and not _holds_images(place):
+        if files and not parts and not holds_images(place):
             names = ", ".join(path.name for path in files[:6])
             raise DataError(f"{place} has {names}, and none is called train. Name the files train, validation, test.")
         if parts:
@@ -281,7 +281,7 @@ def _json(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} cannot be read: {error}. Save the data set again.") from None
 
 
-def _holds_images(folder: Path) -> bool:
+def holds_images(folder: Path) -> bool:
     """Whether images lie in a folder, of which a table there may tell something."""
     return any(is_image(path.name) for path in folder.rglob("*"))
 

@@ -1,6 +1,8 @@
 """Tables of texts and their labels: which column is which, and which rows have none."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from kantor.data.label_kinds import LabelKind
 from kantor.data.labels import NO_LABEL, UNLABELLED, class_numbers
 from kantor.data.parquet import find_parquet, labels_of, reading
 from kantor.data.roles import assign
+from kantor.data.running_text import found_in
 from kantor.data.source import Found, Source
 from kantor.data.tables import (
     OBVIOUS_TEXT,
@@ -96,12 +99,16 @@ def read_texts(
     text, label = _guessed(opened, train[0], text, label, views)
     schema = opened(train[0]).schema_arrow
     seen = _columns(schema, train[0], text, tokenizers, views)
-    if kind != "classes" and need_labels:
+    if kind == "next":
+        label_names, found, names = [], None, None
+    elif kind != "classes" and need_labels:
         label_names, found, names = label_columns(schema, label, train[0]), None, None
     else:
         found, names = label_column(schema, label, train[0], need_labels)
         label_names = [] if found is None else [found]
     _refuse_one_for_both(label_names, seen, train[0])
+    if kind == "next":
+        return _running(files, seen, opened, tokenizers, place)
     labels, without = _labels(files, found, names, opened, train)
     used, notes = assign({name: paths for name, paths in files.items() if name not in without}, str(place))
     if without:
@@ -125,6 +132,30 @@ def read_texts(
     shown = {role: View(column, tokens=tokenizers[role]) for role, column in seen.items()}
     sources = {part: Source(targets[part], columns[part]) for part in roles}
     return Found(classes, sources, shown, labelled=bool(label_names), kind=kind, notes={**read, **notes})
+
+
+def _running(
+    files: Mapping[str, list[Path]],
+    seen: Mapping[str, str],
+    opened: Opener,
+    tokenizers: Mapping[str, Tokenizer | Learned],
+    place: Path,
+) -> Found:
+    """A column's texts as what a language model learns from."""
+    columns = dict.fromkeys(seen.values())
+    if len(columns) > 1:
+        raise ConfigError(
+            f"{place}: every model sees one text where the next token is predicted, not the columns "
+            f"{', '.join(columns)}. Name one with --text."
+        )
+    column = next(iter(columns))
+
+    def documents(path: Path) -> Iterable[str]:
+        return (text for piece in _texts([path], column, opened).pieces() for text in piece if text)
+
+    by_part = {part: [(path, partial(documents, path)) for path in paths] for part, paths in files.items()}
+    found = found_in(by_part, tokenizers, place)
+    return replace(found, notes={**found.notes, "text": column})
 
 
 def _guessed(

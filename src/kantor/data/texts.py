@@ -22,13 +22,21 @@ class Texts:
         column: of text, all files one after the other.
         files: each with its number of rows, for messages.
         rows: those that are meant, ascending; None for all.
+        what: one of them, for messages: a ``row`` of its file, or a ``piece``.
     """
 
     on_demand = False
     shape: tuple[int, ...] = ()
 
-    def __init__(self, column: "pa.ChunkedArray", files: Sequence[tuple[Path, int]], rows: np.ndarray | None = None):
-        self.column, self.files = column, list(files)
+    def __init__(
+        self,
+        column: "pa.ChunkedArray",
+        files: Sequence[tuple[Path, int]],
+        rows: np.ndarray | None = None,
+        *,
+        what: str = "row",
+    ):
+        self.column, self.files, self.what = column, list(files), what
         self.rows = np.arange(len(column)) if rows is None else rows
 
     def __len__(self) -> int:
@@ -36,7 +44,7 @@ class Texts:
 
     def take(self, rows: Int64[np.ndarray, " n"]) -> "Texts":
         """Those at ``rows``."""
-        return Texts(self.column, self.files, self.rows[rows])
+        return Texts(self.column, self.files, self.rows[rows], what=self.what)
 
     def read(self, rows: Int64[np.ndarray, " n"]) -> list[str]:
         """The texts at ``rows``."""
@@ -62,7 +70,7 @@ class Texts:
         place = int(self.rows[row])
         for path, size in self.files:
             if place < size:
-                return f"{path}, row {place}"
+                return f"{path}, {self.what} {place}"
             place -= size
         raise IndexError(row)
 

@@ -52,6 +52,13 @@ def vocabulary_of(tokens: Iterable[Shaped[np.ndarray, "..."]]) -> int:
     return 1 + max((int(array.max(initial=0)) for array in tokens if array.dtype.kind in "iub"), default=0)
 
 
+def tokens_themselves(arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> Shaped[np.ndarray, "n tokens"]:
+    """The tokens as labels of their own, -100 where they are padding."""
+    ids, mask = arrays[IDS], arrays.get(MASK)
+    fits = mask is not None and mask.shape == ids.shape
+    return np.where(mask != 0, ids.astype(np.int64), -100) if fits else ids
+
+
 def token_array(arrays: Mapping[str, Shaped[np.ndarray, "..."]], vocabulary: int, where: str) -> TokenArray:
     """The tokens of a part, and what lies beside them.
 

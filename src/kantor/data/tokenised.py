@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from kantor.capture.positions import ENDS
@@ -32,7 +32,8 @@ class Tokenised:
 
     def __init__(self, texts: Texts, tokenizer: Tokenizer, *, with_ends: bool = False):
         self.texts, self.tokenizer, self.shape = texts, tokenizer, tokenizer.shape
-        numbers, ends, lengths = [np.empty(0, np.int32)], [np.empty(0, np.int32)], [np.zeros(1, np.int64)]
+        numbers, ends, sizes = ([np.empty(0, np.int32)] for _ in range(3))
+        lengths = [np.zeros(1, np.int64)]
         seen = self.cut = 0
         for piece in texts.pieces():
             found = tokenizer.encode(piece, with_ends=with_ends)
@@ -44,11 +45,13 @@ class Tokenised:
                 )
             numbers.append(found.numbers)
             ends += [] if found.ends is None else [found.ends]
+            sizes += [] if found.sizes is None else [found.sizes]
             lengths.append(np.diff(found.starts))
             self.cut += found.cut
             seen += len(piece)
         self.numbers = np.concatenate(numbers)
         self.ends = np.concatenate(ends) if with_ends else None
+        self.sizes = np.concatenate(sizes) if tokenizer.predicts else None
         self.starts = np.cumsum(np.concatenate(lengths))
 
     def read(self, rows: Int64[np.ndarray, " batch"]) -> dict[str, Int64[Tensor, "batch tokens"]]:
@@ -63,6 +66,19 @@ class Tokenised:
         if self.ends is not None:
             named[ENDS] = np.where(inside, self.ends[at], 0)
         return {name: torch.from_numpy(x.astype(np.int64)) for name, x in named.items()}
+
+    def token_bytes(self, rows: Int64[np.ndarray, " n"]) -> Float64[np.ndarray, " vocabulary"] | None:
+        """How many bytes each token stands for on average over the texts at ``rows``: what a language model predicts,
+        to the byte. None where no token is predicted."""
+        if self.sizes is None:
+            return None
+        inside = np.zeros(len(self.numbers) + 1, dtype=np.int64)
+        np.add.at(inside, self.starts[rows], 1)
+        np.add.at(inside, self.starts[rows + 1], -1)
+        held = np.flatnonzero(np.cumsum(inside[:-1]))
+        numbers, most = self.numbers[held], self.tokenizer.vocabulary
+        total = np.bincount(numbers, weights=self.sizes[held], minlength=most)
+        return total / np.maximum(1, np.bincount(numbers, minlength=most))
 
     def digest(self, rows: Int64[np.ndarray, " n"]) -> str:
         """SHA-256 of the tokenizer and of the texts' tokens."""

@@ -18,6 +18,8 @@ _FEWEST = 300
 _LONGEST_EVER, _MOST = 10_000_000, 2**31 - 1
 """Tokens of a text, and of a vocabulary."""
 _PADDING = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>")
+_BEGINNING = ("<s>", "<bos>", "<|begin_of_text|>", "<|startoftext|>", "<|endoftext|>", "[CLS]", "</s>")
+"""Tokens that language models have seen before a text, the usual ones first."""
 
 
 class KnownTokenizer(TypedDict):
@@ -26,6 +28,7 @@ class KnownTokenizer(TypedDict):
     content: str
     longest: int
     padding: NotRequired[int]
+    predicts: NotRequired[bool]
     origin: NotRequired[str]
 
 
@@ -43,6 +46,9 @@ class Tokens:
     ends: Int32[np.ndarray, " tokens"] | None = None
     """After how many letters of its text each token ends; 0 for a mark of beginning or end, and for space alone. None
     where it was not asked for."""
+    sizes: Int32[np.ndarray, " tokens"] | None = None
+    """How many bytes of its text each token stands for, the space before it among them; None where no token is
+    predicted."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +62,15 @@ class Tokenizer:
         longest: tokens that a text is cut to, marks of beginning and end among them.
         padding: the token that fills a batch's shorter texts.
         origin: where it came from, for messages.
+        predicts: texts are read by a language model, which predicts each of their tokens: one that stands for none
+            comes before the first.
     """
 
     content: str
     longest: int
     padding: int = 0
     origin: str = field(default="", compare=False)
+    predicts: bool = False
 
     @classmethod
     def of(cls, content: str, longest: int, origin: str, padding: str | int | None = None) -> "Tokenizer":
@@ -93,7 +102,10 @@ class Tokenizer:
         Raises:
             DataError: they are not those of a tokenizer.
         """
-        found = cls(known["content"], known["longest"], known.get("padding", 0), known.get("origin", ""))
+        found = cls(
+            known["content"], known["longest"], known.get("padding", 0), known.get("origin", ""),
+            known.get("predicts", False),
+        )  # fmt: skip
         for wrong, said in (
             (not 1 <= found.longest <= _LONGEST_EVER, f"texts are cut to {found.longest} tokens"),
             (not 0 <= found.padding < max(1, found.vocabulary), f"padding is token {found.padding}"),
@@ -105,7 +117,8 @@ class Tokenizer:
     @cached_property
     def digest(self) -> str:
         """A hex digest of all that decides the tokens."""
-        return hashlib.sha256(f"{self.longest} {self.padding} {self.content}".encode()).hexdigest()
+        predicts = "predicts " if self.predicts else ""
+        return hashlib.sha256(f"{predicts}{self.longest} {self.padding} {self.content}".encode()).hexdigest()
 
     @property
     def vocabulary(self) -> int:
@@ -122,17 +135,54 @@ class Tokenizer:
 
     def facts(self) -> KnownTokenizer:
         """All that is needed to make it again, as JSON holds it."""
-        return {"content": self.content, "longest": self.longest, "padding": self.padding, "origin": self.origin}
+        known: KnownTokenizer = {"content": self.content, "longest": self.longest, "padding": self.padding}
+        if self.predicts:
+            known["predicts"] = True
+        return {**known, "origin": self.origin}
+
+    @cached_property
+    def beginning(self) -> int | None:
+        """The token that is put before a text of which every token is predicted: what language models are used to,
+        where there is such a token, else padding. None where the tokenizer itself begins each text with a mark, or
+        nothing is predicted."""
+        if not self.predicts or self._marks[0]:
+            return None
+        usual = (self._whole.token_to_id(name) for name in _BEGINNING)
+        return next((token for token in usual if token is not None), self.padding)
+
+    @property
+    def room(self) -> int:
+        """Tokens of a text's own letters at most, beside marks of beginning and end."""
+        return self.longest - sum(self._marks) - (self.beginning is not None)
+
+    @cached_property
+    def tokens(self) -> tuple[str, ...]:
+        """Every token as the tokenizer writes it, by its number; empty where a number stands for none."""
+        names = [""] * self.vocabulary
+        for name, number in self._whole.get_vocab().items():
+            names[number] = name
+        return tuple(names)
 
     def encode(self, texts: Sequence[str], *, with_ends: bool = False) -> Tokens:
         """The tokens of ``texts``, cut to the longest; where each of them ends only if asked."""
         found = _tried(lambda: self._made.encode_batch(list(texts)), self.origin)
-        starts = np.cumsum([0, *(len(one.ids) for one in found)])
-        numbers = np.fromiter((token for one in found for token in one.ids), dtype=np.int32, count=int(starts[-1]))
+        first = [] if self.beginning is None else [self.beginning]
+        starts = np.cumsum([0, *(len(first) + len(one.ids) for one in found)])
         own = np.asarray([len(one.ids) - sum(one.special_tokens_mask) for one in found], dtype=np.int64)
-        ends = [end for one, text in zip(found, texts, strict=True) for end in _ends(one, text)] if with_ends else None
-        cut = sum(bool(one.overflowing) for one in found)
-        return Tokens(numbers, starts, own, cut, None if ends is None else np.asarray(ends, dtype=np.int32))
+        both, none = list(zip(found, texts, strict=True)), [0] * len(first)
+        return Tokens(
+            _joined([*first, *one.ids] for one in found),
+            starts,
+            own,
+            sum(bool(one.overflowing) for one in found),
+            ends=_joined(none + _ends(one, text) for one, text in both) if with_ends else None,
+            sizes=_joined(none + _sizes(one, text) for one, text in both) if self.predicts else None,
+        )
+
+    def ends(self, text: str) -> Int64[np.ndarray, " tokens"]:
+        """After how many letters each token of a text ends, however many there are, without marks."""
+        found = _tried(lambda: self._whole.encode(text, add_special_tokens=False), self.origin)
+        return np.maximum.accumulate(np.asarray([end for _, end in found.offsets], dtype=np.int64))
 
     def __str__(self) -> str:
         return f"tokens of {self.origin}, at most {self.longest}"
@@ -144,8 +194,23 @@ class Tokenizer:
     def _made(self) -> Any:
         made = _made(self.content, self.origin)
         made.no_padding()
-        _tried(lambda: made.enable_truncation(self.longest), self.origin)
+        _tried(lambda: made.enable_truncation(self.longest - (self.beginning is not None)), self.origin)
         return made
+
+    @cached_property
+    def _whole(self) -> Any:
+        """Of texts of any length."""
+        made = _made(self.content, self.origin)
+        made.no_padding()
+        made.no_truncation()
+        return made
+
+    @cached_property
+    def _marks(self) -> tuple[int, int]:
+        """How many marks the tokenizer itself puts before a text, and how many after."""
+        mask = _tried(lambda: self._whole.encode("a"), self.origin).special_tokens_mask
+        before = next((place for place, special in enumerate(mask) if not special), len(mask))
+        return before, sum(mask) - before
 
 
 def _ends(encoding: Any, text: str) -> list[int]:
@@ -154,6 +219,24 @@ def _ends(encoding: Any, text: str) -> list[int]:
     for (begin, end), special in zip(encoding.offsets, encoding.special_tokens_mask, strict=True):
         ends.append(0 if special or not (held := text[begin:end].rstrip()) else begin + len(held))
     return ends
+
+
+def _sizes(encoding: Any, text: str) -> list[int]:
+    """How many bytes each token stands for; what lies after the last one is that one's."""
+    bytes_of = [1] * len(text) if text.isascii() else [len(letter.encode("utf-8", "surrogatepass")) for letter in text]
+    until = np.cumsum([0, *bytes_of])
+    sizes, before, last = [], 0, None
+    for place, ((_, end), special) in enumerate(zip(encoding.offsets, encoding.special_tokens_mask, strict=True)):
+        after = before if special else max(before, int(until[end]))
+        sizes.append(after - before)
+        before, last = after, last if special else place
+    if last is not None and not encoding.overflowing:
+        sizes[last] += int(until[-1]) - before
+    return sizes
+
+
+def _joined(pieces: Iterable[list[int]]) -> Int32[np.ndarray, " tokens"]:
+    return np.fromiter((number for piece in pieces for number in piece), dtype=np.int32)
 
 
 class Learned:

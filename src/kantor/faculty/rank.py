@@ -343,7 +343,7 @@ def _scores_for(task: Task, names: str | None) -> list[Score]:
     usable = [score for score in SCORES.values() if score.numbers or task.labels == "classes"]
     asked = named(names) if names else usable
     unfit = [score.name for score in asked if not score.numbers]
-    if task.labels == "maps" or (task.labels != "classes" and unfit):
+    if task.labels in ("maps", "next") or (task.labels != "classes" and unfit):
         what = f"scores {', '.join(unfit)} need" if unfit and names else "teachers are ranked by"
         raise ConfigError(
             f"Task {task.name}: {what} a class a sample. For numbers and several labels a sample there is logme."

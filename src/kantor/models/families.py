@@ -17,7 +17,7 @@ from kantor.capture.layout import tensor_of
 from kantor.core.errors import ConfigError, ShapeError
 from kantor.core.objects import is_object
 from kantor.core.options import typed_options
-from kantor.models.builtin import BUILTIN, FOR_TEXT
+from kantor.models.builtin import BUILTIN, FOR_TEXT, LANGUAGE_MODELS
 from kantor.models.factories import factory_at, given_network
 from kantor.models.model import Model
 from kantor.models.normalise import Normalise
@@ -119,7 +119,7 @@ def _builtin(spec: Spec, classes: int | None, shape: tuple[int, ...], options: d
         raise ConfigError(f"{spec.name}: say how many classes it has (classes=10), or name a weights file.")
     if spec.name == "mlp" and is_text(shape):
         raise ConfigError(f"mlp reads vectors and small images; the samples are texts. Use {_FOR_TEXT}.")
-    if spec.name != "mlp" and spec.name not in FOR_TEXT:
+    if spec.name != "mlp" and spec.name not in (*FOR_TEXT, *LANGUAGE_MODELS):
         image_shape(spec, shape)
     factory = BUILTIN[spec.name]
     number = classes or 1

@@ -19,14 +19,24 @@ from kantor.models.torchvision_unseen import torchvision_unseen
 with torchvision_unseen():
     from transformers import (  # pyright: ignore[reportMissingImports]
         AutoConfig,
+        AutoModelForCausalLM,
         AutoModelForImageClassification,
         AutoModelForSequenceClassification,
+        AutoModelForTokenClassification,
         PretrainedConfig,
     )
     from transformers.image_processing_base import ImageProcessingMixin  # pyright: ignore[reportMissingImports]
     from transformers.utils.import_utils import is_torchvision_available  # pyright: ignore[reportMissingImports]
 
     is_torchvision_available()  # it remembers the answer
+
+
+_HEADS = {
+    "sequence_classification": AutoModelForSequenceClassification,
+    "token_classification": AutoModelForTokenClassification,
+    "causal_lm": AutoModelForCausalLM,
+}
+"""What a network says of a text: a class, a class for every token, the next token."""
 
 
 def build(
@@ -36,14 +46,15 @@ def build(
     options: dict[str, str],
     recipe: dict[str, Any] | None = None,
 ) -> Built:
-    """A classifier of images or texts by the name of its checkpoint, on the Hub or in a folder.
+    """A classifier of images or texts, or a language model, by the name of its checkpoint, on the Hub or in a folder.
 
     The name is a checkpoint's, so its weights (safetensors alone; no code of theirs is run) are loaded, where it is no
     folder without any; ``@pretrained=false`` takes its architecture only. Another number of classes starts a fresh
     classifier. Other options overwrite entries of its configuration. Images are normalised and resized as its
     preprocessor says; weights that come without one get their images as they are. A new network of texts has an
-    embedding for every token. ``recipe`` is the configuration that an earlier network was made by, in the place of the
-    checkpoint's.
+    embedding for every token; ``@head=token_classification`` gives a class for every token of a text, and
+    ``@head=causal_lm`` the next token. ``recipe`` is the configuration that an earlier network was made by, in the
+    place of the checkpoint's.
 
     Raises:
         ConfigError: there is no such checkpoint, it is no such classifier, an option is not in its configuration, or a
@@ -52,21 +63,24 @@ def build(
     text = is_text(shape)
     channels, height, width = (0, *shape) if text else image_shape(spec, shape)
     pretrained = stands_for_weights(spec)
-    settings = literals({key: text for key, text in options.items() if key != "pretrained"})
+    settings = literals({key: text for key, text in options.items() if key not in ("pretrained", "head")})
+    maker = _maker(options.get("head"), spec, text)
+    says_tokens = maker is AutoModelForCausalLM
     try:
         config = _config(spec.name, recipe)
         names = _names(config)
         _overwrite(config, settings, spec)
         number: int = config.num_labels if classes is None else classes
-        others = number != config.num_labels
+        others = number != config.num_labels and not says_tokens
         if others:
             config.num_labels, names = number, None
         fresh = not pretrained and recipe is None
+        if says_tokens:
+            config.use_cache = False  # of keys and values, for who writes token by token
         if text:
             _fit_tokens(config, shape, spec, settings if fresh else None)
         elif fresh and hasattr(config, "num_channels"):
             config.num_channels = channels
-        maker = AutoModelForSequenceClassification if text else AutoModelForImageClassification
         network = _loaded(maker, spec, config, others) if pretrained else _drawn(maker, config)
     except (ConfigError, DataError, ImportError):
         raise
@@ -75,6 +89,8 @@ def build(
             f"transformers could not make {spec.architecture}: {_said(error)}. Without a network, give the path of a "
             "folder that holds config.json and model.safetensors."
         ) from error
+    if says_tokens:
+        return Built(network, shape[1], recipe=config.to_dict())
     if text:
         return Built(network, number, names if pretrained else None, recipe=config.to_dict())
     preset = _preprocessor(spec.name) if recipe is None else {}
@@ -87,6 +103,21 @@ def build(
         size=side(size, (height, width), spec),
         recipe=config.to_dict(),
     )
+
+
+def _maker(head: str | None, spec: Spec, text: bool) -> Any:
+    """What makes the network of transformers that answers so.
+
+    Raises:
+        ConfigError: there is no such head, or the samples are no texts.
+    """
+    if not text:
+        if head is not None:
+            raise ConfigError(f"{spec.name}@head={head} is of texts, and the samples are images: leave it out.")
+        return AutoModelForImageClassification
+    if head is not None and head not in _HEADS:
+        raise ConfigError(f"{spec.name}@head={head}: it is one of {', '.join(_HEADS)}.")
+    return _HEADS[head or "sequence_classification"]
 
 
 def _fit_tokens(config: Any, shape: tuple[int, ...], spec: Spec, fresh: dict[str, Any] | None) -> None:

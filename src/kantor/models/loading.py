@@ -11,6 +11,7 @@ from kantor.core import trust
 from kantor.core.errors import ConfigError, DataError
 from kantor.core.files import is_file
 from kantor.core.options import convert
+from kantor.data.label_kinds import LabelKind
 from kantor.data.tokenizer import Tokenizer, same_tokens
 from kantor.models import families
 from kantor.models.families import CLASSES, Built
@@ -60,6 +61,7 @@ def load_named(
     classes: int | Sequence[str] | None = None,
     input_shape: tuple[int, ...] | None = None,
     tokenizer: Tokenizer | None = None,
+    answers: LabelKind = "classes",
 ) -> Model:
     """:func:`load` for a name that may stand in a file, which decides no code that runs (:mod:`kantor.core.trust`).
 
@@ -68,6 +70,8 @@ def load_named(
         classes: how many, or their names.
         input_shape: of one sample.
         tokenizer: what its texts become tokens by; the weights' own if left out.
+        answers: what it is to say of a text, as the data's labels are: a class, a class for every token (``maps``), or
+            the next token.
 
     Raises:
         ConfigError: it names code that the user did not write; its weights learnt from the tokens of another
@@ -75,6 +79,7 @@ def load_named(
         DataError: see :func:`load`.
     """
     parsed, tensors, known = _open(spec)
+    parsed = _with_head(parsed, answers if tokenizer is not None else "classes")
     wanted = _Wanted.of(classes, known, parsed)
     shape = tuple(input_shape or known.get("input_shape") or DEFAULT_INPUT)
     if not all(isinstance(number, int) and number > 0 for number in shape):
@@ -111,7 +116,16 @@ def load_named(
         size=_size(parsed, known, built),
         recipe=built.recipe,
         tokenizer=tokenizer,
+        says_tokens=tokenizer is not None and bool(answers == "next" or known.get("says_tokens")),
     )
+
+
+def _with_head(spec: Spec, answers: LabelKind) -> Spec:
+    """A name at transformers, whose checkpoints are of one body under several heads, with the head that answers."""
+    head = {"maps": "token_classification", "next": "causal_lm"}.get(answers)
+    if head is None or spec.family != "transformers" or "head" in spec.options:
+        return spec
+    return replace(spec, options={**spec.options, "head": head})
 
 
 def _tokenizer(given: Tokenizer | None, known: dict[str, Any], spec: str) -> Tokenizer | None:
@@ -132,6 +146,7 @@ def load_trained(
     *,
     classes: int | Sequence[str] | None = None,
     tokenizer: Tokenizer | None = None,
+    answers: LabelKind = "classes",
 ) -> Model:
     """A model with its weights, as whoever looks at a trained model needs it: built for the inputs that its file names,
     else for those of the data.
@@ -141,6 +156,7 @@ def load_trained(
         shape: of one sample of the data.
         classes: those of its weights, where the user gave them.
         tokenizer: what the data's texts become tokens by.
+        answers: see :func:`load_named`.
 
     Raises:
         ConfigError, DataError: see :func:`load_named`; the name says nothing of weights.
@@ -148,7 +164,8 @@ def load_trained(
     need_weights(spec)
     trust.wrote(codes_of([spec]))
     own_shape = None if tokenizer is not None else known_of(spec)[1].get("input_shape")
-    return load_named(spec, classes=classes, input_shape=own_shape or shape, tokenizer=tokenizer)
+    shape = own_shape or shape
+    return load_named(spec, classes=classes, input_shape=shape, tokenizer=tokenizer, answers=answers)
 
 
 def known_of(text: str) -> tuple[Spec, dict[str, Any]]:

@@ -36,6 +36,8 @@ class Model(nn.Module):
         tokenizer: what texts became the tokens by that it learnt from; None where it sees none.
         size: images are resized to this height and width before the network (bilinear, antialiased); None keeps them.
         recipe: what else its maker needs to make it again, as JSON holds it.
+        says_tokens: the logits are of the next token, at every place: the classes are the tokenizer's tokens. Logits
+            beyond them, by which some vocabularies are filled up to a round number, are left out.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Model(nn.Module):
         size: int | None = None,
         recipe: dict[str, Any] | None = None,
         tokenizer: Tokenizer | None = None,
+        says_tokens: bool = False,
     ) -> None:
         super().__init__()
         self.name = name
@@ -63,6 +66,9 @@ class Model(nn.Module):
         self.size = size
         self.recipe = recipe
         self.tokenizer = tokenizer
+        self.says_tokens = says_tokens
+        if says_tokens and tokenizer is not None:
+            self.num_classes, self.class_names = tokenizer.vocabulary, list(tokenizer.tokens)
 
     def forward(
         self, x: Float[Tensor, "batch ..."] | None = None, **named: Shaped[Tensor, "batch ..."]
@@ -77,7 +83,8 @@ class Model(nn.Module):
                 raise ShapeError(
                     f"{self.name} was built for samples of shape {self.input_shape}, and sees {shown(named)}."
                 )
-            return logits_of(call(self.network, named), self.name)
+            logits = logits_of(call(self.network, named), self.name)
+            return logits[..., : self.num_classes] if self.says_tokens else logits
         if x.ndim != 1 + len(self.input_shape) or x.shape[1] != self.input_shape[0]:
             raise ShapeError(
                 f"{self.name} was built for samples of shape {self.input_shape}; this batch is {tuple(x.shape)}. "
@@ -130,12 +137,13 @@ class Model(nn.Module):
         return {
             "spec": self.spec,
             "num_classes": self.num_classes,
-            "class_names": self.class_names,
+            "class_names": None if self.says_tokens else self.class_names,
             "input_shape": list(self.input_shape),
             "normalise": self.normalise.facts(),
             "size": self.size,
             **({} if self.recipe is None else {"recipe": self.recipe}),
             **({} if self.tokenizer is None else {"tokenizer": self.tokenizer.facts()}),
+            **({"says_tokens": True} if self.says_tokens else {}),
         }
 
     def save(self, path: str | Path) -> None:

@@ -35,6 +35,7 @@ class Known(TypedDict):
     size: NotRequired[int | None]
     recipe: NotRequired[dict[str, Any] | None]
     tokenizer: NotRequired[KnownTokenizer]
+    says_tokens: NotRequired[bool]
 
 
 class KnownNormalise(TypedDict):

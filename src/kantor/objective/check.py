@@ -159,15 +159,20 @@ def _scored(look: Look, teacher: Teacher) -> dict[str, Any]:
     unknown, batch = {"accuracy": None, "scored": ""}, look.outputs.batch
     if batch.targets is None or not same_classes(class_names(look.networks.student), teacher.facts.get("classes")):
         return unknown
-    logits = teacher.outputs(batch, [Read("logits")])[Read("logits")]
+    try:
+        logits = teacher.outputs(batch, [Read("logits")])[Read("logits")]
+    except KeyError:  # a cache without them
+        return unknown
     task = Classification() if look.task is None or isinstance(look.task, OfLoss) else look.task
     try:
-        value = task.values(task.measured(logits, batch.targets))[task.scale.name]
+        values = task.values(task.measured(logits, batch.targets))
     except RuntimeError:  # outputs of another shape than the student's: nothing is known of them
         return unknown
-    if math.isnan(value):
+    told = [(metric.scale, values[metric.name]) for metric in task.metrics if not math.isnan(values[metric.name])]
+    if not told:
         return unknown
-    return {"accuracy": value if task.scale == ACCURACY else None, "scored": task.scale.said(value)}
+    scale, value = told[0]  # the first is of what a batch may not tell, as the bytes of its text
+    return {"accuracy": value if scale == ACCURACY else None, "scored": scale.said(value)}
 
 
 def _shape(x: Tensor) -> list[int]:

@@ -129,7 +129,11 @@ class CachedTeacher:
         self.facts = {**facts, "source": KEYED_BY}
 
     def outputs(self, batch: Batch, reads: Sequence[Read]) -> dict[Read, Tensor]:
-        """Read the rows of the batch's ids and views."""
+        """Read the rows of the batch's ids and views.
+
+        Raises:
+            KeyError: such an output is not kept.
+        """
         assert batch.ids is not None
         rows = self._cache.lookup(batch.ids, batch.views)
         return {read: rows[read.key].to(batch.ids.device, non_blocking=True) for read in reads}

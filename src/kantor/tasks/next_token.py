@@ -1,39 +1,65 @@
 """Next-token prediction: what language models learn."""
 
+import copy
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float64, Int, Shaped
 from torch import Tensor
 
 from kantor.core.errors import ShapeError
 from kantor.tasks.classification import check_classes
-from kantor.tasks.metrics import BitsPerByte, Metric, Perplexity
+from kantor.tasks.metrics import Accuracy, BitsPerByte, Metric, Perplexity
 from kantor.tasks.task import IGNORED, Task, type_of
+
+if TYPE_CHECKING:
+    from kantor.data import Part
 
 
 class NextToken(Task):
-    """Cross-entropy of every token given those before it, in nats, judged by perplexity.
+    """Cross-entropy of every token given those before it, in nats; judged by bits per byte of text, which no tokenizer
+    distorts, or by perplexity where the tokens stand for no text.
 
     Outputs are ``[batch, tokens, vocabulary]``; labels are the tokens themselves ``[batch, tokens]``, -100 where one is
     not to be predicted. They are shifted here: the output at a place is compared with the token after it.
 
     Args:
-        token_bytes: how many bytes of text each token of the vocabulary stands for; with it bits per byte are told
-            too, by which models of other vocabularies are compared.
+        token_bytes: how many bytes of text each token of the vocabulary stands for. Of data that kantor reads as text
+            they are counted.
     """
 
     name = "next_token"
-    labels = "maps"
+    labels = "next"
     axis = -1
     ignored = IGNORED
 
     def __init__(self, token_bytes: Sequence[int] | None = None) -> None:
-        metrics: list[Metric] = [Perplexity(_cross_entropy)]  # whatever loss a subclass may learn by
-        if token_bytes is not None:
-            metrics.append(BitsPerByte(_cross_entropy, token_bytes, _predicted))
-        self.metrics: Sequence[Metric] = metrics
+        # Of the cross-entropy, whatever loss a subclass may learn by.
+        of_tokens: tuple[Metric, ...] = (Perplexity(_cross_entropy), NextTokenAccuracy(-1))
+        bits = () if token_bytes is None else (BitsPerByte(_cross_entropy, token_bytes, _predicted),)
+        self.metrics: Sequence[Metric] = (*bits, *of_tokens)
+
+    def for_texts(self) -> Self:
+        """Judged by bits per byte."""
+        if any(isinstance(metric, BitsPerByte) for metric in self.metrics):
+            return self
+        judged = copy.copy(self)
+        judged.metrics = (BitsPerByte(_cross_entropy, None, _predicted), *self.metrics)
+        return judged
+
+    def judged_on(self, part: "Part") -> Self:
+        """With the bytes that the part's tokens stand for."""
+        sizes = part.token_bytes
+        if sizes is None:
+            return self
+        judged = copy.copy(self.for_texts())
+        judged.metrics = [
+            BitsPerByte(metric.loss_sums, sizes, metric.predicted) if isinstance(metric, BitsPerByte) else metric
+            for metric in judged.metrics
+        ]
+        return judged
 
     def loss(
         self, outputs: Float[Tensor, "labelled tokens vocabulary"], targets: Int[Tensor, "labelled tokens"]
@@ -60,6 +86,15 @@ class NextToken(Task):
         if targets.shape[1] < 2:
             raise ShapeError("Next-token prediction needs two tokens a sample: the first is not predicted.")
         check_classes(targets, outputs.shape[2])
+
+
+class NextTokenAccuracy(Accuracy):
+    """The share of tokens that the output before each names."""
+
+    def sums(
+        self, outputs: Float[Tensor, "batch tokens vocabulary"], targets: Shaped[Tensor, "batch tokens"]
+    ) -> Float64[Tensor, " right_counted"]:
+        return super().sums(outputs[:, :-1], targets[:, 1:])
 
 
 def _cross_entropy(

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from jaxtyping import Float, Float64, Int, Shaped
@@ -12,6 +12,9 @@ from kantor.core.errors import ShapeError
 from kantor.data.label_kinds import LabelKind
 from kantor.tasks.metrics import Metric
 from kantor.tasks.scale import Scale
+
+if TYPE_CHECKING:
+    from kantor.data import Part
 
 IGNORED = -100
 """The label that torch's losses leave out."""
@@ -92,6 +95,14 @@ class Task(ABC):
         None where the outputs name no class, or too many to count pairs of: there nothing is known of chance.
         """
         return None
+
+    def for_texts(self) -> Self:
+        """The same, of texts that kantor reads and cuts into tokens: a task that is judged by their bytes says so."""
+        return self
+
+    def judged_on(self, part: "Part") -> Self:  # noqa: ARG002
+        """The same, with what its metrics must know of a part of the data beside outputs and labels."""
+        return self
 
     @property
     def scale(self) -> Scale:

@@ -18,6 +18,8 @@ from kantor.tasks.scale import ACCURACY
 from kantor.tasks.task import labelled
 
 _CLASSIFICATION = Classification()
+_MOST_OUTPUTS = 1 << 25
+"""Numbers that a language model may say at once: 128 MiB."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,16 @@ def evaluate(
         NonFiniteError: it says NaN or infinity of a sample, so that nothing can be said of it.
     """
     with as_evaluated(model):
-        return _scores(model, part.seen_by(role), task, role, batch_size, device)
+        part = part.seen_by(role)
+        return _scores(model, part, task.judged_on(part), role, samples_at_once(part, role, batch_size), device)
+
+
+def samples_at_once(part: Part, role: str, most: int) -> int:
+    """So many samples, at most ``most``, that what a language model says of each token fits into memory."""
+    if role not in part.tokenizers or part.is_classes:
+        return most
+    tokens, vocabulary = part.input_shapes[role]
+    return max(1, min(most, _MOST_OUTPUTS // (tokens * vocabulary)))
 
 
 def _scores(

@@ -10,6 +10,7 @@ from torch import nn
 
 from kantor.models.builtin.bag import Bag
 from kantor.models.builtin.cnn import CNN
+from kantor.models.builtin.gpt import GPT
 from kantor.models.builtin.mlp import MLP
 from kantor.models.builtin.resnet import ResNet
 from kantor.models.builtin.textcnn import TextCNN
@@ -20,9 +21,12 @@ BUILTIN: dict[str, Callable[..., nn.Module]] = {
     "cnn": CNN,
     "mlp": MLP,
     "bag": Bag,
+    "gpt": GPT,
     "textcnn": TextCNN,
     "vit": ViT,
 }
 """Name -> factory. The options written with ``@`` are the factory's keyword arguments."""
 FOR_TEXT = ("bag", "textcnn")
-"""Those that read texts."""
+"""Those that classify texts."""
+LANGUAGE_MODELS = ("gpt",)
+"""Those that say a text's next token."""

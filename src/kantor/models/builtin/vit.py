@@ -1,11 +1,11 @@
 """A tiny vision transformer (arXiv 2010.11929), pre-norm, with a class token and learnt positions."""
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from kantor.core.errors import ConfigError
+from kantor.models.builtin.block import Block
 from kantor.models.builtin.sizes import at_least
 
 
@@ -60,26 +60,3 @@ class ViT(nn.Module):
         first = self.class_token.expand(tokens.shape[0], -1, -1)
         tokens = self.blocks(torch.cat([first, tokens], dim=1) + self.positions)
         return self.head(self.norm(tokens)[:, 0])
-
-
-class Block(nn.Module):
-    """Self-attention, then a perceptron of four times the width, each beside a shortcut."""
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm1 = nn.LayerNorm(dim)
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.out = nn.Linear(dim, dim)
-        self.norm2 = nn.LayerNorm(dim)
-        self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
-
-    def forward(self, x: Float[Tensor, "batch tokens dim"]) -> Float[Tensor, "batch tokens dim"]:
-        """The tokens after this block."""
-        x = x + self._attend(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
-
-    def _attend(self, x: Tensor) -> Tensor:
-        query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(query, key, value)
-        return self.out(mixed.transpose(1, 2).flatten(2))

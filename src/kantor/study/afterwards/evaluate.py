@@ -179,7 +179,8 @@ def evaluate_model(
     spec = spec_of(spec)
     opened = reading.open(data, spec)
     tokenizer = opened.train.tokenizers.get("student")
-    model = load_trained(spec, opened.train.input_shapes["student"], tokenizer=tokenizer)
+    shape = opened.train.input_shapes["student"]
+    model = load_trained(spec, shape, tokenizer=tokenizer, answers=opened.kind)
     task, numbered = reading.learned(), opened.part(part)
     if numbered.is_classes:
         numbered = _numbered_as(model.class_names, opened, numbered, say)

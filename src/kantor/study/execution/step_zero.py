@@ -168,7 +168,7 @@ def _check_data(study: ResolvedStudy, data: DataSet) -> None:
     settings, methods = study.settings, study.methods
     if study.judged and data.test is None:
         raise ConfigError(f"{data.name} has no test part to judge by.")
-    if study.judged and data.kind == "maps" and len(data.classes) < 2:  # of a class a sample, opening says so
+    if study.judged and data.kind in ("maps", "next") and len(data.classes) < 2:  # of a class a sample, opening says so
         raise DataError(f"{data.name} has one class, {data.classes[0]}: there is nothing to learn from its labels.")
     if not data.train.labelled:
         _need_no_labels(study, data)

@@ -9,7 +9,7 @@ import torch
 
 from kantor.core import trust
 from kantor.core.errors import ConfigError
-from kantor.data import DataSet, open_data
+from kantor.data import DataSet, holds_texts, open_data
 from kantor.faculty.label_cost import CostSource
 from kantor.faculty.roster import classes_by_teacher, read_classes, spec_of, teacher_names
 from kantor.study.settings.methods import Method, parse_methods
@@ -96,7 +96,12 @@ class ResolvedStudy:
         Raises:
             ConfigError: there is no such task, or it is code that nobody gave leave for.
         """
-        return self.settings.learned()
+        task = self.settings.learned()
+        settings = self.settings
+        if task is None or task.labels != "next":
+            return task
+        seen = settings.data, settings.text, settings.view_map(), settings.label, task.labels
+        return task.for_texts() if holds_texts(*seen) else task
 
     @property
     def label_task(self) -> Task:

@@ -58,7 +58,8 @@ class Start:
         """
         spec = self.of(seed)
         seen, tokenizer = student.input_shape, student.tokenizer
-        source = load_named(spec, classes=self.classes, input_shape=seen, tokenizer=tokenizer)
+        answers = "next" if student.says_tokens else "classes"
+        source = load_named(spec, classes=self.classes, input_shape=seen, tokenizer=tokenizer, answers=answers)
         tensors = source.network.state_dict()
         head = classifier_path(student.network)
         own = student.network.state_dict()

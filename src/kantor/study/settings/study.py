@@ -199,7 +199,7 @@ class Study(Training):
         for name in ("labels_per_class", "classes", "label_cost"):
             if getattr(self, name) is not None:
                 raise ConfigError(f"{name} goes by classes, and in task {task.name} a sample has none: leave it out.")
-        if task.labels == "maps" and self.augment not in ("auto", "none"):
+        if task.labels in ("maps", "next") and self.augment not in ("auto", "none"):
             raise ConfigError(f"augment {self.augment} moves images and not the labels of task {task.name}: set none.")
 
     def learned(self) -> Task | None:

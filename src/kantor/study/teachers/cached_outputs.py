@@ -38,7 +38,8 @@ def cacheable(config: Study, data: DataSet, losses: Iterable[object] = ()) -> bo
     augment = augmentation(config, data)
     if config.cache == "off":
         return False
-    by_token = [loss.name for loss in losses if isinstance(loss, TransferLoss) and _sees_positions(loss)]
+    says_tokens = data.kind in ("maps", "next")
+    by_token = [loss.name for loss in losses if isinstance(loss, TransferLoss) and _sees_positions(loss, says_tokens)]
     if data.train.tokenizers and by_token:
         if config.cache == "on":
             raise ConfigError(
@@ -56,7 +57,10 @@ def cacheable(config: Study, data: DataSet, losses: Iterable[object] = ()) -> bo
     return config.cache == "on" or augment.views <= config.epochs
 
 
-def _sees_positions(loss: TransferLoss) -> bool:
+def _sees_positions(loss: TransferLoss, says_tokens: bool) -> bool:
+    """Whether a loss compares token by token, as those of logits do where a model says something of every token."""
+    if loss.reads == "logits":
+        return says_tokens
     return loss.reads in ("feature", "stages", "sequence_logits") and not loss.pooled
 
 

@@ -59,12 +59,15 @@ def model_for(spec: str, data: DataSet, role: str, classes: list[str] | None = N
         ConfigError, DataError: see :func:`kantor.load`; a student's weights are for other classes; it normalises what
             the data has normalised already.
     """
+    tokenizer = data.train.tokenizers.get(role)
     if role == "student" or not has_weights(spec):
         classes = data.classes
-    tokenizer = data.train.tokenizers.get(role)
+    if data.kind == "next" and tokenizer is not None:
+        classes = list(tokenizer.tokens)  # its own, whatever those of the student are
     # A checkpoint of a bare text encoder gets a new classifier: a teacher's is the same whenever it is loaded.
     with seeds.fixed(0, seeds.TEACHER) if tokenizer is not None and role != "student" else nullcontext():
-        model = load_named(spec, classes=classes, input_shape=data.train.input_shapes[role], tokenizer=tokenizer)
+        shape = data.train.input_shapes[role]
+        model = load_named(spec, classes=classes, input_shape=shape, tokenizer=tokenizer, answers=data.kind)
     if NORMALISED in data.notes and model.normalise.mode not in ("none", "standard"):
         raise ConfigError(
             f"{spec} normalises pixels in [0, 1], and those of {data.name} run {data.notes[NORMALISED]}. Write "

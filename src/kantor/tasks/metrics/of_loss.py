@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int, Shaped
 from torch import Tensor
@@ -51,7 +52,8 @@ class BitsPerByte(Metric):
 
     Args:
         loss_sums: the task's, in nats.
-        token_bytes: how many bytes each token of the vocabulary stands for.
+        token_bytes: how many bytes each token of the vocabulary stands for; None where that is not known yet, and
+            nothing is said.
         predicted: the labels that count, of targets.
     """
 
@@ -61,15 +63,17 @@ class BitsPerByte(Metric):
     def __init__(
         self,
         loss_sums: LossSums,
-        token_bytes: Sequence[int],
+        token_bytes: Sequence[float] | Float64[np.ndarray, " vocabulary"] | None,
         predicted: Callable[[Int[Tensor, "batch tokens"]], Int[Tensor, " counted"]],
     ) -> None:
         self.loss_sums, self.predicted = loss_sums, predicted
-        self.token_bytes = torch.as_tensor(token_bytes, dtype=torch.float64)
+        self.token_bytes = None if token_bytes is None else torch.as_tensor(token_bytes, dtype=torch.float64)
 
     def sums(
         self, outputs: Float[Tensor, "batch tokens vocabulary"], targets: Int[Tensor, "batch tokens"]
     ) -> Float64[Tensor, " loss_bytes"]:
+        if self.token_bytes is None:
+            return torch.zeros(2, dtype=torch.float64, device=outputs.device)
         loss = self.loss_sums(outputs, targets)[0]
         return torch.stack([loss, self.token_bytes.to(loss.device)[self.predicted(targets)].sum()])
 
