@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from kantor.core import trust
+from tests.torchvision_operators import define
 
 # What runs were made with is kept in the user's home, which tests leave alone; their commands inherit this.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="kantor-state-")
@@ -59,18 +60,8 @@ def _denormals() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def torchvision_operators():
-    """Makes torchvision importable beside a CPU build of torch, for which its only wheel was not built.
-
-    Its compiled operators are missing there and its import fails on the first; models and transforms need none.
-    """
+def torchvision_operators() -> None:
+    """Makes torchvision importable beside a CPU build of torch; skips where it is not installed."""
     if importlib.util.find_spec("torchvision") is None:
         pytest.skip("needs torchvision")
-    try:
-        importlib.import_module("torchvision")
-        yield None
-    except RuntimeError:
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        yield library
+    define()

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "loops"
-SAYS = {"trainer": "kd+neuron_transport 0."}
+SAYS = {
+    "trainer": "kd+neuron_transport 0.",
+    "lightning_module": "kd+neuron_transport 0.",
+    "lightning_callback": "right: 0.",
+}
 """What a run prints at its end, in part."""
-WITHOUT_TORCHVISION = "import sys\nsys.modules['torchvision'] = None\n"
-"""Its only wheel is not built for the CPU's torch; these examples need none."""
 
 
 def run(name: str, folder: Path, *launch: str) -> str:
     """What an example prints, run in ``folder``."""
-    hidden = folder / "hidden"
-    hidden.mkdir()
-    (hidden / "sitecustomize.py").write_text(WITHOUT_TORCHVISION)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(hidden), "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, *launch, str(EXAMPLES / f"{name}.py")]
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root), "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, *launch, str(Path(__file__).with_name("run_example.py")), str(EXAMPLES / f"{name}.py")]
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
     )
