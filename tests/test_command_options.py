@@ -64,7 +64,7 @@ def test_types_are_those_of_the_settings():
     [
         (["evaluate", "r", "--split=dev"], "split"),
         (["evaluate", "r", "--image-size=large"], "image_size"),
-        (["export", "r", "--format=onnx"], "format"),
+        (["export", "r", "--format=pickle"], "format"),
         (["watch", "r", "--every=often"], "every"),
         (["analyse", "r", "--tpo=3"], "tpo"),
     ],

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from kantor.carry import transported
     from kantor.core.errors import ConfigError, DataError, KantorError, NonFiniteError, ShapeError
     from kantor.data import Batch, open_data
-    from kantor.in_python import Comparison, study
+    from kantor.in_python import Comparison, export, study
     from kantor.models import load
     from kantor.objective import Objective, Result, Term
     from kantor.tasks import Task
@@ -25,6 +25,7 @@ __all__ = [
     "ShapeError",
     "Task",
     "Term",
+    "export",
     "load",
     "losses",
     "open_data",
@@ -37,7 +38,7 @@ __all__ = [
 _FROM = {
     "carry": ("transported",),
     "data": ("Batch", "open_data"),
-    "in_python": ("Comparison",),
+    "in_python": ("Comparison", "export"),
     "models": ("load",),
     "objective": ("Objective", "Result", "Term"),
     "tasks": ("Task",),

@@ -174,11 +174,11 @@ def evaluate(options: jsonargparse.Namespace) -> None:
 
 
 def export(options: jsonargparse.Namespace) -> None:
-    """Write a trained model alone: weights, or a program that runs without kantor."""
-    from kantor.study.afterwards.evaluate import export_model
+    """Write a trained model alone: weights, a program that runs without kantor, or a folder for the Hub."""
+    from kantor.study.afterwards.export.command import How, export_model
 
     output, shape = options.output and Path(options.output), options.input_shape and tuple(options.input_shape)
-    export_model(options.run, options.format, output, shape, _say)
+    export_model(options.run, options.format, output, shape, _say, How(options.bare, options.license))
 
 
 def probe(options: jsonargparse.Namespace) -> None:

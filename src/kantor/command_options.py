@@ -73,9 +73,18 @@ def _export(parser: jsonargparse.ArgumentParser) -> None:
     parser.add_argument("run", nargs="?", type=str, help="RUN/METHOD/seed-K, or a model with its weights, as NAME:FILE")
     _takes_trust(parser)
     parser.add_argument(
-        "--format", type=Literal["safetensors", "torch.export"], default="safetensors", help="of the file"
+        "--format",
+        type=Literal["safetensors", "torch.export", "onnx", "hub"],
+        default="safetensors",
+        help="weights, a program of torch or of ONNX, or a folder with a model card that transformers or timm load",
     )
-    parser.add_argument("--output", type=str | None, help="the file; beside the run's student if left out")
+    parser.add_argument("--output", type=str | None, help="the file or folder; beside the run's student if left out")
+    parser.add_argument(
+        "--bare", action="store_true", help="of a program: the network alone, without resizing and normalising"
+    )
+    parser.add_argument(
+        "--license", type=str | None, help="of the weights, for the model card: an identifier such as apache-2.0"
+    )
     parser.add_argument(
         "--input_shape", type=list[int] | None, help="of one sample, as 3,224,224, where the model's file does not say"
     )

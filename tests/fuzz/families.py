@@ -93,7 +93,7 @@ _OPTIONS = {
     "rank": "data teachers scores label_cost student part train_limit view bootstrap batch_size out config",
     "compare": "data split samples cost top views label batch_size out",
     "evaluate": "model data split image_size view label classes",
-    "export": "format output input_shape",
+    "export": "format output input_shape bare license",
     "probe": "data label",
     "analyse": "top",
     "report": "output",

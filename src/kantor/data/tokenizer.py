@@ -133,6 +133,10 @@ class Tokenizer:
         """A text's shape as a model sees it: at most so many tokens, of so many."""
         return self.longest, self.vocabulary
 
+    def token(self, number: int) -> str | None:
+        """The token of a number; None where there is none."""
+        return self._made.id_to_token(number)
+
     def facts(self) -> KnownTokenizer:
         """All that is needed to make it again, as JSON holds it."""
         known: KnownTokenizer = {"content": self.content, "longest": self.longest, "padding": self.padding}

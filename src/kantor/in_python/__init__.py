@@ -2,5 +2,6 @@
 
 from kantor.in_python.call import study
 from kantor.in_python.comparison import Comparison
+from kantor.in_python.taking_out import export
 
-__all__ = ["Comparison", "study"]
+__all__ = ["Comparison", "export", "study"]

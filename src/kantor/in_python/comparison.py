@@ -13,11 +13,13 @@ from kantor.core.names import folder_name
 from kantor.core.objects import at_hand
 from kantor.core.reading import read_json
 from kantor.core.terminal import Terminal
+from kantor.in_python.taking_out import export
 from kantor.models import Model, load
 from kantor.report import write
 from kantor.results.records import Row, Summary
 from kantor.results.rows import values_of, warnings
 from kantor.results.table import table
+from kantor.study.afterwards.export.command import Form
 from kantor.study.sweep import runs_in, sweep_table
 from kantor.tasks import Scale
 
@@ -177,6 +179,30 @@ class Comparison:
         """
         with at_hand(self.objects):
             return load(str(self.folder(method, seed))).eval()
+
+    def export(
+        self,
+        method: str,
+        seed: int | None = None,
+        *,
+        format: Form = "safetensors",  # noqa: A002
+        output: str | Path | None = None,
+        **how: Any,
+    ) -> Path:
+        """A trained student, taken out; see :func:`kantor.in_python.export`.
+
+        Args:
+            method: its method, as the table calls it.
+            seed: the first of the method's if left out.
+            format: ``safetensors``, ``torch.export``, ``onnx`` or ``hub``.
+            output: the file or folder; in the student's own folder if left out.
+            how: ``bare``, ``license``, ``quiet``.
+
+        Raises:
+            ConfigError: there is no such student, or it cannot be written in this form.
+        """
+        with at_hand(self.objects):
+            return export(str(self.folder(method, seed)), format=format, output=output, **how)
 
     def __str__(self) -> str:
         return self.table()

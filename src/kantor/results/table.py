@@ -41,6 +41,27 @@ def table(summary: Summary) -> Table:
     return out
 
 
+def markdown(summary: Summary) -> str:
+    """The same in Markdown, for a page: the metric, its interval, and the paired difference to the student alone."""
+    scale = Scale.parse(summary.get("metric"))
+    lines = [
+        f"| method | seeds | {scale.heading} | 95 % interval | to the student alone | 95 % interval |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, row in summary["methods"].items():
+        difference = row["difference"]
+        cells = [
+            name.replace("|", "\\|"),
+            str(len(row["seeds"])),
+            "" if row["mean"] is None else scale.number(row["mean"]),
+            scale.interval(row["interval"]),
+            collapsed(row) if difference is None else scale.signed(difference["mean"]),
+            "" if difference is None else scale.interval(difference["interval"], signed=True),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def collapsed(row: Row) -> str:
     """In the place of a difference."""
     return f"{len(row.get('collapsed', {}))} of {len(row['seeds'])} collapsed" if row.get("collapsed") else ""

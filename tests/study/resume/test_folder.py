@@ -22,13 +22,19 @@ def run(tmp_path) -> Path:
     return tmp_path / "run"
 
 
-def test_versions_machine_and_command():
+def test_versions_machine_and_command(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/usr/bin/kantor", "distill", "--data", "my photos"])
     found = environment()
     assert found["packages"]["kantor"] != "not installed" != found["packages"]["torch"]
-    assert found["command"].startswith("kantor")
+    assert found["command"] == "kantor distill --data 'my photos'"
     assert found["directory"] == str(Path.cwd())
     assert datetime.fromisoformat(found["started"]).tzinfo is not None
     json.dumps(found)
+
+
+def test_of_a_study_that_a_program_began_the_command_is_that_program(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["work/compare.py", "--fast"])
+    assert environment()["command"] == "python compare.py --fast"
 
 
 def test_nothing_is_imported_from_the_directory_that_a_run_names(run, tmp_path, monkeypatch):

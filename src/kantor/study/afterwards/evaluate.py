@@ -1,30 +1,20 @@
-"""What one does with a trained student: evaluate it, take it out."""
+"""What a trained student, or any model with its weights, reaches."""
 
 import contextlib
-import io
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int64
-from torch import Tensor, nn
 
 from kantor.core.errors import ConfigError, DataError, KantorError
-from kantor.core.files import write_bytes
-from kantor.core.seal import student_of
 from kantor.data import DataSet, Part, open_data
-from kantor.data.tokenised import TEXT
 from kantor.data.views import ROLES
 from kantor.faculty.roster import read_classes, spec_of
-from kantor.models import Model, load, load_trained
-from kantor.models.families import is_text
+from kantor.models import load, load_trained
 from kantor.models.own_tokenizer import needed_tokenizer
-from kantor.models.pretrained import need_weights
-from kantor.models.spec import parse
+from kantor.study.afterwards.trained import trained_student
 from kantor.study.resume.fingerprints import settings_of
 from kantor.study.settings.resolved import ResolvedStudy
 from kantor.study.settings.study import Study
@@ -101,7 +91,7 @@ def evaluate_run(
         ConfigError: there is no finished student in the folder; a reading of the run's own data.
         KantorError: see :func:`evaluate_model`.
     """
-    weights = _weights(folder)
+    weights = trained_student(folder)
     config = settings_of(folder.parents[1])
     if any(m.folder == folder.parent.name and not m.teaches_classifier for m in ResolvedStudy(config).methods):
         raise ConfigError(
@@ -211,103 +201,3 @@ def _numbered_as(known: list[str] | None, data: DataSet, part: Part, say: Callab
 
 def _mere_numbers(classes: list[str]) -> bool:
     return classes == [str(number) for number in range(len(classes))]
-
-
-def export_model(
-    spec: str,
-    form: Literal["safetensors", "torch.export"],
-    output: Path | None,
-    input_shape: tuple[int, ...] | None = None,
-    say: Callable[[str], None] = print,
-) -> Path:
-    """Write a trained model alone: no teacher, no wrapper, no projector.
-
-    Args:
-        spec: RUN/METHOD/seed-K, a file that kantor wrote, or any model with its weights.
-        form: ``safetensors``, the network's weights under their own keys; or ``torch.export``, a program from pixels
-            in [0, 1] to logits for any batch size and one image size, that of ``input_shape``, which needs torch alone.
-            What the model is, its classes among it, goes with it as its extra file ``kantor.json``, whose ``takes`` is
-            the shape of a batch, null for any number; of texts those of its arguments by name.
-        output: the file to write; beside the model's own file if left out.
-        input_shape: of one sample, where the model's file does not say it.
-        say: told what a program takes, and what was written.
-
-    Raises:
-        ConfigError: there is no trained model; or no file of its own beside which another could be written.
-        KantorError: the file cannot be written.
-    """
-    spec = str(_weights(Path(spec))) if Path(spec).is_dir() else spec
-    need_weights(spec)
-    model = load(spec, input_shape=input_shape)
-    output = output or _beside(spec, form)
-    if form == "safetensors":
-        if ":" not in spec and output.exists() and output.samefile(spec):
-            # A run's student stays byte for byte as it was sealed, and what is written here may have other bytes.
-            say(f"The weights alone are in {output} already.")
-            return output
-        model.save(output)
-        say(f"Wrote {output}")
-        return output
-    program = exported(model)
-    takes = {name: [None, None] for name in TEXT} if is_text(model.input_shape) else [None, *model.input_shape]
-    facts = {"kantor.json": json.dumps(model.facts() | {"takes": takes})}
-    # Through a buffer: where a disk is full torch's own writer ends the process.
-    buffer = io.BytesIO()
-    torch.export.save(program, buffer, extra_files=facts)
-    write_bytes(output, buffer.getvalue())
-    if is_text(model.input_shape):
-        say(f"The program takes {' and '.join(TEXT)} of any number of texts, of up to {model.input_shape[0]} tokens.")
-    if len(model.input_shape) == 3:
-        channels, height, width = model.input_shape
-        say(
-            f"The program takes any number of images of {channels} channel(s), {height} pixels high and {width} wide, "
-            "and no other size."
-        )
-    say(f"Wrote {output}")
-    return output
-
-
-def _beside(spec: str, form: Literal["safetensors", "torch.export"]) -> Path:
-    """Where a model is exported to if nobody says it: of a run's student the weights are there already."""
-    own = Path(spec) if Path(spec).suffix == ".safetensors" and ":" not in spec else parse(spec).weights
-    if own is not None and form == "torch.export":
-        return own.with_suffix(".pt2")
-    if own is not None and own.name == "student.safetensors" and ":" not in spec:
-        return own
-    raise ConfigError(f"{spec}: say with --output which file is to be written.")
-
-
-def exported(model: Model) -> torch.export.ExportedProgram:
-    """The model as a program with a free batch size; of texts, with a free number of tokens too."""
-    batch = torch.export.Dim("batch", min=1)
-    if not is_text(model.input_shape):
-        example = torch.rand(2, *model.input_shape)
-        return torch.export.export(model.eval(), (example,), dynamic_shapes=({0: batch},))
-    longest = model.input_shape[0]
-    ids = torch.zeros(2, longest, dtype=torch.int64)
-    named: dict[str, Tensor] = dict(zip(TEXT, (ids, torch.ones_like(ids)), strict=True))
-    free = {0: batch, 1: torch.export.Dim("tokens", min=1, max=longest)}
-    return torch.export.export(_OfTokens(model).eval(), (), named, dynamic_shapes=dict.fromkeys(named, free))
-
-
-class _OfTokens(nn.Module):
-    """A model of texts with its arguments named, as a program has them."""
-
-    def __init__(self, model: Model) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(
-        self, input_ids: Int64[Tensor, "batch tokens"], attention_mask: Int64[Tensor, "batch tokens"]
-    ) -> Float[Tensor, "batch classes"]:
-        """The logits."""
-        return self.model(input_ids=input_ids, attention_mask=attention_mask)
-
-
-def _weights(folder: Path) -> Path:
-    path = student_of(folder)
-    if not path.exists():
-        near = sorted(str(p.parent) for p in folder.parent.parent.glob("*/seed-*/student.safetensors"))[:6]
-        hint = f" There are: {', '.join(near)}." if near else ""
-        raise ConfigError(f"{folder} holds no trained student; give RUN/METHOD/seed-K.{hint}")
-    return path

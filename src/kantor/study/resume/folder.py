@@ -36,7 +36,7 @@ def environment() -> dict[str, Any]:
         "cores": cores(),
         "processes": world_size(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        "command": shlex.join(["kantor", *sys.argv[1:]]),
+        "command": _command(),
         "directory": str(Path.cwd()),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -83,6 +83,13 @@ def _started_in(run: Path) -> Path | None:
     facts = run / "environment.json"
     directory = read_json(facts, Environment).get("directory") if facts.is_file() else None
     return Path(directory) if isinstance(directory, str) else None
+
+
+def _command() -> str:
+    """What was called: the command, or the program that a study was begun from."""
+    program = Path(sys.argv[0]).name
+    own = program.partition(".")[0] in ("kantor", "__main__")
+    return shlex.join(["kantor", *sys.argv[1:]] if own else ["python", program, *sys.argv[1:]])
 
 
 def _version(name: str) -> str:

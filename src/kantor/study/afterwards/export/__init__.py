@@ -1,0 +1,1 @@
+"""A trained model, taken out: weights, programs, or a folder for the Hub."""
