@@ -38,7 +38,7 @@ $(BIN)/python:
 	@touch $@ .venv/.demo
 
 demo: .venv/.demo
-	$(BIN)/kantor distill --config examples/demo.yaml --out runs/demo
+	$(BIN)/kantor demo --out runs/demo
 
 test: .venv/.dev
 	$(BIN)/ruff check

@@ -69,9 +69,13 @@ def test_the_wheel_works_in_an_empty_environment(built, tmp_path):
     assert Path(place.strip()).is_relative_to(tmp_path)
     assert version in done(bin_ / "kantor", "--version", folder=tmp_path)
     assert "neuron_transport" in done(bin_ / "kantor", "methods", folder=tmp_path)
-    words = "distill --data digits --train-limit 200 --teacher cnn@width=16 --teacher-epochs 1 --student cnn@width=8"
-    more = "--methods none,neuron_transport --seeds 1 --epochs 1 --jobs 1 --out run"
-    done(bin_ / "kantor", *words.split(), *more.split(), folder=tmp_path)
-    assert (tmp_path / "run" / "report.html").read_text("utf-8").startswith("<!doctype html>")
-    result = json.loads((tmp_path / "run" / "neuron_transport" / "seed-0" / "result.json").read_text("utf-8"))
-    assert result["epochs"] == 1 and sum(map(sum, result["confusion"])) == 360
+    assert "[plots]                missing matplotlib" in done(bin_ / "kantor", "doctor", folder=tmp_path)
+    (tmp_path / "empty").mkdir()
+    said = done(bin_ / "kantor", "demo", "--seeds", "1", folder=tmp_path / "empty")
+    assert [path.name for path in (tmp_path / "empty").iterdir()] == ["runs"]
+    run = tmp_path / "empty" / "runs" / "demo"
+    assert (run / "report.html").read_text("utf-8").startswith("<!doctype html>")
+    result = json.loads((run / "neuron_transport" / "seed-0" / "result.json").read_text("utf-8"))
+    assert result["epochs"] == 60 and sum(map(sum, result["confusion"])) == 360
+    for command in said.splitlines()[-1].removeprefix("Next: kantor ").split("; kantor "):
+        done(bin_ / "kantor", *command.split(), folder=tmp_path / "empty")

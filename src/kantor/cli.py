@@ -81,6 +81,19 @@ def finetune(options: jsonargparse.Namespace) -> None:
     distill(options)
 
 
+def demo(options: jsonargparse.Namespace) -> None:
+    """Compare four ways to train a small student on handwritten digits: about a minute, and nothing is fetched."""
+    from kantor.core.reading import read_yaml
+    from kantor.study import Study, run_sweep
+
+    settings = read_yaml(Path(__file__).with_name("demo.yaml"), dict[str, Any], "Install kantor again.")
+    asked = {} if options.seeds is None else {"seeds": options.seeds}
+    _one_page(run_sweep(Study(**settings | asked, out=options.out), report=_page))
+    run = options.out
+    student = f"{run}/kd+neuron_transport/seed-0"
+    _say(f"Next: kantor evaluate {student}; kantor export {student} --format torch.export; kantor analyse {run}")
+
+
 def rank(options: jsonargparse.Namespace) -> None:
     """Rank teachers for labelled data, also those trained for other classes."""
     from kantor.core.collectives import rank as process
@@ -241,6 +254,24 @@ def methods(options: jsonargparse.Namespace) -> None:
     terminal().print(table)
 
 
+def doctor(options: jsonargparse.Namespace) -> None:  # noqa: ARG001
+    """Versions, device, threads, extras, and what is missing: what a report of a fault should say."""
+    from kantor.doctor import checked
+
+    for name, said in checked():
+        _say(f"{name:<22} {said}")
+
+
+def completion(options: jsonargparse.Namespace) -> None:
+    """Print what completes commands and options in a shell: eval "$(kantor completion bash)"."""
+    from kantor.completion import options_of, script
+
+    parsers = {name: Parser() for name in OPTIONS}
+    for name, parser in parsers.items():
+        OPTIONS[name](parser)
+    _say(script(options.shell, options_of(parsers)))
+
+
 def _say(text: str) -> None:
     print(printable(text), flush=True)
 
@@ -278,7 +309,8 @@ def _parser(command: str | None = None) -> tuple[jsonargparse.ArgumentParser, di
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subcommands(required=True, dest="command")
     functions = (
-        distill, finetune, rank, evaluate, analyse, compare, resume, export, probe, report, watch, methods
+        demo, distill, finetune, rank, evaluate, analyse, compare, resume, export, probe, report, watch, methods,
+        doctor, completion,
     )  # fmt: skip
     for function in functions:
         own = Parser(description=function.__doc__)

@@ -6,6 +6,11 @@ from typing import Literal
 import jsonargparse
 
 
+def _demo(parser: jsonargparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=str, default="runs/demo", help="the run's folder")
+    parser.add_argument("--seeds", type=int | None, help="how many, for a shorter look; ten if left out")
+
+
 def _study(parser: jsonargparse.ArgumentParser) -> None:
     from kantor.study.settings.study import Study
 
@@ -120,6 +125,14 @@ def _methods(parser: jsonargparse.ArgumentParser) -> None:
     )
 
 
+def _doctor(parser: jsonargparse.ArgumentParser) -> None:
+    """It has none."""
+
+
+def _completion(parser: jsonargparse.ArgumentParser) -> None:
+    parser.add_argument("shell", type=Literal["bash", "zsh", "fish"], help="bash, zsh or fish")
+
+
 def _takes_trust(parser: jsonargparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust",
@@ -133,6 +146,7 @@ def _takes_trust(parser: jsonargparse.ArgumentParser) -> None:
 
 
 OPTIONS: dict[str, Callable[[jsonargparse.ArgumentParser], None]] = {
+    "demo": _demo,
     "distill": _study,
     "finetune": _finetune,
     "rank": _rank,
@@ -145,5 +159,7 @@ OPTIONS: dict[str, Callable[[jsonargparse.ArgumentParser], None]] = {
     "report": _report,
     "watch": _watch,
     "methods": _methods,
+    "doctor": _doctor,
+    "completion": _completion,
 }
 """What adds a command's options to its parser, by the command's name."""

@@ -100,6 +100,7 @@ _OPTIONS = {
     "watch": "every",
     "resume": "",
     "methods": "",
+    "completion": "",
 }
 _BASE = {
     "distill": ["--data=vectors.npz", "--methods=none,kd", "--out=new", *TRAIN],
@@ -113,6 +114,7 @@ _BASE = {
     "watch": ["run", "--once"],
     "resume": ["run"],
     "methods": [],
+    "completion": ["bash"],
 }
 
 
