@@ -237,7 +237,10 @@ def generate(app: Sphinx) -> None:
     found = dict(modules())
     packages = [name for name, module in found.items() if hasattr(module, "__path__") and name.count(".") == 1]
     pages: dict[str, str] = {}
-    for package in [*packages, "kantor.arguments", "kantor.catalogue", "kantor.cli"]:
+    for package in [
+        *packages,
+        *(f"kantor.{name}" for name in ("arguments", "catalogue", "cli", "completion", "doctor")),
+    ]:
         exported = getattr(found[package], "__all__", None) or ([] if package in packages else public(found[package]))
         inside = [name for name in found if name.startswith(f"{package}.")]
         left = {name: public(found[name]) for name in inside}
