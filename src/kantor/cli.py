@@ -138,7 +138,7 @@ def analyse(options: jsonargparse.Namespace) -> None:
 def compare(options: jsonargparse.Namespace) -> None:
     """Compare any two models, layer by layer: transport distance, CKA, matched neurons, predictions."""
     from kantor.analysis import Compare, compare_models
-    from kantor.analysis.show import sentence, tables, untrained
+    from kantor.analysis.show import sentence, tables, untrained, vocabulary
     from kantor.core.terminal import terminal
     from kantor.report import write
     from kantor.study.afterwards.evaluate import check_views
@@ -148,7 +148,7 @@ def compare(options: jsonargparse.Namespace) -> None:
     check_views((config.model_a, config.model_b), config.views)
     content = compare_models(config)
     terminal().print(*tables(content), sep="\n")
-    if said := untrained(content):
+    for said in filter(None, (untrained(content), vocabulary(content))):
         _say(said)
     _say(f"{sentence(content)}\nWrote {config.folder() / 'compare.json'} and {write(config.folder())}")
 

@@ -18,6 +18,7 @@ from kantor.analysis.matrices import layer_matrices
 from kantor.analysis.pairs import PairFound, look_at_pairs, write_neurons
 from kantor.analysis.predictions import compare_predictions
 from kantor.analysis.samples import all_rows, sheet
+from kantor.analysis.vocabularies import compared_vocabularies
 from kantor.capture import LOGITS, Layer, pair, stages
 from kantor.core import seeds
 from kantor.core.errors import ConfigError, DataError
@@ -171,6 +172,7 @@ def compare_models(config: Compare, progress: Progress | None = None) -> Compari
         ],
         "matched": found[-1].partners(),
         "predictions": _predictions(a, b, data, part),
+        "vocabulary": compared_vocabularies(part, (roles[0], roles[1]), names, folder),
         "neurons": "neurons.npz",
         "samples": _thumbnails(folder, part, roles, found, data.classes),
         "seconds": {"forward passes": passes, "transport and CKA": time.perf_counter() - start},

@@ -3,7 +3,7 @@
 Keys that are not named here are let through: later versions write more.
 """
 
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 Interval = tuple[float, float] | None
 
@@ -81,6 +81,16 @@ class ComparedData(TypedDict):
     samples: int
 
 
+class KeptVocabulary(TypedDict):
+    """The plan between two tokenizers, in words."""
+
+    file: str
+    summary: str
+    matched: list[float]
+    examples: list[Any]
+    """A token of the first model's, and its partners with their shares."""
+
+
 class Comparison(TypedDict):
     """``compare.json``."""
 
@@ -92,6 +102,7 @@ class Comparison(TypedDict):
     matrices: NamedMatrices
     pairs: list[ComparedPair]
     predictions: ComparedPredictions | None
+    vocabulary: NotRequired[KeptVocabulary | None]
     neurons: str
     samples: dict[str, KeptSheet] | None
     seconds: dict[str, float]

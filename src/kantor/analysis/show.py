@@ -5,6 +5,7 @@ from rich.table import Table
 from kantor.analysis.file_types import Comparison
 from kantor.analysis.measures import HEADINGS, written
 from kantor.core.numbers import percent
+from kantor.faculty.vocabulary.show import lines
 
 
 def tables(content: Comparison) -> list[Table]:
@@ -48,6 +49,15 @@ def sentence(content: Comparison) -> str:
         return said + "."
     right = " and ".join(f"{percent(share, 2)} %" for share in known["accuracy"])
     return f"{said}, are right on {right}, and both wrong on {percent(known['both_wrong'], 2)} %."
+
+
+def vocabulary(content: Comparison) -> str:
+    """Which tokens of the first model stand for which of the second's; empty where both have the same."""
+    known = content.get("vocabulary")
+    if known is None:
+        return ""
+    goes = [(token, [(name, share) for name, share in partners]) for token, partners in known["examples"]]
+    return "\n  ".join([known["summary"], *lines(goes)])
 
 
 def _table(*headings: str) -> Table:

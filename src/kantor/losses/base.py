@@ -72,6 +72,8 @@ class TransferLoss(nn.Module):
     takes_spans: bool = False
     """``forward`` also takes ``spans`` (:class:`kantor.capture.spans.SharedSpans`): where the tokens of two tokenizers
     begin and end together; None where both sides have the same tokens."""
+    by_number: bool = False
+    """It takes spans, and compares tokens by their number all the same, as published."""
 
     needs_start_plan: bool = False
     """Holds the plan by which the student's start was carried."""

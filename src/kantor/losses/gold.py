@@ -112,7 +112,7 @@ class GOLD(MappedLoss):
 
     name: ClassVar = "gold"
     paper: ClassVar = "huggingface/trl, GOLD trainer"
-    map_kind: ClassVar = "same"
+    map_kind = "same"
 
     def __init__(
         self,

@@ -1,15 +1,12 @@
 """Losses between two vocabularies, which a map of their tokens brings together."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from kantor.core.errors import ConfigError
 from kantor.losses.base import Shapes, TransferLoss
 from kantor.losses.sequences import check_sequences
 from kantor.losses.token_rows import check_map
 from kantor.losses.vocabulary_map import VocabularyMap
-
-MapKind = Literal["plan", "strings", "same"]
-"""Of a transport plan; of string rules; of the tokens that are written the same."""
 
 
 class MappedLoss(TransferLoss):
@@ -25,8 +22,9 @@ class MappedLoss(TransferLoss):
     reads: ClassVar = "sequence_logits"
     takes_mask = True
     takes_spans = True
-    map_kind: ClassVar[MapKind]
-    """Which map a study makes for it."""
+    map_kind: str
+    """Which map a study makes for it: ``strings``, of string rules; ``same``, of the tokens that are written the same;
+    or ``plan-COST``, of a transport plan."""
 
     def __init__(self, vocabulary: VocabularyMap | None) -> None:
         super().__init__()

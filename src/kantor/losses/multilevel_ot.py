@@ -141,6 +141,7 @@ class MultiLevelOT(TransferLoss):
     reads: ClassVar = "sequence_logits"
     takes_mask = True
     takes_spans = True
+    by_number = True
 
     def __init__(
         self,

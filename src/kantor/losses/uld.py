@@ -140,6 +140,7 @@ class ULD(TransferLoss):
         if merge not in ("none", *get_args(Merge)):
             raise ConfigError(f"uld: unknown merge {merge!r}. {suggest(str(merge), ('none', *get_args(Merge)))}")
         self.merge: Literal["none", "observed", "bayesian"] = merge
+        self.by_number = merge == "none"
         for temperatures in (student_temperature, teacher_temperature):
             positive(self.name, temperatures=temperatures)
         self.student_temperature = student_temperature

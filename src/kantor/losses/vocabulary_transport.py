@@ -1,11 +1,12 @@
 """Vocabulary transport: the teacher's next token, carried to the student's vocabulary by a transport plan."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from jaxtyping import Float
 from torch import Tensor
 
 from kantor.capture.spans import SharedSpans
+from kantor.core.errors import ConfigError, suggest
 from kantor.losses.base import Mask
 from kantor.losses.mapped import MappedLoss
 from kantor.losses.masks import single_mask
@@ -14,6 +15,9 @@ from kantor.losses.settings import positive
 from kantor.losses.stages import single
 from kantor.losses.token_rows import carried_kl, check_map, predicted_rows, row_values
 from kantor.losses.vocabulary_map import VocabularyMap
+
+PlanCost = Literal["both", "strings", "cooccurrence"]
+"""What a plan is made of: how tokens are written, which tokens come together in text, or both."""
 
 
 @transfer
@@ -68,18 +72,20 @@ class VocabularyTransport(MappedLoss):
 
     name: ClassVar = "vocabulary_transport"
     paper: ClassVar = "ours, after arXiv 2204.11526"
-    map_kind: ClassVar = "plan"
 
     def __init__(
         self,
         vocabulary: VocabularyMap | None = None,
         temperature: float = 1.0,
         top: int | None = None,
-        cost: Literal["both", "strings", "cooccurrence"] = "both",
+        cost: PlanCost = "both",
     ) -> None:
         super().__init__(vocabulary)
         positive(self.name, temperature=temperature, top=1 if top is None else top)
+        if cost not in get_args(PlanCost):
+            raise ConfigError(f"{self.name}: unknown cost {cost!r}. {suggest(str(cost), get_args(PlanCost))}")
         self.temperature, self.top, self.cost = temperature, top, cost
+        self.map_kind = f"plan-{cost}"
 
     def forward(
         self,

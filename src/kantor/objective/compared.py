@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kantor.capture.positions import LayerOutput
-from kantor.capture.spans import on_common_spans
+from kantor.capture.spans import SharedSpans, on_common_spans, shared_spans
 from kantor.core.errors import ConfigError, ShapeError
 from kantor.data import Batch
 from kantor.losses import LOSSES
@@ -29,6 +29,8 @@ class Compared:
     """``student_mask`` and ``teacher_mask``, for a loss that takes them; empty where no padding is known of."""
     grids: dict[str, Grids]
     """``student_grid`` and ``teacher_grid``, for a loss that takes them."""
+    spans: dict[str, SharedSpans]
+    """``spans``, for a loss that takes them; empty where both sides have the same tokens."""
 
     @property
     def shapes(self) -> tuple[Shapes, Shapes]:
@@ -65,13 +67,15 @@ def compared(bound: Bound, outputs: Outputs) -> Compared:
             masks[f"{side}_mask"] = _one_or_many(bound, [x.mask for x in layers])
         if bound.loss.takes_grid:
             grids[f"{side}_grid"] = _one_or_many(bound, [x.grid for x in layers])
-    return Compared(_one_or_many(bound, [x.values for x in s]), _one_or_many(bound, beside), masks, grids)
+    shared = shared_spans(s[0], t[0]) if bound.loss.takes_spans else None
+    spans = {} if shared is None else {"spans": shared}
+    return Compared(_one_or_many(bound, [x.values for x in s]), _one_or_many(bound, beside), masks, grids, spans)
 
 
 def value_of(bound: Bound, outputs: Outputs) -> Tensor:
     """The term's value."""
     found, batch = compared(bound, outputs), outputs.batch
-    beside = {**found.masks, **found.grids}
+    beside = {**found.masks, **found.grids, **found.spans}
     return bound.loss(found.student, found.teacher, targets=batch.targets, ids=batch.ids, **beside)
 
 

@@ -72,9 +72,9 @@ def refuse_other_classes(
             if not same_classes(mine, theirs) and (term.teacher is None or str(term.teacher).startswith(f"{name}:")):
                 raise ConfigError(
                     f"{term.loss.name} compares predictions class by class, but teacher {name} has {described(theirs)} "
-                    f"and the student {described(mine)}. Across class sets use label_transport, "
-                    "or a loss on features: neuron_transport, wcord, crd, rkd or another that `kantor methods` lists "
-                    "without 'same classes'."
+                    f"and the student {described(mine)}. Across class sets use label_transport, across the tokens of "
+                    "two language models vocabulary_transport, or a loss on features: neuron_transport, wcord, crd, "
+                    "rkd or another that `kantor methods` lists without 'same classes'."
                 )
 
 

@@ -13,6 +13,7 @@ from kantor.capture.positions import LayerOutput, placed
 from kantor.core.inputs import Inputs
 from kantor.data import Batch
 from kantor.losses.base import TransferLoss
+from kantor.losses.penalty import WeightPenalty
 from kantor.objective.gradients import without_gradient
 from kantor.objective.outputs import Networks, Outputs
 from kantor.objective.sharing import follows_mode
@@ -35,10 +36,7 @@ def notes(networks: Networks, bound: Sequence[Bound], outputs: Outputs) -> list[
     found += _padding(outputs.student, padding_named(batch.inputs["student"], batch.masks), "The student")
     for b in bound:
         if _meets_in_spans(b, outputs):
-            found.append(
-                f"Term {b.name}: the two have other tokens, and meet where a token of both ends; what lies between two "
-                "such places is averaged."
-            )
+            found.append(f"Term {b.name}: the two have other tokens, {_how_they_meet(b.loss)}.")
         if dead := without_gradient(b, outputs.student):
             found.append(f"Term {b.name} trains nothing at {', '.join(dead)}: all before it is frozen or detached.")
     for name, teacher in networks.teachers.items():
@@ -58,6 +56,14 @@ def _meets_in_spans(bound: Bound, outputs: Outputs) -> bool:
     ours = [outputs.student[layer] for layer in bound.student_layers]
     theirs = [outputs.teachers[bound.teacher, Read(layer)] for layer in bound.teacher_layers]
     return any(s.ends is not None and t.ends is not None for s, t in zip(ours, theirs, strict=True))
+
+
+def _how_they_meet(loss: TransferLoss | WeightPenalty) -> str:
+    if isinstance(loss, TransferLoss) and loss.reads == "sequence_logits" and not loss.by_number:
+        return "and are compared where both begin anew in the text, from there to where a token of both ends"
+    if isinstance(loss, TransferLoss) and loss.takes_spans:
+        return "and are compared by their number, as published: from where they first differ on, that is other text"
+    return "and meet where a token of both ends; what lies between two such places is averaged"
 
 
 def _picked(network: nn.Module, inputs: Inputs, who: str) -> Iterator[str]:

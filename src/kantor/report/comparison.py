@@ -35,7 +35,7 @@ def write_comparison(folder: Path, output: Path | None = None) -> Path:
             ("measured on", f"{data['samples']:,} {data['part']} samples of {data['name']}"),
             ("seconds", "; ".join(f"{name} {seconds:.1f}" for name, seconds in content["seconds"].items())),
         ],
-        "tables": _pair_table(content),
+        "tables": [*_pair_table(content), *_vocabulary(content)],
         "curves": [],
         "legend": [],
         "matrices": [("", matrices(content["matrices"]))],
@@ -74,6 +74,19 @@ def _views(content: Comparison) -> list[tuple[str, str]]:
     if views is None:
         return []
     return [("they see", f"{content['a']['name']} {views['model_a']}; {content['b']['name']} {views['model_b']}")]
+
+
+def _vocabulary(content: Comparison) -> list[dict[str, Any]]:
+    """Which tokens go where; nothing where both have the same, and of comparisons by an earlier kantor."""
+    known = content.get("vocabulary")
+    if known is None:
+        return []
+    heading = [f"token of {content['a']['name']}", f"tokens of {content['b']['name']}, with their shares"]
+    rows = [
+        [token, ", ".join(f"{name} {share:.0%}" for name, share in partners)] for token, partners in known["examples"]
+    ]
+    words = f"{known['summary']} The heaviest tokens that do not simply go to the same one:"
+    return [{"title": "Vocabularies", "words": words, "heading": heading, "rows": rows}]
 
 
 def _pair_table(content: Comparison) -> list[dict[str, Any]]:

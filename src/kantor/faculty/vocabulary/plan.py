@@ -4,7 +4,7 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -20,10 +20,10 @@ from kantor.faculty.vocabulary.strings import HIGHEST, string_pairs
 from kantor.faculty.vocabulary.together import Together
 from kantor.losses.settings import not_negative, positive
 from kantor.losses.vocabulary_map import VocabularyMap
+from kantor.losses.vocabulary_transport import PlanCost
 from kantor.ot.sparse import Pairs, SparseTransport, on_pairs
 from kantor.training.memory import PeakMemory
 
-Cost = Literal["both", "strings", "cooccurrence"]
 _FEWEST_SHARE = 1e-4
 """Smaller shares of a token are not carried."""
 
@@ -49,7 +49,7 @@ class PlanSettings:
         ConfigError: a setting is unknown or out of range.
     """
 
-    cost: Cost = "both"
+    cost: PlanCost = "both"
     epsilon: float = 0.05
     rho: float = 5.0
     prior: float = 2.0
@@ -59,8 +59,8 @@ class PlanSettings:
     partners: int = 32
 
     def __post_init__(self) -> None:
-        if self.cost not in get_args(Cost):
-            raise ConfigError(f"vocabulary: unknown cost {self.cost!r}. {suggest(str(self.cost), get_args(Cost))}")
+        if self.cost not in get_args(PlanCost):
+            raise ConfigError(f"vocabulary: unknown cost {self.cost!r}. {suggest(str(self.cost), get_args(PlanCost))}")
         positive("vocabulary", epsilon=self.epsilon, rho=self.rho, neighbours=self.neighbours, partners=self.partners)
         not_negative("vocabulary", prior=self.prior, smoothing=self.smoothing, embeddings=self.embeddings)
 

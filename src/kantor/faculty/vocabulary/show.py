@@ -19,8 +19,8 @@ def summary(plan: VocabularyPlan, names: tuple[str, str]) -> str:
     learned = "" if facts["spans"] is None else f" and {facts['spans']:,} spans of text"
     return (
         f"Plan between the {tokens[0]:,} tokens of {names[0]} and the {tokens[1]:,} of {names[1]}, from "
-        f"{facts['pairs']:,} pairs{learned}: {shares[0]:.1%} of the teacher's mass and {shares[1]:.1%} of the "
-        f"student's found a partner ({facts['without_partner']:,} of the teacher's tokens have none), in "
+        f"{facts['pairs']:,} pairs{learned}: {shares[0]:.1%} of the mass of the first and {shares[1]:.1%} of the "
+        f"second found a partner ({facts['without_partner']:,} tokens of the first have none), in "
         f"{facts['seconds']:.1f} s{'' if facts['converged'] else '; it did not converge'}."
     )
 

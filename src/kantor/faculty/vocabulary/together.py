@@ -41,16 +41,19 @@ class Together:
         return np.bincount(self.pairs.columns, self.counts, minlength=self.pairs.shape[1])
 
 
-def of_stores(teacher: Tokenised, student: Tokenised) -> Together:
+def of_stores(teacher: Tokenised, student: Tokenised, rows: Int64[np.ndarray, " n"]) -> Together:
     """Tokens that begin the same span of a data set's texts, as both models see them.
 
     Where both tokenizers begin a token at one place of a text, the teacher's and the student's token there come
     together: that is what both predict after the same text.
 
+    Args:
+        teacher, student: the texts as both see them.
+        rows: which texts count.
+
     Raises:
         DataError: no token of one begins where one of the other does.
     """
-    rows = np.arange(len(teacher.starts) - 1)
 
     def batches() -> Iterator[tuple[Side, Side]]:
         for start in range(0, len(rows), _TEXTS):

@@ -22,6 +22,7 @@ from kantor.study.teachers.carried_starts import carried_starts
 from kantor.study.teachers.channel_worth import Worth, measure_worth
 from kantor.study.teachers.find import model_for
 from kantor.study.teachers.label_costs import label_costs_for, needs_cost
+from kantor.study.teachers.vocabularies import NO_MAPS, Maps
 from kantor.training.loop import Report
 
 
@@ -53,6 +54,7 @@ class MethodCheck:
         example: the batch.
         starts: by method, the weights that its students start from.
         cached: the teachers' outputs will be cached, which the print at step 0 says.
+        maps: between vocabularies.
     """
 
     study: ResolvedStudy
@@ -62,6 +64,7 @@ class MethodCheck:
     example: Batch
     starts: dict[str, Start | None]
     cached: bool = False
+    maps: Maps = field(default_factory=lambda: NO_MAPS)
 
     def one(self, method: Method) -> tuple[Objective, StepZero, Given | None]:
         """One method on the batch.
@@ -74,7 +77,9 @@ class MethodCheck:
         study = self.study
         student, given = new_student(study, self.data, study.seeds[0], self.starts[method.name])
         seen = data_for(method, study, self.data)
-        objective = make_objective(study, seen, student, teachers, method, self.costs, seed=0, given=given)
+        objective = make_objective(
+            study, seen, student, teachers, method, self.costs, seed=0, given=given, maps=self.maps
+        )
         as_trained(objective)  # some packages hand out their models in eval mode
         labelled = seen.train.labelled
         facts = objective.check(self.example if labelled else replace(self.example, targets=None), quiet=True)
@@ -110,7 +115,9 @@ class MethodCheck:
         return found
 
 
-def check_untrained(study: ResolvedStudy, data: DataSet, example: Batch, root: Path, report: Report) -> None:
+def check_untrained(
+    study: ResolvedStudy, data: DataSet, example: Batch, root: Path, report: Report, maps: Maps = NO_MAPS
+) -> None:
     """Refuse what teachers that must be trained first cannot be used for, while no time has been spent on them.
 
     What depends on what a trained teacher says waits for it: weights that are found at step 0, and terms with a label
@@ -122,6 +129,7 @@ def check_untrained(study: ResolvedStudy, data: DataSet, example: Batch, root: P
         example: a training batch.
         root: folder of the caches.
         report: told of progress.
+        maps: between vocabularies.
 
     Raises:
         ConfigError, ShapeError: see above.
@@ -139,7 +147,7 @@ def check_untrained(study: ResolvedStudy, data: DataSet, example: Batch, root: P
     waits = source is not None and not costs  # for what a trained teacher says
     with TemporaryDirectory(prefix="kantor-") as untrained:
         starts = carried_starts(study, data, models, Path(untrained), study.seeds[:1])
-        check = MethodCheck(study, data, models, costs, example, starts)
+        check = MethodCheck(study, data, models, costs, example, starts, maps=maps)
         refused = _refused(check, without, waits)
     if len(refused) == len(study.methods):
         raise _none_fits([str(error) for error in refused])

@@ -41,6 +41,7 @@ from kantor.study.teachers.find import (
     score_on_test,
 )
 from kantor.study.teachers.label_costs import label_costs_for, write_costs
+from kantor.study.teachers.vocabularies import vocabulary_maps_for
 from kantor.tasks import Scale
 from kantor.tasks.scale import ACCURACY
 from kantor.training import Pair
@@ -91,7 +92,8 @@ def prepare(
     say(_data_line(data, augmentation(settings, data)))
     if not study.judged:
         say(WITHOUT_TASK)
-    check_untrained(study, data, example, run.parent / "cache", report)
+    maps, unmapped = vocabulary_maps_for(study, data, run, say)
+    check_untrained(study, data, example, run.parent / "cache", report, maps)
     with timed(run, "teachers"):
         sources = find_teachers(study, data, run.parent / "teachers", report)
         models = {s.name: model_for(s.spec, data, data.role_of(s.name), s.classes) for s in sources}
@@ -105,13 +107,14 @@ def prepare(
     agree_on_files(run, settings, starts)
 
     costs, without = label_costs_for(study, data, models, run.parent / "cache", report)
+    without |= unmapped
     for name, why in without.items():
         say(f"\n{name} is left out: {why}")
     if costs:
         if rank() == 0:
             write_costs(run, costs)
         say(f"Label cost {settings.label_cost}, on one scale:" + "".join(_nearest(models, data, costs)))
-    check = MethodCheck(study, data, models, costs, example, starts, cached)
+    check = MethodCheck(study, data, models, costs, example, starts, cached, maps)
     found = check.every([method for method in study.methods if method.name not in without], say)
     pairs = _recorded(check, found.bound)
     for known in pairs:

@@ -29,6 +29,7 @@ from kantor.study.teachers.cached_outputs import KeptOutputs
 from kantor.study.teachers.channel_worth import attend, read_worth
 from kantor.study.teachers.find import model_for
 from kantor.study.teachers.label_costs import hand_over, read_costs
+from kantor.study.teachers.vocabularies import NO_MAPS, Maps, hand_maps_over, read_maps
 from kantor.training import PlanSamples, train
 from kantor.training.batches import training_batches
 from kantor.training.linear_probe import validation_accuracy
@@ -52,6 +53,7 @@ class Workbench:
         self.methods = {method.name: method for method in self.study.methods}
         self.plan = Prepared.read(run)
         self.label_costs = read_costs(run)
+        self.vocabulary_maps = read_maps(run)
         self.channel_worth = read_worth(run)
 
     @cached_property
@@ -114,7 +116,15 @@ class Workbench:
         student, given = new_student(self.study, self.data, seed, self.plan.starts[method.name])
         placed = replace(method, terms=tuple(term.times(factor) for term in self.plan.terms(method.name)))
         objective = make_objective(
-            self.study, data, student, self.teachers, placed, self.label_costs, seed=seed, given=given
+            self.study,
+            data,
+            student,
+            self.teachers,
+            placed,
+            self.label_costs,
+            seed=seed,
+            given=given,
+            maps=self.vocabulary_maps,
         )
         loader = training_batches(data, self.config, seed, transfers=bool(method.transfers))
         objective.check(next(loader.epoch(0)), quiet=True)
@@ -180,6 +190,7 @@ def make_objective(
     *,
     seed: int,
     given: Given | None,
+    maps: Maps = NO_MAPS,
 ) -> Objective:
     """The objective of one method, with losses of its own.
 
@@ -191,9 +202,11 @@ def make_objective(
         costs: label costs by teacher; none where no term needs one.
         seed: of the losses' own parameters.
         given: what the student starts from.
+        maps: between vocabularies; none where no term needs one.
     """
     terms = [term.fresh() for term in method.terms]
     hand_over(terms, costs, teachers)
+    hand_maps_over(terms, maps, teachers)
     return Objective(
         student,
         teachers if method.transfers else {},
