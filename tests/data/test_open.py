@@ -3,6 +3,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from kantor.core.errors import ConfigError, DataError
 from kantor.data import open_data
@@ -59,7 +60,24 @@ def test_facts_hold_what_step_0_prints(digits):
 
 def test_a_class_without_training_samples_is_said(tmp_path):
     np.savez(tmp_path / "x.npz", x=np.random.default_rng(0).random((30, 2)), label=np.arange(30) % 3 + 1)
-    assert open_data(tmp_path / "x.npz").facts()["classes_without_training_samples"] == ["0"]
+    facts = open_data(tmp_path / "x.npz").facts()
+    assert facts["classes_without_training_samples"] == ["0"]
+    assert "labels begin at 1: where they count from there, subtract 1" in facts["empty classes"]
+    assert "--classes 1,2,3 keeps" in facts["empty classes"]
+    assert open_data(tmp_path / "x.npz", classes=["1", "2", "3"]).classes == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(("largest", "times"), [(4095, 16), (255, 256), (16383, 4), (65535, None), (40000, None)])
+def test_images_of_16_bits_that_hold_few_of_them_are_said_to_be_dark(tmp_path, largest, times):
+    """Twelve bits of a camera or scanner in sixteen: what is black to a network is seen when the data are opened."""
+    for k in range(12):
+        path = tmp_path / ("cat", "dog")[k % 2] / f"{k}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.full((4, 4), largest * (k + 1) // 12, dtype=np.uint16)).save(path)
+    said = open_data(tmp_path).facts().get("16 bits", "")
+    assert (f"hold 0 to {largest:,}, and 65,535 is white" in said and f"by {times} before" in said) == (
+        times is not None
+    )
 
 
 def test_what_cannot_be_opened(tmp_path):

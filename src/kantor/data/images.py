@@ -54,6 +54,8 @@ class Loaded:
     """Rows of each part that hold no image."""
     files: list[str]
     """Their files, each with the reason."""
+    deepest: int | None
+    """The largest number in images of 16 bits; None where there are none."""
 
 
 def load_images(
@@ -103,7 +105,7 @@ class OnDemand:
             DataError: one can no longer be decoded.
         """
         taken = np.empty((len(rows), *self.shape), dtype=np.uint8)
-        bad, _ = _decode(self.encoded, rows, self.form, taken.__setitem__)
+        bad, _, _ = _decode(self.encoded, rows, self.form, taken.__setitem__)
         if bad:
             raise DataError(f"Cannot decode {next(iter(bad.values()))}. It could be decoded when the data was opened.")
         return torch.from_numpy(taken).to(torch.float32).div_(255)
@@ -123,6 +125,7 @@ def _load(parts: Mapping[str, Encoded], form: Form, skip_corrupt: bool, progress
     stores: dict[str, Store] = {}
     corrupt: dict[str, Int64[np.ndarray, " bad"]] = {}
     files: list[str] = []
+    deep: list[int] = []
     total, done = sum(len(encoded) for encoded in parts.values()), 0
     for name, encoded in parts.items():
 
@@ -133,7 +136,9 @@ def _load(parts: Mapping[str, Encoded], form: Form, skip_corrupt: bool, progress
         rows = np.arange(len(encoded))
         keep = len(encoded) * int(np.prod(form.shape)) < KEEP_BYTES
         pixels = np.empty((len(encoded) if keep else 0, *form.shape), dtype=np.uint8)
-        bad, digests = _decode(encoded, rows, form, pixels.__setitem__ if keep else None, tell=tell, digest=not keep)
+        put = pixels.__setitem__ if keep else None
+        bad, digests, found = _decode(encoded, rows, form, put, tell=tell, digest=not keep)
+        deep += found
         stores[name] = InMemory(torch.from_numpy(pixels)) if keep else OnDemand(encoded, form, digests)
         corrupt[name] = np.asarray(sorted(bad), dtype=np.int64)
         files += [bad[row] for row in sorted(bad)]
@@ -144,7 +149,7 @@ def _load(parts: Mapping[str, Encoded], form: Form, skip_corrupt: bool, progress
             f"Cannot decode {'; '.join(files[:5])}{more}. Replace or remove what is damaged, or leave it out with "
             "--skip-corrupt."
         )
-    return Loaded(stores, corrupt, files)
+    return Loaded(stores, corrupt, files, max(deep, default=None))
 
 
 def _decode(
@@ -155,9 +160,11 @@ def _decode(
     *,
     tell: Callable[[int], None] | None = None,
     digest: bool = False,
-) -> tuple[dict[int, str], UInt8[np.ndarray, "digested 16"]]:
-    """Decode ``rows`` in chunks; returns {position: file and reason} of the corrupt ones, and a digest of each."""
+) -> tuple[dict[int, str], UInt8[np.ndarray, "digested 16"], list[int]]:
+    """Decode ``rows`` in chunks; returns {position: file and reason} of the corrupt ones, a digest of each, and the
+    largest number of each image of 16 bits."""
     bad: dict[int, str] = {}
+    deep: list[int] = []
     digests = np.zeros((len(rows) if digest else 0, 16), dtype=np.uint8)
 
     def work(start: int) -> int:
@@ -168,7 +175,7 @@ def _decode(
                 content = encoded.read(row)
                 if digest:
                     digests[start + place] = np.frombuffer(hashlib.blake2b(content, digest_size=16).digest(), np.uint8)
-                pixels[place] = _pixels(content, form, lambda row=row: encoded.describe(row))
+                pixels[place] = _pixels(content, form, lambda row=row: encoded.describe(row), deep.append)
             except (DataError, _ColourFoundError, MemoryError):
                 raise
             except Exception as error:  # a damaged file can make a decoder raise anything
@@ -183,7 +190,7 @@ def _decode(
         for end in ends:
             if tell is not None:
                 tell(end)
-        return bad, digests
+        return bad, digests, deep
     pool = ThreadPoolExecutor(cores())
     try:
         for end in pool.map(work, starts):
@@ -191,11 +198,13 @@ def _decode(
                 tell(end)
     finally:
         pool.shutdown(cancel_futures=True)
-    return bad, digests
+    return bad, digests, deep
 
 
-def _pixels(content: bytes, form: Form, describe: Callable[[], str]) -> UInt8[np.ndarray, "h w c"]:
-    image = opened(content)
+def _pixels(
+    content: bytes, form: Form, describe: Callable[[], str], deep: Callable[[int], None]
+) -> UInt8[np.ndarray, "h w c"]:
+    image = opened(content, deep)
     if not form.fit and image.size != (form.width, form.height):
         raise DataError(
             f"Images differ in size: {form.example} is {form.width} x {form.height}, {describe()} is "

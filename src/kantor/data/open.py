@@ -34,6 +34,8 @@ from kantor.data.views import in_words, views_of
 
 Tokenizers = Mapping[str, Tokenizer | Learned] | Callable[[], Mapping[str, Tokenizer | Learned]]
 """By role, what turns texts into tokens; or a function that says it."""
+_WHITE = 2**16 - 1
+"""Of images of 16 bits."""
 
 
 def open_data(
@@ -125,9 +127,8 @@ def open_data(
     if labels_per_class is not None:
         cut.validation(validation)
     cut.train(train_limit, labels_per_class, unlabelled)
-    stores, at, skipped = _decode(found, cut, image_size, skip_corrupt, progress)
-    if skipped:
-        notes["skipped"] = skipped
+    stores, at, noted = _decode(found, cut, image_size, skip_corrupt, progress)
+    notes |= noted
     cut.keep(at)
     cut.validation(validation)
 
@@ -220,6 +221,14 @@ def _note_what_training_lacks(
     unseen = np.setdiff1d(np.arange(len(classes)), train.targets) if kind == "classes" else []
     if len(unseen):
         notes["classes_without_training_samples"] = [classes[c] for c in unseen]
+        # Without names of their own, classes are called by their numbers.
+        if list(classes) == [str(k) for k in range(len(classes))]:
+            seen = [classes[c] for c in np.unique(train.targets)]
+            begin = f"labels begin at {seen[0]}: where they count from there, subtract {seen[0]}; " * (seen[0] != "0")
+            notes["empty classes"] = (
+                f"{begin}students get an output for every number from 0 on; --classes "
+                f"{','.join(seen[:8])}{',...' if len(seen) > 8 else ''} keeps those that have samples alone"
+            )
 
 
 @dataclass(frozen=True)
@@ -301,15 +310,16 @@ def _decode(
     image_size: int | None,
     skip_corrupt: bool,
     progress: Progress | None,
-) -> tuple[dict[str, Mapping[str, Store]], dict[str, Int64[np.ndarray, " source"]], list[str]]:
-    """By source part: its stores by role, and where in them each source row lies (-1: nowhere); the skipped files."""
+) -> tuple[dict[str, Mapping[str, Store]], dict[str, Int64[np.ndarray, " source"]], dict[str, Any]]:
+    """By source part: its stores by role, and where in them each source row lies (-1: nowhere); and what there is to
+    say: the skipped files, and images that look dark."""
     needed = {
         name: np.sort(np.concatenate([cut.rows[part] for part, source in cut.origin.items() if source == name]))
         for name in found.parts
     }
     stores: dict[str, dict[str, Store]] = {name: {} for name in found.parts}
     corrupt: dict[str, set[int]] = {name: set() for name in found.parts}
-    files = without_blanks(found, needed, skip_corrupt)
+    files, deepest = without_blanks(found, needed, skip_corrupt), []
     for key in dict.fromkeys(view.input for view in found.views.values()):
         encoded: dict[str, Encoded] = {}
         for name, source in found.parts.items():
@@ -321,6 +331,7 @@ def _decode(
         if encoded:
             loaded = load_images(encoded, image_size, skip_corrupt=skip_corrupt, progress=progress)
             files += loaded.files
+            deepest += [] if loaded.deepest is None else [loaded.deepest]
             for name, store in loaded.stores.items():
                 stores[name][key] = store
                 corrupt[name] |= set(loaded.corrupt[name].tolist())
@@ -330,7 +341,19 @@ def _decode(
         at[name][needed[name]] = np.arange(len(needed[name]))
         at[name][needed[name][sorted(corrupt[name])]] = -1
     _same_shapes(stores)
-    return {name: views_of(found.views, stores[name], needed[name]) for name in found.parts}, at, files
+    notes = {"skipped": files} if files else {}
+    if deepest and max(deepest) < _WHITE // 2:
+        notes |= {"16 bits": _dark(max(deepest))}
+    return {name: views_of(found.views, stores[name], needed[name]) for name in found.parts}, at, notes
+
+
+def _dark(largest: int) -> str:
+    """What to do with images of 16 bits that use few of them."""
+    bits = max(largest.bit_length(), 1)
+    return (
+        f"images of 16 bits hold 0 to {largest:,}, and {_WHITE:,} is white, so that all are dark. Where {2**bits - 1:,} "
+        f"is white, multiply their pixels by {2 ** (16 - bits):,} before they are saved, or save 8 bits"
+    )
 
 
 def _same_shapes(stores: Mapping[str, Mapping[str, Store]]) -> None:

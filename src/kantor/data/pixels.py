@@ -2,6 +2,7 @@
 
 import functools
 import io
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Shaped
@@ -27,11 +28,15 @@ _TURNS = {
 """What undoes each orientation of EXIF."""
 
 
-def opened(content: bytes) -> Image.Image:
+def opened(content: bytes, deep: Callable[[int], None] | None = None) -> Image.Image:
     """The first frame of an image file: mode ``L`` where it is stored as grey, ``RGB`` otherwise.
 
     It is turned as its EXIF orientation says, and what is transparent lies on white. Pixels of 16 bits keep their
     upper 8; floating-point ones must lie in [0, 1], which becomes 0 to 255.
+
+    Args:
+        content: of the file.
+        deep: told the largest number in an image of 16 bits.
 
     Raises:
         ValueError: numbers whose range the file does not say, or bands that are no colours.
@@ -43,16 +48,16 @@ def opened(content: bytes) -> Image.Image:
         raise ValueError("no image of a format that is read") from None
     with file:
         file.load()
-        return as_seen(file)
+        return as_seen(file, deep)
 
 
-def as_seen(image: Image.Image) -> Image.Image:
+def as_seen(image: Image.Image, deep: Callable[[int], None] | None = None) -> Image.Image:
     """An image that is open, as :func:`opened` gives one.
 
     Raises:
         ValueError: see there.
     """
-    return _shallow(_upright(image), image.format)
+    return _shallow(_upright(image), image.format, deep)
 
 
 @functools.cache
@@ -69,11 +74,14 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _shallow(image: Image.Image, kind: str | None) -> Image.Image:
+def _shallow(image: Image.Image, kind: str | None, deep: Callable[[int], None] | None) -> Image.Image:
     """Eight bits a channel, and nothing that is seen through."""
     if image.mode.startswith("I;16") or (image.mode == "I" and kind in _SPREAD):
         # Pillow's own conversion clips 16 bits to 8 instead of scaling them.
-        return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+        numbers = np.asarray(image).astype(np.int64)
+        if deep is not None:
+            deep(int(numbers.max(initial=0)))
+        return Image.fromarray((numbers >> 8).clip(0, 255).astype(np.uint8))
     if image.mode == "I":
         raise ValueError("whole numbers of 32 bits, whose range it does not say: save 8 or 16 bits")
     if image.mode == "F":

@@ -36,6 +36,7 @@ class Began(TypedDict):
     teachers: NotRequired[dict[str, str]]
     student: NotRequired[dict[str, str]]
     files: NotRequired[dict[str, str]]
+    code: NotRequired[dict[str, str]]
 
 
 class KeptCollapse(TypedDict):

@@ -268,3 +268,32 @@ def test_another_machine_is_said_and_threads_stay(folder, capsys, monkeypatch):
     assert "train on 2 threads, and there are 1 cores" in said
     assert json.loads(Path("run/plan.json").read_text())["threads"] == 2
     assert len(json.loads(Path("run/environment.json").read_text())["resumed"]) == 1
+
+
+NET = """
+from torch import nn
+
+
+def make(num_classes, input_shape):
+    return nn.Sequential(nn.Flatten(), nn.Linear(input_shape[-1] ** 2, 8), nn.ReLU(), nn.Linear(8, num_classes))
+"""
+
+
+def test_a_module_of_ones_own_that_was_edited(folder, capsys, monkeypatch):
+    Path("edited_net.py").write_text("raise ValueError('not done yet')")
+    monkeypatch.syspath_prepend(str(folder))
+    arguments = ["--data", "data.npz", "--student", "edited_net:make", "--methods", "none", "--seeds", "1"]
+    distill = ["distill", *arguments, "--epochs", "1", "--jobs", "1", "--device", "cpu", "--out", "begun"]
+    with pytest.raises(ValueError, match="not done yet"):
+        main(distill)
+    Path("edited_net.py").write_text(NET)  # nothing was trained by what failed: it is no other run
+    assert main(distill) == 0
+    assert main(["resume", "begun"]) == 0
+    Path("edited_net.py").write_text(NET.replace("nn.ReLU()", "nn.Tanh()"))
+    for again in (["resume", "begun"], distill):
+        assert main(again) == 2
+        said = capsys.readouterr().err
+        assert "the module (edited_net) is not what it was" in said and "take its entry out of begun/began.json" in said
+    began = json.loads(Path("begun/began.json").read_text())
+    Path("begun/began.json").write_text(json.dumps({key: x for key, x in began.items() if key != "code"}))
+    assert main(["resume", "begun"]) == 0  # as a run of an earlier version

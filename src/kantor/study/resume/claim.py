@@ -30,10 +30,10 @@ def claim(config: Study) -> Path:
             if begun(folder):
                 raise
             held = None
-        if held is not None and held.digest() == config.digest():
-            renew(folder, held)
-            return folder
         if held is not None and begun(folder):
+            if held.digest() == config.digest():
+                renew(folder, held)
+                return folder
             differing = [k for k, v in vars(config).items() if k not in WITHOUT_EFFECT and getattr(held, k) != v]
             raise ConfigError(
                 f"{folder} already holds another run (it differs in {', '.join(differing)}). "

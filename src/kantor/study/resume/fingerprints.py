@@ -15,6 +15,7 @@ from kantor.core.cores import cores
 from kantor.core.digests import file_digest, tensors_digest
 from kantor.core.errors import ConfigError
 from kantor.core.files import write_json, write_text
+from kantor.core.imported import module_file
 from kantor.core.reading import read_json, read_yaml
 from kantor.data import DataSet
 from kantor.faculty.label_cost import CostSource
@@ -118,6 +119,21 @@ def agree_on_files(run: Path, config: Study, starts: Mapping[str, Start | None])
     _agree(run, "files", {str(file): file_digest(file) for file in files if file.is_file()}, "the file")
 
 
+def agree_on_code(run: Path, config: Study) -> None:
+    """Refuse to go on with other code of the user's own: the files of the modules that the settings name.
+
+    Raises:
+        ConfigError: names the module.
+    """
+    files = {module: file for module in _modules(config) if (file := module_file(module)) is not None}
+    same = f"{_ANOTHER}; where it computes what it did, take its entry out of {run / BEGAN}"
+    _agree(run, "code", {module: file_digest(file) for module, file in files.items()}, "the module", same)
+
+
+def _modules(config: Study) -> list[str]:
+    return sorted({code.partition(":")[0] for code in config.codes()})
+
+
 def another_machine(run: Path) -> str:
     """A sentence on how this machine differs from the one that the run began on; empty where it does not. Kept, too."""
     then, now = read_json(run / "environment.json"), environment()
@@ -143,7 +159,7 @@ def another_machine(run: Path) -> str:
     )
 
 
-def _agree(run: Path, kind: str, found: dict[str, str], what: str) -> None:
+def _agree(run: Path, kind: str, found: dict[str, str], what: str, remedy: str = _ANOTHER) -> None:
     """Compare with what was kept of a kind, or keep it."""
     if rank() > 0:
         return
@@ -155,7 +171,7 @@ def _agree(run: Path, kind: str, found: dict[str, str], what: str) -> None:
     differing = [name for name in {**held, **found} if held.get(name) != found.get(name)]
     if differing:
         raise ConfigError(
-            f"{run} began with other content: {what} ({_listed(differing)}) is not what it was. To go on, {_ANOTHER}: "
+            f"{run} began with other content: {what} ({_listed(differing)}) is not what it was. To go on, {remedy}: "
             "half a run of each would be compared as one."
         )
 
