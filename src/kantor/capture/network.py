@@ -4,12 +4,13 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from kantor.capture.hooks import LOGITS, capture
 from kantor.capture.layout import logits_of
 from kantor.capture.positions import ENDS
-from kantor.core.errors import ConfigError, ShapeError
+from kantor.core.errors import ConfigError, DataError, ShapeError
 from kantor.core.inputs import Inputs, changed, samples_in, shown, tensors_of
 
 
@@ -55,6 +56,7 @@ def read(network: nn.Module, inputs: Inputs, layers: Iterable[str], *, name: str
         ConfigError: there is no such layer, or it did not run; or the network does not take such inputs.
         ShapeError: the logits cannot be told from what the network returns, or a layer's output cannot be read; or
             a batch norm in train mode is given a single value.
+        DataError: images are whole numbers, which the network does not take.
     """
     layers, samples = tuple(layers), samples_in(inputs)
     inside = [layer for layer in layers if layer != LOGITS]
@@ -74,8 +76,24 @@ def _run(network: nn.Module, inputs: Inputs, name: str) -> Any:
             raise
         raise ShapeError(
             f"A batch norm of {name} cannot train on one value a channel: this batch is {shown(inputs)}. Give batches "
-            "of two samples or more, or freeze that layer."
+            "of two samples or more (of a last, smaller one: DataLoader(..., drop_last=True)), or freeze that layer."
         ) from error
+    except RuntimeError as error:
+        if _pixels_as_numbers(inputs) is None:
+            raise
+        raise DataError(
+            f"{name[:1].upper()}{name[1:]} cannot take {_pixels_as_numbers(inputs)}: pixels that are whole numbers are "
+            "made real ones before, as x.float() / 255. (What it said: "
+            f"{' '.join(str(error).split())[:200]})"
+        ) from error
+
+
+def _pixels_as_numbers(inputs: Inputs) -> str | None:
+    """Type and shape of a tensor that looks like images in whole numbers; None where there is none."""
+    for x in tensors_of(inputs):
+        if not (x.is_floating_point() or x.is_complex()) and (x.ndim > 3 or (x.dtype == torch.uint8 and x.ndim > 1)):
+            return f"{str(x.dtype).removeprefix('torch.')} of {list(x.shape)}"
+    return None
 
 
 def _refuse_arguments(network: nn.Module, inputs: Mapping[str, Tensor], error: TypeError) -> None:

@@ -16,6 +16,8 @@ from kantor.core.errors import DataError
 from kantor.core.files import write_json
 from kantor.data.whole_folders import whole_folder
 
+NOTHING = "nothing is kept yet"
+"""How the reason begins that an array must be written for the first time."""
 _DESCRIPTION = "cache.json"
 _READ = 1 << 22
 
@@ -65,7 +67,7 @@ def opened(
     description = path.parent / _DESCRIPTION
     try:
         if not path.parent.exists():
-            return None, f"nothing is kept yet{_nearest(path.parent.parent, about)}"
+            return None, f"{NOTHING}{_nearest(path.parent.parent, about)}"
         if not description.exists():
             raise DataError(
                 f"{path.parent} has no {_DESCRIPTION}, so it is no teacher cache. Remove it, or choose another folder."

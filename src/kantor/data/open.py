@@ -351,8 +351,8 @@ def _dark(largest: int) -> str:
     """What to do with images of 16 bits that use few of them."""
     bits = max(largest.bit_length(), 1)
     return (
-        f"images of 16 bits hold 0 to {largest:,}, and {_WHITE:,} is white, so that all are dark. Where {2**bits - 1:,} "
-        f"is white, multiply their pixels by {2 ** (16 - bits):,} before they are saved, or save 8 bits"
+        f"images of 16 bits hold 0 to {largest:,}, and {_WHITE:,} is white, so that all are dark. Where "
+        f"{2**bits - 1:,} is white, multiply their pixels by {2 ** (16 - bits):,} before they are saved, or save 8 bits"
     )
 
 

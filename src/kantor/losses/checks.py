@@ -8,6 +8,8 @@ from torch import Tensor
 from kantor.core.errors import ConfigError, ShapeError
 
 Shape = Sequence[int]
+DROP_LAST = "Where it is the last one of an epoch, leave it out: DataLoader(..., drop_last=True)."
+"""What to do with a batch that is smaller than the others."""
 
 
 def same_samples(name: str, student: Tensor, teacher: Tensor, *, least: int = 1) -> None:
@@ -97,7 +99,9 @@ def enough(name: str, output: Tensor, least: int) -> None:
     if output.shape[0] < least:
         why = "compares the samples of a batch with one another" if least > 1 else "is a mean over samples"
         number = {1: "one", 2: "two"}[least]
-        raise ShapeError(f"{name} {why}: it takes {number} or more, and this batch is {tuple(output.shape)}.")
+        raise ShapeError(
+            f"{name} {why}: it takes {number} or more, and this batch is {tuple(output.shape)}. {DROP_LAST}"
+        )
 
 
 def same_shape(name: str, student: Tensor, teacher: Tensor, *, dims: Sequence[int] = (), least: int = 1) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from kantor.core.collectives import sum_over_ranks, world_size
 from kantor.core.errors import ConfigError, ShapeError, suggest
 from kantor.losses.base import Mask, Shapes, TransferLoss
-from kantor.losses.checks import same_samples
+from kantor.losses.checks import DROP_LAST, same_samples
 from kantor.losses.features import as_map, pool
 from kantor.losses.masks import common_positions, kept_rows, single_mask
 from kantor.losses.precision import transfer
@@ -118,7 +118,7 @@ def neuron_moments(
     if cost == "correlation" and math.prod(s.shape[:-1]) * world_size() < 2:
         raise ShapeError(
             "neuron_transport: a neuron's correlation is over samples, and here is one: the student's output is "
-            f"{tuple(student.shape)}. Give two or more, or another cost."
+            f"{tuple(student.shape)}. Give two or more, or another cost. {DROP_LAST}"
         )
     return moments(t, s, cost)
 

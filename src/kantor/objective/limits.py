@@ -53,6 +53,7 @@ class Limits(nn.Module):
         self.register_buffer("peak", torch.zeros((), dtype=torch.float64))
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
         self._pending: tuple[Tensor, Tensor] | None = None
+        self._before: Tensor | None = None
 
     @classmethod
     def of(cls, bound: Iterable[Bound], task_weight: float) -> "Limits | None":
@@ -108,12 +109,17 @@ class Limits(nn.Module):
         self._pending = factors, peak
 
     def now(self) -> dict[str, float]:
-        """What each limited term's weight is multiplied by, in (0, 1]: of the last look, committed or not."""
+        """What each limited term's weight is multiplied by, in (0, 1]: of the last look, committed or not. Before the
+        first step it is that of the look at step 0, so that who computes a value then computes what is printed."""
         factors = self.factors if self._pending is None else self._pending[0]
+        if self._pending is None and self._before is not None and int(self.steps) == 0:
+            factors = self._before
         return dict(zip(self.limits, factors.tolist(), strict=True))
 
     def forget(self) -> None:
-        """Drop a look that no step followed."""
+        """Drop a look that no step followed; the first one stands for what is computed before there is a step."""
+        if self._pending is not None and self._before is None:
+            self._before = self._pending[0]
         self._pending = None
 
     def after_step(self) -> None:

@@ -1,6 +1,8 @@
 """What the losses' class fields say cannot work, before anything is built."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,10 +11,56 @@ from kantor.core.errors import ConfigError
 from kantor.core.inputs import tensors_of
 from kantor.data import Batch
 from kantor.losses.base import TransferLoss
+from kantor.losses.penalty import WeightPenalty
 from kantor.objective.classes import class_names, described, same_classes
 from kantor.objective.teachers import Teacher
-from kantor.objective.terms import Term
+from kantor.objective.terms import Term, resolved_weight
 from kantor.tasks import Task
+
+
+def refuse_other_types(teachers: Any, terms: Any, task_weight: Any) -> None:
+    """Refuse what an objective is not made of, as a name in the place of a network.
+
+    Raises:
+        ConfigError: says what is to be given.
+    """
+    if not isinstance(teachers, Mapping):
+        raise ConfigError(f"teachers are given by name, as {{'big': network}}, and not as {_a(teachers)}.")
+    for name, teacher in teachers.items():
+        if not isinstance(teacher, nn.Module) and not callable(getattr(teacher, "outputs", None)):
+            raise ConfigError(
+                f"Teacher {name} is {_a(teacher)}, and must be a network. kantor.load(NAME) makes one of a name."
+            )
+    if not isinstance(terms, list | tuple) or not all(isinstance(term, Term) for term in terms):
+        odd = next((x for x in terms if not isinstance(x, Term)), terms) if isinstance(terms, list | tuple) else terms
+        raise ConfigError(f"terms are a list of kantor.Term, as [Term(losses.KD())], and not {_a(odd)}.")
+    for term in terms:
+        if not isinstance(term.loss, TransferLoss | WeightPenalty):
+            raise ConfigError(
+                f"A term's loss is made, as Term(losses.KD()), or named, as Term.named('kd'), and is not {_a(term.loss)}."
+            )
+        _refuse_weight(term)
+    if isinstance(task_weight, bool) or not isinstance(task_weight, int | float) or not 0 <= task_weight < math.inf:
+        raise ConfigError(f"task_weight is zero or positive, not {task_weight!r}.")
+
+
+def _refuse_weight(term: Term) -> None:
+    """Refuse a weight that is none.
+
+    Raises:
+        ConfigError: names the loss.
+    """
+    try:
+        resolved_weight(term)
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"{term.loss.name}: a weight is a number, a kantor.Weight or Balanced, 'paper', or left out, and is not "
+            f"{term.weight!r}."
+        ) from None
+
+
+def _a(thing: Any) -> str:
+    return f"{thing!r}" if isinstance(thing, str) else f"a {getattr(thing, '__name__', type(thing).__name__)}"
 
 
 def refuse_unmet(terms: Sequence[Term], batch: Batch, samples: int) -> None:

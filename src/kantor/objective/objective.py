@@ -26,7 +26,9 @@ from kantor.objective.facts import StepZero
 from kantor.objective.following import FirstStep, Following
 from kantor.objective.gradients import gradient_shares, reached, refuse_without_gradient
 from kantor.objective.limits import Limits
-from kantor.objective.needs import refuse_made_in_inference_mode, refuse_other_classes, refuse_unmet
+from kantor.objective.needs import (
+    refuse_made_in_inference_mode, refuse_other_classes, refuse_other_types, refuse_unmet,
+)  # fmt: skip
 from kantor.objective.outputs import Networks, Outputs, outputs_of, reads_of
 from kantor.objective.sharing import refuse_shared
 from kantor.objective.state import known_keys, plain_keys
@@ -75,7 +77,7 @@ class Objective(nn.Module):
             (:mod:`kantor.capture.masks`, which knows the usual names).
 
     Raises:
-        ConfigError: a negative task weight, terms without a teacher, an unknown path to freeze, a mask of unknown
+        ConfigError: a negative task weight, something of another type than is asked for, terms without a teacher, an unknown path to freeze, a mask of unknown
             meaning, a teacher that is partly the student, or a student that was made in inference mode.
     """
 
@@ -95,8 +97,7 @@ class Objective(nn.Module):
         masks: Mapping[str, Meaning] = MappingProxyType({}),
     ) -> None:
         super().__init__()
-        if task_weight < 0:
-            raise ConfigError(f"task_weight is zero or positive, not {task_weight}.")
+        refuse_other_types(teachers, terms, task_weight)
         for term in terms:
             if isinstance(term.loss, TransferLoss) and not teachers:
                 raise ConfigError(f"{term.loss.name} needs a teacher, and none is given.")

@@ -12,6 +12,7 @@ from kantor.core.collectives import rank, wait_for_all
 from kantor.core.errors import ConfigError, not_finite_in
 from kantor.core.numbers import size
 from kantor.data import Augment, Batch, DataSet, Part, TeacherCache
+from kantor.data.kept_array import NOTHING
 from kantor.losses import TransferLoss
 from kantor.models import Model
 from kantor.objective import LiveTeacher, Read
@@ -127,7 +128,10 @@ class KeptOutputs:
 
 def _said(name: str, cache: TeacherCache) -> str:
     samples = f"{len(cache.part):,} samples x {cache.views} view{'s' if cache.views != 1 else ''}"
-    why = "; ".join(dict.fromkeys(cache.missing.values()))
+    reasons = list(dict.fromkeys(cache.missing.values()))
+    # Of layers of which nothing is kept, one says it for all.
+    first = next((reason for reason in reasons if reason.startswith(NOTHING)), None)
+    why = "; ".join(reason for reason in reasons if reason == first or not reason.startswith(NOTHING))
     doing = f"Caching {name}'s outputs on {samples} ({size(cache.bytes)}; {why})"
     return f"\n{doing if cache.missing else f'Outputs of {name} on {samples} found'} in {cache.folder}."
 
