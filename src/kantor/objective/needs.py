@@ -37,7 +37,8 @@ def refuse_other_types(teachers: Any, terms: Any, task_weight: Any) -> None:
     for term in terms:
         if not isinstance(term.loss, TransferLoss | WeightPenalty):
             raise ConfigError(
-                f"A term's loss is made, as Term(losses.KD()), or named, as Term.named('kd'), and is not {_a(term.loss)}."
+                "A term's loss is made, as Term(losses.KD()), or named, as Term.named('kd'), and is not "
+                f"{_a(term.loss)}."
             )
         _refuse_weight(term)
     if isinstance(task_weight, bool) or not isinstance(task_weight, int | float) or not 0 <= task_weight < math.inf:

@@ -27,8 +27,11 @@ from kantor.objective.following import FirstStep, Following
 from kantor.objective.gradients import gradient_shares, reached, refuse_without_gradient
 from kantor.objective.limits import Limits
 from kantor.objective.needs import (
-    refuse_made_in_inference_mode, refuse_other_classes, refuse_other_types, refuse_unmet,
-)  # fmt: skip
+    refuse_made_in_inference_mode,
+    refuse_other_classes,
+    refuse_other_types,
+    refuse_unmet,
+)
 from kantor.objective.outputs import Networks, Outputs, outputs_of, reads_of
 from kantor.objective.sharing import refuse_shared
 from kantor.objective.state import known_keys, plain_keys
@@ -77,8 +80,9 @@ class Objective(nn.Module):
             (:mod:`kantor.capture.masks`, which knows the usual names).
 
     Raises:
-        ConfigError: a negative task weight, something of another type than is asked for, terms without a teacher, an unknown path to freeze, a mask of unknown
-            meaning, a teacher that is partly the student, or a student that was made in inference mode.
+        ConfigError: something of another type than is asked for, a negative task weight, terms without a teacher, an
+            unknown path to freeze, a mask of unknown meaning, a teacher that is partly the student, or a student that
+            was made in inference mode.
     """
 
     def __init__(
