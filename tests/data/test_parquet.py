@@ -211,6 +211,23 @@ def test_labels_of_another_type_in_another_file(write):
         open_data(folder)
 
 
+def test_labels_of_another_type_in_another_part_and_labels_that_are_all_missing(write):
+    write("test.parquet", 4, names=None, labels=["cat", "dog", "cat", "dog"])
+    with pytest.raises(DataError, match=r"test.*labels are text in the test part, as 'cat', and numbers in the train"):
+        open_data(write())
+    (write() / "test.parquet").unlink()
+    with pytest.raises(DataError, match="leaves no sample to train on: none has a label"):
+        open_data(write(labels=pa.array([None] * 12, pa.int64())))
+
+
+def test_two_columns_of_one_name(tmp_path):
+    number = pa.array([0.0, 1.0] * 6)
+    table = pa.Table.from_arrays([number, number, pa.array([0, 1] * 6)], names=["a", "a", "label"])
+    pq.write_table(table, tmp_path / "train.parquet")
+    with pytest.raises(DataError, match="the column 'a' more than once"):
+        open_data(tmp_path)
+
+
 def test_columns_in_another_order_are_read_by_name(tmp_path):
     columns = {"a_1": [0.0, 1.0, 2.0, 3.0], "a_2": [10.0, 11.0, 12.0, 13.0], "label": [0, 1, 0, 1]}
     pq.write_table(pa.table(columns), tmp_path / "train.parquet")

@@ -133,6 +133,16 @@ def test_other_pickles(tmp_path, content):
         read_weights(tmp_path / "odd.pt")
 
 
+@pytest.mark.parametrize("key", ["net", "model_state_dict", "weights"])
+def test_a_trainers_checkpoint_holds_one_state_dict_under_any_name(tmp_path, network, key):
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1).state_dict()
+    torch.save({"epoch": 3, "optimizer": optimizer, key: network.state_dict()}, tmp_path / "w.pt")
+    assert load(f"resnet8:{tmp_path / 'w.pt'}").num_classes == 4
+    torch.save({key: network.state_dict(), "ema": network.state_dict()}, tmp_path / "w.pt")
+    with pytest.raises(DataError, match=rf"holds several state dicts \({key}, ema\)"):
+        read_weights(tmp_path / "w.pt")
+
+
 @pytest.mark.parametrize("content", [{1: torch.ones(1)}, [1], {"a": 1}, {"model": {"a": "b"}}, torch.ones(2), None])
 def test_a_pickle_of_something_else(tmp_path, content):
     torch.save(content, tmp_path / "odd.pt")
@@ -140,7 +150,9 @@ def test_a_pickle_of_something_else(tmp_path, content):
         read_weights(tmp_path / "odd.pt")
 
 
-@pytest.mark.parametrize("prefix", ["_orig_mod.", "model.", "module.", "module._orig_mod.", "model.module."])
+@pytest.mark.parametrize(
+    "prefix", ["_orig_mod.", "model.", "module.", "module._orig_mod.", "model.module.", "student.", "net.encoder."]
+)
 def test_what_wrappers_put_before_every_name_is_taken_off_and_said(tmp_path, network, prefix):
     wrapped = {prefix + key: x.clone() for key, x in network.state_dict().items()}
     save_file(wrapped, tmp_path / "w.safetensors")

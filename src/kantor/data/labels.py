@@ -58,6 +58,12 @@ def class_numbers(
             part: _looked_up(values, index | ({"": NO_LABEL} if part == "train" else {}), where[part])
             for part, values in labels.items()
         }
+    text = next((part for part, values in labels.items() if values.dtype.kind == "U"), None)
+    if text is not None:
+        raise DataError(
+            f"{where[text]}: labels are text in the {text} part, as {str(labels[text][0])!r}, and numbers in the train "
+            "part. Write them alike."
+        )
     as_numbers = {part: whole_numbers(values, where[part]) for part, values in labels.items()}
     count = len(names) if names is not None else max(int(values.max(initial=0)) for values in as_numbers.values()) + 1
     samples = sum(len(values) for values in as_numbers.values())

@@ -127,6 +127,7 @@ def open_data(
     if labels_per_class is not None:
         cut.validation(validation)
     cut.train(train_limit, labels_per_class, unlabelled)
+    _need_samples(path_or_name, len(cut.rows["train"]), cut)
     stores, at, noted = _decode(found, cut, image_size, skip_corrupt, progress)
     notes |= noted
     cut.keep(at)
@@ -134,9 +135,8 @@ def open_data(
 
     parts = {name: cut.part(name, stores, at) for name in ("train", "validation", "test", "unlabelled")}
     train = parts["train"]
-    if train is None:
-        why = ": none has a label. Only --task none does without, where no label is given at all"
-        raise DataError(f"{path_or_name} leaves no sample to train on{why if len(cut.bare) else ''}.")
+    _need_samples(path_or_name, 0 if train is None else len(train), cut)
+    assert train is not None
     if unlabelled is not None and parts["unlabelled"] is None:
         raise DataError(f"{path_or_name} leaves no sample without a label: all of them were skipped.")
     _note_what_training_lacks(notes, parts, found.classes, kind)
@@ -170,6 +170,13 @@ def holds_texts(
     place = Path(path)
     running = kind == "next" and text is None and bool(find_running(place))
     return running or (not image_lists(place, label) and holds_text(place, text, views, label))
+
+
+def _need_samples(path: str | Path, left: int, cut: Cut) -> None:
+    """Refuse data that leave nothing to train on, before images are decoded for it, and after some were skipped."""
+    if not left:
+        why = ": none has a label. Only --task none does without, where no label is given at all"
+        raise DataError(f"{path} leaves no sample to train on{why if len(cut.bare) else ''}.")
 
 
 def _check_labels(
@@ -223,7 +230,7 @@ def _note_what_training_lacks(
         notes["classes_without_training_samples"] = [classes[c] for c in unseen]
         # Without names of their own, classes are called by their numbers.
         if list(classes) == [str(k) for k in range(len(classes))]:
-            seen = [classes[c] for c in np.unique(train.targets)]
+            seen = [classes[int(c)] for c in np.unique(train.targets)]
             begin = f"labels begin at {seen[0]}: where they count from there, subtract {seen[0]}; " * (seen[0] != "0")
             notes["empty classes"] = (
                 f"{begin}students get an output for every number from 0 on; --classes "

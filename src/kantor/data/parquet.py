@@ -3,7 +3,7 @@
 import contextlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +203,7 @@ def opened(path: Path) -> Any:
     """The parquet file; pages that bring a checksum are held to it.
 
     Raises:
-        DataError: it is none.
+        DataError: it is none, or two of its columns have one name.
         ConfigError: pyarrow is not installed.
     """
     try:
@@ -211,6 +211,20 @@ def opened(path: Path) -> Any:
     except ImportError as error:
         raise ConfigError("Parquet files need pyarrow: pip install 'kantor[parquet]'.") from error
     try:
-        return parquet.ParquetFile(path, page_checksum_verification=True)
+        file = parquet.ParquetFile(path, page_checksum_verification=True)
+        names = file.schema_arrow.names
     except Exception as error:  # as above
         raise DataError(f"{path} cannot be read as parquet: {error}. Fetch it again.") from error
+    refuse_twice(names, path)
+    return file
+
+
+def refuse_twice(names: Sequence[str], path: Path) -> None:
+    """Refuse columns of one name, of which a reader would take the first.
+
+    Raises:
+        DataError: names the column.
+    """
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path} has the column {twice!r} more than once. Give every column a name of its own.")

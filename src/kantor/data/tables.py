@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kantor.core.errors import ConfigError, DataError
 from kantor.data.labels import OBVIOUS
 from kantor.data.layout import is_image
-from kantor.data.parquet import find_parquet, reading
+from kantor.data.parquet import find_parquet, reading, refuse_twice
 from kantor.data.parquet import opened as parquet_file
 from kantor.data.roles import like_a_part
 
@@ -138,9 +138,8 @@ class Delimited:
         first = _first_rows(path)
         self.names = first[0] if names is None else names
         self.shown = ", ".join(f"{value!r:.40}" for value in first[0][:6])
-        twice = [name for name in self.names if self.names.count(name) > 1] if typed else []
-        if twice:
-            raise DataError(f"{path} has the column {twice[0]!r} more than once. Give every column a name of its own.")
+        if typed:
+            refuse_twice(self.names, path)
         self.typed = self._parsed(self.names, {}) if typed else None
 
     @property

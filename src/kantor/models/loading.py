@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from kantor.core import trust
@@ -89,8 +90,9 @@ def load_named(
     options = {key: value for key, value in parsed.options.items() if key not in ("normalise", "size")}
 
     if tensors is not None:
-        named = lambda: factory(wanted.number or 2, shape, options).network.state_dict()  # noqa: E731
-        tensors = unwrapped(tensors, named, str(parsed.weights))
+        with torch.random.fork_rng(devices=[]):  # a network may be made for its names, and what it draws is nobody's
+            named = lambda: factory(wanted.number or 2, shape, options).network.state_dict()  # noqa: E731
+            tensors = unwrapped(tensors, named, str(parsed.weights))
     if wanted.number is None and tensors is not None:
         wanted = replace(wanted, number=_classes_of(tensors, lambda number: factory(number, shape, options).network))
         if wanted.number is None:

@@ -20,8 +20,6 @@ from kantor.data.tokenizer import KnownTokenizer
 from kantor.models.normalise import Mode
 
 _KEY = "kantor"
-_WRAPPERS = ("_orig_mod.", "module.", "model.")
-"""What torch.compile, data-parallel training and trainers put before the names of a network's weights."""
 
 
 class Known(TypedDict):
@@ -49,8 +47,9 @@ class KnownNormalise(TypedDict):
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors in a file, and the metadata that kantor wrote beside them (empty where there is none).
 
-    ``.safetensors``, or ``.pt`` and ``.pth`` read with ``weights_only=True``: a state dict, or a dict that holds one
-    as ``state_dict`` or ``model``. A ``module.`` before every key is taken off.
+    ``.safetensors``, or ``.pt`` and ``.pth`` read with ``weights_only=True``: a state dict, or a dict that holds one,
+    as a trainer's checkpoint does (of several ``state_dict`` or ``model``). A ``module.`` before every key is taken
+    off.
 
     Raises:
         DataError: the file is missing, damaged, of another kind, or holds more than tensors; or it is a finished
@@ -90,11 +89,12 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
 
 
 def unwrapped(tensors: Mapping[str, Tensor], names: Callable[[], Iterable[str]], source: str) -> dict[str, Tensor]:
-    """Take off what wrappers put before every name, where what is left are exactly the network's own, and say so.
+    """Take off what wrappers put before every name (torch.compile, data-parallel training, a trainer's module), where
+    what is left are exactly the network's own, and say so.
 
     Args:
         tensors: by name, as a file has them.
-        names: gives those that the network has; asked only where all in the file begin with a wrapper's.
+        names: gives those that the network has; asked only where all in the file begin alike.
         source: of the file, for the warning.
     """
     given = dict(tensors)
@@ -112,8 +112,9 @@ def unwrapped(tensors: Mapping[str, Tensor], names: Callable[[], Iterable[str]],
 
 
 def _wrapper(tensors: Mapping[str, Tensor]) -> str:
-    """The name of a wrapper that all names begin with; empty where there is none."""
-    return next((name for name in _WRAPPERS if tensors and all(key.startswith(name) for key in tensors)), "")
+    """What all names begin with, up to a dot; empty where they begin otherwise."""
+    first = {key.partition(".")[0] for key in tensors if "." in key}
+    return f"{first.pop()}." if len(first) == 1 and all("." in key for key in tensors) else ""
 
 
 def _lasting(names: Iterable[str]) -> set[str]:
@@ -171,13 +172,23 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
-    if not isinstance(content, dict) or not all(
-        isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
-    ):
+    if isinstance(content, dict) and not _is_state(content):
+        states = [key for key, value in content.items() if value and _is_state(value)]
+        if len(states) > 1:
+            raise DataError(
+                f"{path} holds several state dicts ({', '.join(map(str, states[:8]))}). Load the one that is meant, "
+                "and save it alone as safetensors."
+            )
+        content = content[states[0]] if states else None
+    if content is None or not _is_state(content):
         raise DataError(f"{path} holds no state dict (a mapping from names to tensors).")
     if content and all(key.startswith("module.") for key in content):
         content = {key.removeprefix("module."): value for key, value in content.items()}
     return dict(content)
+
+
+def _is_state(content: Any) -> bool:
+    return isinstance(content, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items())
 
 
 def _check_known(known: Mapping[str, Any], path: Path) -> None:
