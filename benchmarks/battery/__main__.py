@@ -49,8 +49,14 @@ def spec(model: str) -> str:
     return f"battery.networks:{model[1:]}" if model.startswith("@") else model
 
 
-def run(case: Case, seed: int) -> None:
-    """Train the teacher, then one seed's students under every policy; whatever is finished is left as it is."""
+def lacking(known: Results, case: Case, policy: str, seed: int) -> list[str]:
+    """The methods of which a case's seed is not known yet."""
+    held = known.get(case.name, {}).get(policy, {}).get(str(seed), {})
+    return [m for m in METHODS[policy] if m not in held and (case.same_classes or "kd" not in m)]
+
+
+def run(case: Case, seed: int, known: Results) -> None:
+    """Train the teacher, then one seed's students under every policy, of the methods of which nothing is known."""
     from rich.console import Console
 
     from kantor.core.errors import KantorError
@@ -74,9 +80,9 @@ def run(case: Case, seed: int) -> None:
     data = write_split(arrays[case.data], RUNS / "data" / f"{case.data}-{case.labels}-{seed}.npz", case.labels, seed)
     for policy in policies(seed):
         out = RUNS / case.name / f"{policy}-{seed}"
-        if done(out):
+        methods = lacking(known, case, policy, seed)
+        if not methods or done(out):
             continue
-        methods = [method for method in METHODS[policy] if case.same_classes or "kd" not in method]
         try:
             run_study(
                 Study(
@@ -102,7 +108,7 @@ def gather(results: Results) -> Results:
                 folder = RUNS / case.name / f"{policy}-{seed}"
                 if done(folder):
                     held = results.setdefault(case.name, {}).setdefault(policy, {})
-                    held[str(seed)] = students(folder)
+                    held[str(seed)] = held.get(str(seed), {}) | students(folder)
     return results
 
 
@@ -137,7 +143,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="cases at once")
     given = parser.parse_args()
     if given.case is not None:
-        run(next(case for case in CASES if case.name == given.case), given.seed)
+        run(next(case for case in CASES if case.name == given.case), given.seed, read_results(RESULTS))
         return
     results = gather(read_results(RESULTS))
     if given.command == "run":
@@ -147,7 +153,7 @@ def main() -> None:
             for seed in SEEDS
             for case in CASES
             if (case.data != "mnist" or DIGITS.exists())  # what public.py makes
-            and any(str(seed) not in results.get(case.name, {}).get(policy, {}) for policy in policies(seed))
+            and any(lacking(results, case, policy, seed) for policy in policies(seed))
         ]
         with ThreadPoolExecutor(given.jobs) as pool:
             for _ in pool.map(started, waiting):

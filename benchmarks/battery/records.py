@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import TypedDict
 
+from kantor.losses import NeuronTransport
 from kantor.objective.weights import LIMIT, LIMIT_ADAMW
 from kantor.training import Training
 
@@ -38,4 +39,9 @@ def write_results(path: Path, results: Results) -> None:
 
 def defaults() -> dict[str, float | None]:
     """What decides how hard transfer pulls, and how far a step goes."""
-    return {"limit": LIMIT, "limit under AdamW": LIMIT_ADAMW, "clip": Training().clip}
+    return {
+        "limit": LIMIT,
+        "limit under AdamW": LIMIT_ADAMW,
+        "clip": Training().clip,
+        "stages of neuron transport": NeuronTransport().usual_stages,
+    }

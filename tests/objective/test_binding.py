@@ -1,11 +1,13 @@
 import pytest
+import torch
 from torch import Tensor, nn
 
 from kantor.core.errors import ConfigError
 from kantor.data import Batch
 from kantor.losses import AT, KD, L2SP, FitNet, NeuronTransport
-from kantor.models import Model
-from kantor.objective import Objective, Term
+from kantor.models import Model, load
+from kantor.objective import LiveTeacher, Objective, Term
+from kantor.objective.binding import bind
 from tests.objective.networks import a_batch, network
 
 
@@ -110,3 +112,21 @@ def test_a_feature_loss_is_not_bound_to_predictions():
         Objective(linear, {"big": network(8)}, [Term(NeuronTransport())]).check(kantor_batch(), quiet=True)
     named = Objective(linear, {"big": network(8)}, [Term(NeuronTransport(), "logits", "logits")])
     named.check(kantor_batch(), quiet=True)  # the user's own wish
+
+
+def test_neuron_transport_at_its_default_compares_the_last_three_stages_that_learn():
+    student, teacher = (load(f"cnn@width={width}", classes=3, input_shape=(1, 8, 8)) for width in (8, 16))
+    batch = Batch(dict.fromkeys(("student", "teacher"), torch.rand(6, 1, 8, 8)), torch.zeros(6, dtype=torch.long))
+
+    def layers(**given):
+        term = Term.named("neuron_transport", **given)
+        return [b.student_layers[0] for b in bind([term], student, {"t": LiveTeacher(teacher)}, batch)]
+
+    assert layers() == ["layer1", "layer2", "layer3"]
+    assert layers(weight=20.0) == layers(weight="paper") == ["layer3"]  # published weights are of one stage
+    assert layers(stages=1) == ["layer3"] and layers(stages=2) == ["layer2", "layer3"]
+    assert layers(student="layer2", teacher="t:layer2") == ["layer2"]
+    student.network.layer1.requires_grad_(False)
+    assert layers() == ["layer2", "layer3"]
+    student.network.requires_grad_(False)
+    assert layers() == ["layer3"]  # which is refused later, by name

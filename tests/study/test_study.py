@@ -62,7 +62,8 @@ def test_the_summary_holds_paired_statistics(study):
             mean = row["difference"]["mean"]
             assert row["difference"]["interval"] == pytest.approx([mean - half, mean + half], abs=1e-5)
     assert methods["kd"]["weights"] == {"task": 0.1, "kd": 0.9}
-    assert methods["neuron_transport"]["weights"] == {"task": 1.0, "neuron_transport": 20.0}
+    of_stages = dict.fromkeys((f"neuron_transport.layer{stage}" for stage in (1, 2, 3)), 20.0)
+    assert methods["neuron_transport"]["weights"] == {"task": 1.0, **of_stages}
 
 
 def test_the_summary_says_what_the_run_took_and_what_the_teacher_reaches(study):
@@ -82,7 +83,7 @@ def test_every_epoch_has_shares_of_the_gradient_where_there_are_several_terms(st
     for method, names in {
         "none": set(),
         "kd": {"task", "kd"},
-        "neuron_transport": {"task", "neuron_transport"},
+        "neuron_transport": {"task", *(f"neuron_transport.layer{stage}" for stage in (1, 2, 3))},
     }.items():
         lines = [json.loads(line) for line in (study / method / "seed-0" / "metrics.jsonl").read_text().splitlines()]
         for line in lines[1:]:
@@ -105,9 +106,9 @@ def test_the_samples_of_plans_are_kept_with_what_excites_each_unit(study):
         assert probe["student"].shape[1:] == (8, 8, 1)
         assert len(probe["ids"]) == len(probe["targets"]) == len(probe["student"])
         assert "teacher" not in probe.files
-        assert record["teacher_exciting_0"].shape == (16, 6)
-        assert record["student_exciting_0"].shape == (8, 6)
-        assert record["student_exciting_0"].max() < len(probe["ids"])
+        assert record["teacher_exciting_2"].shape == (16, 6)
+        assert record["student_exciting_2"].shape == (8, 6)
+        assert record["student_exciting_2"].max() < len(probe["ids"])
         assert "masses_0" not in record.files  # the plan is not binned
 
 
@@ -123,9 +124,9 @@ def test_a_seed_fixes_the_students_start_for_every_method(study):
 
 def test_recorded_plans_are_plans(study):
     with np.load(study / "none" / "seed-0" / "plans" / "epoch-003.npz") as record:
-        assert str(record["student_layer_0"]) == "layer3"
-        assert str(record["teacher_layer_0"]) == "teacher:layer3"
-        plan, cost = record["plan_0"], record["cost_0"]
+        assert [str(record[f"student_layer_{k}"]) for k in range(3)] == ["layer1", "layer2", "layer3"]
+        assert str(record["teacher_layer_2"]) == "teacher:layer3"
+        plan, cost = record["plan_2"], record["cost_2"]
     assert plan.shape == cost.shape == (16, 8)
     np.testing.assert_allclose(plan.sum(1), 1 / 16, atol=1e-3)
     np.testing.assert_allclose(plan.sum(0), 1 / 8, atol=1e-3)
@@ -138,7 +139,7 @@ def test_step_zero_is_said_and_kept(study):
     assert teacher["source"].startswith("cached, keyed by sample id, view")
     assert teacher["accuracy"] > 0.5
     assert sum(term["gradient_share"] for term in step0["methods"]["kd"]["terms"]) == pytest.approx(1)
-    assert step0["methods"]["neuron_transport"]["terms"][1]["student"] == ["layer3 [25, 8, 2, 2]"]
+    assert step0["methods"]["neuron_transport"]["terms"][3]["student"] == ["layer3 [25, 8, 2, 2]"]
 
 
 def test_the_student_is_saved_clean_and_evaluates_to_its_result(study, capsys):

@@ -193,8 +193,9 @@ def test_a_limited_weight_is_logged_as_it_acts(digits, tmp_path):
     teacher = kantor.load("cnn@width=16", classes=digits.classes, input_shape=(1, 8, 8))
     objective = objective_of(digits, [kantor.Term(losses.NeuronTransport())], teacher)
     train(objective, digits, settings(epochs=1), tmp_path, seed=1)
-    acted = [line["weight/neuron_transport"] for line in lines(tmp_path) if "epoch" in line]
-    assert len(acted) == 2
+    weights = [f"weight/neuron_transport.layer{stage}" for stage in (1, 2, 3)]
+    acted = [line[weight] for line in lines(tmp_path) if "epoch" in line for weight in weights]
+    assert len(acted) == 2 * 3
     assert all(0 < weight <= losses.NeuronTransport.default_weight for weight in acted)
 
 

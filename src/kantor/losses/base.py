@@ -60,6 +60,9 @@ class TransferLoss(nn.Module):
     reads: ClassVar[Literal["logits", "penultimate", "feature", "stages", "sequence_logits"]]
     """What it is bound to when the user names no layers: the logits; the pooled input of the classifier; the last
     feature map or token sequence; a tuple of every paired stage, shallow to deep; logits per token."""
+    usual_stages: int = 1
+    """Of a loss of one layer: how many of the last paired stages it is bound to, a copy to each, when the user names
+    neither layers nor stages nor a weight; fewer where fewer pair."""
     by_position: bool = False
     """It compares single positions: where it chooses layers itself, maps and tokens come before vectors."""
     needs_targets: ClassVar[bool] = False

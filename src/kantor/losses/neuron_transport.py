@@ -208,6 +208,12 @@ class NeuronTransport(TransferLoss):
         self._held: Tensor | None = None
 
     @property
+    def usual_stages(self) -> int:  # type: ignore[override]
+        """Three stages teach more than the last alone (docs/defaults.md). The plan of a start is of layers of one name,
+        which all three need not be."""
+        return 1 if self.needs_start_plan else 3
+
+    @property
     def pooled(self) -> bool:  # type: ignore[override]
         """Whether maps are seen only through their mean over positions."""
         return self.spatial == "pooled"

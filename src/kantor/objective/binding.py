@@ -7,9 +7,10 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from kantor.capture import Pair, pair, stages
+from kantor.capture import Pair, call, capture, pair, stages
 from kantor.core.errors import ConfigError
 from kantor.core.inputs import rows
+from kantor.core.modes import as_evaluated
 from kantor.data import Batch
 from kantor.losses.penalty import WeightPenalty
 from kantor.objective.teachers import LiveTeacher, Teacher
@@ -61,13 +62,18 @@ def paired_stages(student: nn.Module, teacher: LiveTeacher, batch: Batch, *, by_
 
 
 def _over(term: Term, student: nn.Module, teachers: Mapping[str, Teacher], batch: Batch) -> list[Term]:
-    """The term itself, or where it names stages one for each of them."""
-    if term.stages is None:
+    """The term itself, or one for each of the stages that it names, or that its loss takes where nothing is said."""
+    usual = _usual_stages(term)
+    if term.stages is None and usual == 1:
         return [term]
     name = _teacher_name(term.teacher, teachers)
     assert not isinstance(term.loss, WeightPenalty)  # which a term refuses
     pairs = paired_stages(student, _live(term, name, teachers), batch, by_position=term.loss.by_position)
-    if term.stages != "all":
+    if term.stages is None:
+        pairs = _learning(student, batch, pairs[-usual:])
+        if len(pairs) < 2:
+            return [term]
+    elif term.stages != "all":
         if term.stages > len(pairs):
             raise ConfigError(
                 f"{term.loss.name}: {term.stages} stages are asked for, and {len(pairs)} pair: "
@@ -86,6 +92,22 @@ def _over(term: Term, student: nn.Module, teachers: Mapping[str, Teacher], batch
         )
         for pair in pairs
     ]
+
+
+def _usual_stages(term: Term) -> int:
+    """How many of the last stages a term compares where nobody says it: the loss's own number, while the weight is
+    limited. A weight of one's own is of one stage, as published weights are."""
+    if isinstance(term.loss, WeightPenalty) or term.names_layers or resolved_weight(term).limit is None:
+        return 1
+    return term.loss.usual_stages
+
+
+def _learning(student: nn.Module, batch: Batch, pairs: list[Pair]) -> list[Pair]:
+    """Those whose layer of the student a gradient passes: what is frozen, and all before it, learns nothing."""
+    few, paths = rows(batch.inputs["student"], _FEW), [pair.student for pair in pairs]
+    with as_evaluated(student), torch.enable_grad(), capture(student, paths) as taken:
+        call(student, few)
+        return [pair for pair in pairs if taken[pair.student].requires_grad]
 
 
 def _bind(term: Term, student: nn.Module, teachers: Mapping[str, Teacher], batch: Batch) -> Bound:

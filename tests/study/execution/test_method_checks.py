@@ -39,10 +39,11 @@ def test_what_is_found_of_every_method(look):
     assert list(found.bound) == list(found.step0) == ["none", "kd", "neuron_transport"]
     assert found.left_out == {}
     assert found.bound["none"] == []
-    (kd,), (transport,) = found.bound["kd"], found.bound["neuron_transport"]
+    (kd,), (shallow, transport) = found.bound["kd"], found.bound["neuron_transport"]
     assert (kd["student"], kd["teacher"]) == ("logits", "teacher:logits")
+    assert (shallow["student"], shallow["teacher"]) == ("layers.0", "teacher:layers.0")
     assert (transport["student"], transport["teacher"]) == ("layers.1", "teacher:layers.1")
-    assert found.reads == {"teacher": {Read("logits"), Read("layers.1", pooled=True)}}
+    assert found.reads == {"teacher": {Read("logits"), *(Read(f"layers.{k}", pooled=True) for k in (0, 1))}}
     assert [text.split("\n")[1] for text in said] == list(found.bound)
     assert "cached, keyed by" in said[1] and "Teacher" not in said[0]
 

@@ -39,7 +39,9 @@ def test_what_is_decided_is_kept_for_every_process(tmp_path):
     assert methods == ["none", "kd", "neuron_transport"]
     plan = Prepared.read(run)
     assert list(plan.bound) == methods
-    assert [(pair.student, pair.teacher, pair.source) for pair in plan.pairs] == [("layers.1", "layers.1", "teacher")]
+    assert [(pair.student, pair.teacher, pair.source) for pair in plan.pairs] == [
+        (f"layers.{k}", f"layers.{k}", "teacher") for k in (0, 1)
+    ]
     assert plan.cached and plan.threads == 1
     assert {spec.shape for spec in plan.layers("teacher").values()} == {(2,), (8,)}
     (teacher,) = facts["teachers"]
