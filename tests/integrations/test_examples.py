@@ -12,8 +12,15 @@ SAYS = {
     "trainer": "kd+neuron_transport 0.",
     "lightning_module": "kd+neuron_transport 0.",
     "lightning_callback": "right: 0.",
+    "accelerate_loop": "1 processes",
+    "timm_task": "15 {'task': ",
+    "segmentation": "right: 0.",
+    "sentence_embeddings": "similarities agree: 0.",
 }
-"""What a run prints at its end, in part."""
+"""What a run prints, in part."""
+SEVERAL = {"accelerate_loop": "2 processes", "fsdp2": "2 processes"}
+"""The same of two processes."""
+TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
 def run(name: str, folder: Path, *launch: str) -> str:
@@ -31,10 +38,16 @@ def run(name: str, folder: Path, *launch: str) -> str:
 def test_examples_are_short_and_each_is_run():
     found = {path.stem: path.read_text("utf-8").splitlines() for path in EXAMPLES.glob("*.py")}
     assert {name: len(lines) for name, lines in found.items() if len(lines) > 40} == {}
-    assert set(found) == set(SAYS)
+    assert set(found) == {*SAYS, *SEVERAL}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SAYS)
 def test_example(name, tmp_path):
     assert SAYS[name] in run(name, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SEVERAL)
+def test_example_in_two_processes(name, tmp_path):
+    assert SEVERAL[name] in run(name, tmp_path, *TWO)

@@ -193,3 +193,17 @@ def test_an_objective_in_the_middle_of_its_first_step_can_be_copied(copied):
     optimizer = torch.optim.SGD(other.student.parameters(), lr=0.01)
     with pytest.raises(ConfigError, match="not what fitnet learns"):
         a_step(other, optimizer)
+
+
+def test_shards_that_stand_in_a_parameters_place_are_those_that_are_watched():
+    """FSDP2 replaces parameters after step 0; what was seen of the first step is seen of theirs."""
+    run = objective(Term(NeuronTransport(), "2", "2"), Term(FitNet(), "2", "2"))
+    run.check(a_batch(), quiet=True)
+    for module in run.modules():
+        for name, p in list(module.named_parameters(recurse=False)):
+            setattr(module, name, torch.nn.Parameter(p.detach().clone()))
+    optimizer = torch.optim.Adam(run.parameters(), lr=0.1)
+    run(a_batch()).loss.backward()
+    optimizer.step()
+    run.after_step()
+    assert bool(run.limits.adaptive)

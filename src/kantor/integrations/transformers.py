@@ -275,7 +275,7 @@ def _refuse_unlike_trainers(trainer: Any) -> None:
         what = "FSDP" if trainer.is_fsdp_enabled else "DeepSpeed"
         raise ConfigError(
             f"{what} inside the Trainer shards the student alone, and the objective would not be what is wrapped. "
-            "Use DDP (torchrun), or FSDP2 in a loop of your own: docs/how-to/accelerate.md."
+            "Use DDP (torchrun), or FSDP2 in a loop of your own: docs/how-to/other-loops.md."
         )
 
 

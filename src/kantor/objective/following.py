@@ -57,8 +57,11 @@ class Following:
             self._compared = self.steps
             refuse_apart([p for p in student.parameters() if p.requires_grad], self.steps)
 
-    def after_step(self) -> bool | None:
+    def after_step(self, objective: nn.Module) -> bool | None:
         """The loop says that a step was taken.
+
+        Args:
+            objective: what the loop calls.
 
         Returns:
             Whether the student's optimiser is :func:`adaptive`, once: when its first step was seen.
@@ -75,6 +78,8 @@ class Following:
             )
         self._shown = False
         self.steps += 1
+        if self.first is not None:
+            self.first.renew(objective)
         adaptive = None if self.first is None else self.first.end()
         if adaptive is not None:
             self.first = None
@@ -89,6 +94,7 @@ class FirstStep:
     say so (``after_step()``), or what losses keep stands still.
 
     Args:
+        objective: holds all parameters.
         student: what of the student is trained.
         learning: by term, the parameters of its loss that have a gradient.
         keeping: who keeps something from step to step.
@@ -96,10 +102,12 @@ class FirstStep:
 
     def __init__(
         self,
+        objective: nn.Module,
         student: Iterable[nn.Parameter],
         learning: Mapping[str, Iterable[nn.Parameter]],
         keeping: Sequence[str] = (),
     ) -> None:
+        self._names = {id(p): name for name, p in objective.named_parameters()}
         self._student = list(student)
         self._learning = {name: found for name, parameters in learning.items() if (found := list(parameters))}
         self._keeping = list(keeping)
@@ -129,6 +137,19 @@ class FirstStep:
                     watch._adaptive |= trained if adaptive(optimizer) else set()
 
             self._hook = register_optimizer_step_post_hook(stepped)
+
+    def renew(self, objective: nn.Module) -> None:
+        """Know the parameters that stand in the place of those that were known: FSDP2 puts shards there."""
+        now = dict(objective.named_parameters())
+        if all(id(p) in self._names for p in now.values()):
+            return
+
+        def renewed(known: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+            return [now.get(self._names.get(id(p), ""), p) for p in known]
+
+        self._student = renewed(self._student)
+        self._learning = {name: renewed(known) for name, known in self._learning.items()}
+        self._names = {id(p): name for name, p in now.items()}
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy, as ``copy.deepcopy`` or a pickle makes it, listens to nobody before its own next step."""

@@ -21,9 +21,18 @@ def gradient_shares(terms: Mapping[str, Tensor], parameters: Sequence[Tensor]) -
 
 
 def gradient_norm(value: Float[Tensor, ""], parameters: Sequence[Tensor]) -> float:
-    """Norm of the gradient; of the mean over processes, which is the global batch's gradient."""
+    """Norm of the gradient; of the mean over processes, which is the global batch's gradient.
+
+    Raises:
+        ConfigError: the parameters lie in shards, of which the graph knows nothing.
+    """
     if not value.requires_grad:
         return 0.0
+    if any(hasattr(p, "full_tensor") for p in parameters):  # a DTensor, whose module takes long to import
+        raise ConfigError(
+            "The student's layers lie in shards of their own (fully_shard), which hide the gradients by which weights "
+            "are limited. Give every term its weight as a number; or shard the objective alone, as one."
+        )
     grads = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True, materialize_grads=True)
     if world_size() > 1:
         grads = [sum_over_ranks(torch.cat([g.flatten().double() for g in grads])) / world_size()]

@@ -263,7 +263,7 @@ class Objective(nn.Module):
             ConfigError: the optimiser moves the student and leaves out what the losses learn, or nothing was learned in
                 training mode since the last step.
         """
-        adaptive = self._following.after_step()
+        adaptive = self._following.after_step(self)
         for part in self._kept():
             part.after_step()
         if adaptive is not None and self.limits is not None:
@@ -340,7 +340,7 @@ class Objective(nn.Module):
         keeping = [b.name for loss, b in self.transfers if type(loss).after_step is not TransferLoss.after_step]
         keeping += [] if self.limits is None else ["a limited weight"]
         learning = {name: reached(terms[name], found) for name, found in own.items()}
-        self._following.first, self._following.keeping = FirstStep(self.trained, learning, keeping), keeping
+        self._following.first, self._following.keeping = FirstStep(self, self.trained, learning, keeping), keeping
 
     def _asked(self) -> dict[str, float]:
         """Every term's weight before its limit."""
