@@ -37,4 +37,4 @@ for step in range(16):  # as in timm's train.py
     optimizer.step()
     optimizer.zero_grad()
     task.objective.after_step()  # the one line that train.py lacks
-    print(step, {name: round(result[name].item(), 3) for name in ("task", "kd", "neuron_transport")})
+    print(step, {name: round(result[name].item(), 3) for name in result if name != "output"})

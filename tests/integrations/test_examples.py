@@ -13,7 +13,7 @@ SAYS = {
     "lightning_module": "kd+neuron_transport 0.",
     "lightning_callback": "right: 0.",
     "accelerate_loop": "1 processes",
-    "timm_task": "15 {'task': ",
+    "timm_task": "15 {'loss': ",
     "segmentation": "right: 0.",
     "sentence_embeddings": "similarities agree: 0.",
 }

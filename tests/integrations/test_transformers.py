@@ -57,11 +57,11 @@ def same(one: nn.Module, other: nn.Module) -> None:
 def test_terms_are_logged_and_step_0_is_said_once(tmp_path, capsys):
     ours = trainer(tmp_path, logging_steps=2)
     ours.train()
-    assert capsys.readouterr().out.count("Term neuron_transport") == 1
+    assert capsys.readouterr().out.count("Term task") == 1
     told = [entry for entry in ours.state.log_history if "loss" in entry]
     assert [entry["step"] for entry in told] == [2, 4]
     for entry in told:
-        assert {"terms/task", "terms/kd", "terms/neuron_transport"} <= set(entry)
+        assert {"terms/task", "terms/kd", "terms/neuron_transport.vit.layers.1"} <= set(entry)
         assert 0 < entry["terms/task"] < 5 and entry["terms/task"] < entry["loss"]
     assert all("terms/task" not in entry for entry in ours.state.log_history if "loss" not in entry)
 
@@ -170,7 +170,7 @@ def test_accumulated_parts_make_the_step_of_the_whole_batch(tmp_path):
 
 def test_text_with_padding_and_several_teachers(tmp_path):
     ours = trainer(
-        tmp_path, bert(8, 0), train_dataset=texts(), eval_dataset=texts(), method="kd+neuron_transport",
+        tmp_path, bert(8, 0), train_dataset=texts(), eval_dataset=texts(), method="kd+neuron_transport:5",
         teachers={"one": bert(16, 1), "two": bert(12, 2)}, max_steps=2,
     )  # fmt: skip
     ours.train()
