@@ -184,6 +184,7 @@ function explore(section, data, probe) {
   }
 
   fill(controls.pair, data.pairs.map((_, k) => k), data.pairs.map((pair) => `${pair.student} ← ${pair.teacher}`));
+  controls.pair.value = data.pairs.length - 1; // the deepest says most of what the classifier sees
   const last = chosenSets().map((set) => set.method).filter((method) => method !== "none").pop();
   fill(controls.method, [...new Set(chosenSets().map((set) => set.method))]);
   if (last) controls.method.value = last;
