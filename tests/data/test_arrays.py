@@ -222,7 +222,7 @@ def test_numbers_in_text_are_in_the_order_of_numbers(save):
     [
         ({"x_test": vectors(d=5)}, r"'x' has shape \[4\] in the train part and \[5\] in test"),
         ({"y_test": LABELS[:49]}, "'x' has 50 rows for test and the labels have 49"),
-        ({"y_test": LABELS.astype(str)}, "neither class numbers nor names"),
+        ({"y_test": LABELS.astype(str)}, "labels are text in the test part, as .0., and numbers in the train part"),
         ({"y_test": LABELS - 1}, "row 0: label -1 is out of range"),
         ({"y_train": LABELS * 0, "y_test": LABELS * 0}, "has one class, 0, among its training samples"),
         ({"y_train": np.where(LABELS, LABELS, np.inf)}, "label inf is no class number"),

@@ -61,3 +61,11 @@ def test_a_certain_span_is_finite() -> None:
 def test_refuses() -> None:
     with pytest.raises(ConfigError, match="spans"):
         ALM()(torch.zeros(1, 2, 3), torch.zeros(1, 2, 3))
+
+
+def test_what_is_no_record_of_spans_is_named():
+    _, student, teacher = two_views()
+    with pytest.raises(
+        ConfigError, match=r"alm takes spans as kantor\.capture\.spans\.between gives them, and not a T"
+    ):
+        alm(student, teacher, torch.zeros(1, 4))

@@ -87,3 +87,19 @@ def test_refuses() -> None:
         VocabularyTransport().build((torch.Size((2, 3, 5)),), (torch.Size((2, 3, 5)),), 0)
     with pytest.raises(ConfigError, match="temperature"):
         VocabularyTransport(temperature=0.0)
+
+
+def test_what_is_no_map_between_vocabularies_is_named():
+    with pytest.raises(ConfigError, match=r"takes a map between two vocabularies .*and not a Tensor"):
+        vocabulary_transport(torch.randn(2, 3, 5), torch.randn(2, 3, 6), torch.zeros(6, 5))
+
+
+@pytest.mark.parametrize("loss", [vocabulary_transport, string_projection])
+def test_padding_counts_nowhere(loss):
+    torch.manual_seed(0)
+    student, teacher = torch.randn(2, 5, 6, requires_grad=True), torch.randn(2, 5, 6)
+    mask = torch.arange(5) < torch.tensor([[3], [3]])
+    padded = loss(student, teacher, identity(6), masks=(mask, mask))
+    torch.testing.assert_close(padded, loss(student[:, :3], teacher[:, :3], identity(6)))
+    (gradient,) = torch.autograd.grad(padded, student)
+    assert not gradient[:, 3:].any() and gradient[:, :3].any()

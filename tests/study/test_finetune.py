@@ -254,8 +254,8 @@ def test_direct_scratch_and_two_steps_are_paired_by_seed(source, tmp_path, capsy
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["finetune", f"--teacher={TEACHER}", "--methods=kd"], "label_transport, or a loss on features"),
-        (["distill", f"--teacher={TEACHER}", "--student=cnn@width=8", "--methods=kd"], "label_transport, or a loss on"),
+        (["finetune", f"--teacher={TEACHER}", "--methods=kd"], "Across class sets use label_transport"),
+        (["distill", f"--teacher={TEACHER}", "--student=cnn@width=8", "--methods=kd"], "or a loss on features"),
         (["finetune", f"--teacher={TEACHER}", "--freeze=layre1"], "no layer 'layre1'. Close to it: layer1"),
         (["finetune", f"--teacher={TEACHER}", '--lr-factors={"layer": 2}'], "no layer 'layer'. Close to it: layer"),
         (["finetune", f"--teacher={TEACHER}", "--freeze=logits"], "no layer 'logits'. There are: layer1"),

@@ -14,7 +14,7 @@ from kantor.losses.said import log_likelihoods, over_spans
 from kantor.losses.sequences import check_sequences
 from kantor.losses.settings import positive
 from kantor.losses.stages import single
-from kantor.losses.token_rows import counted, needed
+from kantor.losses.token_rows import check_spans, counted, needed
 
 _LEAST = 1e-6
 """What a chunk's log likelihood lies below 0 at least, as in the public code: a certain chunk has a finite loss."""
@@ -47,8 +47,10 @@ def alm(
 
     Raises:
         ShapeError: these are no logits per token of the same samples.
+        ConfigError: the spans are none.
     """
     check_sequences("alm", (student.shape,), (teacher.shape,))
+    check_spans("alm", spans)
     mask = spans.predicted & counted(spans.student.first, targets)
     ours, theirs = (
         (over_spans(log_likelihoods(logits, side.tokens), side)[mask] / temperature).clamp_max(0) - _LEAST

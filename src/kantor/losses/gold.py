@@ -14,7 +14,7 @@ from kantor.losses.said import Merge, merged
 from kantor.losses.sequences import check_sequences, sorted_difference
 from kantor.losses.settings import not_negative, positive
 from kantor.losses.stages import single
-from kantor.losses.token_rows import RowValue, check_map, needed, row_values
+from kantor.losses.token_rows import RowValue, check_map, check_spans, needed, row_values
 from kantor.losses.vocabulary_map import VocabularyMap
 
 _LEAST = 1e-8
@@ -60,7 +60,8 @@ def gold(
         ShapeError: these are no logits per token of the same samples, or of the map's vocabularies.
     """
     check_sequences("gold", (student.shape,), (teacher.shape,))
-    check_map("gold", same.shape, student.shape, teacher.shape)
+    check_spans("gold", spans)
+    check_map("gold", same, student.shape, teacher.shape)
     rows, beside = merged(student, teacher, spans, merge, temperatures, targets)
     weight = len(same.rows) / teacher.shape[-1] if matched_weight is None else matched_weight
     value = _hybrid(same, (student.shape[-1], teacher.shape[-1]), beta, weight, temperatures)

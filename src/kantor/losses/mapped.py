@@ -56,4 +56,4 @@ class MappedLoss(TransferLoss):
             ConfigError: there is no map.
         """
         check_sequences(self.name, student_shapes, teacher_shapes)
-        check_map(self.name, self.known().shape, student_shapes[0], teacher_shapes[0])
+        check_map(self.name, self.known(), student_shapes[0], teacher_shapes[0])

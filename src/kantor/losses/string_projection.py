@@ -43,7 +43,7 @@ def string_projection(
         ShapeError: as there.
     """
     rows = predicted_rows("string_projection", student, teacher, spans=spans, targets=targets, masks=masks)
-    check_map("string_projection", vocabulary.shape, student.shape, teacher.shape)
+    check_map("string_projection", vocabulary, student.shape, teacher.shape)
     return rows.mean(row_values(carried_kl(vocabulary, temperature), student, teacher, rows))
 
 

@@ -61,6 +61,7 @@ def predicted_rows(
     tokens, others = student.shape[1], teacher.shape[1]
     sample = torch.arange(len(student), device=student.device).unsqueeze(1)
     if spans is not None:
+        check_spans(name, spans)
         mask = spans.predicted & counted(spans.student.first, targets)
         s, t = spans.student.first - 1, spans.teacher.first - 1
     else:
@@ -169,16 +170,35 @@ def carried_kl(vocabulary: VocabularyMap, temperature: float, top: int | None = 
     return value
 
 
-def check_map(name: str, shape: tuple[int, int], student: torch.Size, teacher: torch.Size) -> None:
+def check_map(name: str, vocabulary: VocabularyMap, student: torch.Size, teacher: torch.Size) -> None:
     """Refuse logits that are not over a map's vocabularies; a model's may be wider than its tokenizer's, padded.
 
     Raises:
         ShapeError: with all four sizes.
+        ConfigError: it is no map.
     """
+    if not isinstance(vocabulary, VocabularyMap):
+        raise ConfigError(
+            f"{name} takes a map between two vocabularies (kantor.losses.VocabularyMap), and not a "
+            f"{type(vocabulary).__name__}."
+        )
+    shape = vocabulary.shape
     if teacher[-1] < shape[0] or student[-1] < shape[1]:
         raise ShapeError(
             f"{name}: the teacher's logits are over {teacher[-1]} tokens and the student's over {student[-1]}, but the "
             f"plan is between {shape[0]} and {shape[1]}. It is of other tokenizers: make it of those of these two."
+        )
+
+
+def check_spans(name: str, spans: SharedSpans) -> None:
+    """Refuse what is no record of spans.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not isinstance(spans, SharedSpans):
+        raise ConfigError(
+            f"{name} takes spans as kantor.capture.spans.between gives them, and not a {type(spans).__name__}."
         )
 
 

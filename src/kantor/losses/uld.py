@@ -24,7 +24,7 @@ from kantor.losses.sequences import (
 )
 from kantor.losses.settings import positive
 from kantor.losses.stages import single
-from kantor.losses.token_rows import needed, row_values
+from kantor.losses.token_rows import check_spans, needed, row_values
 
 
 @transfer
@@ -99,6 +99,7 @@ def merged_uld(
         ShapeError: these are no logits per token of the same samples.
     """
     check_sequences("uld", (student.shape,), (teacher.shape,))
+    check_spans("uld", spans)
     temperatures = student_temperature, teacher_temperature
     rows, beside = merged(student, teacher, spans, merge, temperatures, targets)
 

@@ -56,7 +56,7 @@ def vocabulary_transport(
             have other tokens and there are no spans.
     """
     rows = predicted_rows("vocabulary_transport", student, teacher, spans=spans, targets=targets, masks=masks)
-    check_map("vocabulary_transport", vocabulary.shape, student.shape, teacher.shape)
+    check_map("vocabulary_transport", vocabulary, student.shape, teacher.shape)
     return rows.mean(row_values(carried_kl(vocabulary, temperature, top), student, teacher, rows))
 
 
