@@ -114,7 +114,7 @@ def test_a_loss_compares_them(make, shape, name):
     objective = kantor.Objective(make(2), {"big": make(4)}, [kantor.Term(loss)])
     objective.check(x, y, quiet=True)
     terms = objective(x, y).terms  # one of neuron transport for each of several stages
-    value = sum(terms[key] for key in terms if key != "task")
+    value = torch.stack([terms[key] for key in terms if key != "task"]).sum()
     value.backward()
     assert value.item() > 0 and next(objective.student.parameters()).grad.abs().max() > 0
 

@@ -65,7 +65,5 @@ def test_refuses() -> None:
 
 def test_what_is_no_record_of_spans_is_named():
     _, student, teacher = two_views()
-    with pytest.raises(
-        ConfigError, match=r"alm takes spans as kantor\.capture\.spans\.between gives them, and not a T"
-    ):
+    with pytest.raises(ConfigError, match=r"alm takes spans as kantor\.capture\.spans\.between gives them, and not a"):
         alm(student, teacher, torch.zeros(1, 4))
