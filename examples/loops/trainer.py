@@ -20,7 +20,7 @@ def vit(width):
 def arguments(epochs):
     quiet = {"save_strategy": "no", "report_to": [], "logging_steps": 20, "disable_tqdm": True}
     return TrainingArguments(
-        "runs", num_train_epochs=epochs, per_device_train_batch_size=50, learning_rate=5e-3, **quiet
+        "runs", num_train_epochs=epochs, per_device_train_batch_size=50, learning_rate=2e-3, **quiet
     )
 
 
@@ -28,10 +28,11 @@ def accuracy(found):
     return {"accuracy": float((found.predictions.argmax(1) == found.label_ids).mean())}
 
 
+set_seed(0)
 teacher = vit(64)
-Trainer(teacher, arguments(epochs=8), train_dataset=train).train()
+Trainer(teacher, arguments(epochs=15), train_dataset=train).train()
 settings = {"train_dataset": few, "eval_dataset": test, "compute_metrics": accuracy, "teachers": teacher}
-for method in ("none", "kd+neuron_transport"):
+for method in ("none", "kd"):
     set_seed(0)
     trainer = DistillationTrainer(vit(24), arguments(epochs=40), method=method, **settings)
     trainer.train()

@@ -105,7 +105,7 @@ STRANGERS = {
     ),
     "the next token": Stranger(
         "text.npz", "next_token", "nets_of_theirs:language_model", "nets_of_theirs:language_model@width=16",
-        r"perplexity [\d.]+ on 24", package="transformers",
+        r"perplexity [\d.]+, [\d.]+ % right on 24", package="transformers",
         refused=RANKED | NO_PROBE,
     ),
     "running text": Stranger(

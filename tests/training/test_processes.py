@@ -43,7 +43,11 @@ def trained(folder: Path, student: str, processes: int) -> tuple[dict[str, list[
     lines = [json.loads(line) for line in (folder / out / SEED / "metrics.jsonl").read_text().splitlines()]
     steps = [line for line in lines if "step/loss" in line]
     assert [line["step"] for line in steps] == list(range(1, 21))
-    losses = {name: [line[f"step/{name}"] for line in steps] for name in ("task", "kd", "neuron_transport")}
+    # Neuron transport is a term for each of several stages.
+    losses = {
+        name: [sum(x for key, x in line.items() if f"{key}.".startswith(f"step/{name}.")) for line in steps]
+        for name in ("task", "kd", "neuron_transport")
+    }
     return losses, load_file(folder / out / SEED / "student.safetensors"), done.stdout
 
 
