@@ -44,7 +44,7 @@ def trained(folder: Path, student: str, processes: int) -> tuple[dict[str, list[
     steps = [line for line in lines if "step/loss" in line]
     assert [line["step"] for line in steps] == list(range(1, 21))
     # Neuron transport is a term for each of several stages.
-    losses = {
+    losses: dict[str, list[float]] = {
         name: [sum(x for key, x in line.items() if f"{key}.".startswith(f"step/{name}.")) for line in steps]
         for name in ("task", "kd", "neuron_transport")
     }
