@@ -99,7 +99,7 @@ def test_killed_at_any_write_and_resumed(tmp_path):
     status, writes = ended(study(whole), whole)
     assert status == 0 and writes > 60
     expected = files(whole / "runs/run")
-    for place in random.Random(0).sample(range(1, writes + 1), 10):
+    for place in random.Random(0).sample(range(1, writes + 1), 5):
         folder = tmp_path / "killed"
         command = study(folder)
         assert ended(command, folder, kill_at=place)[0] == KILLED, place
