@@ -5,7 +5,7 @@ import pytest
 
 from kantor.core.errors import ConfigError, DataError
 from kantor.data import Augment, Loader, open_data
-from kantor.data.part import IGNORED
+from kantor.data.label_kinds import IGNORED
 from kantor.data.tokenizer import Learned
 from tests.study.texts import running_text
 

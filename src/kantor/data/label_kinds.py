@@ -21,7 +21,9 @@ IN_WORDS: Mapping[LabelKind, str] = {
     "maps": "class numbers at every place of a sample",
     "next": "the tokens themselves",
 }
-SOMEWHERE_ELSE = (-100, 255)
+IGNORED = -100
+"""The label of a place that has none, as torch's losses leave it out."""
+SOMEWHERE_ELSE = (IGNORED, 255)
 """Labels of a map that say that a place has none, the second where it cannot be a class."""
 
 

@@ -14,14 +14,12 @@ from torch import Tensor
 from kantor.core.errors import ConfigError, DataError
 from kantor.core.inputs import Inputs
 from kantor.core.seeds import SPLIT, hash64
-from kantor.data.label_kinds import LabelKind, is_classes
+from kantor.data.label_kinds import IGNORED, LabelKind, is_classes
 from kantor.data.store import Store
 from kantor.data.tokenised import TEXT, Tokenised
 from kantor.data.tokenizer import Tokenizer
 from kantor.data.views import ROLES, Seen, in_words, role_of
 
-IGNORED = -100
-"""The label of a place that has none, as torch's losses leave it out."""
 Progress = Callable[[int, int], None]
 """Told (done, total) as work goes on."""
 

@@ -9,6 +9,7 @@ from jaxtyping import Int64, Shaped
 from torch import Tensor
 
 from kantor.core.errors import DataError
+from kantor.data.label_kinds import IGNORED
 from kantor.data.tokenised import TEXT
 
 IDS, MASK = TEXT
@@ -56,7 +57,7 @@ def tokens_themselves(arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> Shaped
     """The tokens as labels of their own, -100 where they are padding."""
     ids, mask = arrays[IDS], arrays.get(MASK)
     fits = mask is not None and mask.shape == ids.shape
-    return np.where(mask != 0, ids.astype(np.int64), -100) if fits else ids
+    return np.where(mask != 0, ids.astype(np.int64), IGNORED) if fits else ids
 
 
 def token_array(arrays: Mapping[str, Shaped[np.ndarray, "..."]], vocabulary: int, where: str) -> TokenArray:
