@@ -7,13 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kantor.capture.spans import SharedSpans
-from kantor.losses.base import Shapes, TransferLoss
 from kantor.losses.masks import fair_count
 from kantor.losses.precision import transfer
 from kantor.losses.said import log_likelihoods, over_spans
 from kantor.losses.sequences import check_sequences
 from kantor.losses.settings import positive
-from kantor.losses.stages import single
+from kantor.losses.token_loss import TokenLoss
 from kantor.losses.token_rows import check_spans, counted, needed
 
 _LEAST = 1e-6
@@ -66,7 +65,7 @@ def _other(log_p: Tensor) -> Tensor:
     return torch.log(-torch.expm1(log_p))
 
 
-class ALM(TransferLoss):
+class ALM(TokenLoss):
     """:func:`alm` as a term.
 
     Args:
@@ -75,38 +74,14 @@ class ALM(TransferLoss):
 
     name: ClassVar = "alm"
     paper: ClassVar = "arXiv 2503.20083"
-    default_weight: ClassVar = 1.0
-    reads: ClassVar = "sequence_logits"
-    takes_mask = True
-    takes_spans = True
 
     def __init__(self, temperature: float = 100.0) -> None:
         super().__init__()
         positive(self.name, temperature=temperature)
         self.temperature = temperature
 
-    def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
-        """Check that both give logits per token.
-
-        Raises:
-            ShapeError: they do not.
-        """
-        check_sequences(self.name, student_shapes, teacher_shapes)
-
-    def forward(
-        self,
-        student,
-        teacher,
-        *,
-        targets=None,
-        ids=None,  # noqa: ARG002
-        student_mask=None,  # noqa: ARG002
-        teacher_mask=None,  # noqa: ARG002
-        spans=None,
-    ) -> Tensor:
+    def compared(self, student, teacher, spans, targets, masks) -> Tensor:  # noqa: ARG002
         """See :func:`alm`. Padding is of no span."""
-        student, teacher = single(student), single(teacher)
-        check_sequences(self.name, (student.shape,), (teacher.shape,))
         return alm(student, teacher, needed(self.name, spans), targets=targets, temperature=self.temperature)
 
     def settings(self) -> dict[str, Any]:

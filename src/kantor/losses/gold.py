@@ -13,7 +13,6 @@ from kantor.losses.precision import transfer
 from kantor.losses.said import Merge, merged
 from kantor.losses.sequences import check_sequences, sorted_difference
 from kantor.losses.settings import not_negative, positive
-from kantor.losses.stages import single
 from kantor.losses.token_rows import RowValue, check_map, check_spans, needed, row_values
 from kantor.losses.vocabulary_map import VocabularyMap
 
@@ -135,20 +134,8 @@ class GOLD(MappedLoss):
         self.merge: Merge = merge
         self.temperatures = student_temperature, teacher_temperature
 
-    def forward(
-        self,
-        student,
-        teacher,
-        *,
-        targets=None,
-        ids=None,  # noqa: ARG002
-        student_mask=None,  # noqa: ARG002
-        teacher_mask=None,  # noqa: ARG002
-        spans=None,
-    ) -> Tensor:
+    def compared(self, student, teacher, spans, targets, masks) -> Tensor:  # noqa: ARG002
         """See :func:`gold`. Padding is of no span."""
-        student, teacher = single(student), single(teacher)
-        check_sequences(self.name, (student.shape,), (teacher.shape,))
         return gold(
             student,
             teacher,

@@ -1,15 +1,13 @@
 """Losses between two vocabularies, which a map of their tokens brings together."""
 
-from typing import ClassVar
-
 from kantor.core.errors import ConfigError
-from kantor.losses.base import Shapes, TransferLoss
-from kantor.losses.sequences import check_sequences
+from kantor.losses.base import Shapes
+from kantor.losses.token_loss import TokenLoss
 from kantor.losses.token_rows import check_map
 from kantor.losses.vocabulary_map import VocabularyMap
 
 
-class MappedLoss(TransferLoss):
+class MappedLoss(TokenLoss):
     """A loss on logits per token of two vocabularies.
 
     The map is a setting, so it is not among the saved state.
@@ -18,10 +16,6 @@ class MappedLoss(TransferLoss):
         vocabulary: the map; None where it is handed over by :meth:`use` before :meth:`build`.
     """
 
-    default_weight: ClassVar = 1.0
-    reads: ClassVar = "sequence_logits"
-    takes_mask = True
-    takes_spans = True
     map_kind: str
     """Which map a study makes for it: ``strings``, of string rules; ``same``, of the tokens that are written the same;
     or ``plan-COST``, of a transport plan."""
@@ -48,12 +42,12 @@ class MappedLoss(TransferLoss):
             )
         return self.vocabulary
 
-    def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
+    def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:
         """Check that both give logits per token, of the map's vocabularies.
 
         Raises:
             ShapeError: they do not.
             ConfigError: there is no map.
         """
-        check_sequences(self.name, student_shapes, teacher_shapes)
+        super().build(student_shapes, teacher_shapes, samples)
         check_map(self.name, self.known(), student_shapes[0], teacher_shapes[0])

@@ -10,13 +10,11 @@ from torch import Tensor
 from kantor import ot
 from kantor.core.collectives import gather_rows, sum_over_ranks, world_size
 from kantor.core.errors import ConfigError, suggest
-from kantor.losses.base import Shapes, TransferLoss
-from kantor.losses.masks import single_mask
 from kantor.losses.precision import transfer
 from kantor.losses.recorded import TOL, Gradient, check_kernel, recorded_cost
 from kantor.losses.sequences import aligned, all_tokens, check_lengths, check_sequences, same_width, within
 from kantor.losses.settings import positive
-from kantor.losses.stages import single
+from kantor.losses.token_loss import TokenLoss
 
 Matching = Literal["sorted", "greedy"]
 
@@ -123,7 +121,7 @@ def _greedy(p_t: Tensor, p_s: Tensor) -> Float[Tensor, "batch tokens kept"]:
     return p_s.gather(2, columns.unsqueeze(1).expand(-1, p_s.shape[1], -1))
 
 
-class MultiLevelOT(TransferLoss):
+class MultiLevelOT(TokenLoss):
     """:func:`multilevel_ot`. The weight 1.5 is the public code's.
 
     ``targets`` as labels per token with -100 mark the answer; see :func:`~kantor.losses.sequences.aligned`.
@@ -138,9 +136,6 @@ class MultiLevelOT(TransferLoss):
     name: ClassVar = "multilevel_ot"
     paper: ClassVar = "arXiv 2412.14528"
     default_weight: ClassVar = 1.5
-    reads: ClassVar = "sequence_logits"
-    takes_mask = True
-    takes_spans = True
     by_number = True
 
     def __init__(
@@ -163,29 +158,10 @@ class MultiLevelOT(TransferLoss):
         self.sweeps = sweeps
         self.gradient: Gradient = gradient
 
-    def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
-        """Check that both give logits per token.
-
-        Raises:
-            ShapeError: they do not.
-        """
-        check_sequences(self.name, student_shapes, teacher_shapes)
-
-    def forward(
-        self,
-        student,
-        teacher,
-        *,
-        targets=None,
-        ids=None,  # noqa: ARG002
-        student_mask=None,
-        teacher_mask=None,
-        spans=None,
-    ) -> Tensor:
+    def compared(self, student, teacher, spans, targets, masks) -> Tensor:
         """See :func:`multilevel_ot`. Tokens are compared by their number, also where spans are known, as published."""
-        masks = single_mask(student_mask), single_mask(teacher_mask)
         marked = None if spans is not None else targets  # labels are the student's tokens alone
-        return multilevel_ot(*aligned(self.name, single(student), single(teacher), marked, masks), **self.settings())
+        return multilevel_ot(*aligned(self.name, student, teacher, marked, masks), **self.settings())
 
     def settings(self) -> dict[str, Any]:
         """Size and matching of the vocabulary, regularisation, sweeps and gradient."""

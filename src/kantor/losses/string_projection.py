@@ -8,10 +8,8 @@ from torch import Tensor
 from kantor.capture.spans import SharedSpans
 from kantor.losses.base import Mask
 from kantor.losses.mapped import MappedLoss
-from kantor.losses.masks import single_mask
 from kantor.losses.precision import transfer
 from kantor.losses.settings import positive
-from kantor.losses.stages import single
 from kantor.losses.token_rows import carried_kl, check_map, predicted_rows, row_values
 from kantor.losses.vocabulary_map import VocabularyMap
 
@@ -64,25 +62,15 @@ class StringProjection(MappedLoss):
         positive(self.name, temperature=temperature)
         self.temperature = temperature
 
-    def forward(
-        self,
-        student,
-        teacher,
-        *,
-        targets=None,
-        ids=None,  # noqa: ARG002
-        student_mask=None,
-        teacher_mask=None,
-        spans=None,
-    ) -> Tensor:
+    def compared(self, student, teacher, spans, targets, masks) -> Tensor:
         """See :func:`string_projection`."""
         return string_projection(
-            single(student),
-            single(teacher),
+            student,
+            teacher,
             self.known(),
             spans=spans,
             targets=targets,
-            masks=(single_mask(student_mask), single_mask(teacher_mask)),
+            masks=masks,
             temperature=self.temperature,
         )
 

@@ -9,8 +9,6 @@ from torch import Tensor
 from kantor.capture.spans import SharedSpans
 from kantor.core.collectives import sum_over_ranks, world_size
 from kantor.core.errors import ConfigError, suggest
-from kantor.losses.base import Shapes, TransferLoss
-from kantor.losses.masks import single_mask
 from kantor.losses.precision import transfer
 from kantor.losses.said import Merge, merged
 from kantor.losses.sequences import (
@@ -23,7 +21,7 @@ from kantor.losses.sequences import (
     within,
 )
 from kantor.losses.settings import positive
-from kantor.losses.stages import single
+from kantor.losses.token_loss import TokenLoss
 from kantor.losses.token_rows import check_spans, needed, row_values
 
 
@@ -110,7 +108,7 @@ def merged_uld(
     return rows.mean_of_samples(row_values(value, student, teacher, rows, beside))
 
 
-class ULD(TransferLoss):
+class ULD(TokenLoss):
     """:func:`uld` of the global batch. The weight 1.5 is that of the public code's released runs.
 
     ``targets`` as labels per token with -100 mark the answer; see :func:`~kantor.losses.sequences.aligned`.
@@ -127,9 +125,6 @@ class ULD(TransferLoss):
     name: ClassVar = "uld"
     paper: ClassVar = "arXiv 2402.12030"
     default_weight: ClassVar = 1.5
-    reads: ClassVar = "sequence_logits"
-    takes_mask = True
-    takes_spans = True
 
     def __init__(
         self,
@@ -147,36 +142,15 @@ class ULD(TransferLoss):
         self.student_temperature = student_temperature
         self.teacher_temperature = teacher_temperature
 
-    def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
-        """Check that both give logits per token.
-
-        Raises:
-            ShapeError: they do not.
-        """
-        check_sequences(self.name, student_shapes, teacher_shapes)
-
-    def forward(
-        self,
-        student,
-        teacher,
-        *,
-        targets=None,
-        ids=None,  # noqa: ARG002
-        student_mask=None,
-        teacher_mask=None,
-        spans=None,
-    ) -> Tensor:
+    def compared(self, student, teacher, spans, targets, masks) -> Tensor:
         """See :func:`uld` and :func:`merged_uld`."""
-        student, teacher = single(student), single(teacher)
         temperatures = {
             "student_temperature": self.student_temperature,
             "teacher_temperature": self.teacher_temperature,
         }
         if self.merge != "none":
-            check_sequences(self.name, (student.shape,), (teacher.shape,))
             found = needed(self.name, spans)
             return merged_uld(student, teacher, found, merge=self.merge, targets=targets, **temperatures)
-        masks = single_mask(student_mask), single_mask(teacher_mask)
         marked = None if spans is not None else targets  # labels are the student's tokens alone
         value = uld(*aligned(self.name, student, teacher, marked, masks), **temperatures)
         return sum_over_ranks(value) / world_size()

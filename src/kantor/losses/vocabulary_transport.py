@@ -9,10 +9,8 @@ from kantor.capture.spans import SharedSpans
 from kantor.core.errors import ConfigError, suggest
 from kantor.losses.base import Mask
 from kantor.losses.mapped import MappedLoss
-from kantor.losses.masks import single_mask
 from kantor.losses.precision import transfer
 from kantor.losses.settings import positive
-from kantor.losses.stages import single
 from kantor.losses.token_rows import carried_kl, check_map, predicted_rows, row_values
 from kantor.losses.vocabulary_map import VocabularyMap
 
@@ -87,25 +85,15 @@ class VocabularyTransport(MappedLoss):
         self.temperature, self.top, self.cost = temperature, top, cost
         self.map_kind = f"plan-{cost}"
 
-    def forward(
-        self,
-        student,
-        teacher,
-        *,
-        targets=None,
-        ids=None,  # noqa: ARG002
-        student_mask=None,
-        teacher_mask=None,
-        spans=None,
-    ) -> Tensor:
+    def compared(self, student, teacher, spans, targets, masks) -> Tensor:
         """See :func:`vocabulary_transport`."""
         return vocabulary_transport(
-            single(student),
-            single(teacher),
+            student,
+            teacher,
             self.known(),
             spans=spans,
             targets=targets,
-            masks=(single_mask(student_mask), single_mask(teacher_mask)),
+            masks=masks,
             temperature=self.temperature,
             top=self.top,
         )
