@@ -204,9 +204,48 @@ def test_what_is_not_there_or_left_out_is_said(tmp_path):
     callback = DistillationCallback("net", net(16, 1), "kd", task="auto")
     with pytest.raises(kantor.ConfigError, match="Mine has no module 'net'"):
         trainer(tmp_path, callbacks=[callback]).fit(Mine(), data())
+    with pytest.raises(kantor.ConfigError, match="Mine has no module ''"):
+        trainer(tmp_path, callbacks=[DistillationCallback("", net(16, 1), "kd", task="auto")]).fit(Mine(), data())
     learns = DistillationCallback("model", net(16, 1), "lckt:1", task="auto")
     with pytest.raises(kantor.ConfigError, match="not what lckt learns"):
         trainer(tmp_path, callbacks=[learns]).fit(Mine(optimised="model"), data())
+
+
+def test_steps_that_a_module_takes_itself_are_refused(tmp_path):
+    """Its own training step is not called, and so nothing would learn."""
+    for module, callbacks in (
+        (distillation(), []),
+        (Mine(), [DistillationCallback("model", net(16, 1), "kd", task="auto")]),
+    ):
+        module.automatic_optimization = False
+        with pytest.raises(kantor.ConfigError, match="takes its steps in its training_step"):
+            trainer(tmp_path, callbacks=callbacks).fit(module, data())
+
+
+def test_a_callback_trains_the_module_that_it_is_fitted_with(tmp_path):
+    callback = DistillationCallback("model", net(16, 1), "kd+neuron_transport", task="auto")
+    first, second = Mine(), Mine()
+    for module in (first, second):
+        torch.manual_seed(5)
+        trainer(tmp_path, callbacks=[callback]).fit(module, data())
+    same(first.state_dict(), second.state_dict())
+    assert not torch.equal(second.model[0].weight, Mine().model[0].weight)
+
+
+def test_steps_that_are_taken_without_callbacks_are_told_of(tmp_path):
+    """As Lightning's search for a learning rate takes them."""
+    from lightning.pytorch.tuner import Tuner
+
+    class Searched(Mine):
+        lr = 1e-3
+
+    callback = DistillationCallback("model", net(16, 1), "kd+neuron_transport", task="auto")
+    run = trainer(tmp_path, callbacks=[callback], max_epochs=1)
+    module = Searched()
+    Tuner(run).lr_find(module, data(), num_training=4)
+    assert int(callback.objective.limits.steps) == 0  # the search is undone
+    run.fit(module, data())
+    assert int(callback.objective.limits.steps) == 4
 
 
 def test_pretraining_comes_first_and_transfer_needs_no_labels(tmp_path):

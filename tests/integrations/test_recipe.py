@@ -56,6 +56,7 @@ def test_more_than_one_method_is_refused_and_losses_given_as_objects_are_not_mad
     ("kind", "problem", "labels", "task"),
     [
         ("ForCausalLM", None, 2, tasks.NextToken),
+        ("ForMaskedLM", None, 2, tasks.TokenClassification),
         ("ForTokenClassification", None, 5, tasks.TokenClassification),
         ("ForSequenceClassification", "multi_label_classification", 5, tasks.SeveralLabels),
         ("ForSequenceClassification", "regression", 2, tasks.Regression),
@@ -72,6 +73,29 @@ def test_what_a_student_learns_is_what_it_says(kind, problem, labels, task):
     if kind is not None:
         student.loss_type, student.config = kind, Config()
     assert type(task_of(student)) is task
+
+
+@pytest.mark.parametrize(("decodes", "task"), [(True, tasks.TokenClassification), (False, tasks.NextToken)])
+def test_what_a_decoder_says_lies_at_its_labels(decodes, task):
+    class Config:
+        problem_type, num_labels, is_encoder_decoder = None, 2, decodes
+
+    student = nn.Linear(2, 2)
+    student.loss_type, student.config = "ForConditionalGeneration", Config()
+    assert type(task_of(student)) is task
+
+
+def test_older_language_models_say_nothing_of_their_loss():
+    class GPT2LMHeadModel(nn.Linear):
+        loss_type = None
+
+    assert type(task_of(GPT2LMHeadModel(2, 2))) is tasks.NextToken
+
+
+def test_a_method_without_a_teacher_needs_none_and_a_name_is_no_network():
+    assert names(objective_of(network(4), None, "none")) == []
+    with pytest.raises(kantor.ConfigError, match="'resnet8', and must be a network"):
+        objective_of(network(4), "resnet8", "kd")
 
 
 def test_transfer_alone():

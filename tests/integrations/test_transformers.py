@@ -20,38 +20,17 @@ from tests.integrations.tiny import CLASSES, bert, images, texts, vit
 
 if importlib.util.find_spec("transformers") is None:
     pytest.skip("needs transformers", allow_module_level=True)
-from kantor.integrations.transformers import DistillationMixin, DistillationTrainer, read_student  # noqa: I001
+from kantor.integrations.transformers import DistillationMixin, read_student  # noqa: I001
 
 import transformers  # after it: beside a torch that torchvision was not built for it is told of none
+
+from tests.integrations.trainers import same, trainer
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning"),
 ]
-
-
-def arguments(folder: Path, **settings: Any) -> Any:
-    given = {
-        "per_device_train_batch_size": 4, "max_steps": 4, "logging_steps": 1, "save_strategy": "no", "report_to": [],
-        "use_cpu": True, "disable_tqdm": True, "seed": 3, "learning_rate": 1e-2, **settings,
-    }  # fmt: skip
-    return transformers.TrainingArguments(str(folder), **given)
-
-
-def trainer(folder: Path, student: Any = None, *, kind: type = DistillationTrainer, **settings: Any) -> Any:
-    of_trainer = ("method", "teachers", "train_dataset", "eval_dataset", "task", "objective", "model_init",
-                  "compute_metrics", "data_collator")  # fmt: skip
-    given = {name: settings.pop(name) for name in of_trainer if name in settings}
-    given = {"train_dataset": images(), "teachers": vit(16, 1), "method": "kd+neuron_transport", **given}
-    made = {} if "model_init" in given else {"model": student if student is not None else vit(8, 0)}
-    return kind(**made, args=arguments(folder, **settings), **given)
-
-
-def same(one: nn.Module, other: nn.Module) -> None:
-    ours, theirs = one.state_dict(), other.state_dict()
-    assert list(ours) == list(theirs)
-    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
 
 
 def test_terms_are_logged_and_step_0_is_said_once(tmp_path, capsys):
@@ -201,8 +180,12 @@ def test_kept_outputs_in_a_teachers_place(tmp_path):
         assert torch.allclose(one, two, atol=1e-6)
 
 
-def test_half_precision(tmp_path):
-    ours = trainer(tmp_path, bf16=True, eval_dataset=images(), eval_strategy="steps", eval_steps=1, max_steps=2)
+@pytest.mark.parametrize(("network", "data"), [(vit, images), (bert, texts)])
+def test_half_precision(tmp_path, network, data):
+    ours = trainer(
+        tmp_path, network(8, 0), teachers=network(16, 1), train_dataset=data(), bf16=True, eval_dataset=data(),
+        eval_strategy="steps", eval_steps=1, max_steps=2,
+    )  # fmt: skip
     ours.train()
     assert all(p.dtype == torch.float32 and p.isfinite().all() for p in ours.objective.parameters())
     assert [entry["eval_loss"] > 0 for entry in ours.state.log_history if "eval_loss" in entry] == [True, True]

@@ -213,7 +213,8 @@ class _Trace:
 def _summarises(vector: Float[Tensor, "batch dim"], wide: Float[Tensor, "batch ..."]) -> bool:
     averaged = wide.mean(dim=1 if wide.ndim == 3 else tuple(range(2, wide.ndim)))
     summaries = [averaged, wide.flatten(1), *([wide.mT.flatten(1)] if wide.ndim == 3 else [])]
-    return any(vector.shape == x.shape and torch.allclose(vector, x, atol=1e-6) for x in summaries)
+    # Under autocast one may be in half precision.
+    return any(vector.shape == x.shape and torch.allclose(vector.to(x.dtype), x, atol=1e-6) for x in summaries)
 
 
 def _place(x: Tensor) -> int:

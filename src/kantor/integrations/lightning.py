@@ -15,8 +15,8 @@ from kantor.data import as_batch
 from kantor.integrations.first_batch import first_batch, random_state_kept
 from kantor.integrations.kept import found_weights, load_losses_state, losses_state, take_weights
 from kantor.integrations.random_state import random_states, restore_random_state
-from kantor.integrations.recipe import TaskChoice, objective_of
-from kantor.objective import Objective, StepZero, Teacher, Term
+from kantor.integrations.recipe import TaskChoice, Teachers, fresh_method, objective_of
+from kantor.objective import Objective, StepZero, Term
 from kantor.tasks.task import labelled
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Distillation(LightningModule):
 
     Args:
         student: any module; :attr:`student` is it, to be saved as you save it.
-        teachers: a network; or by name, networks or kept outputs.
+        teachers: a network; or by name, networks or kept outputs; None for a method without one.
         method: as on the command line, ``"kd+neuron_transport"``; or :class:`kantor.Term` objects.
         optimizer: makes what ``configure_optimizers`` returns, of the parameters that learn:
             ``lambda parameters: torch.optim.SGD(parameters, lr=0.05)``.
@@ -55,13 +55,14 @@ class Distillation(LightningModule):
         settings: what else :class:`kantor.Objective` takes.
 
     Raises:
-        ConfigError: see :func:`kantor.integrations.recipe.objective_of`.
+        ConfigError: see :func:`kantor.integrations.recipe.objective_of`; or, when training is set up, manual
+            optimisation.
     """
 
     def __init__(
         self,
         student: nn.Module,
-        teachers: nn.Module | Mapping[str, nn.Module | Teacher],
+        teachers: Teachers,
         method: str | Sequence[Term] = "kd",
         *,
         optimizer: Callable[[list[nn.Parameter]], Any],
@@ -86,6 +87,8 @@ class Distillation(LightningModule):
 
     def setup(self, stage: str) -> None:
         """Step 0, before the optimiser is made and the module wrapped."""
+        if stage == "fit":
+            _refuse_manual(self)
         if stage == "fit" and self.step0 is None:
             self.step0 = _checked(self.objective, self.trainer, self)
 
@@ -174,18 +177,22 @@ class DistillationCallback(Callback):
     state dict stays as it was; what losses hold is the callback's, in the same checkpoint.
 
     Args:
-        student: where the student is in the module: ``"model"``, ``"encoder.net"``; empty for the module itself.
-        teachers: a network; or by name, networks or kept outputs.
+        student: where the student is in the module: ``"model"``, ``"encoder.net"``.
+        teachers: a network; or by name, networks or kept outputs; None for a method without one.
         method: as on the command line; or :class:`kantor.Term` objects.
         task: a :class:`kantor.Task`, or a function of logits and labels; ``"auto"`` asks the student; None is transfer
             alone.
         settings: what else :class:`kantor.Objective` takes.
+
+    Raises:
+        ConfigError: when training is set up: there is no such student, the module optimises by hand, or what
+            :class:`kantor.Objective` refuses.
     """
 
     def __init__(
         self,
         student: str,
-        teachers: nn.Module | Mapping[str, nn.Module | Teacher],
+        teachers: Teachers,
         method: str | Sequence[Term] = "kd",
         *,
         task: TaskChoice,
@@ -197,41 +204,35 @@ class DistillationCallback(Callback):
         """Made where training is set up."""
         self.step0: StepZero | None = None
         self._random: list[dict[str, Any]] | None = None
-        self._steps = 0
 
     def setup(self, trainer: Any, pl_module: LightningModule, stage: str) -> None:
         """Step 0; from here on the module trains by the objective."""
         if stage != "fit":
             return
-        if self.objective is None:
-            if self._student and self._student not in dict(pl_module.named_modules()):
-                raise ConfigError(f"{type(pl_module).__name__} has no module {self._student!r} to be the student.")
-            self.objective = objective = objective_of(pl_module.get_submodule(self._student), **self._recipe)
-            self.step0 = _checked(objective, trainer, pl_module)
-            _attach(pl_module, objective)
-        objective = self.objective
+        _refuse_manual(pl_module)
+        objective = self._objective_of(trainer, pl_module)
+        steps = pl_module.optimizer_step
 
         def training_step(batch: Any, *_: Any) -> Tensor:
             return _loss(objective, trainer, pl_module, batch)
 
-        pl_module.training_step = training_step
+        def optimizer_step(*args: Any, **kwargs: Any) -> None:
+            steps(*args, **kwargs)
+            objective.after_step()
+
+        pl_module.training_step, pl_module.optimizer_step = training_step, optimizer_step
 
     def teardown(self, trainer: Any, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
-        """The module's own step is its own again."""
-        vars(pl_module).pop("training_step", None)
+        """The module's own steps are its own again."""
+        for name in ("training_step", "optimizer_step"):
+            vars(pl_module).pop(name, None)
 
     def on_fit_start(self, trainer: Any, pl_module: LightningModule) -> None:
         """Random numbers stand where they stood; a fresh student goes through the losses' own pretraining."""
         assert self.objective is not None
         self.objective.to(pl_module.device)
         _begin(self.objective, trainer, self._random)
-        self._random, self._steps = None, trainer.global_step
-
-    def on_train_batch_end(self, trainer: Any, *_: Any, **__: Any) -> None:
-        """After a step the losses are told of it."""
-        if self.objective is not None and trainer.global_step > self._steps:
-            self._steps = trainer.global_step
-            self.objective.after_step()
+        self._random = None
 
     def state_dict(self) -> dict[str, Any]:
         """What losses hold, the weights that step 0 found, and where random numbers stand."""
@@ -246,6 +247,37 @@ class DistillationCallback(Callback):
             load_losses_state(self.objective, state_dict["losses"], "The checkpoint")
             take_weights(self.objective, state_dict["weights"])
             self._random = state_dict["random"]
+
+    def _objective_of(self, trainer: Any, module: LightningModule) -> Objective:
+        """The module's objective; of another module than before another."""
+        parts = dict(module.named_modules())
+        if not self._student or self._student not in parts:
+            raise ConfigError(
+                f"{type(module).__name__} has no module {self._student!r} to be the student. Name the attribute that "
+                "holds the network, such as 'model'."
+            )
+        student = parts[self._student]
+        if self.objective is None or self.objective.student is not student:
+            if self.objective is not None:
+                self._recipe["method"] = fresh_method(self._recipe["method"])
+            self.objective = objective_of(student, **self._recipe)
+            self.step0 = _checked(self.objective, trainer, module)
+            _attach(module, self.objective)
+        return self.objective
+
+
+def _refuse_manual(module: LightningModule) -> None:
+    """Refuse a module that takes its steps itself, in a training step that is not called here: nothing would learn.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    if not module.automatic_optimization:
+        raise ConfigError(
+            f"{type(module).__name__} has automatic_optimization = False: it takes its steps in its training_step, "
+            "which is not called while it distils. Leave the steps to Lightning; or call a kantor.Objective in your "
+            "training_step, as in a loop of your own: docs/how-to/own-loop.md."
+        )
 
 
 def _checked(objective: Objective, trainer: Any, module: LightningModule) -> StepZero:
@@ -298,9 +330,9 @@ def _attach(module: nn.Module, objective: Objective) -> None:
         own = objective.state_dict(prefix=f"{prefix}{_PART}.")
         student = f"{prefix}{_PART}.student."
         # The student's are those that are loaded under the module's own names.
-        place = next((name for name, part in module.named_modules() if part is objective.student), "")
+        place = next(name for name, part in module.named_modules() if part is objective.student)
         for key, x in own.items():
-            theirs = key.replace(student, f"{prefix}{place}." if place else prefix, 1)
+            theirs = key.replace(student, f"{prefix}{place}.", 1)
             state.setdefault(key, state.get(theirs, x) if key.startswith(student) else x)
 
     module.add_module(_PART, objective)

@@ -17,10 +17,13 @@ from kantor.tasks import Classification, NextToken, Regression, SeveralLabels, T
 TaskChoice = Task | Callable[[Tensor, Tensor], Tensor] | Literal["auto"] | None
 """What the student learns from labels; ``"auto"`` asks the student (:func:`task_of`), None is transfer alone."""
 
+Teachers = nn.Module | Mapping[str, nn.Module | Teacher] | None
+"""A network; or by name, networks or their kept outputs; None where the method needs none."""
+
 
 def objective_of(
     student: nn.Module,
-    teachers: nn.Module | Mapping[str, nn.Module | Teacher],
+    teachers: Teachers,
     method: str | Sequence[Term],
     *,
     task: TaskChoice = "auto",
@@ -31,17 +34,17 @@ def objective_of(
     Args:
         student: what is trained.
         teachers: one network, which is then called ``teacher``; or each by its name, a network or its kept outputs
-            (:class:`~kantor.objective.CachedTeacher`). A method that names no teacher learns from all of them, in
-            equal shares.
+            (:class:`~kantor.objective.CachedTeacher`); None for a method without one. A method that names no teacher
+            learns from all of them, in equal shares.
         method: as the command line has it, ``"kd+neuron_transport@stages=3"``; or terms.
         task: what is learned from labels.
         settings: what else :class:`~kantor.Objective` takes: ``task_weight``, ``samples``, ``seed``, ``source``,
             ``freeze``, ``masks``. Without a ``source`` penalties hold the student to the weights that it has now.
 
     Raises:
-        ConfigError: the method is none, or the objective refuses what it is given.
+        ConfigError: the method is none, a teacher is no network, or the objective refuses what it is given.
     """
-    named = {"teacher": teachers} if isinstance(teachers, nn.Module) else dict(teachers)
+    named = _by_name(teachers)
     task = task_of(student) if task == "auto" else task
     terms: Sequence[Term] = []
     if isinstance(method, str):
@@ -68,18 +71,34 @@ def task_of(student: nn.Module) -> Task:
 
     All others classify.
     """
+    of_adapter: Any = getattr(student, "get_base_model", None)  # PEFT's
+    student = student if of_adapter is None else of_adapter()
     config = getattr(student, "config", None)
     problem = getattr(config, "problem_type", None)
     kind = str(getattr(student, "loss_type", None) or "")
-    if kind == "ForCausalLM":
+    decodes = bool(getattr(config, "is_encoder_decoder", False))
+    generates = kind == "ForConditionalGeneration"
+    if kind == "ForCausalLM" or type(student).__name__ in _CAUSAL or (generates and not decodes):
         return NextToken()
-    if kind == "ForTokenClassification":
+    if kind in ("ForTokenClassification", "ForMaskedLM") or generates:  # a decoder's labels lie at what it says
         return TokenClassification()
     if problem == "multi_label_classification":
         return SeveralLabels()
     if problem == "regression" or (problem is None and getattr(config, "num_labels", None) == 1):
         return Regression()
     return Classification()
+
+
+_CAUSAL = ("GPT2LMHeadModel", "OpenAIGPTLMHeadModel", "CTRLLMHeadModel", "BertLMHeadModel", "ReformerModelWithLMHead")
+"""Language models of transformers that are older than its names for kinds."""
+
+
+def _by_name(teachers: Any) -> dict[str, Any]:
+    if teachers is None:
+        return {}
+    if isinstance(teachers, Mapping):
+        return dict(teachers)
+    return {"teacher": teachers}
 
 
 def _parsed(method: str, teachers: Mapping[str, Any], task_weight: float) -> tuple[list[Term], float]:

@@ -21,10 +21,11 @@ from kantor.data import as_batch
 from kantor.integrations.first_batch import first_batch, random_state_kept
 from kantor.integrations.heard import Heard
 from kantor.integrations.kept import read_losses, write_losses
-from kantor.integrations.recipe import TaskChoice, fresh_method, objective_of
+from kantor.integrations.recipe import TaskChoice, Teachers, fresh_method, objective_of
 from kantor.models.torchvision_unseen import torchvision_unseen
-from kantor.objective import Objective, StepZero, Teacher, Term
+from kantor.objective import Objective, StepZero, Term
 from kantor.objective.task_term import labels_expected
+from kantor.tasks.task import IGNORED
 
 try:
     with torchvision_unseen():
@@ -52,7 +53,8 @@ class DistillationMixin(_Trainer):
 
     Args:
         args, kwargs: the Trainer's; ``model`` is the student, of transformers, of PEFT, or any module.
-        teachers: a network; or by name, networks or kept outputs (:class:`kantor.objective.CachedTeacher`).
+        teachers: a network; or by name, networks or kept outputs (:class:`kantor.objective.CachedTeacher`); None for a
+            method without one.
         method: as on the command line, ``"kd+neuron_transport"``; or :class:`kantor.Term` objects.
         task: what labels teach; ``"auto"`` asks the student, None is transfer alone.
         objective: what else :class:`kantor.Objective` takes, by name: ``task_weight``, ``masks``, ``samples``, ...
@@ -65,7 +67,7 @@ class DistillationMixin(_Trainer):
     def __init__(
         self,
         *args: Any,
-        teachers: nn.Module | Mapping[str, nn.Module | Teacher],
+        teachers: Teachers,
         method: str | Sequence[Term] = "kd",
         task: TaskChoice = "auto",
         objective: Mapping[str, Any] | None = None,
@@ -179,6 +181,9 @@ class DistillationMixin(_Trainer):
         super()._save_optimizer_and_scheduler(output_dir)
         if self.args.should_save:
             write_losses(Path(output_dir) / KEPT, self.objective)
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        return super()._prepare_inputs(_with_decoders(self.model, inputs))
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
@@ -314,9 +319,22 @@ def _student(trainer: Any) -> nn.Module:
 
 def _takes_labels(student: nn.Module) -> bool:
     """Whether the student computes a loss from labels by itself."""
-    of_adapter: Any = getattr(student, "get_base_model", None)  # PEFT's
-    base = student if of_adapter is None else of_adapter()
-    return "labels" in inspect.signature(base.forward).parameters
+    return "labels" in inspect.signature(_own(student).forward).parameters
+
+
+def _own(student: nn.Module) -> Any:
+    """The network inside an adapter of PEFT's."""
+    of_adapter: Any = getattr(student, "get_base_model", None)
+    return student if of_adapter is None else of_adapter()
+
+
+def _with_decoders(student: nn.Module, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Inputs with what a decoder sees of the labels, from which it makes that itself where it computes the loss."""
+    network, labels = _own(student), inputs.get("labels")
+    made = getattr(network, "prepare_decoder_input_ids_from_labels", None)
+    if made is None or not isinstance(labels, Tensor) or "decoder_input_ids" in inputs or "student" in inputs:
+        return inputs
+    return {**inputs, "decoder_input_ids": made(labels=labels), "decoder_attention_mask": (labels != IGNORED).long()}
 
 
 def _compile_student(trainer: Any) -> None:

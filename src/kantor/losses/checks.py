@@ -8,7 +8,10 @@ from torch import Tensor
 from kantor.core.errors import ConfigError, ShapeError
 
 Shape = Sequence[int]
-DROP_LAST = "Where it is the last one of an epoch, leave it out: DataLoader(..., drop_last=True)."
+DROP_LAST = (
+    "Where it is the last one of an epoch, leave it out: DataLoader(..., drop_last=True), or dataloader_drop_last=True "
+    "in Hugging Face's Trainer."
+)
 """What to do with a batch that is smaller than the others."""
 
 

@@ -55,7 +55,7 @@ class Classification(Task):
         if outputs.ndim == 3 and targets.shape == outputs.shape[:-1] and targets.shape[1] != outputs.shape[2]:
             raise ShapeError(
                 f"Cross-entropy takes classes in the second place; {shapes}. For a label per token give "
-                "task=kantor.tasks.TokenClassification()."
+                "task=kantor.tasks.TokenClassification(), for the next token kantor.tasks.NextToken()."
             )
         if targets.shape != outputs.shape[:1] + outputs.shape[2:]:
             wanted = list(outputs.shape[:1] + outputs.shape[2:])
