@@ -234,7 +234,7 @@ def test_a_callback_trains_the_module_that_it_is_fitted_with(tmp_path):
 
 def test_steps_that_are_taken_without_callbacks_are_told_of(tmp_path):
     """As Lightning's search for a learning rate takes them."""
-    from lightning.pytorch.tuner import Tuner
+    from lightning.pytorch.tuner.tuning import Tuner
 
     class Searched(Mine):
         lr = 1e-3

@@ -50,7 +50,9 @@ def test_a_decoder_sees_what_it_would_make_of_the_labels(tmp_path):
     def t5(width: int) -> Any:
         torch.manual_seed(0)
         sizes = {"d_model": width, "d_ff": 16, "d_kv": 4, "num_layers": 1, "num_heads": 2, "vocab_size": 40}
-        return transformers.T5ForConditionalGeneration(transformers.T5Config(**sizes, decoder_start_token_id=0))
+        config = transformers.T5Config(**sizes)
+        config.decoder_start_token_id = 0
+        return transformers.T5ForConditionalGeneration(config)
 
     data = [{**sample, "labels": sample["input_ids"][:6].where(torch.arange(6) < 3 + i % 4, -100)}
             for i, sample in enumerate(texts())]  # fmt: skip
