@@ -66,7 +66,7 @@ def device_of(inputs: Inputs) -> torch.device:
 
 def finite_rows(inputs: Inputs) -> Bool[Tensor, " batch"]:
     """Which samples hold no NaN and no infinity."""
-    return torch.stack([x.flatten(1).isfinite().all(dim=1) for x in _wide(inputs)]).all(dim=0)
+    return torch.stack([_finite_rows(x) for x in _wide(inputs)]).all(dim=0)
 
 
 def shown(inputs: Inputs, *, batch: bool = True) -> str:
@@ -80,6 +80,14 @@ def shown(inputs: Inputs, *, batch: bool = True) -> str:
     if isinstance(inputs, Tensor):
         return str(list(inputs.shape[first:]))
     return ", ".join(f"{name} {list(x.shape[first:])}" for name, x in inputs.items())
+
+
+def _finite_rows(x: Tensor) -> Bool[Tensor, " batch"]:
+    if not x.is_sparse:
+        return x.flatten(1).isfinite().all(dim=1)
+    finite = torch.ones(len(x), dtype=torch.bool, device=x.device)
+    finite[x.indices()[0][~x.values().isfinite()]] = False
+    return finite
 
 
 def _of_one_length(*given: Tensor) -> list[Tensor]:

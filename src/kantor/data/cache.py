@@ -29,7 +29,13 @@ from kantor.data.kept_array import opened, writing
 from kantor.data.part import Part, Progress
 
 _VIEW_NAMES = ("image", "mirror")
-_NUMPY = {torch.float32: np.dtype("<f4"), torch.float16: np.dtype("<f2"), torch.float64: np.dtype("<f8")}
+_NUMPY = {
+    torch.float32: np.dtype("<f4"),
+    torch.float16: np.dtype("<f2"),
+    torch.float64: np.dtype("<f8"),
+    torch.uint16: np.dtype("<u2"),
+    torch.int32: np.dtype("<i4"),
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class LayerSpec:
     shape: tuple[int, ...]
     """Of one sample's output, as it is kept."""
     dtype: torch.dtype = torch.float32
-    """As it is kept: float16 halves the size, and is looked up as float32."""
+    """As it is kept: float16 halves the size, and is looked up as float32; whole numbers as int64."""
     pooled: bool = False
     """Whether a map is kept as its mean over positions."""
 
@@ -175,7 +181,7 @@ class TeacherCache:
             )
         rows = of * len(self.part) + at
         found = {name: torch.from_numpy(np.asarray(values[rows])) for name, values in self._values.items()}
-        return {name: x.float() if x.dtype == torch.float16 else x for name, x in found.items()}
+        return {name: _looked_up(x) for name, x in found.items()}
 
     def facts(self) -> dict[str, Any]:
         """What step 0 prints: what the cache is keyed by, its size, and why a layer must be filled."""
@@ -207,8 +213,8 @@ class TeacherCache:
                 f"The teacher's layer {name!r} gave {list(values.shape)}, and the cache expects "
                 f"{[len(batch), *spec.shape]}."
             )
-        bad = ~values.reshape(len(batch), -1).isfinite().all(dim=1)
-        if bad.any() and batch.ids is not None:
+        bad = ~values.reshape(len(batch), -1).isfinite().all(dim=1) if spec.dtype.is_floating_point else None
+        if bad is not None and bad.any() and batch.ids is not None:
             raise NonFiniteError(
                 f"The teacher's layer {name!r} is not finite as {spec.dtype} for sample ids "
                 f"{batch.ids[bad][:5].tolist()}. Keep it as float32, or check the teacher."
@@ -249,3 +255,9 @@ class TeacherCache:
 
     def _say_missing(self) -> str:
         return "; ".join(f"{name}: {reason}" for name, reason in self.missing.items())
+
+
+def _looked_up(x: Tensor) -> Tensor:
+    if not x.is_floating_point():
+        return x.long()
+    return x.float() if x.dtype == torch.float16 else x

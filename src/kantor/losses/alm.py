@@ -74,6 +74,7 @@ class ALM(TokenLoss):
 
     name: ClassVar = "alm"
     paper: ClassVar = "arXiv 2503.20083"
+    takes_top = True
 
     def __init__(self, temperature: float = 100.0) -> None:
         super().__init__()

@@ -72,6 +72,9 @@ class TransferLoss(nn.Module):
     needs_label_cost: ClassVar[bool] = False
     """Compares label spaces under a cost between classes, handed over by ``use(cost)`` before :meth:`build`."""
 
+    takes_top: bool = False
+    """``forward`` takes a teacher's logits as they are where only the likeliest of every token are known, as a sparse
+    tensor (:mod:`kantor.losses.top_logits`); others are given them whole."""
     takes_spans: bool = False
     """``forward`` also takes ``spans`` (:class:`kantor.capture.spans.SharedSpans`): where the tokens of two tokenizers
     begin and end together; None where both sides have the same tokens."""
@@ -177,6 +180,8 @@ def _of_what_was_built(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
                 layers = (given,) if isinstance(given, Tensor) else given
                 as_built(self.name, side, [layer.shape for layer in layers], built)
         of = next(self.parameters(), student if isinstance(student, Tensor) else student[0])
+        if isinstance(teacher, Tensor) and teacher.is_sparse and not self.takes_top:
+            teacher = teacher.to_dense()
         student, teacher = _to(student, of.dtype), _to(teacher, of.dtype)
         return forward(self, student, teacher, **more)
 

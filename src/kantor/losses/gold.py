@@ -11,9 +11,10 @@ from kantor.core.errors import ConfigError, suggest
 from kantor.losses.mapped import MappedLoss
 from kantor.losses.precision import transfer
 from kantor.losses.said import Merge, merged
-from kantor.losses.sequences import check_sequences, sorted_difference
+from kantor.losses.sequences import apart_in_order, check_sequences
 from kantor.losses.settings import not_negative, positive
 from kantor.losses.token_rows import RowValue, check_map, check_spans, needed, row_values
+from kantor.losses.top_logits import in_order, probabilities_of
 from kantor.losses.vocabulary_map import VocabularyMap
 
 _LEAST = 1e-8
@@ -71,14 +72,31 @@ def _hybrid(
     same: VocabularyMap, widths: tuple[int, int], beta: float, weight: float, temperatures: tuple[float, float]
 ) -> RowValue:
     def value(student: Tensor, teacher: Tensor, ours: Tensor, theirs: Tensor) -> Float[Tensor, " rows"]:
-        p_s = (student / temperatures[0]).softmax(-1) * ours.exp().unsqueeze(1)
-        p_t = (teacher / temperatures[1]).softmax(-1) * theirs.exp().unsqueeze(1)
+        p_s = (student / temperatures[0]).softmax(-1)
         rows, columns = same.rows.to(p_s.device), same.columns.to(p_s.device)
-        apart = divergence(p_s[:, columns], p_t[:, rows], beta)
-        others_s, others_t = p_s[:, others(columns, widths[0])], p_t[:, others(rows, widths[1])]
-        return weight * apart + (1 - weight) * sorted_difference(others_s, others_t)
+        matched_t, others_t = _parted(teacher, rows, others(rows, widths[1]), temperatures[1])
+        others_s = p_s[:, others(columns, widths[0])].sort(dim=-1, descending=True).values
+        before_s, before_t = ours.exp().unsqueeze(1), theirs.exp().unsqueeze(1)
+        apart = divergence(p_s[:, columns] * before_s, matched_t * before_t, beta)
+        return weight * apart + (1 - weight) * apart_in_order(others_s * before_s, others_t * before_t)
 
     return value
+
+
+def _parted(
+    logits: Float[Tensor, "rows vocabulary"], matched: Tensor, unmatched: Tensor, temperature: float
+) -> tuple[Float[Tensor, "rows matched"], Float[Tensor, "rows unmatched"]]:
+    """The probabilities of tokens that are matched, and of the others in falling order."""
+    if not logits.is_sparse:
+        p = (logits / temperature).softmax(-1)
+        return p[:, matched], p[:, unmatched].sort(dim=-1, descending=True).values
+    p, other, tokens = probabilities_of(logits, temperature)
+    whole = other.repeat(1, logits.shape[1]).scatter(1, tokens, p)
+    width = int(unmatched.sum())
+    if width < p.shape[1]:
+        return whole[:, matched], whole[:, unmatched].sort(dim=-1, descending=True).values
+    left = torch.where(unmatched[tokens], p, other)  # a token that is matched is none of them
+    return whole[:, matched], in_order(left, other, width)
 
 
 def divergence(
@@ -113,6 +131,7 @@ class GOLD(MappedLoss):
     name: ClassVar = "gold"
     paper: ClassVar = "huggingface/trl, GOLD trainer"
     map_kind = "same"
+    takes_top = True
 
     def __init__(
         self,

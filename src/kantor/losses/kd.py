@@ -1,26 +1,37 @@
 """KD: match the teacher's softened predictions (Hinton, Vinyals & Dean, arXiv 1503.02531)."""
 
-from typing import Any, ClassVar
+import math
+from typing import Any, ClassVar, Literal, get_args
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from kantor.core.errors import ShapeError
+from kantor.core.errors import ConfigError, ShapeError, suggest
 from kantor.losses.base import Shapes, TransferLoss
 from kantor.losses.checks import Shape, enough
 from kantor.losses.masks import fair, kept_on_both, single_mask
 from kantor.losses.precision import transfer
-from kantor.losses.sequences import aligned, within
 from kantor.losses.settings import positive
 from kantor.losses.stages import single
+from kantor.losses.token_rows import RowValue, predicted_rows, row_values
+
+Divergence = Literal["forward", "reverse", "js", "skew"]
+"""Of the teacher's probabilities p and the student's q: ``KL(p || q)``; ``KL(q || p)``; Jensen-Shannon, half of
+``KL(p || m) + KL(q || m)`` with ``m = (p + q) / 2``; ``KL(p || .1 p + .9 q)``, DistiLLM's (arXiv 2402.03898)."""
+_SKEW = 0.1
 
 
 @transfer
 def kd(
-    student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."], *, temperature: float = 4.0
+    student: Float[Tensor, "batch ..."],
+    teacher: Float[Tensor, "batch ..."],
+    *,
+    temperature: float = 4.0,
+    divergence: Divergence = "forward",
 ) -> Float[Tensor, ""]:
-    """``T^2 * mean over predictions of KL(softmax(teacher / T) || softmax(student / T))``.
+    """``T^2 * mean over predictions of KL(softmax(teacher / T) || softmax(student / T))``, or another divergence.
 
     The factor T^2 keeps the gradient's size the same for every temperature; the mean is over predictions (one a
     sample; one a token, or one a pixel, where there are several), not over classes. (Libraries differ in both, by up to
@@ -31,14 +42,52 @@ def kd(
             ``[batch, classes, height, width]``.
         teacher: logits of the teacher, of the same shape, for the same classes in the same order.
         temperature: T > 0; 4 is the public benchmarks' choice.
+        divergence: see :data:`Divergence`; those after the first are for language models, whose students cannot say all
+            that their teacher can.
 
     Raises:
         ShapeError: the shapes differ, or are none of these.
     """
     _check(student.shape, teacher.shape)
     enough("kd", student, 1)
-    log_s, log_t = (F.log_softmax(_predictions(x) / temperature, dim=1) for x in (student, teacher))
+    s, t = _predictions(student), _predictions(teacher)
+    if divergence != "forward":
+        return _apart(temperature, divergence)(s, t).mean()
+    log_s, log_t = (F.log_softmax(x / temperature, dim=1) for x in (s, t))
     return temperature**2 * F.kl_div(log_s, log_t, reduction="batchmean", log_target=True)
+
+
+def _apart(temperature: float, divergence: Divergence) -> RowValue:
+    """Of rows of logits."""
+
+    def value(student: Float[Tensor, "rows classes"], teacher: Float[Tensor, "rows classes"]) -> Float[Tensor, " rows"]:
+        teacher = teacher.to_dense() if teacher.is_sparse else teacher
+        s, t = ((x / temperature).log_softmax(1) for x in (student, teacher))
+        return temperature**2 * _DIVERGENCES[divergence](s, t)
+
+    return value
+
+
+def _kl(log_p: Tensor, log_q: Tensor) -> Float[Tensor, " rows"]:
+    return F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(1)
+
+
+def _mixed(log_p: Tensor, log_q: Tensor, share: float) -> Tensor:
+    """``log (share p + (1 - share) q)``."""
+    return torch.logaddexp(log_p + math.log(share), log_q + math.log1p(-share))
+
+
+def _js(log_s: Tensor, log_t: Tensor) -> Float[Tensor, " rows"]:
+    middle = _mixed(log_t, log_s, 0.5)
+    return (_kl(log_t, middle) + _kl(log_s, middle)) / 2
+
+
+_DIVERGENCES = {
+    "forward": lambda s, t: _kl(t, s),
+    "reverse": _kl,
+    "js": _js,
+    "skew": lambda s, t: _kl(t, _mixed(t, s, _SKEW)),
+}
 
 
 def _predictions(logits: Float[Tensor, "batch ..."]) -> Float[Tensor, "predictions classes"]:
@@ -67,8 +116,12 @@ def _check(student: Shape, teacher: Shape) -> None:
 class KD(TransferLoss):
     """:func:`kd` as a term. ``kd`` alone as a method means task weight .1, KD weight .9 (RepDistiller's settings).
 
-    ``targets`` as labels per token with -100 mark the answer, whose tokens alone count; see
-    :func:`~kantor.losses.sequences.aligned`. Without them all tokens count that are no padding.
+    Of logits per token those count that are no padding, and with ``targets`` as labels per token those alone that
+    predict a token whose label is not -100. They are compared some at a time: beside the student's logits there is
+    their gradient, and nothing else of that size.
+
+    Args:
+        temperature, divergence: see :func:`kd`.
     """
 
     name: ClassVar = "kd"
@@ -77,11 +130,15 @@ class KD(TransferLoss):
     reads: ClassVar = "logits"
     same_classes: ClassVar = True
     takes_mask = True
+    takes_top = True
 
-    def __init__(self, temperature: float = 4.0) -> None:
+    def __init__(self, temperature: float = 4.0, divergence: Divergence = "forward") -> None:
         super().__init__()
         positive(self.name, temperature=temperature)
+        if divergence not in get_args(Divergence):
+            raise ConfigError(f"kd: unknown divergence {divergence!r}. {suggest(divergence, get_args(Divergence))}")
         self.temperature = temperature
+        self.divergence: Divergence = divergence
 
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:  # noqa: ARG002
         """Check that both predict the same classes, at the same positions."""
@@ -91,15 +148,16 @@ class KD(TransferLoss):
     def forward(self, student, teacher, *, targets=None, ids=None, student_mask=None, teacher_mask=None) -> Tensor:  # noqa: ARG002
         """See :func:`kd`."""
         student, teacher = single(student), single(teacher)
-        if student.ndim == 3 and targets is not None and targets.ndim == 2:
-            student, teacher, lengths, _ = aligned(self.name, student, teacher, targets)
-            answer = within(lengths, student.shape[1])
-            return kd(student[answer], teacher[answer], temperature=self.temperature)
-        mask = kept_on_both(self.name, student, teacher, single_mask(student_mask), single_mask(teacher_mask))
+        masks = single_mask(student_mask), single_mask(teacher_mask)
+        if student.ndim == 3:
+            _check(student.shape, teacher.shape)
+            rows = predicted_rows(self.name, student, teacher, spans=None, targets=targets, masks=masks)
+            return rows.mean(row_values(_apart(self.temperature, self.divergence), student, teacher, rows))
+        mask = kept_on_both(self.name, student, teacher, *masks)
         if mask is not None:
             student, teacher = student[mask], teacher[mask]
-        return fair(kd(student, teacher, temperature=self.temperature), mask)
+        return fair(kd(student, teacher, temperature=self.temperature, divergence=self.divergence), mask)
 
     def settings(self) -> dict[str, Any]:
-        """The temperature."""
-        return {"temperature": self.temperature}
+        """The temperature and the divergence."""
+        return {"temperature": self.temperature, "divergence": self.divergence}

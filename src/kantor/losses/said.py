@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kantor.capture.spans import SharedSpans, TokenSpans
 from kantor.losses.token_rows import AT_ONCE, Rows, counted
+from kantor.losses.top_logits import probabilities_of
 
 Merge = Literal["observed", "bayesian"]
 """How a span's tokens become one distribution: that at its first token times the probabilities of the tokens after it,
@@ -21,6 +22,9 @@ def log_likelihoods(
     logits: Float[Tensor, "batch tokens vocabulary"], tokens: Int64[Tensor, "batch tokens"], temperature: float = 1.0
 ) -> Float[Tensor, "batch tokens"]:
     """The log probability of each token given those before it; 0 of a text's first, which nothing predicts."""
+    if logits.is_sparse:  # of few numbers
+        following = torch.nn.functional.pad(tokens[:, 1:], (0, 1))
+        return torch.nn.functional.pad(_log_likelihoods(logits, following, temperature)[:, :-1], (1, 0))
     if not (logits.requires_grad and torch.is_grad_enabled()):
         parts = [
             _log_likelihoods(*part, temperature)
@@ -35,6 +39,10 @@ def log_likelihoods(
 
 
 def _log_likelihoods(logits: Tensor, tokens: Tensor, temperature: float) -> Tensor:
+    if logits.is_sparse:
+        p, other, known = probabilities_of(logits, temperature)
+        found = (p * (known == tokens.unsqueeze(-1))).sum(-1)
+        return torch.where(found > 0, found, other.squeeze(-1)).log()
     logits = logits / temperature if temperature != 1 else logits
     return logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
 

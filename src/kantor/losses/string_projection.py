@@ -56,6 +56,7 @@ class StringProjection(MappedLoss):
     name: ClassVar = "string_projection"
     paper: ClassVar = "arXiv 2605.21699"
     map_kind = "strings"
+    takes_top = True
 
     def __init__(self, vocabulary: VocabularyMap | None = None, temperature: float = 1.0) -> None:
         super().__init__(vocabulary)

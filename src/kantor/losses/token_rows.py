@@ -14,6 +14,7 @@ from kantor.core.errors import ConfigError, ShapeError
 from kantor.losses.base import Mask
 from kantor.losses.masks import fair_count, kept_on_both
 from kantor.losses.sequences import IGNORED, check_sequences
+from kantor.losses.top_logits import probabilities_of, rows_of
 from kantor.losses.vocabulary_map import VocabularyMap
 
 AT_ONCE = 256
@@ -110,14 +111,14 @@ def row_values(
 
     Args:
         value: of a row's own logits alone; given ``beside`` too, where there is any.
-        student, teacher: logits.
+        student, teacher: logits; ``value`` is given the teacher's sparse where they are
+            (:mod:`kantor.losses.top_logits`).
         rows: which of them; the student's are distinct.
         beside: a number of each side for every row. The student's may have a gradient.
         at_once: rows whose probabilities are held at one time.
     """
     ours, theirs = beside or (None, None)
-    logits = student.flatten(0, 1), teacher.flatten(0, 1)
-    found = _RowValues.apply(*logits, ours, theirs, rows.student, rows.teacher, value, at_once)
+    found = _RowValues.apply(student.flatten(0, 1), teacher, ours, theirs, rows.student, rows.teacher, value, at_once)
     assert isinstance(found, Tensor)
     return found
 
@@ -133,7 +134,7 @@ class _RowValues(torch.autograd.Function):
             with torch.enable_grad():
                 mine = student[s_rows[part]].detach().requires_grad_(gradient is not None)
                 more = () if ours is None else (ours[part].detach().requires_grad_(beside is not None), theirs[part])
-                found = value(mine, teacher[t_rows[part]], *more)
+                found = value(mine, rows_of(teacher, t_rows[part]), *more)
                 wanted = [x for x in (mine, *more[:1]) if x.requires_grad]
                 made = list(torch.autograd.grad(found.sum(), wanted)) if wanted else []
             values[part] = found.detach()
@@ -160,14 +161,23 @@ def carried_kl(vocabulary: VocabularyMap, temperature: float, top: int | None = 
 
     def value(student: Float[Tensor, "rows vocabulary"], teacher: Float[Tensor, "rows teacher_vocabulary"]) -> Tensor:
         with torch.no_grad():
-            p = (teacher.to(student.dtype) / temperature).softmax(-1)
-            q = vocabulary.carried(p[:, : vocabulary.shape[0]], top)
+            q = _carried(teacher.to(student.dtype), vocabulary, temperature, top)
             mass = q.sum(-1)
             own = torch.xlogy(q, q).sum(-1) - torch.xlogy(mass, mass)
         log_s = (student / temperature).log_softmax(-1)[:, : vocabulary.shape[1]]
         return temperature**2 * (own - (q * log_s).sum(-1))
 
     return value
+
+
+def _carried(teacher: Tensor, vocabulary: VocabularyMap, temperature: float, top: int | None) -> Tensor:
+    if not teacher.is_sparse:
+        return vocabulary.carried((teacher / temperature).softmax(-1)[:, : vocabulary.shape[0]], top)
+    p, other, tokens = probabilities_of(teacher, temperature)
+    if top is None:
+        return vocabulary.carried_above(p, tokens, other)
+    p, place = p.topk(min(top, p.shape[1]), dim=1)
+    return vocabulary.carried_above(p, tokens.gather(1, place), torch.zeros_like(other))
 
 
 def check_map(name: str, vocabulary: VocabularyMap, student: torch.Size, teacher: torch.Size) -> None:

@@ -14,15 +14,16 @@ from kantor.losses.said import Merge, merged
 from kantor.losses.sequences import (
     aligned,
     all_tokens,
+    apart_in_order,
     check_lengths,
     check_sequences,
     same_width,
-    sorted_difference,
     within,
 )
 from kantor.losses.settings import positive
 from kantor.losses.token_loss import TokenLoss
 from kantor.losses.token_rows import check_spans, needed, row_values
+from kantor.losses.top_logits import falling
 
 
 @transfer
@@ -102,8 +103,8 @@ def merged_uld(
     rows, beside = merged(student, teacher, spans, merge, temperatures, targets)
 
     def value(s: Tensor, t: Tensor, ours: Tensor, theirs: Tensor) -> Float[Tensor, " rows"]:
-        p_s, p_t = (s / student_temperature).softmax(-1), (t / teacher_temperature).softmax(-1)
-        return sorted_difference(p_s * ours.exp().unsqueeze(1), p_t * theirs.exp().unsqueeze(1))
+        p_s, p_t = falling(s, student_temperature), falling(t, teacher_temperature)
+        return apart_in_order(p_s * ours.exp().unsqueeze(1), p_t * theirs.exp().unsqueeze(1))
 
     return rows.mean_of_samples(row_values(value, student, teacher, rows, beside))
 
@@ -137,6 +138,7 @@ class ULD(TokenLoss):
             raise ConfigError(f"uld: unknown merge {merge!r}. {suggest(str(merge), ('none', *get_args(Merge)))}")
         self.merge: Literal["none", "observed", "bayesian"] = merge
         self.by_number = merge == "none"
+        self.takes_top = merge != "none"
         for temperatures in (student_temperature, teacher_temperature):
             positive(self.name, temperatures=temperatures)
         self.student_temperature = student_temperature

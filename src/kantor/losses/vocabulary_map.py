@@ -80,15 +80,32 @@ class VocabularyMap:
         here = self.to(p.device, p.dtype)
         if top is None or top >= p.shape[1]:
             return torch.sparse.mm(here._transposed, p.T).T
-        p, tokens = p.topk(top, dim=1)
-        starts = here._starts
+        return here._spread(*p.topk(top, dim=1))
+
+    def carried_above(
+        self, p: Float[Tensor, "rows top"], tokens: Int64[Tensor, "rows top"], other: Float[Tensor, "rows 1"]
+    ) -> Float[Tensor, "rows student_tokens"]:
+        """:meth:`carried` of probabilities that are ``p`` for some tokens and ``other`` for each of the rest."""
+        here = self.to(p.device, p.dtype)
+        return other * here._received + here._spread(p - other, tokens)
+
+    def _spread(
+        self, p: Float[Tensor, "rows top"], tokens: Int64[Tensor, "rows top"]
+    ) -> Float[Tensor, "rows student_tokens"]:
+        """What tokens of the teacher's give. Those beyond the map, by which a vocabulary is padded, give nothing."""
+        starts, tokens = self._starts, tokens.clamp_max(self.shape[0])
         counts = (starts[tokens + 1] - starts[tokens]).flatten()
         begin = (starts[tokens].flatten() - counts.cumsum(0) + counts).repeat_interleave(counts)
         entry = begin + torch.arange(len(begin), device=p.device)
         row = torch.arange(len(p), device=p.device).repeat_interleave(counts.view(len(p), -1).sum(1))
-        mass = p.flatten().repeat_interleave(counts) * here.shares[entry]
-        place = row * self.shape[1] + here.columns[entry]
+        mass = p.flatten().repeat_interleave(counts) * self.shares[entry]
+        place = row * self.shape[1] + self.columns[entry]
         return p.new_zeros(len(p) * self.shape[1]).index_add_(0, place, mass).view(len(p), -1)
+
+    @cached_property
+    def _received(self) -> Float[Tensor, " student_tokens"]:
+        """What each of the student's tokens gets where every token of the teacher's gives all of its shares."""
+        return self.shares.new_zeros(self.shape[1]).index_add_(0, self.columns, self.shares)
 
     @cached_property
     def _transposed(self) -> Tensor:
@@ -96,8 +113,8 @@ class VocabularyMap:
         return torch.sparse_coo_tensor(index, self.shares, self.shape[::-1], check_invariants=True).coalesce()
 
     @cached_property
-    def _starts(self) -> Int64[Tensor, " teacher_tokens_and_one"]:
-        return torch.searchsorted(self.rows, torch.arange(self.shape[0] + 1, device=self.rows.device))
+    def _starts(self) -> Int64[Tensor, " teacher_tokens_and_two"]:
+        return torch.searchsorted(self.rows, torch.arange(self.shape[0] + 2, device=self.rows.device))
 
 
 def _unchecked(rows: Tensor, columns: Tensor, shares: Tensor, shape: tuple[int, int]) -> VocabularyMap:

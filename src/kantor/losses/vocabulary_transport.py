@@ -70,6 +70,7 @@ class VocabularyTransport(MappedLoss):
 
     name: ClassVar = "vocabulary_transport"
     paper: ClassVar = "ours, after arXiv 2204.11526"
+    takes_top = True
 
     def __init__(
         self,

@@ -165,7 +165,7 @@ def _scored(look: Look, teacher: Teacher) -> dict[str, Any]:
         return unknown
     task = Classification() if look.task is None or isinstance(look.task, OfLoss) else look.task
     try:
-        values = task.values(task.measured(logits, batch.targets))
+        values = task.values(task.measured(logits.to_dense(), batch.targets))
     except RuntimeError:  # outputs of another shape than the student's: nothing is known of them
         return unknown
     told = [(metric.scale, values[metric.name]) for metric in task.metrics if not math.isnan(values[metric.name])]

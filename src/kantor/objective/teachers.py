@@ -9,12 +9,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from kantor.capture import read as read_layers
-from kantor.capture.positions import LayerOutput
+from kantor.capture.positions import TOKENS, LayerOutput
 from kantor.core.errors import ConfigError, suggest
 from kantor.core.inputs import Inputs, device_of, finite_rows
 from kantor.data import Batch, TeacherCache
 from kantor.data.views import ROLES, role_of
 from kantor.losses.features import pool_without_padding
+from kantor.losses.top_logits import cut, restored
 from kantor.objective.classes import class_names
 
 
@@ -58,19 +59,23 @@ class LiveTeacher:
         network: the teacher.
         source: what the step-0 print says of where its outputs come from.
         name: what it is called, where teachers see different things.
+        top: of logits per token, how many are known of each (:mod:`kantor.losses.top_logits`), in half precision as a
+            cache keeps them; all of them if left out.
 
     Raises:
         ConfigError: its lazy layers have no weights yet.
     """
 
-    def __init__(self, network: nn.Module, source: str = "run on every batch", name: str = "teacher") -> None:
+    def __init__(
+        self, network: nn.Module, source: str = "run on every batch", name: str = "teacher", top: int | None = None
+    ) -> None:
         unmade = next((key for key, p in network.named_parameters() if nn.parameter.is_lazy(p)), None)
         if unmade is not None:
             raise ConfigError(
                 f"Teacher {name} has no {unmade} yet, a lazy layer's: run it on a batch, or load weights."
             )
         self.network = network.eval().requires_grad_(False)
-        self.name = name
+        self.name, self.top = name, top
         self.facts = {
             "parameters": sum(p.numel() for p in network.parameters()),
             "classes": class_names(network),
@@ -90,13 +95,39 @@ class LiveTeacher:
             raise ConfigError(f"The batch has no view for teacher {self.name!r}. {suggest(self.name, others)}")
         return batch.inputs[role]
 
-    @torch.no_grad()
     def outputs(self, batch: Batch, reads: Sequence[Read]) -> dict[Read, Tensor]:
         """Run the network once and read the layers.
 
         Raises:
-            ConfigError: the batch has no view for this teacher.
+            ConfigError: the batch has no view for this teacher; or no more tokens are known than are to be kept.
         """
+        found = self._read(batch, reads)
+        for read, x in found.items():
+            if self._is_cut(read, x):
+                said, tokens = self._cut(x, batch)
+                found[read] = restored(said.half(), tokens, x.shape[-1])
+        return found
+
+    def kept(self, batch: Batch, reads: Sequence[Read]) -> dict[str, Tensor]:
+        """What a cache keeps of the outputs, by its key: of logits of which the likeliest are known, two arrays."""
+        kept = {}
+        for read, x in self._read(batch, reads).items():
+            if self._is_cut(read, x):
+                kept |= dict(zip(top_keys(read), self._cut(x, batch), strict=True))
+            else:
+                kept[read.key] = x
+        return kept
+
+    def _is_cut(self, read: Read, x: Tensor) -> bool:
+        return self.top is not None and read.layer == "logits" and x.ndim == 3
+
+    def _cut(self, logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        assert self.top is not None
+        seen = self.sees(batch)
+        return cut(logits, None if isinstance(seen, Tensor) else seen.get(TOKENS), self.top)
+
+    @torch.no_grad()
+    def _read(self, batch: Batch, reads: Sequence[Read]) -> dict[Read, Tensor]:
         inputs = self.sees(batch)
         device = device_of(inputs)
         # The objective keeps teachers out of modules(), so its own .to() does not move them.
@@ -116,16 +147,22 @@ class LiveTeacher:
         return {read: x.clone() if x.is_inference() else x for read, x in found.items()}
 
 
+def top_keys(read: Read) -> tuple[str, str]:
+    """How a cache names the two arrays that are kept of logits: log probabilities, and whose they are."""
+    return f"{read.key}.top", f"{read.key}.top.tokens"
+
+
 class CachedTeacher:
     """A teacher whose outputs were computed before; needs no network, and no memory for one.
 
     Args:
         cache: its outputs.
         facts: see :class:`Teacher`.
+        name: what it is called, where teachers see different things.
     """
 
-    def __init__(self, cache: TeacherCache, facts: Mapping[str, Any]) -> None:
-        self._cache = cache
+    def __init__(self, cache: TeacherCache, facts: Mapping[str, Any], name: str = "teacher") -> None:
+        self._cache, self._name = cache, name
         self.facts = {**facts, "source": KEYED_BY}
 
     def outputs(self, batch: Batch, reads: Sequence[Read]) -> dict[Read, Tensor]:
@@ -135,8 +172,18 @@ class CachedTeacher:
             KeyError: such an output is not kept.
         """
         assert batch.ids is not None
+        device = batch.ids.device
         rows = self._cache.lookup(batch.ids, batch.views)
-        return {read: rows[read.key].to(batch.ids.device, non_blocking=True) for read in reads}
+        there = {key: x.to(device, non_blocking=True) for key, x in rows.items()}
+        return {read: there[read.key] if read.key in there else self._top(read, there, batch) for read in reads}
+
+    def _top(self, read: Read, rows: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """Logits of which the likeliest are known, of as many tokens as the batch has."""
+        seen = batch.inputs[role_of(self._name, batch.inputs)]
+        assert not isinstance(seen, Tensor)
+        said, tokens = (rows[key][:, : seen[TOKENS].shape[1]] for key in top_keys(read))
+        vocabulary = self.facts["classes"]
+        return restored(said, tokens, vocabulary if isinstance(vocabulary, int) else len(vocabulary))
 
 
 def faults(outputs: Mapping[tuple[str, Read], LayerOutput], ids: Tensor | None) -> list[str]:

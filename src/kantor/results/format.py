@@ -9,7 +9,7 @@ from kantor.results.files import BEGAN
 from kantor.results.records import Began
 from kantor.training.config import LACKED
 
-FORMAT = 3
+FORMAT = 4
 """Of the folders that this version writes.
 
 1. Until November 2026, with ``began.json`` or without. ``config.yaml`` lacks the settings that came meanwhile
@@ -17,6 +17,7 @@ FORMAT = 3
 2. ``config.yaml`` and ``began.json`` hold every setting, and ``plan.json`` terms that are made from what it says. The
    samples that plans are recorded on lie in ``probe.npz``.
 3. They lie in ``plan-samples.npz``.
+4. ``config.yaml`` says ``top_logits``, and ``plan.json`` the type of what is cached.
 
 What is read is always of this format: :func:`read_settings` adds what an earlier one lacks,
 :func:`~kantor.results.files.plan_samples_file` finds a file under its earlier name, and a run that goes on is written

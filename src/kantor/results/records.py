@@ -30,7 +30,7 @@ class Shown(Environment):
 class Began(TypedDict):
     """``began.json``."""
 
-    format: NotRequired[Literal[1, 2, 3]]
+    format: NotRequired[Literal[1, 2, 3, 4]]
     settings: NotRequired[dict[str, Any]]
     data: NotRequired[dict[str, str]]
     teachers: NotRequired[dict[str, str]]
@@ -72,6 +72,11 @@ class Diverged(TypedDict):
     diverged: str
 
 
+KeptLayer = tuple[list[int], bool] | tuple[list[int], bool, str]
+"""What is cached of one output: the shape of a sample, whether it is a mean over positions, and its type where that is
+not float32."""
+
+
 class Teacher(TypedDict):
     """One teacher in ``plan.json``."""
 
@@ -80,7 +85,7 @@ class Teacher(TypedDict):
     saw: NotRequired[str]
     digest: str
     facts: dict[str, Any]
-    layers: dict[str, tuple[list[int], bool]]
+    layers: dict[str, KeptLayer]
 
 
 class KeptWeight(TypedDict):

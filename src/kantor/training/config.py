@@ -13,6 +13,7 @@ from kantor.training.trackers import tracker_names
 LACKED: dict[int, dict[str, Any]] = {
     1: {"accumulate": 1, "validate_every": 1, "tune_lr": [], "on_collapse": "continue", "limit": None},
     2: {"text": None, "tokenizer": "auto", "max_length": None},
+    3: {"top_logits": None},
 }
 """By an earlier format of a run's folder (:mod:`kantor.results.format`): the settings that such a folder may lack, each
 with the value that leaves a run as it was without it."""

@@ -73,8 +73,9 @@ class MethodCheck:
             Its objective with the losses built; what there is to say of it; what its student starts with.
         """
         source = KEYED_BY if self.cached else "run on every batch"
-        teachers = {name: LiveTeacher(model, source, name) for name, model in self.models.items()}
         study = self.study
+        top = study.settings.top_logits
+        teachers = {name: LiveTeacher(model, source, name, top) for name, model in self.models.items()}
         student, given = new_student(study, self.data, study.seeds[0], self.starts[method.name])
         seen = data_for(method, study, self.data)
         objective = make_objective(

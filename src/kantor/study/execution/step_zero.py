@@ -121,7 +121,8 @@ def prepare(
         found.reads[known.source].add(Read(known.teacher, pooled=True))
     plan = Prepared(
         teachers={
-            source.name: _kept(source, models[source.name], found.reads[source.name], example) for source in sources
+            source.name: _kept(source, models[source.name], found.reads[source.name], example, study, data)
+            for source in sources
         },
         bound=found.bound,
         pairs=pairs,
@@ -154,15 +155,19 @@ def prepare(
     return methods, {"data": data.facts(), "teachers": teachers}
 
 
-def _kept(source: Source, model: Model, reads: set[Read], example: Batch) -> Teacher:
+def _kept(
+    source: Source, model: Model, reads: set[Read], example: Batch, study: ResolvedStudy, data: DataSet
+) -> Teacher:
     """What processes that train know of a teacher."""
+    teacher = LiveTeacher(model, name=source.name, top=study.settings.top_logits)
+    longest = data.train.input_shapes[data.role_of(source.name)][0]
     return {
         "spec": source.spec,
         "classes": source.classes,
         "saw": source.saw,
         "digest": model.weights_digest(),
         "facts": facts_of(model),
-        "layers": layers_of(source.name, model, reads, example),
+        "layers": layers_of(teacher, reads, example, longest),
     }
 
 

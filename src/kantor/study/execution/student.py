@@ -154,11 +154,15 @@ class Workbench:
     def _teachers(self, part: Part) -> dict[str, Teacher]:
         if self.plan.cached:
             outputs = KeptOutputs(self.run, self.config, self.data, self.plan)
-            return {name: CachedTeacher(outputs.open(name, part), t["facts"]) for name, t in self.plan.teachers.items()}
-        return {
-            name: LiveTeacher(model_for(t["spec"], self.data, self.data.role_of(name), t["classes"]), name=name)
-            for name, t in self.plan.teachers.items()
+            return {
+                name: CachedTeacher(outputs.open(name, part), known["facts"], name)
+                for name, known in self.plan.teachers.items()
+            }
+        models = {
+            name: model_for(known["spec"], self.data, self.data.role_of(name), known["classes"])
+            for name, known in self.plan.teachers.items()
         }
+        return {name: LiveTeacher(model, name=name, top=self.config.top_logits) for name, model in models.items()}
 
 
 def new_student(

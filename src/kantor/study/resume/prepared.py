@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from kantor import losses
 from kantor.core import trust
 from kantor.core.errors import ConfigError, DataError
@@ -16,6 +18,8 @@ from kantor.results.records import KeptPlan, Teacher
 from kantor.study.settings.starting_weights import Start
 from kantor.study.settings.study import MOST_AT_ONCE
 from kantor.training import Pair
+
+_TYPES = {"float16": torch.float16, "uint16": torch.uint16, "int32": torch.int32}
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,10 @@ class Prepared:
     def layers(self, teacher: str) -> dict[str, LayerSpec]:
         """What is cached of a teacher."""
         known = self.teachers[teacher]["layers"]
-        return {key: LayerSpec(tuple(shape), pooled=pooled) for key, (shape, pooled) in known.items()}
+        return {
+            key: LayerSpec(tuple(shape), _TYPES[rest[0]] if rest else torch.float32, pooled)
+            for key, (shape, pooled, *rest) in known.items()
+        }
 
     def terms(self, method: str) -> list[Term]:
         """A method's terms as they were bound, each with a loss of its own."""

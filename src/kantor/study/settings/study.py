@@ -103,6 +103,9 @@ class Study(Training):
         teacher_epochs: epochs for a teacher that must be trained; it sees all training samples but the student's
             validation part.
         teacher_lr: peak learning rate for it.
+        top_logits: of a teacher's logits for a token, how many are used, as 64: those of the likeliest tokens and of
+            the one that came; the others share the rest evenly. They are few enough to keep. All if left out, and then
+            the teacher runs on every batch.
         cache: keep the teacher's outputs on disk; auto does where the augmentation has fixed views.
         cache_limit: largest cache in GB.
         jobs: students trained at once, in processes of their own; 0 for as many as the cores carry. Results do not
@@ -141,6 +144,7 @@ class Study(Training):
     skip_corrupt: bool = False
     teacher_epochs: int = 30
     teacher_lr: float = 0.1
+    top_logits: int | None = None
     cache: str = "auto"
     cache_limit: float = 4.0
     jobs: int = 0
@@ -174,6 +178,8 @@ class Study(Training):
             raise ConfigError(f"tune_seeds {self.tune_seeds} are also seeds of the comparison; take others.")
         if self.tune and self.validation == 0:
             raise ConfigError("tune needs a validation part: set validation.")
+        if self.top_logits is not None and self.top_logits < 1:
+            raise ConfigError(f"top_logits is a number of tokens, 1 or more, not {self.top_logits}.")
         if self.teacher_epochs < 1:
             raise ConfigError(f"teacher_epochs is at least 1, not {self.teacher_epochs}.")
         if not self.teacher_lr > 0:
@@ -183,6 +189,10 @@ class Study(Training):
         task = self.learned()
         if task is None and self.select == "best":
             raise ConfigError("select best needs the accuracy that task none does without: the last epoch is kept.")
+        if self.top_logits is not None and (task is None or task.labels != "next"):
+            raise ConfigError(
+                "top_logits is of what language models say of every token (task next_token): leave it out."
+            )
         if task is not None and task.labels != "classes":
             self._check_no_classes(task)
         if self.label_numbers() and self.train_limit is not None:

@@ -11,11 +11,13 @@ import torch
 from kantor.core.collectives import rank, wait_for_all
 from kantor.core.errors import ConfigError, not_finite_in
 from kantor.core.numbers import size
-from kantor.data import Augment, Batch, DataSet, Part, TeacherCache
+from kantor.data import Augment, Batch, DataSet, LayerSpec, Part, TeacherCache
 from kantor.data.kept_array import NOTHING
 from kantor.losses import TransferLoss
 from kantor.models import Model
 from kantor.objective import LiveTeacher, Read
+from kantor.objective.teachers import top_keys
+from kantor.results.records import KeptLayer
 from kantor.study.resume.prepared import Prepared
 from kantor.study.settings.study import Study
 from kantor.training.batches import augmentation
@@ -26,7 +28,7 @@ from kantor.training.plan_samples import samples_for_plans
 
 def cacheable(config: Study, data: DataSet, losses: Iterable[object] = ()) -> bool:
     """Whether the teachers' outputs are kept, as ``cache`` says: what the augmentation shows must come again, and
-    outputs must be of one shape, which the tokens of texts are not.
+    outputs must be of one shape, which the tokens of texts are not, but for logits of which ``top_logits`` are kept.
 
     Args:
         config: the settings.
@@ -40,12 +42,16 @@ def cacheable(config: Study, data: DataSet, losses: Iterable[object] = ()) -> bo
     if config.cache == "off":
         return False
     says_tokens = data.kind in ("maps", "next")
-    by_token = [loss.name for loss in losses if isinstance(loss, TransferLoss) and _sees_positions(loss, says_tokens)]
+    by_token = [loss for loss in losses if isinstance(loss, TransferLoss) and _sees_positions(loss, says_tokens)]
+    if config.top_logits is not None:
+        by_token = [loss for loss in by_token if loss.reads not in ("logits", "sequence_logits")]
     if data.train.tokenizers and by_token:
         if config.cache == "on":
+            of_logits = by_token[0].reads in ("logits", "sequence_logits")
+            likeliest = ", --top-logits 64 to keep the likeliest tokens' logits" if of_logits else ""
             raise ConfigError(
-                f"cache is on, but {by_token[0]} compares token by token, and texts have other numbers of them. Use "
-                "--cache off, or a loss that sees their mean."
+                f"cache is on, but {by_token[0].name} compares token by token, and texts have other numbers of them. "
+                f"Use --cache off{likeliest}, or a loss that sees their mean."
             )
         return False
     if augment.views is None:
@@ -114,7 +120,8 @@ class KeptOutputs:
         device = chosen_device(self.settings.device)
         parts = [self.data.shown, *([samples_for_plans(self.data)] if self.plan.pairs else [])]
         for name, model in models.items():
-            outputs = _outputs(model.to(device), reads[name], device)
+            teacher = LiveTeacher(model.to(device), top=self.settings.top_logits)
+            outputs = _outputs(teacher, reads[name], self.plan.layers(name), device)
             for part in parts:
                 cache = self.open(name, part)
                 if part is self.data.shown:
@@ -132,8 +139,16 @@ def _said(name: str, cache: TeacherCache) -> str:
     # Of layers of which nothing is kept, one says it for all.
     first = next((reason for reason in reasons if reason.startswith(NOTHING)), None)
     why = "; ".join(reason for reason in reasons if reason == first or not reason.startswith(NOTHING))
-    doing = f"Caching {name}'s outputs on {samples} ({size(cache.bytes)}; {why})"
+    each = _bytes_per_token(cache)
+    large = f"{size(cache.bytes)}{f', {each:,} bytes a token' if each else ''}"
+    doing = f"Caching {name}'s outputs on {samples} ({large}; {why})"
     return f"\n{doing if cache.missing else f'Outputs of {name} on {samples} found'} in {cache.folder}."
+
+
+def _bytes_per_token(cache: TeacherCache) -> int:
+    """Of logits of which the likeliest are kept; 0 where there are none."""
+    tops = {key for key in top_keys(Read("logits")) if key in cache.layers}
+    return sum(cache.layers[key].shape[1] * cache.layers[key].dtype.itemsize for key in tops)
 
 
 def facts_of(model: Model) -> dict[str, Any]:
@@ -145,20 +160,49 @@ def facts_of(model: Model) -> dict[str, Any]:
     }
 
 
-def layers_of(name: str, model: Model, reads: set[Read], example: Batch) -> dict[str, tuple[list[int], bool]]:
-    """By key, the shape of one sample of each output that is read of a teacher, and whether maps are pooled."""
-    outputs = LiveTeacher(model, name=name).outputs(example.first(2), sorted(reads, key=lambda read: read.key))
-    return {read.key: (list(x.shape[1:]), read.pooled) for read, x in outputs.items()}
+def layers_of(teacher: LiveTeacher, reads: set[Read], example: Batch, longest: int) -> dict[str, KeptLayer]:
+    """By key, what is kept of each output that is read of a teacher: the shape of one sample, whether maps are pooled,
+    and its type where it is not that of numbers.
+
+    Args:
+        teacher: the network.
+        reads: its outputs.
+        example: a batch of what it sees.
+        longest: tokens of a text at most; logits per token are kept as if all had so many.
+    """
+    found = teacher.kept(example.first(2), _in_order(reads))
+    tops = {key: dtype for read in reads for key, dtype in zip(top_keys(read), _types(teacher), strict=True)}
+    kept: dict[str, KeptLayer] = {
+        read.key: (list(found[read.key].shape[1:]), read.pooled) for read in reads if read.key in found
+    }
+    return kept | {key: ([longest, found[key].shape[2]], False, tops[key]) for key in found if key in tops}
 
 
-def _outputs(model: Model, reads: set[Read], device: torch.device) -> Callable[[Batch], dict[str, torch.Tensor]]:
-    teacher = LiveTeacher(model)
-    wanted = sorted(reads, key=lambda read: read.key)
+def _types(teacher: LiveTeacher) -> tuple[str, str]:
+    """Of log probabilities, and of the numbers of their tokens."""
+    classes = teacher.facts["classes"]
+    vocabulary = classes if isinstance(classes, int) else len(classes)
+    return "float16", "uint16" if vocabulary <= 1 << 16 else "int32"
 
+
+def _in_order(reads: set[Read]) -> list[Read]:
+    return sorted(reads, key=lambda read: read.key)
+
+
+def _outputs(
+    teacher: LiveTeacher, reads: set[Read], layers: Mapping[str, LayerSpec], device: torch.device
+) -> Callable[[Batch], dict[str, torch.Tensor]]:
     def outputs(batch: Batch) -> dict[str, torch.Tensor]:
-        return {read.key: x.cpu() for read, x in teacher.outputs(batch.to(device), wanted).items()}
+        found = teacher.kept(batch.to(device), _in_order(reads))
+        tops = {key for read in reads for key in top_keys(read)}
+        return {key: _filled(x.cpu(), layers[key].shape[0]) if key in tops else x.cpu() for key, x in found.items()}
 
     return outputs
+
+
+def _filled(x: torch.Tensor, tokens: int) -> torch.Tensor:
+    """With zeros after a batch's longest text."""
+    return torch.nn.functional.pad(x, (0, 0, 0, tokens - x.shape[1]))
 
 
 def _filling(report: Report, name: str, done: int, total: int) -> None:
