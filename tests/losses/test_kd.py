@@ -60,3 +60,37 @@ def test_fitnet_learns_a_linear_image_of_the_teacher():
         loss(student, teacher).backward()
         optimizer.step()
     assert loss(student, teacher).item() < 0.05 * first
+
+
+def test_every_divergence_in_closed_form():
+    torch.manual_seed(0)
+    s, t = torch.randn(4, 6), torch.randn(4, 6)
+    q, p = (s / 2).softmax(1), (t / 2).softmax(1)
+
+    def kl(a, b):
+        return (a * (a / b).log()).sum(1).mean()
+
+    middle = (p + q) / 2
+    expected = {
+        "forward": kl(p, q),
+        "reverse": kl(q, p),
+        "js": (kl(p, middle) + kl(q, middle)) / 2,
+        "skew": kl(p, 0.1 * p + 0.9 * q),
+    }
+    for divergence, value in expected.items():
+        torch.testing.assert_close(kd(s, t, temperature=2.0, divergence=divergence), 4 * value)
+        token_by_token = KD(2.0, divergence)(s.view(2, 2, 6), t.view(2, 2, 6))
+        torch.testing.assert_close(token_by_token, 4 * value)
+
+
+def test_tokens_count_that_predict_one_with_a_label():
+    torch.manual_seed(0)
+    s, t = torch.randn(2, 4, 5), torch.randn(2, 4, 5)
+    labels = torch.tensor([[-100, -100, 3, 1], [-100, 2, -100, -100]])
+    expected = kd(torch.stack([s[0, 1], s[0, 2], s[1, 0]]), torch.stack([t[0, 1], t[0, 2], t[1, 0]]))
+    torch.testing.assert_close(KD()(s, t, targets=labels), expected)
+
+
+def test_an_unknown_divergence_is_named():
+    with pytest.raises(ConfigError, match=r"unknown divergence 'revers'.*reverse"):
+        KD(divergence="revers")

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar, get_args
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from kantor.capture.spans import SharedSpans
@@ -11,10 +11,10 @@ from kantor.core.errors import ConfigError, suggest
 from kantor.losses.mapped import MappedLoss
 from kantor.losses.precision import transfer
 from kantor.losses.said import Merge, merged
-from kantor.losses.sequences import apart_in_order, check_sequences
+from kantor.losses.sequences import check_sequences
 from kantor.losses.settings import not_negative, positive
 from kantor.losses.token_rows import RowValue, check_map, check_spans, needed, row_values
-from kantor.losses.top_logits import in_order, probabilities_of
+from kantor.losses.top_logits import in_order, parted, probabilities_of, sorted_difference, top_of
 from kantor.losses.vocabulary_map import VocabularyMap
 
 _LEAST = 1e-8
@@ -74,29 +74,32 @@ def _hybrid(
     def value(student: Tensor, teacher: Tensor, ours: Tensor, theirs: Tensor) -> Float[Tensor, " rows"]:
         p_s = (student / temperatures[0]).softmax(-1)
         rows, columns = same.rows.to(p_s.device), same.columns.to(p_s.device)
-        matched_t, others_t = _parted(teacher, rows, others(rows, widths[1]), temperatures[1])
         others_s = p_s[:, others(columns, widths[0])].sort(dim=-1, descending=True).values
-        before_s, before_t = ours.exp().unsqueeze(1), theirs.exp().unsqueeze(1)
-        apart = divergence(p_s[:, columns] * before_s, matched_t * before_t, beta)
-        return weight * apart + (1 - weight) * apart_in_order(others_s * before_s, others_t * before_t)
+        matched_t, others_t = _parted(teacher, rows, others_s.shape[1], temperatures[1])
+        before_s, before_t = ours.exp(), theirs.exp()
+        apart = divergence(p_s[:, columns] * before_s.unsqueeze(1), matched_t * before_t.unsqueeze(1), beta)
+        if len(rows) == widths[1] or len(columns) == widths[0]:  # a side has no others, and nothing is said of them
+            return weight * apart
+        return weight * apart + (1 - weight) * sorted_difference(others_s, others_t, before_s, before_t)
 
     return value
 
 
 def _parted(
-    logits: Float[Tensor, "rows vocabulary"], matched: Tensor, unmatched: Tensor, temperature: float
-) -> tuple[Float[Tensor, "rows matched"], Float[Tensor, "rows unmatched"]]:
-    """The probabilities of tokens that are matched, and of the others in falling order."""
-    if not logits.is_sparse:
-        p = (logits / temperature).softmax(-1)
-        return p[:, matched], p[:, unmatched].sort(dim=-1, descending=True).values
+    logits: Float[Tensor, "rows vocabulary"], matched: Int64[Tensor, " matched"], first: int, temperature: float
+) -> tuple[Float[Tensor, "rows matched"], tuple[Float[Tensor, "rows first"], Float[Tensor, " rows"]]]:
+    """The probabilities of tokens that are matched, and of the others in falling order, as :func:`falling` has them."""
+    unmatched = others(matched, logits.shape[1])
+    width = logits.shape[1] - len(matched)
+    if not logits.is_sparse or width < top_of(logits)[1].shape[1]:
+        p = (logits.to_dense() / temperature).softmax(-1)
+        return p[:, matched], parted(p[:, unmatched].sort(dim=-1, descending=True).values, first)
     p, other, tokens = probabilities_of(logits, temperature)
-    whole = other.repeat(1, logits.shape[1]).scatter(1, tokens, p)
-    width = int(unmatched.sum())
-    if width < p.shape[1]:
-        return whole[:, matched], whole[:, unmatched].sort(dim=-1, descending=True).values
+    place = torch.full((logits.shape[1],), len(matched), device=matched.device)  # one column more, for the others
+    place[matched] = torch.arange(len(matched), device=matched.device)
+    whole = other.repeat(1, len(matched) + 1).scatter(1, place[tokens], p)
     left = torch.where(unmatched[tokens], p, other)  # a token that is matched is none of them
-    return whole[:, matched], in_order(left, other, width)
+    return whole[:, :-1], in_order(left, other, width, first)
 
 
 def divergence(

@@ -53,14 +53,6 @@ def same_width(
     return F.pad(left, (0, width - left.shape[-1])), F.pad(right, (0, width - right.shape[-1]))
 
 
-def apart_in_order(p_s: Float[Tensor, "rows tokens"], p_t: Float[Tensor, "rows others"]) -> Float[Tensor, " rows"]:
-    """The L1 distance of probabilities in falling order; 0 where a side has none."""
-    if p_s.shape[1] == 0 or p_t.shape[1] == 0:
-        return p_s.new_zeros(len(p_s))
-    s, t = same_width(p_s, p_t)
-    return (s - t).abs().sum(-1)
-
-
 def check_sequences(name: str, student_shapes: Shapes, teacher_shapes: Shapes) -> None:
     """Refuse what is not logits per token.
 

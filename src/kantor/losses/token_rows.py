@@ -176,7 +176,8 @@ def _carried(teacher: Tensor, vocabulary: VocabularyMap, temperature: float, top
     p, other, tokens = probabilities_of(teacher, temperature)
     if top is None:
         return vocabulary.carried_above(p, tokens, other)
-    p, place = p.topk(min(top, p.shape[1]), dim=1)
+    known = p.masked_fill(tokens >= vocabulary.shape[0], 0)
+    p, place = known.topk(min(top, p.shape[1]), dim=1)
     return vocabulary.carried_above(p, tokens.gather(1, place), torch.zeros_like(other))
 
 

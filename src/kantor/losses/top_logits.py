@@ -90,19 +90,49 @@ def probabilities_of(
     return (values - total).exp(), (-total).exp(), tokens
 
 
-def falling(logits: Float[Tensor, "rows vocabulary"], temperature: float = 1.0) -> Float[Tensor, "rows vocabulary"]:
-    """The probabilities in falling order."""
+def falling(
+    logits: Float[Tensor, "rows vocabulary"], temperature: float, first: int
+) -> tuple[Float[Tensor, "rows first"], Float[Tensor, " rows"]]:
+    """The probabilities in falling order: the first of them, and the mass of those after."""
     if not logits.is_sparse:
-        return (logits / temperature).softmax(-1).sort(dim=-1, descending=True).values
+        return parted((logits / temperature).softmax(-1).sort(dim=-1, descending=True).values, first)
     p, other, _ = probabilities_of(logits, temperature)
-    return in_order(p, other, logits.shape[1])
+    return in_order(p, other, logits.shape[1], first)
 
 
-def in_order(p: Float[Tensor, "rows top"], other: Float[Tensor, "rows 1"], width: int) -> Float[Tensor, "rows width"]:
-    """Probabilities in falling order, of which ``top`` are ``p`` and the rest ``other`` each: no sort of them all."""
+def parted(p: Float[Tensor, "rows width"], first: int) -> tuple[Float[Tensor, "rows first"], Float[Tensor, " rows"]]:
+    """The first columns, filled up with zeros where there are fewer, and the sum of those after."""
+    return torch.nn.functional.pad(p[:, :first], (0, max(0, first - p.shape[1]))), p[:, first:].sum(1)
+
+
+def in_order(
+    p: Float[Tensor, "rows top"], other: Float[Tensor, "rows 1"], width: int, first: int
+) -> tuple[Float[Tensor, "rows first"], Float[Tensor, " rows"]]:
+    """:func:`falling` of ``width`` probabilities, ``top`` or more, of which some are ``p`` and each of the rest
+    ``other``: no sort of them all."""
     p = p.sort(dim=1, descending=True).values
     place = torch.arange(p.shape[1], device=p.device) + (p < other) * (width - p.shape[1])
-    return other.repeat(1, width).scatter(1, place, p)
+    known = min(first, width)
+    found = other.repeat(1, known + 1).scatter(1, place.clamp_max(known), p)[:, :known]
+    left = p.sum(1) + other.squeeze(1) * (width - p.shape[1]) - found.sum(1)
+    return torch.nn.functional.pad(found, (0, first - known)), left.clamp_min(0)
+
+
+def sorted_difference(
+    student: Float[Tensor, "rows tokens"],
+    teacher: tuple[Float[Tensor, "rows tokens"], Float[Tensor, " rows"]],
+    ours: Float[Tensor, " rows"],
+    theirs: Float[Tensor, " rows"],
+) -> Float[Tensor, " rows"]:
+    """The L1 distance of probabilities in falling order, each side's multiplied by a number.
+
+    Args:
+        student: in falling order.
+        teacher: as many, and the mass of those after them, which meet nothing.
+        ours, theirs: what they are multiplied by.
+    """
+    first, after = teacher
+    return (student * ours.unsqueeze(1) - first * theirs.unsqueeze(1)).abs().sum(1) + after * theirs
 
 
 def _sparse(values: Tensor, tokens: Tensor, vocabulary: int) -> Tensor:

@@ -14,7 +14,6 @@ from kantor.losses.said import Merge, merged
 from kantor.losses.sequences import (
     aligned,
     all_tokens,
-    apart_in_order,
     check_lengths,
     check_sequences,
     same_width,
@@ -23,7 +22,7 @@ from kantor.losses.sequences import (
 from kantor.losses.settings import positive
 from kantor.losses.token_loss import TokenLoss
 from kantor.losses.token_rows import check_spans, needed, row_values
-from kantor.losses.top_logits import falling
+from kantor.losses.top_logits import falling, sorted_difference
 
 
 @transfer
@@ -103,8 +102,8 @@ def merged_uld(
     rows, beside = merged(student, teacher, spans, merge, temperatures, targets)
 
     def value(s: Tensor, t: Tensor, ours: Tensor, theirs: Tensor) -> Float[Tensor, " rows"]:
-        p_s, p_t = falling(s, student_temperature), falling(t, teacher_temperature)
-        return apart_in_order(p_s * ours.exp().unsqueeze(1), p_t * theirs.exp().unsqueeze(1))
+        p_s = (s / student_temperature).softmax(-1).sort(dim=-1, descending=True).values
+        return sorted_difference(p_s, falling(t, teacher_temperature, p_s.shape[1]), ours.exp(), theirs.exp())
 
     return rows.mean_of_samples(row_values(value, student, teacher, rows, beside))
 

@@ -1,8 +1,10 @@
 """What step 0 decided, as it is written down and read again."""
 
 import json
+from dataclasses import replace
 
 import pytest
+import torch
 
 from kantor.core import trust
 from kantor.core.errors import ConfigError, DataError
@@ -46,6 +48,11 @@ def test_terms_are_made_from_it_each_with_a_loss_of_its_own(tmp_path):
 
 def test_what_is_cached_of_a_teacher():
     assert PLAN.layers("big") == {"layer3 mean": LayerSpec((16,), pooled=True), "logits": LayerSpec((2,))}
+    layers = {"logits.top": ([9, 5], False, "float16"), "logits.top.tokens": ([9, 4], False, "uint16")}
+    said = replace(PLAN, teachers={"big": {**TEACHER, "layers": layers}})
+    assert said.layers("big") == {
+        "logits.top": LayerSpec((9, 5), torch.float16), "logits.top.tokens": LayerSpec((9, 4), torch.uint16)
+    }  # fmt: skip
 
 
 def test_none_yet(tmp_path):

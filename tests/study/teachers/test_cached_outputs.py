@@ -35,7 +35,7 @@ def model(data) -> Model:
 def kept(folder: Path, data: DataSet, model: Model, *, pairs: bool = False, **changes: Any) -> KeptOutputs:
     """What a run in ``folder`` keeps of ``big``."""
     example = next(Loader(data.train, 8, seed=0, augment=Augment.named("none")).epoch(0))
-    known = {"digest": model.weights_digest(), "layers": layers_of("big", model, READS, example)}
+    known = {"digest": model.weights_digest(), "layers": layers_of(LiveTeacher(model, name="big"), READS, example, 0)}
     found = [Pair("layers.1", "layers.1", "big")] if pairs else []
     plan = Prepared({"big": known}, {}, found, True, 1, {})
     return KeptOutputs(folder / "runs" / "run", settings(folder, **changes), data, plan)

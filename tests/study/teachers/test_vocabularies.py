@@ -67,6 +67,30 @@ def test_every_loss_between_two_vocabularies(place, capsys):
         read_maps(run)
 
 
+def test_kept_logits_teach_what_a_teacher_that_runs_does(place, capsys):
+    """Of every loss, bit by bit."""
+    methods = "vocabulary_transport,vocabulary_transport@top=4,string_projection,gold,alm,uld@merge=observed,uld"
+    top = ("--top-logits=8", "--epochs=2")
+    assert distil(methods, *STUDENT, *top, "--out=runs/live", "--cache=off") == 0
+    assert "the teacher runs on every batch" in capsys.readouterr().out
+    assert distil(methods, *STUDENT, *top, "--cache=on") == 0
+    assert "34 bytes a token" in capsys.readouterr().out
+    students = sorted(path.relative_to(place / "runs/two") for path in place.glob("runs/two/*/seed-0/*.safetensors"))
+    assert len(students) == 7
+    for path in students:
+        assert (place / "runs/two" / path).read_bytes() == (place / "runs/live" / path).read_bytes(), path
+
+
+def test_kept_logits_of_the_same_tokens(place, capsys):
+    same = ("--student=gpt@dim=8@depth=1", "--tokenizer=auto", "--top-logits=8", "--cache=on")
+    assert distil("kd,kd@divergence=skew", *same) == 0
+    assert "keyed by sample id" in capsys.readouterr().out
+    assert distil("kd,neuron_transport@spatial=positions:1", *same, "--out=runs/mixed") == 2
+    assert "neuron_transport compares token by token" in capsys.readouterr().err
+    assert distil("kd", *same[:2], "--cache=on", "--out=runs/all") == 2
+    assert "--top-logits 64" in capsys.readouterr().err
+
+
 def test_the_same_tokens_are_refused_by_name(capsys):
     assert distil("vocabulary_transport", "--student=gpt@dim=8@depth=1", "--tokenizer=auto") == 2
     said = capsys.readouterr().err

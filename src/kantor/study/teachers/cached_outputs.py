@@ -173,7 +173,7 @@ def layers_of(teacher: LiveTeacher, reads: set[Read], example: Batch, longest: i
     found = teacher.kept(example.first(2), _in_order(reads))
     tops = {key: dtype for read in reads for key, dtype in zip(top_keys(read), _types(teacher), strict=True)}
     kept: dict[str, KeptLayer] = {
-        read.key: (list(found[read.key].shape[1:]), read.pooled) for read in reads if read.key in found
+        read.key: (list(found[read.key].shape[1:]), read.pooled) for read in _in_order(reads) if read.key in found
     }
     return kept | {key: ([longest, found[key].shape[2]], False, tops[key]) for key in found if key in tops}
 
