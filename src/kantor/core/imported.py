@@ -1,11 +1,9 @@
 """What ``package.module:Thing`` names: imported, where that is allowed, and looked up."""
 
 import importlib
-import importlib.util
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -50,19 +48,6 @@ def imported(
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise ConfigError(f"{name} has no {what} '{attribute}'. {suggest(attribute, known)}")
     return getattr(module, attribute)
-
-
-def module_file(name: str) -> Path | None:
-    """The file of a module of the user's own; None where it is not there, or no file.
-
-    Packages that it lies in are imported for it, so it is one that may be imported (:mod:`kantor.core.trust`).
-    """
-    try:
-        found = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        return None
-    origin = None if found is None or found.origin is None else Path(found.origin)
-    return origin if origin is not None and origin.is_file() else None
 
 
 def _module(name: str, path: str, what: str, built_in: Iterable[str]) -> ModuleType:

@@ -62,6 +62,8 @@ class Finished(TypedDict):
     confusion: NotRequired[list[list[int]]]
     weights: NotRequired[dict[str, Any]]
     collapse: NotRequired[KeptCollapse | None]
+    settings: NotRequired[str]
+    """Digest of the study's settings that it was trained with."""
 
 
 class Diverged(TypedDict):
@@ -70,6 +72,7 @@ class Diverged(TypedDict):
     validation_accuracy: float | None
     validation: NotRequired[float | None]
     diverged: str
+    settings: NotRequired[str]
 
 
 KeptLayer = tuple[list[int], bool] | tuple[list[int], bool, str]

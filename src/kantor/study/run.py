@@ -24,7 +24,13 @@ from kantor.study.execution.summary import summarise
 from kantor.study.execution.tuning import tune
 from kantor.study.execution.workers import train_all
 from kantor.study.resume.claim import claim
-from kantor.study.resume.fingerprints import agree_on_code, agree_on_data, another_machine, settings_of
+from kantor.study.resume.fingerprints import (
+    agree_on_code,
+    agree_on_data,
+    agree_on_students,
+    another_machine,
+    settings_of,
+)
 from kantor.study.resume.prepared import Prepared
 from kantor.study.settings.resolved import ResolvedStudy, resolve
 from kantor.study.settings.study import Study
@@ -75,6 +81,8 @@ def finish(study: ResolvedStudy, console: Console | None = None, report: Callabl
                 if elsewhere := another_machine(run):
                     display.say(elsewhere)
                 agree_on_code(run, settings)
+                if main:
+                    agree_on_students(run, settings)
                 data = study.open_data()
                 agree_on_data(run, data)
                 if main:

@@ -115,6 +115,22 @@ def test_an_edited_setting(folder, capsys):
     refused(capsys, "config.yaml was edited", "lr is 0.02 and was 0.01")
 
 
+@pytest.mark.parametrize("left", ["finished", "in the middle", "not begun"])
+def test_a_setting_edited_in_both_files(folder, capsys, left):
+    """No student goes beside one of other settings, whatever the two files agree on."""
+    path, began = Path("run/config.yaml"), Path("run/began.json")
+    path.write_text(path.read_text().replace("lr: 0.01\n", "lr: 0.02\n", 1))
+    kept = json.loads(began.read_text())
+    kept["settings"]["lr"] = 0.02
+    began.write_text(json.dumps(kept))
+    if left != "finished":
+        (SEED / "result.json").unlink()
+    if left == "not begun":
+        shutil.rmtree(SEED)
+    refused(capsys, "run/none/seed-0 was trained with other settings" if left != "finished" else "run/kd/seed-0")
+    assert not SEED.exists() or left != "not begun"
+
+
 def test_what_results_do_not_depend_on_may_be_edited(folder):
     path = Path("run/config.yaml")
     path.write_text(path.read_text().replace("jobs: 1\n", "jobs: 2\n"))
@@ -271,16 +287,18 @@ def test_another_machine_is_said_and_threads_stay(folder, capsys, monkeypatch):
 
 
 NET = """
+from edited_part import WIDTH
 from torch import nn
 
 
 def make(num_classes, input_shape):
-    return nn.Sequential(nn.Flatten(), nn.Linear(input_shape[-1] ** 2, 8), nn.ReLU(), nn.Linear(8, num_classes))
+    return nn.Sequential(nn.Flatten(), nn.Linear(input_shape[-1] ** 2, WIDTH), nn.ReLU(), nn.Linear(WIDTH, num_classes))
 """
 
 
 def test_a_module_of_ones_own_that_was_edited(folder, capsys, monkeypatch):
     Path("edited_net.py").write_text("raise ValueError('not done yet')")
+    Path("edited_part.py").write_text("WIDTH = 8")
     monkeypatch.syspath_prepend(str(folder))
     arguments = ["--data", "data.npz", "--student", "edited_net:make", "--methods", "none", "--seeds", "1"]
     distill = ["distill", *arguments, "--epochs", "1", "--jobs", "1", "--device", "cpu", "--out", "begun"]
@@ -289,11 +307,18 @@ def test_a_module_of_ones_own_that_was_edited(folder, capsys, monkeypatch):
     Path("edited_net.py").write_text(NET)  # nothing was trained by what failed: it is no other run
     assert main(distill) == 0
     assert main(["resume", "begun"]) == 0
+    for file, text, edited in (
+        ("edited_net", NET, NET.replace("nn.ReLU()", "nn.Tanh()")),
+        ("edited_part", "WIDTH = 8", "WIDTH = 9"),  # which it imports
+    ):
+        Path(f"{file}.py").write_text(edited)
+        for again in (["resume", "begun"], distill):
+            assert main(again) == 2
+            said = capsys.readouterr().err
+            assert f"the module ({file}) is not what it was" in said
+            assert "take its entry out of begun/began.json" in said
+        Path(f"{file}.py").write_text(text)
     Path("edited_net.py").write_text(NET.replace("nn.ReLU()", "nn.Tanh()"))
-    for again in (["resume", "begun"], distill):
-        assert main(again) == 2
-        said = capsys.readouterr().err
-        assert "the module (edited_net) is not what it was" in said and "take its entry out of begun/began.json" in said
     began = json.loads(Path("begun/began.json").read_text())
     Path("begun/began.json").write_text(json.dumps({key: x for key, x in began.items() if key != "code"}))
     assert main(["resume", "begun"]) == 0  # as a run of an earlier version

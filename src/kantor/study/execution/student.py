@@ -102,7 +102,7 @@ class Workbench:
                 # A share can be no worse; of other metrics there is no worst value.
                 worst = 0.0 if learned is None or learned.scale.is_share else None
                 record = {"validation_accuracy": worst, "validation": worst, "diverged": str(error)}
-                write_json(folder / "result.json", record)
+                write_json(folder / "result.json", {**record, "settings": self.config.digest()})
 
     def _train(self, job: Job, folder: Path, report: Report) -> None:
         method, seed, data = job.method, job.seed, data_for(job.method, self.study, self.data)
@@ -149,7 +149,7 @@ class Workbench:
             weights = {
                 k: v["value"] if isinstance(v, dict) and v["schedule"] == "constant" else v for k, v in weights.items()
             }
-            finish(folder, {**asdict(outcome), "weights": weights})
+            finish(folder, {**asdict(outcome), "weights": weights, "settings": self.config.digest()})
 
     def _teachers(self, part: Part) -> dict[str, Teacher]:
         if self.plan.cached:

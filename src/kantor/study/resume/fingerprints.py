@@ -15,7 +15,7 @@ from kantor.core.cores import cores
 from kantor.core.digests import file_digest, tensors_digest
 from kantor.core.errors import ConfigError
 from kantor.core.files import write_json, write_text
-from kantor.core.imported import module_file
+from kantor.core.module_files import module_files
 from kantor.core.reading import read_json, read_yaml
 from kantor.data import DataSet
 from kantor.faculty.label_cost import CostSource
@@ -23,6 +23,7 @@ from kantor.faculty.roster import spec_of
 from kantor.models import Model, has_weights
 from kantor.results.files import BEGAN
 from kantor.results.format import FORMAT, read_began
+from kantor.results.records import Diverged, Finished
 from kantor.study.resume.folder import environment
 from kantor.study.settings.starting_weights import Start
 from kantor.study.settings.study import WITHOUT_EFFECT, Study
@@ -67,6 +68,22 @@ def settings_of(run: Path) -> Study:
             "half a run of each would be compared as one."
         )
     return Study.of_run(run)
+
+
+def agree_on_students(run: Path, config: Study) -> None:
+    """Refuse to go on beside students that were trained with other settings, whatever the settings' files say now.
+
+    Raises:
+        ConfigError: names such a student.
+    """
+    digest = config.digest()
+    for path in sorted(run.glob("**/seed-*/result.json")):
+        held = read_json(path, Finished | Diverged).get("settings", digest)  # early versions kept none
+        if held != digest:
+            raise ConfigError(
+                f"{path.parent} was trained with other settings than {run / 'config.yaml'} and {BEGAN} hold now. What "
+                f"was edited there: {_ANOTHER}; half a run of each would be compared as one."
+            )
 
 
 def agree_on_data(run: Path, data: DataSet) -> None:
@@ -120,14 +137,18 @@ def agree_on_files(run: Path, config: Study, starts: Mapping[str, Start | None])
 
 
 def agree_on_code(run: Path, config: Study) -> None:
-    """Refuse to go on with other code of the user's own: the files of the modules that the settings name.
+    """Refuse to go on with other code of the user's own: the files of the modules that the settings name, and of those
+    that they import.
 
     Raises:
         ConfigError: names the module.
     """
-    files = {module: file for module in _modules(config) if (file := module_file(module)) is not None}
+    files = {name: file for module in _modules(config) for name, file in module_files(module).items()}
     same = f"{_ANOTHER}; where it computes what it did, take its entry out of {run / BEGAN}"
-    _agree(run, "code", {module: file_digest(file) for module, file in files.items()}, "the module", same)
+    found = {module: file_digest(file) for module, file in files.items()}
+    # What is imported anew stands in a file that was edited, or an early version kept the named modules alone.
+    known = read_began(run).get("code", found)
+    _agree(run, "code", {module: found.get(module, "") for module in known}, "the module", same)
 
 
 def _modules(config: Study) -> list[str]:
