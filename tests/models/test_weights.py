@@ -169,3 +169,44 @@ def test_a_prefix_is_left_where_what_follows_is_not_the_network(tmp_path, networ
     save_file(wrapped, tmp_path / "w.safetensors")
     with pytest.raises(DataError, match=r"model\."):
         load(f"resnet8:{tmp_path / 'w.safetensors'}", classes=4)
+
+
+ODD = {
+    "whole numbers as names": (lambda state: {1: torch.zeros(3), 2: torch.zeros(3)}, "no state dict"),
+    "sparse": (lambda state: {k: v.to_sparse() if v.ndim > 1 else v for k, v in state.items()}, "is sparse"),
+    "meta": (lambda state: {k: v.to("meta") for k, v in state.items()}, "on the meta device"),
+    "complex": (lambda state: {k: v.to(torch.complex64) for k, v in state.items()}, "is complex"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_tensors_that_are_no_plain_numbers_by_name(tmp_path, network, kind):
+    made, said = ODD[kind]
+    torch.save(made(network.state_dict()), tmp_path / "odd.pt")
+    with pytest.raises(DataError, match=f"odd.pt.*{said}"):
+        load(f"resnet8:{tmp_path / 'odd.pt'}", classes=4)
+
+
+def test_what_torch_did_not_save_is_not_called_dangerous(tmp_path):
+    for content in (b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\n", b"<!DOCTYPE html>", b""):
+        (tmp_path / "odd.pt").write_bytes(content)
+        with pytest.raises(DataError, match=r"nothing that torch saved.*git lfs pull"):
+            read_weights(tmp_path / "odd.pt")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_program_is_named_as_one(tmp_path):
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "odd.pt")
+    with pytest.raises(DataError, match="TorchScript"):
+        read_weights(tmp_path / "odd.pt")
+
+
+def test_a_flipped_bit_is_noticed(tmp_path):
+    path = tmp_path / "w.pt"
+    weight = torch.arange(1000.0)
+    torch.save({"weight": weight}, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(weight.numpy().tobytes()) + 2000] ^= 64
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="damaged: the checksum"):
+        read_weights(path)

@@ -1,8 +1,10 @@
 """Weights and what is known about them, from and to a file. Nothing in a file is executed."""
 
+import contextlib
 import json
 import pickle
 import warnings
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -160,6 +162,7 @@ def classifier_path(network: nn.Module) -> str | None:
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
+    _refuse_other_kinds(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
@@ -173,7 +176,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if isinstance(content, dict) and not _is_state(content):
-        states = [key for key, value in content.items() if value and _is_state(value)]
+        states = [key for key, value in content.items() if isinstance(value, dict) and value and _is_state(value)]
         if len(states) > 1:
             raise DataError(
                 f"{path} holds several state dicts ({', '.join(map(str, states[:8]))}). Load the one that is meant, "
@@ -182,9 +185,50 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         content = content[states[0]] if states else None
     if content is None or not _is_state(content):
         raise DataError(f"{path} holds no state dict (a mapping from names to tensors).")
+    _refuse_other_tensors(path, content)
     if content and all(key.startswith("module.") for key in content):
         content = {key.removeprefix("module."): value for key, value in content.items()}
     return dict(content)
+
+
+def _refuse_other_kinds(path: Path) -> None:
+    """Say what a file is that torch would only call dangerous or damaged.
+
+    Raises:
+        DataError: it is a program, damaged, or neither of the two kinds of file that torch writes.
+    """
+    with path.open("rb") as file:
+        begin = file.read(2)
+    if begin == b"PK":
+        with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+            if any(name.partition("/")[2] == "constants.pkl" for name in archive.namelist()):
+                raise DataError(
+                    f"{path} is a program (TorchScript), which holds no weights alone. Where you trust it, save "
+                    "torch.jit.load(FILE).state_dict() as safetensors."
+                )
+            if (damaged := archive.testzip()) is not None:  # torch reads flipped bits as other numbers
+                raise DataError(f"{path} is damaged: the checksum of {damaged} in it does not fit. Copy it again.")
+    elif begin[:1] != b"\x80":
+        raise DataError(
+            f"{path} is nothing that torch saved: it begins with {begin!r}. It may be a pointer that git left in its "
+            "place (`git lfs pull` fetches the file), a web page, or packed: fetch it again, or unpack it."
+        )
+
+
+def _refuse_other_tensors(path: Path, state: Mapping[str, Tensor]) -> None:
+    for name, tensor in state.items():
+        kinds = (
+            (tensor.is_meta, "on the meta device, without numbers"),
+            (tensor.layout != torch.strided, f"sparse ({str(tensor.layout).removeprefix('torch.')})"),
+            (tensor.is_quantized, "quantised"),
+            (tensor.is_complex(), "complex"),
+        )
+        kind = next((said for so, said in kinds if so), None)
+        if kind is not None:
+            raise DataError(
+                f"{path}: {name} is {kind}, and weights are read that are plain real numbers. Save them so, as "
+                "safetensors."
+            )
 
 
 def _is_state(content: Any) -> bool:
