@@ -1,6 +1,7 @@
 """Images in a folder, and a table that lists them."""
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ def test_folders_that_are_called_like_parts(pets, image_bytes, each):
 
 def test_of_class_folders_a_table_without_labels_says_nothing_new(folder):
     (folder / "metadata.csv").write_text("file_name,taken\ntrain/cat/00.png,May\n")
-    assert image_lists(folder, None) == {}
+    assert image_lists(folder, None) is None
     assert open_data(folder).classes == ["cat", "dog"]
     (folder / "notes.csv").write_text("a,b\n1,2\n")
     (folder / "metadata.csv").unlink()
@@ -120,3 +121,72 @@ def test_two_tables_and_a_table_without_the_paths(pets):
         open_data(root)
     with pytest.raises(ConfigError, match="has its own labels"):
         open_data(root, label="label")
+
+
+def zipped(root, *, top="", windows=False):
+    """The folder as a zip beside it."""
+    path = root.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(file for file in root.rglob("*") if file.is_file()):
+            name = top + file.relative_to(root).as_posix()
+            entry = zipfile.ZipInfo()
+            entry.filename = entry.orig_filename = name.replace("/", "\\") if windows else name
+            archive.writestr(entry, file.read_bytes())
+            archive.writestr(f"__MACOSX/._{len(archive.namelist())}_metadata.csv", b"what a Mac packs beside it")
+    return path
+
+
+@pytest.mark.parametrize("top", ["", "pets/", "a/b/"])
+@pytest.mark.parametrize("windows", [False, True], ids=["slashes", "backslashes"])
+def test_a_zip_is_the_folder(pets, top, windows):
+    root = pets({"label": lambda row: row % 2}, rows=range(8))
+    a, b = open_data(root), open_data(zipped(root, top=top, windows=windows))
+    assert b.facts()["images that no table lists"] == a.facts()["images that no table lists"] == "4, left out"
+    np.testing.assert_array_equal(a.train.targets, b.train.targets)
+    rows = np.arange(len(a.train))
+    assert a.train.read(rows)["student"].equal(b.train.read(rows)["student"])
+
+
+def test_parts_and_labels_of_another_kind_in_a_zip(pets, image_bytes):
+    root = pets({"age": lambda row: row / 2})
+    for part, rows in (("train", range(8)), ("test", range(8, 12))):
+        (root / part).mkdir()
+        for row in rows:
+            (root / f"{row:02d}.png").rename(root / part / f"{row:02d}.png")
+        pets({"age": lambda row: row / 2}, rows, where=part)
+    (root / "metadata.csv").unlink()
+    data = open_data(zipped(root), label="age", kind="numbers", validation=0)
+    assert (len(data.train), len(data.part("test"))) == (8, 4)
+
+
+def test_messages_name_what_lies_in_the_zip(pets):
+    root = pets({"label": lambda row: row % 2})
+    (root / "05.png").unlink()
+    with pytest.raises(DataError, match=r"pets.zip/metadata.csv, row 5: there is no file \S*pets.zip/05.png") as said:
+        open_data(zipped(root))
+    assert "/kantor-" not in str(said.value)
+
+
+def test_a_table_by_its_own_name(pets):
+    root = pets({"label": lambda row: ["cat", "dog"][row % 2]}, name="any.csv")
+    assert open_data(root / "any.csv").classes == ["cat", "dog"]
+
+
+def test_paths_that_windows_wrote(pets):
+    root = pets({"label": lambda row: row % 2})
+    (root / "deep").mkdir()
+    for row in range(12):
+        (root / f"{row:02d}.png").rename(root / "deep" / f"{row:02d}.png")
+    table = root / "metadata.csv"
+    table.write_text("file_name,label\n" + "".join(f".\\deep\\{row:02d}.png,{row % 2}\n" for row in range(12)))
+    assert open_data(root).train.samples + len(open_data(root).part("test")) >= 11
+    table.write_text("file_name,label\n" + "".join(f"C:\\pets\\deep\\{row:02d}.png,{row % 2}\n" for row in range(12)))
+    with pytest.raises(DataError, match="is no path of an image below"):
+        open_data(root)
+
+
+def test_a_table_with_semicolons_is_no_folder_without_classes(pets):
+    root = pets({"label": lambda row: row % 2})
+    (root / "metadata.csv").write_text((root / "metadata.csv").read_text().replace(",", ";"))
+    with pytest.raises(DataError, match="separated by semicolons"):
+        open_data(root)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from kantor.core.errors import DataError
+from kantor.data import open_data
 from kantor.data.tables import find_tables, opener_for
 
 pa = pytest.importorskip("pyarrow")
@@ -86,3 +87,42 @@ def test_what_is_no_table(tmp_path):
     (tmp_path / "a.tsv").write_bytes(b"\xff\xfe\n")
     with pytest.raises(DataError, match=r"a\.tsv cannot be read.*UTF-8"):
         opener_for([tmp_path / "a.tsv"], [])
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "says"),
+    [
+        ("a.csv", "{a};{b};{label}", "separated by semicolons, and those of a .csv by commas"),
+        ("comma.csv", "{a},5;{b},5;{label}", "separated by semicolons"),  # as where numbers have decimal commas
+        ("a.csv", "{a}\t{b}\t{label}", "separated by tabs"),
+        ("a.csv", "{a}|{b}|{label}", "separated by bars"),
+        ("a.tsv", "{a},{b},{label}", "separated by commas, and those of a .tsv by tabs"),
+        ("a.csv", "'{a}','{b}','{label}'", "stand in single quotes"),
+    ],
+)
+def test_other_separators_and_quotes_are_named(tmp_path, name, line, says):
+    head = line.replace(",5", "").format(a="a", b="b", label="label")
+    rows = [line.format(a=row, b=2 * row, label="xy"[row % 2]) for row in range(8)]
+    (tmp_path / name).write_text("\n".join([head, *rows]) + "\n")
+    with pytest.raises(DataError, match=says):
+        open_data(tmp_path / name)
+
+
+def test_one_column_of_texts_with_commas_is_one_column(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("sentence\nwell, so\nfine\n, , and\n")
+    assert opener_for([path], [])(path).schema_arrow.names == ["sentence"]
+
+
+def test_a_field_of_any_length(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(f"text,label\n{'x' * 200_000},pos\n")
+    assert len(opener_for([path], [])(path).read(["text"])["text"][0].as_py()) == 200_000
+
+
+def test_a_quote_that_does_not_close_and_quotes_escaped_otherwise(tmp_path):
+    path = tmp_path / "a.csv"
+    for row in ('"never closed,pos\nmore,neg\n', '"a \\"b\\", c",pos\n'):
+        path.write_text(f"text,label\n{row}")
+        with pytest.raises(DataError, match='stands in "double quotes", with each quote in it twice'):
+            opener_for([path], [])(path).read(["text"])

@@ -106,13 +106,26 @@ def read_zip(path: Path, views: Mapping[str, str] | None, need_labels: bool) -> 
         DataError: it is no zip, is encrypted, holds two entries of one name or an image of gigabytes, or as for
             ``read_folder``.
     """
+    archive = opened_zip(path)
+    layout = arranged(archive.namelist(), str(path), need_labels)
+    return _found(layout, str(path), lambda files: Entries(archive, path, files), views)
+
+
+def opened_zip(path: Path) -> zipfile.ZipFile:
+    """A zip of images, looked through. Where Windows wrote its names with backslashes, they have slashes.
+
+    Raises:
+        DataError: it is no zip, is encrypted, or holds two entries of one name or an image of gigabytes.
+    """
     try:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # a damaged directory can make it raise anything
         raise DataError(f"{path} cannot be read as a zip: {error}. Fetch it again, or unpack it.") from error
-    infos = archive.infolist()
     seen: set[str] = set()
-    for info in infos:
+    for info in archive.infolist():
+        if "\\" in info.filename and "/" not in info.filename:
+            info.filename = info.filename.replace("\\", "/")
+            archive.NameToInfo.setdefault(info.filename, info)
         if info.flag_bits & 1:
             raise DataError(f"{path}:{info.filename} is encrypted. Unpack the zip and give the folder.")
         if info.filename in seen:
@@ -120,8 +133,7 @@ def read_zip(path: Path, views: Mapping[str, str] | None, need_labels: bool) -> 
         if is_image(info.filename) and info.file_size > _LARGEST_ENTRY:
             raise DataError(f"{path}:{info.filename} takes {size(info.file_size)}. Remove it from the zip.")
         seen.add(info.filename)
-    layout = arranged([info.filename for info in infos], str(path), need_labels)
-    return _found(layout, str(path), lambda files: Entries(archive, path, files), views)
+    return archive
 
 
 def _found(

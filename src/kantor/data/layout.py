@@ -81,6 +81,11 @@ def is_image(name: str) -> bool:
     return not name.endswith("/") and _suffix(name) in EXTENSIONS
 
 
+def is_hidden(pieces: Sequence[str]) -> bool:
+    """Whether a path, in pieces, is of a hidden file, or of what a Mac packs beside each."""
+    return any(piece.startswith((".", "__MACOSX")) for piece in pieces)
+
+
 def shown(name: str) -> str:
     """A path as it can be printed on one line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in name)
@@ -93,7 +98,7 @@ def _suffix(name: str) -> str:
 def _unwrapped(names: Iterable[str]) -> list[_Path]:
     """The pieces of each path, without hidden files and without the single folder an archive is often packed in."""
     paths = [(PurePosixPath(name).parts, name) for name in names]
-    paths = [(pieces, name) for pieces, name in paths if not any(x.startswith((".", "__MACOSX")) for x in pieces)]
+    paths = [(pieces, name) for pieces, name in paths if not is_hidden(pieces)]
     while True:
         tops = {pieces[0] for pieces, _ in paths}
         holds_images = any(len(pieces) < 3 and is_image(name) for pieces, name in paths)

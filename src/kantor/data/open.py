@@ -35,6 +35,7 @@ from kantor.data.views import in_words, views_of
 Tokenizers = Mapping[str, Tokenizer | Learned] | Callable[[], Mapping[str, Tokenizer | Learned]]
 """By role, what turns texts into tokens; or a function that says it."""
 _WHITE = 2**16 - 1
+_PACKED = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 """Of images of 16 bits."""
 
 
@@ -168,6 +169,8 @@ def holds_texts(
     if str(path) == "digits" or is_reader(str(path)):
         return False
     place = Path(path)
+    if place.suffix.lower() == ".zip":
+        return False
     running = kind == "next" and text is None and bool(find_running(place))
     return running or (not image_lists(place, label) and holds_text(place, text, views, label))
 
@@ -257,7 +260,7 @@ def _read(path: str | Path, asked: _Asked) -> Found:
     )  # fmt: skip
     place = Path(path)
     plain = str(path) != "digits" and not is_reader(str(path))
-    lists = image_lists(place, label) if plain and asked.text is None else {}
+    lists = image_lists(place, label) if plain and asked.text is None else None
     running = plain and kind == "next" and asked.text is None and bool(find_running(place))
     text = plain and not lists and not running and holds_text(place, asked.text, views, label)
     if asked.text is not None and not text and (str(path) == "digits" or place.exists()):
@@ -269,7 +272,7 @@ def _read(path: str | Path, asked: _Asked) -> Found:
         return arrays_found(own, str(path), image_size, views, label, need_labels, kind)
     suffix = place.suffix.lower()
     tables = running or text or lists or (plain and suffix not in (".npz", ".zip") and find_tables(place))
-    if label is not None and (str(path) == "digits" or suffix == ".zip" or (place.is_dir() and not tables)):
+    if label is not None and (str(path) == "digits" or ((suffix == ".zip" or place.is_dir()) and not tables)):
         raise ConfigError(f"label names a column of a table or an array of an npz; {path} has its own labels.")
     if kind != "classes" and (str(path) == "digits" or (place.exists() and not tables and suffix != ".npz")):
         raise ConfigError(
@@ -296,18 +299,20 @@ def _read(path: str | Path, asked: _Asked) -> Found:
         return read_texts(place, asked.text, label, need_labels, given or {}, views, kind)
     if suffix == ".npz":
         return read_arrays(place, image_size, views, label, need_labels, kind)
+    if lists:
+        return read_listed(lists, views, label, need_labels, kind)
     if suffix == ".zip":
         return read_zip(place, views, need_labels)
-    if lists:
-        return read_listed(place, lists, views, label, need_labels, kind)
     if tables:
         return read_columns(place, views, label, need_labels, kind)
     if find_running(place) and not (place.is_dir() and holds_images(place)):
         raise ConfigError(f"{path} is running text, which language models learn: --task next_token.")
     if place.is_dir():
         return read_folder(place, views, need_labels)
+    unpacked = " It is packed: unpack it, and give the folder." if suffix in _PACKED else ""
     raise DataError(
         f"Cannot tell what {path} is. Give a folder, or a file that ends in .zip, .npz, .parquet, {', '.join(ENDINGS)}."
+        f"{unpacked}"
     )
 
 

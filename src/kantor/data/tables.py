@@ -180,7 +180,10 @@ class Delimited:
             read = arrow_csv.ReadOptions(column_names=named, block_size=_BLOCK)
             return arrow_csv.read_csv(self.path, read_options=read, parse_options=parse, convert_options=convert)
         except pa.ArrowInvalid as error:
-            raise DataError(f"{self.path}: {error}. Give every row as many fields, in UTF-8.") from None
+            quotes = 'A field that holds a comma or a quote stands in "double quotes", with each quote in it twice.'
+            raise DataError(
+                f"{self.path}: {error}. Give every row as many fields, in UTF-8.{f' {quotes}' * quoted}"
+            ) from None
 
 
 class JsonLines:
@@ -249,6 +252,14 @@ class ArrowFile:
         return self.table.select(columns)
 
 
+def mentions(path: Path, column: str) -> bool:
+    """Whether a table can have a column of that name: it has, or its first line holds the name, however separated."""
+    if path.suffix.lower() not in _DELIMITERS:
+        return column in opener_for([path], [])(path).schema_arrow.names
+    rows = _rows(path, _DELIMITERS[path.suffix.lower()], csv.QUOTE_NONE)
+    return bool(rows) and any(column in field for field in rows[0])
+
+
 def rows_in(table: Any) -> int:
     """How many rows a table has."""
     metadata = getattr(table, "metadata", None)  # of parquet: nothing is read
@@ -292,14 +303,40 @@ def _twice(files: Sequence[Path], path: Path) -> bool:
 def _first_rows(path: Path) -> list[list[str]]:
     delimiter = _DELIMITERS[path.suffix.lower()]
     quoting = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(itertools.islice(csv.reader(file, delimiter=delimiter, quoting=quoting), _LOOKED_AT))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read: {error}. Save it as UTF-8 text.") from None
+    rows = _rows(path, delimiter, quoting)
     if not rows or not rows[0]:
         raise DataError(f"{path} is empty. Fill it, or remove it.")
+    _refuse_another_form(path, rows, delimiter)
     return rows
+
+
+def _rows(path: Path, delimiter: str, quoting: Any) -> list[list[str]]:
+    csv.field_size_limit(_BLOCK)  # Python's own limit is shorter than some texts
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return list(itertools.islice(csv.reader(file, delimiter=delimiter, quoting=quoting), _LOOKED_AT))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read: {error}. Save it as UTF-8 text.") from None
+
+
+def _refuse_another_form(path: Path, rows: Sequence[Sequence[str]], delimiter: str) -> None:
+    """Name what separates the fields, or stands around them, where it is not what the file's ending says.
+
+    Raises:
+        DataError: so it is.
+    """
+    spoken = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars (|)"}
+    remedy = "Save it with commas and double quotes as .csv (decimal points in numbers), or with tabs as .tsv."
+    if len(rows[0]) == 1:
+        for other, called in spoken.items():
+            widths = {len(row) for row in _rows(path, other, csv.QUOTE_MINIMAL) if row}
+            if other != delimiter and len(widths) == 1 and widths.pop() > 1:
+                raise DataError(
+                    f"{path} has one column, {rows[0][0]!r:.60}: its fields seem to be separated by {called}, and "
+                    f"those of a {path.suffix} by {spoken[delimiter]}. {remedy}"
+                )
+    if all(len(name) > 1 and name[0] == name[-1] == "'" for name in rows[0]):
+        raise DataError(f"{path}: its fields stand in single quotes ({rows[0][0]}). {remedy}")
 
 
 def _names_in(rows: Sequence[Sequence[str]], wanted: set[str]) -> list[str] | None:
