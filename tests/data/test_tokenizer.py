@@ -145,3 +145,18 @@ def test_a_tokenizer_with_a_mark_of_its_own_needs_no_other(tmp_path, torchvision
     first = of.encode(["a film"])
     assert of.tokens[first.numbers[0]] == "[CLS]"
     assert first.sizes.tolist() == [0, 1, 5, 0]
+
+
+def test_a_space_that_is_put_before_a_text_and_is_a_token_alone_stands_for_none_of_it():
+    import tokenizers as library
+
+    names = ["<unk>", "▁", "f", "i", "l", "m", "fi", "lm", "film"]
+    pairs = [("f", "i"), ("l", "m"), ("fi", "lm")]
+    made = library.Tokenizer(
+        library.models.BPE(vocab={name: k for k, name in enumerate(names)}, merges=pairs, unk_token="<unk>")
+    )
+    made.pre_tokenizer = library.pre_tokenizers.Metaspace()
+    found = predicting(Tokenizer.of(made.to_str(), 16, "pieces")).encode(["film film", " film"], with_ends=True)
+    assert found.ends is not None and found.sizes is not None
+    assert found.ends.tolist() == [0, -1, 4, -1, 9, 0, -1, 5]
+    assert found.sizes.tolist() == [0, 0, 4, 1, 4, 0, 1, 4]  # a space that is there is one

@@ -94,3 +94,8 @@ def test_tokens_count_that_predict_one_with_a_label():
 def test_an_unknown_divergence_is_named():
     with pytest.raises(ConfigError, match=r"unknown divergence 'revers'.*reverse"):
         KD(divergence="revers")
+
+
+def test_a_vocabulary_that_is_filled_up_is_named():
+    with pytest.raises(ShapeError, match=r"(?s)151936.*152064.*one tokenizer.*cut both.*:151936"):
+        KD().build((torch.Size([2, 4, 151_936]),), (torch.Size([2, 4, 152_064]),), 0)

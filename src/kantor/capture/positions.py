@@ -14,7 +14,7 @@ from kantor.core.inputs import Inputs, tensors_of
 
 ENDS = "token_ends"
 """What stands among a text's inputs and is no argument of a network: after how many letters of the text each token
-ends; 0 for a mark of beginning or end, and for padding."""
+ends; 0 for a mark of beginning or end, and for padding; -1 for space alone, which belongs to what follows it."""
 TOKENS = "input_ids"
 """What a text's tokens are called among the inputs."""
 _BEFORE_PATCHES = (0, 1, 2, 5)

@@ -80,7 +80,8 @@ def between(
     """:func:`shared_spans` of the tokens themselves.
 
     Args:
-        student: tokens, and after how many letters of the text each of them ends (0 for marks and padding).
+        student: tokens, and after how many letters of the text each of them ends (0 for marks and padding, -1 for space
+            alone).
         teacher: the same.
     """
     before, mask = _common(student[1], teacher[1])
@@ -102,7 +103,7 @@ def _marks(ends: Int64[Tensor, "batch tokens"], others: Tensor) -> Bool[Tensor, 
     """Whether a token ends after each letter; one ends at 0 that stands for no letters."""
     letters = int(torch.maximum(ends.max(), others.max())) + 1
     marks = torch.zeros(len(ends), letters, dtype=torch.bool, device=ends.device)
-    marks.scatter_(1, ends, True)
+    marks.scatter_(1, ends.clamp_min(0), True)
     marks[:, 0] = False
     return marks
 
@@ -116,10 +117,10 @@ def _spanned(
     place = torch.arange(ends.shape[1], device=ends.device).expand_as(ends)
     spans = mask.shape[1]
     # Tokens of no letters, and those after the last span, go to a column that is cut off.
-    number = before.gather(1, ends).clamp_max(spans).masked_fill(ends == 0, spans)
+    number = before.gather(1, ends.clamp_min(0)).clamp_max(spans).masked_fill(ends <= 0, spans)
     last = torch.zeros(len(ends), spans + 1, dtype=torch.int64, device=ends.device)
     last = last.scatter_reduce(1, number, place, "amax", include_self=False)[:, :spans]
-    start = (ends > 0).int().argmax(1, keepdim=True)
+    start = (ends != 0).int().argmax(1, keepdim=True)
     first = torch.cat([start, last[:, :-1] + 1], dim=1)[:, :spans]
     return TokenSpans(tokens, first.masked_fill(~mask, 0), last.masked_fill(~mask, 0))
 
@@ -135,7 +136,7 @@ def _averaged(
         mask: which spans each sample has.
     """
     assert layer.ends is not None
-    number = before.gather(1, layer.ends)
+    number = before.gather(1, layer.ends.clamp_min(0))
     spans = torch.arange(mask.shape[1], device=mask.device)
     inside = (number.unsqueeze(1) == spans[:, None]) & (layer.ends > 0).unsqueeze(1) & mask.unsqueeze(2)
     share: Float[Tensor, "batch spans tokens"] = inside.to(layer.values.dtype)

@@ -1,5 +1,6 @@
 """What opening does to texts alone: empty ones, tokenizers that are learned from them, what is said of their tokens."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -12,6 +13,9 @@ from kantor.data.source import Found
 from kantor.data.texts import Texts
 from kantor.data.tokenised import Tokenised
 from kantor.data.tokenizer import Learned
+
+_LOOKED_AT = 500
+"""Texts that are read for what two tokenizers make of them."""
 
 
 def with_learned(found: Found, held_out: Int64[np.ndarray, " rows"] | None) -> Found:
@@ -73,4 +77,35 @@ def tokens_in_words(part: Part) -> Mapping[str, str]:
             said[f"tokens ({role})"] = (
                 f"of {made.origin}, {made.vocabulary:,} different ones; {texts} are cut to {made.longest}"
             )
+    return said | _read_apart(part)
+
+
+def _read_apart(part: Part) -> dict[str, str]:
+    """Where two tokenizers see one text differently: letters that one changes or has no token for, and marks, as those
+    of a chat template, that are one token of one and spelled by the other."""
+    seen = {role: store for role, store in part.stores.items() if isinstance(store, Tokenised)}
+    student = seen.get("student")
+    said: dict[str, str] = {}
+    if student is None:
+        return said
+    texts = student.texts.read(part.rows[:_LOOKED_AT])
+    for role, store in seen.items():
+        theirs, ours = store.tokenizer, student.tokenizer
+        if theirs == ours:
+            continue
+        sides = {f"{role}'s tokenizer ({theirs.origin})": theirs, f"the student's ({ours.origin})": ours}
+        changed = {who: sum(not of.is_read(text) for text in texts) for who, of in sides.items()}
+        if any(changed.values()):
+            counts = ", and ".join(f"{who} reads {count}" for who, count in changed.items())
+            said[f"letters ({role})"] = (
+                f"of {len(texts)} texts, {counts} otherwise than they are written (lowered, without accents, unknown). "
+                "Bits per byte are of the text as it is written"
+            )
+        for (who, of), (other, without) in itertools.permutations(sides.items(), 2):
+            marks = {mark: sum(mark in text for text in texts) for mark in sorted(of.marks - set(without.tokens))}
+            if held := [f"{mark!r} in {count}" for mark, count in marks.items() if count]:
+                said[f"marks ({role})"] = (
+                    f"of {len(texts)} texts, {', '.join(held[:5])}: one token to {who}, and letters to {other}. If a "
+                    "chat template wrote them, take them out of the texts, or give both models one tokenizer"
+                )
     return said

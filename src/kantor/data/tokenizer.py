@@ -21,6 +21,11 @@ _PADDING = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>")
 _BEGINNING = ("<s>", "<bos>", "<|begin_of_text|>", "<|startoftext|>", "<|endoftext|>", "[CLS]", "</s>")
 """Tokens that language models have seen before a text, the usual ones first."""
 
+SPACE = -1
+"""Where a token of space alone ends."""
+_SPACES = ("▁", "Ġ")
+"""A space, as SentencePiece and byte pairs write it."""
+
 
 class KnownTokenizer(TypedDict):
     """A tokenizer as JSON holds it: see :meth:`Tokenizer.facts`."""
@@ -44,7 +49,7 @@ class Tokens:
     cut: int
     """Texts that were longer than the longest."""
     ends: Int32[np.ndarray, " tokens"] | None = None
-    """After how many letters of its text each token ends; 0 for a mark of beginning or end, and for space alone. None
+    """After how many letters of its text each token ends; 0 for a mark of beginning or end, -1 for space alone. None
     where it was not asked for."""
     sizes: Int32[np.ndarray, " tokens"] | None = None
     """How many bytes of its text each token stands for, the space before it among them; None where no token is
@@ -167,6 +172,23 @@ class Tokenizer:
             names[number] = name
         return tuple(names)
 
+    @cached_property
+    def marks(self) -> frozenset[str]:
+        """Tokens that are marks and no text, as they would be written in one."""
+        added = json.loads(self.content).get("added_tokens") or []
+        return frozenset(token["content"] for token in added if token.get("special"))
+
+    def is_read(self, text: str) -> bool:
+        """Whether every letter of a text is read as it is written: none is changed first, as by lowering, and for none
+        there is no token."""
+        whole, squeezed = self._whole, "".join(text.split())
+        if whole.normalizer is not None:
+            read = _tried(lambda: whole.normalizer.normalize_str(text), self.origin)
+            if "".join(read.replace("▁", " ").split()) != squeezed.replace("▁", ""):
+                return False
+        unknown = getattr(whole.model, "unk_token", None)
+        return unknown is None or unknown in text or unknown not in whole.encode(text, add_special_tokens=False).tokens
+
     def encode(self, texts: Sequence[str], *, with_ends: bool = False) -> Tokens:
         """The tokens of ``texts``, cut to the longest; where each of them ends only if asked."""
         found = _tried(lambda: self._made.encode_batch(list(texts)), self.origin)
@@ -220,18 +242,30 @@ class Tokenizer:
 def _ends(encoding: Any, text: str) -> list[int]:
     """Where each token ends: tokens of some tokenizers hold the space before a word, and of others that after it."""
     ends = []
-    for (begin, end), special in zip(encoding.offsets, encoding.special_tokens_mask, strict=True):
-        ends.append(0 if special or not (held := text[begin:end].rstrip()) else begin + len(held))
+    of_text = _before_text(encoding)
+    for place, ((begin, end), special) in enumerate(zip(encoding.offsets, encoding.special_tokens_mask, strict=True)):
+        held = "" if place == of_text else text[begin:end].rstrip()
+        ends.append(0 if special else begin + len(held) if held else SPACE)
     return ends
+
+
+def _before_text(encoding: Any) -> int | None:
+    """The place of a space that the tokenizer itself puts before a text, where it is a token alone: the library has it
+    lie on the first letter, and it stands for none. None where there is no such token."""
+    mask = encoding.special_tokens_mask
+    first = next((place for place, special in enumerate(mask) if not special), None)
+    if first is None or encoding.tokens[first] not in _SPACES or first + 1 == len(mask):
+        return None
+    return first if encoding.offsets[first + 1][0] == 0 and not mask[first + 1] else None
 
 
 def _sizes(encoding: Any, text: str) -> list[int]:
     """How many bytes each token stands for; what lies after the last one is that one's."""
     bytes_of = [1] * len(text) if text.isascii() else [len(letter.encode("utf-8", "surrogatepass")) for letter in text]
     until = np.cumsum([0, *bytes_of])
-    sizes, before, last = [], 0, None
+    sizes, before, last, of_text = [], 0, None, _before_text(encoding)
     for place, ((_, end), special) in enumerate(zip(encoding.offsets, encoding.special_tokens_mask, strict=True)):
-        after = before if special else max(before, int(until[end]))
+        after = before if special or place == of_text else max(before, int(until[end]))
         sizes.append(after - before)
         before, last = after, last if special else place
     if last is not None and not encoding.overflowing:

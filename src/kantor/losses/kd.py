@@ -104,9 +104,15 @@ def _check(student: Shape, teacher: Shape) -> None:
         )
     axis = 1 if len(student) == 4 else -1
     if student[axis] != teacher[axis]:
+        fewest = min(student[axis], teacher[axis])
         raise ShapeError(
-            f"kd compares logits over the same classes; {said}. With other classes use label_transport, "
-            "neuron_transport, wcord or another feature loss; with other tokens uld or multilevel_ot."
+            f"kd compares logits over the same classes; {said}. "
+            + (
+                "Where both have one tokenizer, the vocabulary of one is filled up with tokens that are never said: "
+                f"cut both to the tokenizer's, logits[..., :{fewest}]. With other tokens use vocabulary_transport."
+                if len(student) == 3
+                else "With other classes use label_transport, neuron_transport, wcord or another feature loss."
+            )
         )
     if tuple(student) != tuple(teacher):
         where = "samples" if len(student) == 2 else "samples, position by position"

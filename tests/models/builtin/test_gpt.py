@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, ShapeError
 from kantor.models import load
 
 IDS = torch.randint(0, 50, (2, 8), generator=torch.Generator().manual_seed(0))
@@ -36,3 +36,8 @@ def test_it_is_no_classifier():
         load("gpt@dim=10@heads=4", classes=50, input_shape=(8, 50))
     with pytest.raises(ConfigError, match="reads texts"):
         load("gpt", classes=50, input_shape=(3, 8, 8))
+
+
+def test_a_text_longer_than_its_positions_is_refused():
+    with pytest.raises(ShapeError, match="made for 8 tokens, and sees 9"):
+        gpt().network(torch.zeros(1, 9, dtype=torch.int64))

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from kantor.core.errors import ConfigError
+from kantor.core.errors import ConfigError, ShapeError
 from kantor.models.builtin.block import Block
 from kantor.models.builtin.sizes import at_least, text_shape
 
@@ -52,6 +52,15 @@ class GPT(nn.Module):
         input_ids: Int64[Tensor, "batch tokens"],
         attention_mask: Int64[Tensor, "batch tokens"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch tokens vocabulary"]:
-        """The logits of the token after each. Padding stands at the end, where no token before it looks."""
+        """The logits of the token after each. Padding stands at the end, where no token before it looks.
+
+        Raises:
+            ShapeError: there are more tokens than positions.
+        """
+        if input_ids.shape[1] > self.positions.shape[1]:
+            raise ShapeError(
+                f"gpt was made for {self.positions.shape[1]} tokens, and sees {input_ids.shape[1]}. Cut the text into "
+                "pieces of as many, or make it with a larger input_shape."
+            )
         x = self.embedding(input_ids) + self.positions[:, : input_ids.shape[1]]
         return self.head(self.norm(self.blocks(x)))
