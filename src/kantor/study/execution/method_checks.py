@@ -1,10 +1,13 @@
 """Every method tried on one batch, before any student trains."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+from torch import Tensor
 
 from kantor.core.errors import ConfigError, KantorError, NonFiniteError, ShapeError
 from kantor.core.modes import as_trained
@@ -42,6 +45,24 @@ class Checked:
     """What teachers' channels are worth, where a method asks."""
 
 
+class _OnceOnABatch(LiveTeacher):
+    """A teacher that is asked the same of one batch by every method, and runs on it once for each layer that is new."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._last: tuple[Any, dict[Read, Tensor]] = None, {}
+
+    def taken(self, batch: Batch, reads: Sequence[Read]) -> dict[Read, Tensor]:
+        """The layers as the network gives them."""
+        seen = self.sees(batch)
+        if self._last[0] is not seen:
+            self._last = seen, {}
+        found = self._last[1]
+        if lacking := [read for read in reads if read not in found]:
+            found |= super().taken(batch, lacking)
+        return {read: found[read] for read in reads}
+
+
 @dataclass(frozen=True)
 class MethodCheck:
     """Tries methods on one batch.
@@ -66,20 +87,24 @@ class MethodCheck:
     cached: bool = False
     maps: Maps = field(default_factory=lambda: NO_MAPS)
 
+    @cached_property
+    def teachers(self) -> dict[str, LiveTeacher]:
+        """The teachers, which all methods share."""
+        source = KEYED_BY if self.cached else "run on every batch"
+        top = self.study.settings.top_logits
+        return {name: _OnceOnABatch(model, source, name, top) for name, model in self.models.items()}
+
     def one(self, method: Method) -> tuple[Objective, StepZero, Given | None]:
         """One method on the batch.
 
         Returns:
             Its objective with the losses built; what there is to say of it; what its student starts with.
         """
-        source = KEYED_BY if self.cached else "run on every batch"
         study = self.study
-        top = study.settings.top_logits
-        teachers = {name: LiveTeacher(model, source, name, top) for name, model in self.models.items()}
         student, given = new_student(study, self.data, study.seeds[0], self.starts[method.name])
         seen = data_for(method, study, self.data)
         objective = make_objective(
-            study, seen, student, teachers, method, self.costs, seed=0, given=given, maps=self.maps
+            study, seen, student, self.teachers, method, self.costs, seed=0, given=given, maps=self.maps
         )
         as_trained(objective)  # some packages hand out their models in eval mode
         labelled = seen.train.labelled
