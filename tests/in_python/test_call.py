@@ -118,6 +118,62 @@ def test_a_task_may_be_an_object_and_data_may_have_no_classes():
     assert "RMSE" in found.rows()[0]
 
 
+def test_a_plain_loss_is_a_task_that_judges_by_itself():
+    smoothed = nn.CrossEntropyLoss(label_smoothing=0.1)
+    found = kantor.study(student=lambda: network(), data=parts(), task=smoothed, methods="none", **QUICK)
+    assert 0 < found.rows()[0]["loss"] < 5
+
+
+def test_inputs_and_labels_as_a_pair():
+    (x, y), (u, v) = (part.tensors for part in (parts()["train"].dataset, parts()["test"]))
+    given = {"student": lambda: network(), "methods": "none", **QUICK}
+    pairs = kantor.study(data={"train": (x, y), "test": (u.numpy(), v.numpy())}, out="pairs", **given)
+    whole = kantor.study(data=parts(), out="parts", **given)
+    assert pairs.rows(per_seed=True)[0]["accuracy"] == whole.rows(per_seed=True)[0]["accuracy"]
+    assert kantor.study(data=(x, y), out="one", **given).rows()
+
+
+class Apart(kantor.losses.TransferLoss):
+    """A loss of one's own, which learns."""
+
+    name, default_weight, reads = "apart", 1.0, "logits"
+
+    def __init__(self, power: float = 2.0) -> None:
+        super().__init__()
+        self.power = power
+
+    def build(self, student_shapes, teacher_shapes, samples):
+        super().build(student_shapes, teacher_shapes, samples)
+        self.map = nn.Linear(student_shapes[0][1], teacher_shapes[0][1])
+
+    def forward(self, student, teacher, *, targets=None, ids=None):
+        return (self.map(student) - teacher).abs().pow(self.power).mean()
+
+
+def test_a_loss_in_hand_is_a_method_or_a_term_and_every_student_has_a_copy():
+    loss = Apart(1.5)
+    methods = [loss, {"name": "both", "terms": ["kd", kantor.Term(Apart(3.0), weight=2.0)]}]
+    given = {"student": lambda: network(), "teacher": network(8), "data": parts(), "out": "run", **QUICK}
+    found = kantor.study(methods=methods, **given)
+    assert [row["method"] for row in found.rows()] == ["apart", "both"] and loss.built is None
+    (term,) = json.loads((found.run / "plan.json").read_text())["bound"]["apart"]
+    assert term["name"] == "apart"
+    with pytest.raises(ConfigError, match="differs in methods"):  # another power is another run
+        kantor.study(methods=[Apart(2.5), *methods[1:]], **given)
+
+
+def test_a_loss_that_was_trained_with_is_refused():
+    loss = Apart()
+    loss.build((torch.Size([4, 2]),), (torch.Size([4, 2]),), 0)
+    with pytest.raises(ConfigError, match="apart has been trained with"):
+        kantor.study(student=lambda: network(), teacher=network(8), data=parts(), methods=loss, **QUICK)
+
+
+def test_a_teacher_that_is_not_made_for_the_data_is_named():
+    with pytest.raises(ConfigError, match=r"object:teacher fails on samples of the shape \[4\]"):
+        kantor.study(student=lambda: network(), teacher=nn.Linear(5, 2), data=parts(), methods="kd", **QUICK)
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
@@ -127,11 +183,10 @@ def test_a_task_may_be_an_object_and_data_may_have_no_classes():
         ({"data": 3}, DataError, "data is a int, and arrays by name are needed"),
         ({"teacher": {"big": "resnet8"}}, ConfigError, "teacher 'big' is a name already"),
         ({"teacher": {"a b": network(), "a_b": network(5)}}, ConfigError, "Two objects are called 'a_b'"),
-        (
-            {"methods": {"mine": [kantor.Term(kantor.losses.KD())]}},
-            ConfigError,
-            "given as an object, and every student",
-        ),
+        ({"methods": [nn.MSELoss()]}, ConfigError, "MSELoss is no transfer loss. Write class Mine"),
+        ({"seeds": 2.5}, ConfigError, "seeds is 2.5, and must be a whole number"),
+        ({"student": lambda: network().append(nn.Linear(3, 2))}, ConfigError, r"object:student fails .* shape \[4\]"),
+        ({"data": [("a cat", 0), ("a dog", 1)] * 20}, DataError, "texts are read from files"),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_name(changes, error, message):

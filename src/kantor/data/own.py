@@ -77,6 +77,11 @@ def as_arrays(given: object, said: str, where: str, image_size: int | None = Non
     """
     if isinstance(given, Path):
         return given
+    if type(given).__name__ == "DataFrame":
+        raise DataError(
+            f"{said} a DataFrame: give its columns as arrays, {{'x': frame[[...]].to_numpy(), 'label': "
+            "frame['label'].to_numpy()}, or its file: frame.to_csv('table.csv', index=False)."
+        )
     if is_hugging_face(given):
         return written(given)
     if yields(given):

@@ -44,9 +44,21 @@ def yields(given: Any) -> bool:
         return bool(given) and set(given) <= {*PARTS, *_NAMES} and not any(map(_is_array, _parts(given).values()))
     if isinstance(given, str | bytes | np.ndarray | Tensor | Image.Image | type):
         return False
+    if is_pair(given):
+        return True
     if isinstance(given, Sequence):
         return bool(given) and isinstance(given[0], tuple | Mapping | Batch)
     return hasattr(given, "__iter__") or (hasattr(given, "__getitem__") and hasattr(given, "__len__"))
+
+
+def is_pair(given: Any) -> bool:
+    """Whether something is inputs and labels of all samples, ``(x, y)``, as scikit-learn has them."""
+    return (
+        isinstance(given, tuple)
+        and len(given) == 2
+        and all(isinstance(x, Tensor | np.ndarray) and x.ndim for x in given)
+        and len(given[0]) == len(given[1])
+    )
 
 
 def arrays_of(given: Any, where: str, image_size: int | None = None) -> Arrays:
@@ -69,6 +81,7 @@ def arrays_of(given: Any, where: str, image_size: int | None = None) -> Arrays:
     for name, source in parts.items():
         part = PARTS[name]
         place = f"{where}, {part} part" if len(parts) > 1 else where
+        source = dict(zip((_INPUT, _LABEL), source, strict=True)) if is_pair(source) else source
         found = dict(_named(source)) if isinstance(source, Mapping) else _read(source, place, image_size)
         names = next((given[key] for key in _NAMES if isinstance(given, Mapping) and key in given), None)
         names = _class_names(source) if names is None else list(names)
@@ -124,6 +137,11 @@ def _read(source: Any, where: str, image_size: int | None) -> Arrays:
     if not samples:
         again = " It was read before, and yields once: give what can be read again" if _once(source) else f" {HOW}"
         raise DataError(f"{where} ({type(source).__name__}) yields no sample.{again}.")
+    if not set(columns) - set(OBVIOUS):
+        raise DataError(
+            f"{where} yields nothing that a network sees: texts are read from files. Give a datasets.Dataset of them, "
+            "or write them down: pandas.DataFrame({'text': ..., 'label': ...}).to_csv('texts.csv'), and give its path."
+        )
     joined = {name: _joined(name, pieces, where) for name, pieces in columns.items()}
     return _with_mask(joined, columns)
 

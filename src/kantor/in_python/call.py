@@ -11,7 +11,7 @@ from kantor.core.errors import ConfigError, suggest
 from kantor.core.objects import at_hand
 from kantor.core.terminal import Terminal, terminal
 from kantor.in_python.comparison import Comparison
-from kantor.in_python.named import Names, methods_as_written
+from kantor.in_python.named import Names
 from kantor.report import write
 from kantor.study.settings.study import Study
 from kantor.study.sweep import run_sweep
@@ -27,7 +27,7 @@ def study(
     teacher: Network | Sequence[Network] | Mapping[str, nn.Module | Callable[..., nn.Module]] | None = None,
     methods: str | Sequence[Any] | Mapping[str, Any] = "none,kd,neuron_transport",
     seeds: int | Sequence[int] = 5,
-    task: str | Task | type[Task] = "labels",
+    task: str | Task | type[Task] | Callable[..., Any] = "labels",
     out: str | Path | None = None,
     quiet: bool = False,
     **settings: Any,
@@ -53,9 +53,12 @@ def study(
             :func:`kantor.load` brings its preprocessing); a function that makes one, which is trained first; a list of
             these, or a mapping from what they are to be called.
         methods: as on the command line, a list of such texts and of mappings as YAML has them, or a mapping from names
-            to terms, each a text or a :class:`kantor.Term` made by name.
+            to terms, each a text, a :class:`kantor.Term`, or a loss of your own: a
+            :class:`kantor.losses.TransferLoss`, of which every student has a copy. One of these in a list is a method
+            by itself.
         seeds: how many, or which.
-        task: what is learned, by name; or a :class:`kantor.Task`.
+        task: what is learned, by name; or a :class:`kantor.Task`; or a plain loss on outputs and labels, which then
+            judges too.
         out: the run's folder; under ``runs`` if left out, by settings and objects.
         quiet: print nothing.
         settings: every other setting of ``kantor distill``, with an underscore for a dash.
@@ -75,8 +78,8 @@ def study(
         "student": names.of_model(student, "student"),
         "data": names.of_data(data, settings.get("image_size")),
         "teacher": names.of_teachers(teacher),
-        "methods": methods_as_written(methods),
-        "seeds": seeds if isinstance(seeds, int) else list(seeds),
+        "methods": names.of_methods(methods),
+        "seeds": list(seeds) if isinstance(seeds, Sequence) and not isinstance(seeds, str) else seeds,
         "task": names.of_task(task),
         **settings,
     }

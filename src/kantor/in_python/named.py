@@ -17,7 +17,10 @@ from kantor.core.errors import ConfigError
 from kantor.core.objects import object_name
 from kantor.data import DataSet
 from kantor.data.own import as_arrays
+from kantor.losses import TransferLoss, WeightPenalty
 from kantor.objective import Balanced, Term, Weight
+from kantor.objective.terms import Recipe
+from kantor.tasks.given import as_task, makes_one
 
 
 @dataclass
@@ -83,8 +86,67 @@ class Names:
         return self._put("data", as_arrays(made, "data is", object_name("data"), image_size))
 
     def of_task(self, given: Any) -> str:
-        """A task: its name; a class of a module by its path; else the object."""
-        return given if isinstance(given, str) else self._named(given, "task")
+        """A task: its name; a class of a module, or a function that makes one, by its path; else the object, which may
+        be a plain loss on outputs and labels."""
+        if isinstance(given, str):
+            return given
+        return self._named(given if given is None or makes_one(given) else as_task(given), "task")
+
+    def of_methods(self, given: Any) -> Any:
+        """Methods as settings hold them: losses may stand among them, and :class:`~kantor.objective.Term` objects.
+
+        A loss in hand, or a class of losses, is a method of its own, called by its name; or a term of a method that is
+        a mapping. Every student has a copy of it.
+
+        Raises:
+            ConfigError: it is no transfer loss, or has learned something already.
+        """
+        if isinstance(given, Mapping):
+            given = [{"name": name, "terms": _listed(terms)} for name, terms in given.items()]
+        if isinstance(given, str) or not isinstance(given, Sequence):
+            given = given if isinstance(given, str | int | float | None) else [given]
+        if isinstance(given, str | int | float | None):
+            return given
+        return [self._method(one) for one in given]
+
+    def _method(self, one: Any) -> Any:
+        if isinstance(one, Term | nn.Module) or inspect.isclass(one):
+            return {"name": one.label if isinstance(one, Term) else _loss_name(one), "terms": [self._term(one)]}
+        if isinstance(one, Mapping) and isinstance(one.get("terms"), list | tuple):
+            return {**one, "terms": [self._term(term) for term in one["terms"]]}
+        return one
+
+    def _term(self, term: Any) -> Any:
+        """A term as settings hold it."""
+        if isinstance(term, nn.Module) or inspect.isclass(term):
+            return {"loss": self._loss(term)}
+        if not isinstance(term, Term):
+            return term
+        weight: Any = term.weight
+        if isinstance(weight, Weight):
+            weight = asdict(weight)
+        elif isinstance(weight, Balanced):
+            weight = f"auto={weight.share}"
+        layers = [list(x) if isinstance(x, tuple) else x for x in (term.student, term.teacher)]
+        rest = {"weight": weight, "student": layers[0], "teacher": layers[1], "name": term.name, "stages": term.stages}
+        made = term.recipe or Recipe(self._loss(term.loss))
+        found = {"loss": made.loss, "settings": dict(made.settings)}
+        return found | {key: value for key, value in rest.items() if value is not None}
+
+    def _loss(self, given: Any) -> str:
+        """The name of a loss, or of a class of losses; what it is made of is part of it, for a run to be known by."""
+        kind = given if inspect.isclass(given) else type(given)
+        if not issubclass(kind, TransferLoss | WeightPenalty):
+            raise ConfigError(
+                f"{kind.__name__} is no transfer loss. Write class Mine(kantor.losses.TransferLoss) with name, "
+                "default_weight, reads and forward(self, student, teacher, *, targets=None, ids=None), which may call "
+                "it: docs/how-to/extend.md."
+            )
+        if inspect.isclass(given):
+            return self._named(given, kind.__name__)
+        if getattr(given, "built", None) is not None:
+            raise ConfigError(f"{given.name} has been trained with: give a loss that has seen nothing.")
+        return self._put(f"{_word(kind.__name__)}_{_made_of(given)}", given)
 
     def digest(self) -> str:
         """A few digits that tell objects apart: weights and arrays by what they hold, anything else by its name."""
@@ -111,41 +173,18 @@ class Names:
         return name
 
 
-def methods_as_written(given: Any) -> Any:
-    """Methods with terms as settings hold them: a :class:`~kantor.objective.Term` may stand among a method's.
-
-    Raises:
-        ConfigError: a term's loss was made as an object.
-    """
-    if isinstance(given, Mapping):
-        given = [{"name": name, "terms": terms} for name, terms in given.items()]
-    if isinstance(given, str) or not isinstance(given, Sequence):
-        return given
-    return [
-        {**one, "terms": [_written(term) for term in one["terms"]]}
-        if isinstance(one, Mapping) and isinstance(one.get("terms"), list | tuple)
-        else one
-        for one in given
-    ]
+def _listed(terms: Any) -> Any:
+    return list(terms) if isinstance(terms, list | tuple) else [terms]
 
 
-def _written(term: Any) -> Any:
-    if not isinstance(term, Term):
-        return term
-    if term.recipe is None:
-        raise ConfigError(
-            f"The loss of term {term.label} was given as an object, and every student needs one of its own: make the "
-            f"term by kantor.Term.named({term.loss.name!r}, settings)."
-        )
-    weight: Any = term.weight
-    if isinstance(weight, Weight):
-        weight = asdict(weight)
-    elif isinstance(weight, Balanced):
-        weight = f"auto={weight.share}"
-    layers = [list(x) if isinstance(x, tuple) else x for x in (term.student, term.teacher)]
-    rest = {"weight": weight, "student": layers[0], "teacher": layers[1], "name": term.name, "stages": term.stages}
-    found = {"loss": term.recipe.loss, "settings": dict(term.recipe.settings)}
-    return found | {key: value for key, value in rest.items() if value is not None}
+def _loss_name(given: Any) -> str:
+    return str(getattr(given, "name", None) or getattr(given, "__name__", type(given).__name__))
+
+
+def _made_of(loss: nn.Module) -> str:
+    """A few digits that tell a loss from another of its class."""
+    plain = {key: value for key, value in vars(loss).items() if isinstance(value, bool | int | float | str | tuple)}
+    return hashlib.sha256(f"{loss}{plain}{tensors_digest(loss.state_dict())}".encode()).hexdigest()[:8]
 
 
 def _importable(given: Any) -> str | None:

@@ -1,11 +1,13 @@
 """Transfer losses: one method, one file, one contract."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
 from kantor.core import trust
 from kantor.core.errors import ConfigError, suggest
 from kantor.core.imported import is_path
+from kantor.core.objects import is_object, object_at
 from kantor.losses.ab import AB, ab
 from kantor.losses.alm import ALM, alm
 from kantor.losses.at import AT, at
@@ -82,10 +84,14 @@ def codes_of(name: str, settings: Mapping[str, Any]) -> list[str]:
 def made(name: str, settings: Mapping[str, Any]) -> TransferLoss | WeightPenalty:
     """:func:`named` for a name that may stand in a file, which decides no code that runs (:mod:`kantor.core.trust`).
 
+    Of a loss that a program handed over it is a copy.
+
     Raises:
         ConfigError: it names code that the user did not write; or see :func:`named`.
     """
     kind = kind_of(name, settings)
+    if is_object(name) and isinstance(loss := object_at(name), kind):
+        return copy.deepcopy(loss)
     return kind(**fitted(name, kind, dict(settings)))
 
 

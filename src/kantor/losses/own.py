@@ -7,6 +7,7 @@ from typing import Any, get_args, get_type_hints
 
 from kantor.core.errors import ConfigError
 from kantor.core.imported import imported
+from kantor.core.objects import is_object
 from kantor.losses.base import TransferLoss
 from kantor.losses.penalty import WeightPenalty
 
@@ -16,7 +17,7 @@ _REMEDY = "Name a subclass of kantor.losses.TransferLoss or kantor.losses.Weight
 def own_loss(
     path: str, settings: Mapping[str, Any], built_in: Mapping[str, Any]
 ) -> type[TransferLoss] | type[WeightPenalty]:
-    """The class that a path names.
+    """The class that a path names, or that a program handed over, or an object of it.
 
     Args:
         path: ``package.module:MyLoss``.
@@ -27,7 +28,8 @@ def own_loss(
         ConfigError: nobody gave leave to import it (:mod:`kantor.core.trust`), it is not there, it is no loss, or it
             does not say what every loss says of itself.
     """
-    kind = imported(path, "loss", _REMEDY, settings, built_in)
+    found = imported(path, "loss", _REMEDY, settings, built_in)
+    kind = type(found) if is_object(path) and isinstance(found, TransferLoss | WeightPenalty) else found
     if not (inspect.isclass(kind) and issubclass(kind, TransferLoss | WeightPenalty)):
         raise ConfigError(f"{path} is no loss. {_REMEDY}")
     if inspect.isabstract(kind) or kind.forward in (TransferLoss.forward, WeightPenalty.forward):

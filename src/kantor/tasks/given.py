@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from kantor.core import trust
 from kantor.core.errors import ConfigError, suggest
@@ -94,17 +94,18 @@ def made(name: str) -> Task:
             )
         return BUILT_IN[name]()
     found = imported(name, "task", _REMEDY)
-    task = found() if _makes_one(found) else found
+    task = found() if makes_one(found) else found
     if not isinstance(task, Task):
         what = "another class" if isinstance(task, type) else f"a {type(task).__name__}"
         raise ConfigError(f"{name} is no task, but {what}. {_REMEDY}")
     return task
 
 
-def _makes_one(found: Any) -> bool:
+def makes_one(found: Any) -> bool:
     """Whether calling it without arguments may make a task."""
     if isinstance(found, Task) or not callable(found) or (isinstance(found, type) and not issubclass(found, Task)):
         return False
+    found = found.forward if isinstance(found, nn.Module) else found
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     parameters = inspect.signature(found).parameters.values()
     return all(p.default is not p.empty or p.kind in kinds for p in parameters)

@@ -41,6 +41,7 @@ from kantor.study.teachers.find import (
     score_on_test,
 )
 from kantor.study.teachers.label_costs import label_costs_for, write_costs
+from kantor.study.teachers.taking_samples import takes_samples
 from kantor.study.teachers.vocabularies import vocabulary_maps_for
 from kantor.tasks import Scale
 from kantor.tasks.scale import ACCURACY
@@ -275,9 +276,9 @@ def _multiply_adds(model: Model, example: Batch) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
     try:
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
+        with takes_samples(model), FlopCounterMode(display=False) as counter, torch.no_grad():
             call(model.eval(), example.first(1).inputs["student"])
-    except RuntimeError as error:
+    except ConfigError as error:
         if "argument #1 'indices'" not in str(error):
             raise
         raise ConfigError(

@@ -25,6 +25,7 @@ from kantor.objective import Objective
 from kantor.results.files import read_result
 from kantor.study.settings.resolved import ResolvedStudy
 from kantor.study.settings.study import Study
+from kantor.study.teachers.taking_samples import takes_samples
 from kantor.training import Training, evaluate, train
 from kantor.training.loop import Report
 
@@ -182,7 +183,7 @@ def score_on_test(name: str, model: Model, data: DataSet, root: Path, study: Res
     test, metric = data.test.seen_by(role), task.scale.name
     path = root / f"{folder_name(metric)}-{model.weights_digest()[:16]}-{test.fingerprint[:16]}.json"
     if rank() == 0 and not path.exists():
-        with not_finite_in(f"Teacher {name}"):
+        with not_finite_in(f"Teacher {name}"), takes_samples(model):
             scores = evaluate(model.to(device), test, task=task, device=device)
         model.cpu()
         with locked(root):

@@ -1,0 +1,34 @@
+"""A network that cannot take the data's samples is named, with their shape."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from kantor.core.errors import ConfigError
+from kantor.models import Model
+from kantor.models.families import is_text
+
+
+@contextmanager
+def takes_samples(model: Model) -> Iterator[None]:
+    """Say whose fault it is where a network first sees the data.
+
+    Args:
+        model: what runs inside.
+
+    Raises:
+        ConfigError: the network fails, of whatever it raises for a shape or a type that it was not made for.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+        shape = list(model.input_shape)
+        what = f"up to {shape[0]} tokens" if is_text(model.input_shape) else f"the shape {shape}"
+        said = " ".join(str(error).split())[:300].rstrip(".")
+        raise ConfigError(
+            f"{model.name} fails on samples of {what}, which are the data's: {said}. Make it for such samples; a "
+            "factory may take input_shape."
+        ) from error
