@@ -15,7 +15,9 @@ SAYS = {
     "accelerate_loop": "1 processes",
     "timm_task": "15 {'loss': ",
     "segmentation": "right: 0.",
+    "detection": "loss on new images: ",
     "sentence_embeddings": "similarities agree: 0.",
+    "sentence_trainer": "similarities agree: 0.",
 }
 """What a run prints, in part."""
 SEVERAL = {"accelerate_loop": "2 processes", "fsdp2": "2 processes"}
