@@ -238,3 +238,44 @@ def test_heads_that_there_are_not(llama):
         load(f"transformers:{llama}@head=question", classes=2, input_shape=(24, 300))
     with pytest.raises(ConfigError, match="head=causal_lm is of texts"):
         load(f"transformers:{llama}@head=causal_lm", classes=2, input_shape=(3, 8, 8))
+
+
+def test_a_language_model_in_a_gguf_file(tmp_path, torchvision_operators):
+    """Its weights of few bits become float32, and its file holds the tokenizer."""
+    gguf = pytest.importorskip("gguf", reason="reads and writes such files")
+    from kantor.models.loading import load_named
+    from kantor.models.own_tokenizer import own_tokenizer
+
+    torch.manual_seed(0)
+    names = [chr(k) for k in range(33, 127)] + ["Ġ", "Ċ", "<|end|>", "fi", "lm"]
+    writer = gguf.GGUFWriter(tmp_path / "small.gguf", "llama")
+    for add, value in {
+        "context_length": 64, "embedding_length": 32, "block_count": 1, "feed_forward_length": 64, "head_count": 2,
+        "head_count_kv": 2, "layer_norm_rms_eps": 1e-5, "vocab_size": 104, "rope_dimension_count": 16,
+        "tokenizer_model": "gpt2", "token_list": names, "token_merges": ["f i", "l m"],
+        "token_types": [1] * len(names), "bos_token_id": 96, "eos_token_id": 96, "unk_token_id": 96,
+    }.items():  # fmt: skip
+        getattr(writer, f"add_{add}")(value)
+    sizes = {"token_embd": (104, 32), "output_norm": (32,), "blk.0.attn_norm": (32,), "blk.0.ffn_norm": (32,)}
+    sizes |= {f"blk.0.attn_{part}": (32, 32) for part in ("q", "k", "v", "output")}
+    sizes |= {"blk.0.ffn_gate": (64, 32), "blk.0.ffn_up": (64, 32), "blk.0.ffn_down": (32, 64)}
+    for name, shape in sizes.items():
+        values = torch.randn(shape).numpy()
+        kind = gguf.GGMLQuantizationType.Q8_0 if len(shape) == 2 and name != "token_embd" else None
+        kept = values if kind is None else gguf.quants.quantize(values, kind)
+        writer.add_tensor(f"{name}.weight", kept, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    spec = f"transformers:{tmp_path / 'small.gguf'}"
+    tokenizer = own_tokenizer(spec, 16)
+    assert tokenizer is not None and len(names) <= tokenizer.vocabulary < 104
+    model = load_named(spec, classes=None, input_shape=tokenizer.shape, tokenizer=tokenizer, answers="next")
+    ids = torch.from_numpy(tokenizer.encode(["film film"]).numbers).long()[None]
+    logits = model.eval()(input_ids=ids, attention_mask=torch.ones_like(ids))
+    assert logits.shape == (1, ids.shape[1], tokenizer.vocabulary)
+    assert logits.dtype == torch.float32 and logits.isfinite().all()
+    model.save(tmp_path / "student.safetensors")
+    again = load_named(str(tmp_path / "student.safetensors"), tokenizer=tokenizer, answers="next").eval()
+    assert torch.equal(again(input_ids=ids, attention_mask=torch.ones_like(ids)), logits)

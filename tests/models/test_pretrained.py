@@ -1,7 +1,7 @@
 import pytest
 
 from kantor.core.errors import ConfigError
-from kantor.models.pretrained import has_weights, need_weights, stands_for_weights, without_weights
+from kantor.models.pretrained import has_weights, in_gguf, need_weights, stands_for_weights, without_weights
 from kantor.models.spec import parse
 
 
@@ -47,3 +47,16 @@ def test_a_network_that_learnt_nothing():
         need_weights("timm:resnet18")
     with pytest.raises(ConfigError, match=r"Write cnn:FILE; a network"):
         need_weights("cnn")
+
+
+def test_a_gguf_file_that_is_not_there_and_a_reader_that_is_not_installed(tmp_path, monkeypatch):
+    file = tmp_path / "small.Q4.gguf"
+    with pytest.raises(ConfigError, match=r"no file .*small\.Q4\.gguf"):
+        in_gguf(str(file))
+    file.write_bytes(b"")
+    monkeypatch.setattr("kantor.models.pretrained.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="pip install gguf"):
+        in_gguf(str(file))
+    monkeypatch.setattr("kantor.models.pretrained.find_spec", lambda name: name)
+    assert in_gguf(str(file)) == (str(tmp_path), {"gguf_file": "small.Q4.gguf"})
+    assert in_gguf("org/name") == ("org/name", {})

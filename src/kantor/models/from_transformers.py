@@ -12,7 +12,7 @@ from kantor.core.options import literals
 from kantor.core.reading import check_shape
 from kantor.models.families import Built, image_shape, is_text, side
 from kantor.models.normalise import NAMED, Normalise
-from kantor.models.pretrained import stands_for_weights
+from kantor.models.pretrained import in_gguf, stands_for_weights
 from kantor.models.spec import Spec
 from kantor.models.torchvision_unseen import torchvision_unseen
 
@@ -48,7 +48,8 @@ def build(
 ) -> Built:
     """A classifier of images or texts, or a language model, by the name of its checkpoint, on the Hub or in a folder.
 
-    The name is a checkpoint's, so its weights (safetensors alone; no code of theirs is run) are loaded, where it is no
+    The name is a checkpoint's, so its weights (safetensors, or a GGUF file, whose weights of few bits become float32;
+    no code of theirs is run) are loaded, where it is no
     folder without any; ``@pretrained=false`` takes its architecture only. Another number of classes starts a fresh
     classifier. Other options overwrite entries of its configuration. Images are normalised and resized as its
     preprocessor says; weights that come without one get their images as they are. A new network of texts has an
@@ -160,10 +161,11 @@ def _loaded(maker: Any, spec: Spec, config: Any, others: bool) -> nn.Module:
     Raises:
         DataError: the checkpoint lacks weights, or has some of another shape: transformers would draw them at random.
     """
+    folder, file = in_gguf(spec.name)
     network, found = maker.from_pretrained(
-        spec.name,
+        folder,
+        **(file or {"use_safetensors": True}),
         config=config,
-        use_safetensors=True,
         trust_remote_code=False,
         ignore_mismatched_sizes=True,
         output_loading_info=True,
@@ -187,6 +189,11 @@ def _loaded(maker: Any, spec: Spec, config: Any, others: bool) -> nn.Module:
             "what it says means nothing before it is trained.",
             stacklevel=2,
         )
+    if file:  # numbers again, in a network that does not know of their few bits
+        weights = network.state_dict()
+        vars(config).pop("quantization_config", None)
+        network = _drawn(maker, config)
+        network.load_state_dict(weights)
     # Of weights kept in half precision too: kantor trains and compares in float32, and autocast lowers that.
     return network.float()
 
@@ -198,8 +205,10 @@ def _drawn(maker: Any, config: Any) -> nn.Module:
 
 def _config(name: str, recipe: dict[str, Any] | None) -> Any:
     if recipe is None:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-        _refuse_fetched_code(name)
+        folder, file = in_gguf(name)
+        config = AutoConfig.from_pretrained(folder, **file, trust_remote_code=False)
+        if not file:  # whose few facts name no code
+            _refuse_fetched_code(name)
         return config
     rest = {key: value for key, value in _plain(recipe).items() if key != "model_type"}
     return AutoConfig.for_model(recipe["model_type"], **rest)

@@ -7,7 +7,7 @@ from kantor.core.errors import ConfigError, DataError
 from kantor.core.reading import read_json
 from kantor.data.tokenizer import Tokenizer, longest_of
 from kantor.models.loading import known_of
-from kantor.models.pretrained import has_weights
+from kantor.models.pretrained import has_weights, in_gguf
 from kantor.models.spec import Spec
 from kantor.models.torchvision_unseen import torchvision_unseen
 
@@ -108,14 +108,15 @@ def _read(folder: Path, longest: int, file: Path | None = None) -> Tokenizer:
 
 
 def _converted(folder: Path, longest: int) -> Tokenizer:
-    """A tokenizer of an older form, or one of the Hub."""
+    """A tokenizer of an older form, in a GGUF file, or one of the Hub."""
+    place, gguf = in_gguf(str(folder))
     with torchvision_unseen():
         try:
             from transformers import AutoTokenizer  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise ConfigError(f"The tokenizer of {folder} needs transformers: pip install 'kantor[text]'.") from None
         try:
-            made: Any = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+            made: Any = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **gguf)
             content = made.backend_tokenizer.to_str()
         except Exception as error:  # what a folder says can make transformers raise anything
             raise ConfigError(f"The tokenizer of {folder} cannot be read: {error}.") from None

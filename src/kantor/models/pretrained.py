@@ -1,5 +1,6 @@
 """Whether a model's name stands for trained weights where no file is named: one rule for every command."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from kantor.core.errors import ConfigError
@@ -37,6 +38,22 @@ def stands_for_weights(spec: Spec) -> bool:
     if spec.family == "timm":
         return "." in spec.name
     return spec.family == "transformers" and _holds_weights(Path(spec.name))
+
+
+def in_gguf(name: str) -> tuple[str, dict[str, str]]:
+    """A checkpoint's name as transformers takes it: where it is a GGUF file its folder, and which file in it.
+
+    Raises:
+        ConfigError: there is no such file, or what reads it is not installed.
+    """
+    path = Path(name)
+    if path.suffix.lower() != ".gguf":
+        return name, {}
+    if not path.is_file():
+        raise ConfigError(f"There is no file {path}. Give the path of a GGUF file, as transformers:FOLDER/FILE.gguf.")
+    if find_spec("gguf") is None:
+        raise ConfigError(f"{path} is read by the package gguf: pip install gguf.")
+    return str(path.parent), {"gguf_file": path.name}
 
 
 def without_weights(spec: Spec) -> str:
