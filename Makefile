@@ -115,8 +115,9 @@ evidence: .venv/.dev
 
 language: .venv/.language
 	$(BIN)/python examples/language/prepare.py
+	$(BIN)/kantor distill --config examples/language/search.yaml
 	$(BIN)/kantor distill --config examples/language/study.yaml
-	$(BIN)/python examples/language/page.py keep runs/language/across
+	$(BIN)/python examples/language/page.py keep runs/language/across runs/language/search
 
 # Hours on two cores; goes on where it was stopped.
 battery: .venv/.dev

@@ -1,12 +1,14 @@
 import copy
+from typing import cast
 
 import pytest
 import torch
 from torch import nn
 
 from kantor.core.errors import ConfigError
+from kantor.data import Batch, TeacherCache
 from kantor.losses import KD, FitNet, NeuronTransport
-from kantor.objective import LiveTeacher, Objective, Read, Term
+from kantor.objective import CachedTeacher, LiveTeacher, Objective, Read, Term
 from tests.objective.networks import a_batch, network
 
 
@@ -126,3 +128,42 @@ def test_what_was_made_in_inference_mode_cannot_be_trained_and_that_is_said():
         Objective(network(4), {"big": network(8)}, [Term(KD())]).check(batch, quiet=True)
     with pytest.raises(ConfigError, match="gradient"):
         Objective(Inferring(network(4)), {"big": network(8)}, [Term(KD())]).check(a_batch(), quiet=True)
+
+
+class _Rows:
+    """A cache that keeps one layer."""
+
+    def lookup(self, ids, views):
+        return {"2": torch.zeros(len(ids), 8)}
+
+
+def test_a_cache_without_logits_is_asked_for_them_in_vain():
+    """Step 0 then says nothing of how often the teacher is right."""
+    kept, batch = CachedTeacher(cast(TeacherCache, _Rows()), {"classes": 3}), a_batch()
+    assert list(kept.outputs(batch, [Read("2")])) == [Read("2")]
+    with pytest.raises(KeyError, match="logits"):
+        kept.outputs(batch, [Read("logits")])
+
+
+def test_only_logits_per_token_are_cut():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Embedding(20, 8), nn.Linear(8, 20))
+    ids = torch.randint(0, 20, (3, 4))
+    live = LiveTeacher(Said(network), top=5)
+    reads = [Read("logits"), Read("network.0")]
+    found = live.outputs(Batch({"student": {"input_ids": ids}, "teacher": {"input_ids": ids}}), reads)
+    assert found[Read("logits")].is_sparse and found[Read("logits")].shape == (3, 4, 20)
+    assert not found[Read("network.0")].is_sparse
+    kept = live.kept(Batch({"teacher": {"input_ids": ids}}), reads)
+    assert {key: tuple(x.shape) for key, x in kept.items()} == {
+        "logits.top": (3, 4, 6), "logits.top.tokens": (3, 4, 5), "network.0": (3, 4, 8)
+    }  # fmt: skip
+
+
+class Said(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        return self.network(input_ids)

@@ -180,9 +180,10 @@ class CachedTeacher:
 
     def _top(self, read: Read, rows: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """Logits of which the likeliest are known, of as many tokens as the batch has."""
+        said, tokens = (rows[key] for key in top_keys(read))
         seen = batch.inputs[role_of(self._name, batch.inputs)]
         assert not isinstance(seen, Tensor)
-        said, tokens = (rows[key][:, : seen[TOKENS].shape[1]] for key in top_keys(read))
+        said, tokens = (x[:, : seen[TOKENS].shape[1]] for x in (said, tokens))
         vocabulary = self.facts["classes"]
         return restored(said, tokens, vocabulary if isinstance(vocabulary, int) else len(vocabulary))
 
