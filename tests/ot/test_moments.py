@@ -100,3 +100,27 @@ def test_an_activation_that_is_not_finite_is_not_hidden(kind, bad, y):
     for matrix in (cost_from(moments(x, y, kind), kind), cost_from(moments(y, x, kind), kind).mT):
         assert not matrix[2].isfinite().any()
         assert matrix[[0, 1, 3, 4]].isfinite().all()
+
+
+@pytest.mark.parametrize("kind", ["cosine", "correlation"])
+@pytest.mark.parametrize("scales", [(1e-20, 1.0), (1.0, 1e-30), (1e-30, 1e-30), (1e-25, 1e20)])
+def test_gradients_of_tiny_columns_in_single_precision(kind, scales):
+    """They are those of the same columns in double precision, and of the inverse of their scale."""
+    torch.manual_seed(0)
+    x, y = (scale * torch.randn(16, n, dtype=torch.float64) for scale, n in zip(scales, (3, 4), strict=True))
+
+    def gradients(dtype):
+        leaves = [z.to(dtype).requires_grad_() for z in (x, y)]
+        (cost_from(moments(*leaves, kind), kind) * torch.arange(12.0).view(3, 4)).sum().backward()
+        return [leaf.grad.double() * scale for leaf, scale in zip(leaves, scales, strict=True)]
+
+    for single, double in zip(gradients(torch.float32), gradients(torch.float64), strict=True):
+        torch.testing.assert_close(single, double, rtol=1e-3, atol=1e-4)
+
+
+def test_what_single_precision_holds_as_zeros_is_a_dead_neuron():
+    x, y = torch.randn(8, 2).mul(1e-40).requires_grad_(), torch.randn(8, 3)
+    cost = cost_from(moments(x, y), "correlation")
+    assert bool((cost == 1).all())
+    cost.sum().backward()
+    assert bool((x.grad == 0).all())

@@ -137,14 +137,14 @@ class _Trace:
     def end(self, module: nn.Module, args: Any, output: Any) -> None:  # noqa: ARG002
         with suppress(ShapeError):
             logits = logits_of(output, "the network", batch=self.batch)
-            self.classifier = self.makers.get((id(logits), logits._version))
+            self.classifier = self.makers.get(_now(logits))
 
     def given(self, path: str) -> Any:
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             x = next((x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)), None)
             if x is None or not self.begun or not _weighted(module) or _place(x) in self.inputs:
                 return
-            maker = self.makers.get((id(x), x._version), f"{path}.input")
+            maker = self.makers.get(_now(x), f"{path}.input")
             if maker == f"{path}.input":
                 self._keep(maker, x, self.channels.at(x, self.image, module))
             self.feeding.add(maker)
@@ -165,7 +165,7 @@ class _Trace:
             # where it ran last, so an earlier output has no path.
             if not masked and self.calls[path] == 1:
                 self.alive.append(x)
-                self.makers.setdefault((id(x), x._version), path)
+                self.makers.setdefault(_now(x), path)
             parameters = sum(parameter.numel() for parameter in module.parameters())
             weighted = _weighted(module)
             self.begun |= weighted
@@ -219,6 +219,11 @@ def _summarises(vector: Float[Tensor, "batch dim"], wide: Float[Tensor, "batch .
 
 def _place(x: Tensor) -> int:
     return x.untyped_storage().data_ptr()
+
+
+def _now(x: Tensor) -> tuple[int, int]:
+    """A tensor as it is now: what is done in place makes it another. Of one made in inference mode nobody knows."""
+    return id(x), 0 if x.is_inference() else x._version
 
 
 _DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)

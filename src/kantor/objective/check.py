@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -12,9 +13,10 @@ from kantor.core.errors import ConfigError, NonFiniteError
 from kantor.core.inputs import shown
 from kantor.data import Batch
 from kantor.data.views import ROLES, role_of
+from kantor.losses.penalty import WeightPenalty
 from kantor.objective.classes import class_names, same_classes, unnamed
 from kantor.objective.facts import StepZero, TeacherFacts, TermFacts
-from kantor.objective.gradients import gradient_norm, gradient_shares
+from kantor.objective.gradients import gradient_norm, gradient_shares, reached
 from kantor.objective.notes import notes
 from kantor.objective.outputs import Networks, Outputs
 from kantor.objective.teachers import Read, Teacher
@@ -92,8 +94,31 @@ def described(look: Look) -> StepZero:
         trained_parameters=sum(p.numel() for p in (*trained, *learned)),
         teachers=[_teacher(look, name, teacher, parameters) for name, teacher in look.networks.teachers.items()],
         terms=_terms(look, trained),
-        notes=notes(look.networks, look.bound, look.outputs),
+        notes=[*notes(look.networks, look.bound, look.outputs), *_unreached(look)],
     )
+
+
+def _unreached(look: Look) -> list[str]:
+    """What of the student nothing trains: neither the task nor a term that compares outputs."""
+    penalties = {b.name for b in look.bound if isinstance(b.loss, WeightPenalty)}
+    values = [
+        look.weights[name] * value
+        for name, value in look.terms.items()
+        if name not in penalties and value.requires_grad and (name != "task" or look.weights[name])
+    ]
+    named = {name: p for name, p in look.networks.student.named_parameters() if p.requires_grad}
+    if not values or any(hasattr(p, "full_tensor") for p in named.values()):  # shards, of which the graph knows nothing
+        return []
+    known = {id(p) for p in reached(torch.stack(values).sum(), list(named.values()))}
+    left = {name: p.numel() for name, p in named.items() if id(p) not in known}
+    if not left:
+        return []
+    some = ", ".join(list(left)[:3]) + (", ..." if len(left) > 3 else "")
+    count = f"{sum(left.values()):,} of the student's {sum(p.numel() for p in named.values()):,} trained parameters"
+    return [
+        f"{count} ({some}) stay as they are: no gradient reaches them. They are not used here, or lie under "
+        "torch.no_grad(), inference_mode, a detach or reentrant checkpointing (use_reentrant=False is the other kind)."
+    ]
 
 
 def _labelled(batch: Batch) -> str:

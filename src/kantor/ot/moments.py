@@ -19,6 +19,10 @@ from kantor.ot.precision import no_autocast
 
 _BLOCK = 2**17
 """Numbers that a block of rows holds: one MB in float64."""
+_ROOM = 2.0**90
+"""Gradients of the sums that single precision holds, with room for sums of them."""
+_DEAD = 1e-75
+"""Mean squares below it are of columns that single precision holds as zeros."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,6 @@ class _Sums(torch.autograd.Function):
         grad_x = grad_y = None
         with no_autocast(x.device):
             near_x, near_y = x.to(wide), y.to(wide)
-            x_sum, y_sum, x_square, y_square, cross = (g.to(wide) for g in (x_sum, y_sum, x_square, y_square, cross))
             if ctx.needs_input_grad[0]:
                 grad_x = _gradient(near_x, near_y, x_sum, x_square, cross).to(x.dtype)
             if ctx.needs_input_grad[1]:
@@ -151,13 +154,27 @@ class _Sums(torch.autograd.Function):
 
 
 def _gradient(own: Tensor, other: Tensor, grad_sum: Tensor, grad_square: Tensor, grad_cross: Tensor) -> Tensor:
-    """Of the sums, in the columns of ``own``; with a batch it lies in memory as a map does."""
+    """Of the sums, whose gradients come in doubles, in the columns of ``own``; with a batch it lies in memory as a map
+    does.
+
+    Columns of 1e-20 have gradients of 1e20, and their sums of 1e40: what single precision does not hold is brought down
+    by a power of two, which changes no digit, and the result brought up again, in two steps for each.
+    """
+    sums = grad_sum, grad_square, grad_cross
+    largest = torch.stack([g.abs().max() for g in sums]).max()
+    down = torch.where(largest > _ROOM, torch.exp2((torch.log2(largest / _ROOM) / 2).ceil().clamp(max=126.0)), 1.0)
+    grad_sum, grad_square, grad_cross = ((g / down / down).to(own.dtype) for g in sums)
     if own.ndim == 2:
         grad = torch.addmm(grad_sum, other, grad_cross.mT)
     else:
         every = grad_cross.expand(len(own), *grad_cross.shape)
         grad = torch.baddbmm(grad_sum[:, None], every, other.mT).mT
-    return grad.addcmul_(own, grad_square, value=2.0)
+    grad = grad.addcmul_(own, grad_square, value=2.0)
+    # On a GPU looking would wait for it, and compiled code cannot look.
+    if own.device.type == "cpu" and not torch.compiler.is_compiling() and down == 1:
+        return grad
+    up = down.to(own.dtype)
+    return grad.mul_(up).mul_(up)
 
 
 def cost_from(stats: Moments, kind: CostKind = "correlation") -> Float[Tensor, "n m"]:
@@ -165,7 +182,8 @@ def cost_from(stats: Moments, kind: CostKind = "correlation") -> Float[Tensor, "
 
     ``sqeuclidean`` is the *mean* over rows of squared differences, so that it does not grow with the batch;
     ``euclidean`` its root; ``l1`` the mean absolute difference; ``cosine`` and ``correlation`` one minus the cosine
-    and the correlation. A column of zeros (a constant one, for the correlation) costs 1 with every other, gradient 0.
+    and the correlation. A column of zeros (a constant one, for the correlation) costs 1 with every other, gradient 0;
+    numbers below 1e-37 count as zeros.
 
     Raises:
         ShapeError: the L1 cost is asked of moments that were not taken for it.
@@ -188,7 +206,11 @@ def cost_from(stats: Moments, kind: CostKind = "correlation") -> Float[Tensor, "
         x_var = x_var - stats.x_sum.square() / stats.count
         y_var = y_var - stats.y_sum.square() / stats.count
         cross = cross - stats.x_sum[:, None] * stats.y_sum[None, :] / stats.count
-    return 1.0 - cross * _inverse_root(x_var, stats.x_square)[:, None] * _inverse_root(y_var, stats.y_square)[None, :]
+    x_root, y_root = (
+        _inverse_root(x_var, stats.x_square, stats.count),
+        _inverse_root(y_var, stats.y_square, stats.count),
+    )
+    return 1.0 - cross * x_root[:, None] * y_root[None, :]
 
 
 def silent(stats: Moments, kind: CostKind = "correlation") -> tuple[Bool[Tensor, " n"], Bool[Tensor, " m"]]:
@@ -199,14 +221,14 @@ def silent(stats: Moments, kind: CostKind = "correlation") -> tuple[Bool[Tensor,
     if kind == "correlation":
         x_var = x_var - stats.x_sum.square() / stats.count
         y_var = y_var - stats.y_sum.square() / stats.count
-    return ~_more_than_rounding(x_var, stats.x_square), ~_more_than_rounding(y_var, stats.y_square)
+    return tuple(~_more_than_rounding(v, s, stats.count) for v, s in ((x_var, stats.x_square), (y_var, stats.y_square)))
 
 
-def _more_than_rounding(variance: Tensor, square: Tensor) -> Tensor:
-    return (variance > 1e-12 * square) & (variance > 0)
+def _more_than_rounding(variance: Tensor, square: Tensor, count: Tensor) -> Tensor:
+    return (variance > 1e-12 * square) & (variance > _DEAD * count)
 
 
-def _inverse_root(variance: Tensor, square: Tensor) -> Tensor:
+def _inverse_root(variance: Tensor, square: Tensor, count: Tensor) -> Tensor:
     """``variance ** -0.5``; 0 with gradient 0 where the variance is nothing but rounding."""
-    varies = _more_than_rounding(variance.detach(), square.detach())
+    varies = _more_than_rounding(variance.detach(), square.detach(), count)
     return torch.where(varies, torch.where(varies, variance, torch.ones_like(variance)).rsqrt(), 0.0)
