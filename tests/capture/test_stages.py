@@ -141,3 +141,30 @@ def test_where_nothing_is_told_apart_the_last_hidden_layer_is_a_stage():
             return self.head(self.act(self.two(self.act(self.one(x)))).mean((2, 3)))
 
     assert [layer.path for layer in stages(Shared(), IMAGE)] == ["head.input"]
+
+
+def test_what_a_mixer_transposes_is_no_stage():
+    """Inside its blocks channels stand where tokens do."""
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.after = nn.LayerNorm(8), nn.LayerNorm(8)
+            self.over_tokens = nn.Sequential(nn.Linear(16, 24), nn.GELU(), nn.Linear(24, 16))
+            self.over_channels = nn.Sequential(nn.Linear(8, 24), nn.GELU(), nn.Linear(24, 8))
+
+        def forward(self, x):
+            x = x + self.over_tokens(self.norm(x).mT).mT
+            return x + self.over_channels(self.after(x))
+
+    class Mixer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patches = nn.Conv2d(3, 8, 8, stride=8)
+            self.blocks = nn.Sequential(*(Block() for _ in range(4)))
+            self.head = nn.Linear(8, 2)
+
+        def forward(self, x):
+            return self.head(self.blocks(self.patches(x).flatten(2).mT).mean(1))
+
+    assert [layer.path for layer in stages(Mixer(), IMAGE)] == [f"blocks.{i}" for i in range(4)]

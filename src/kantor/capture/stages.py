@@ -34,7 +34,7 @@ def stages(network: nn.Module, example: Inputs) -> list[Layer]:
     every = candidates(network, example)
     layers = _hidden(every)
     for kind in ("map", "tokens"):
-        outer = [layer for layer in layers if layer.kind == kind and layer.leaves]
+        outer = _untransposed([layer for layer in layers if layer.kind == kind and layer.leaves])
         for found in (_by_resolution(outer), _even_parts(_blocks(outer))):
             if len(found) > 1:
                 return found
@@ -49,6 +49,19 @@ def stages(network: nn.Module, example: Inputs) -> list[Layer]:
             f"compare. Its layers: {known}. Name one that you mean, or use a loss on predictions such as kd."
         )
     return found
+
+
+def _untransposed(layers: list[Layer]) -> list[Layer]:
+    """Without what mixes tokens (of a Mixer): inside a block, tokens and channels in each other's place."""
+    return [
+        layer
+        for layer in layers
+        if layer.kind != "tokens"
+        or not any(
+            other.shape == layer.shape[::-1] != layer.shape and layer.path.startswith(f"{other.path}.")
+            for other in layers
+        )
+    ]
 
 
 def _hidden(layers: list[Layer]) -> list[Layer]:
