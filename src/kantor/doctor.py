@@ -6,6 +6,8 @@ import platform
 import re
 from collections.abc import Iterator
 
+from kantor.core.optional import BROKEN
+
 _FOR_DEVELOPERS = ("all", "bench", "browser", "dev", "docs")
 _NEED = re.compile(r"^(?P<name>[\w.-]+).*;.*extra == ['\"](?P<extra>[\w-]+)['\"]")
 
@@ -49,7 +51,7 @@ def _importing_torchvision() -> str:
     """It is the package that most often does not fit its torch."""
     try:
         import torchvision  # noqa: F401  # pyright: ignore[reportMissingImports]
-    except (ImportError, RuntimeError, OSError, AttributeError) as error:
+    except BROKEN as error:
         said = " ".join(str(error).split())
         return f"{_version('torchvision')}, and importing it fails ({said}): install it and torch from one place"
     return _version("torchvision") or ""

@@ -49,7 +49,7 @@ def test_without_pandas_or_matplotlib_it_is_said_what_to_install(found, monkeypa
 
     def without(name, *rest):
         if name.partition(".")[0] in ("pandas", "matplotlib"):
-            raise ImportError(name)
+            raise ModuleNotFoundError(name, name=name.partition(".")[0])
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)

@@ -66,7 +66,7 @@ def test_missing_pot_names_the_remedy(monkeypatch):
 
     def without_pot(name, *args, **kwargs):
         if name == "ot":
-            raise ImportError(name)
+            raise ModuleNotFoundError(name, name=name)
         return true_import(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_pot)

@@ -110,8 +110,8 @@ def test_gradients_of_tiny_columns_in_single_precision(kind, scales):
     x, y = (scale * torch.randn(16, n, dtype=torch.float64) for scale, n in zip(scales, (3, 4), strict=True))
 
     def gradients(dtype):
-        leaves = [z.to(dtype).requires_grad_() for z in (x, y)]
-        (cost_from(moments(*leaves, kind), kind) * torch.arange(12.0).view(3, 4)).sum().backward()
+        leaves = x.to(dtype).requires_grad_(), y.to(dtype).requires_grad_()
+        (cost_from(moments(leaves[0], leaves[1], kind), kind) * torch.arange(12.0).view(3, 4)).sum().backward()
         return [leaf.grad.double() * scale for leaf, scale in zip(leaves, scales, strict=True)]
 
     for single, double in zip(gradients(torch.float32), gradients(torch.float64), strict=True):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from kantor.core.errors import ConfigError
+from kantor.core.optional import optional
 from kantor.data.images import resize
 from kantor.data.source import Found, Source
 from kantor.data.store import InMemory
@@ -18,10 +18,8 @@ def read_digits(image_size: int | None, views: Mapping[str, str] | None) -> Foun
     Raises:
         ConfigError: scikit-learn is not installed.
     """
-    try:
+    with optional("The digits need scikit-learn", "digits"):
         from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise ConfigError("The digits need scikit-learn: pip install 'kantor[digits]'.") from error
     pixels, labels = load_digits(return_X_y=True)
     images = torch.from_numpy(np.asarray(pixels, dtype=np.float32).reshape(-1, 1, 8, 8) / 16)  # pixels are 0..16
     store = InMemory(resize(images, image_size))

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64, Shaped
 
-from kantor.core.errors import ConfigError, DataError, KantorError
+from kantor.core.errors import DataError, KantorError
+from kantor.core.optional import optional
 from kantor.data.class_names import renumbered
 from kantor.data.columns import names_in
 from kantor.data.labels import NO_LABEL, whole_numbers
@@ -206,10 +207,8 @@ def opened(path: Path) -> Any:
         DataError: it is none, or two of its columns have one name.
         ConfigError: pyarrow is not installed.
     """
-    try:
+    with optional("Parquet files need pyarrow", "parquet"):
         import pyarrow.parquet as parquet
-    except ImportError as error:
-        raise ConfigError("Parquet files need pyarrow: pip install 'kantor[parquet]'.") from error
     try:
         file = parquet.ParquetFile(path, page_checksum_verification=True)
         names = file.schema_arrow.names

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kantor.core.errors import ConfigError, DataError
+from kantor.core.optional import optional
 from kantor.data import split
 from kantor.data.pieces import PASSAGE, passages, pieces
 from kantor.data.roles import assign, like_a_part
@@ -143,8 +144,6 @@ def _for_test(count: int) -> np.ndarray:
 
 
 def _as_texts(flat: list[str], sizes: list[tuple[Path, int]]) -> Texts:
-    try:
+    with optional("Text needs pyarrow", "text"):
         import pyarrow as pa
-    except ImportError as error:
-        raise ConfigError("Text needs pyarrow: pip install 'kantor[text]'.") from error
     return Texts(pa.chunked_array([pa.array(flat, type=pa.large_string())]), sizes, what="piece")

@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kantor.core.errors import ConfigError, DataError
+from kantor.core.errors import DataError
+from kantor.core.optional import optional
 from kantor.data.labels import OBVIOUS
 from kantor.data.layout import is_image
 from kantor.data.parquet import find_parquet, reading, refuse_twice
@@ -108,10 +109,8 @@ def opener_for(files: Sequence[Path], wanted: Sequence[str | None], *, typed: bo
     suffix = files[0].suffix.lower()
     if suffix == ".parquet":
         return parquet_file
-    try:
+    with optional("Tables of text need pyarrow", "text"):
         import pyarrow  # noqa: F401
-    except ImportError as error:
-        raise ConfigError("Tables of text need pyarrow: pip install 'kantor[text]'.") from error
     if suffix in _DELIMITERS:
         rows = _first_rows(files[0])
         names = _names_in(rows, {name for name in wanted if name})

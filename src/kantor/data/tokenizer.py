@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int32, Int64
 
 from kantor.core.errors import ConfigError, DataError
+from kantor.core.optional import optional
 
 LONGEST = 128
 """Tokens that texts are cut to where nobody says it, and no model takes fewer."""
@@ -356,10 +357,8 @@ def _tried(act: Callable[[], Any], origin: str) -> Any:
 
 
 def _library() -> Any:
-    try:
+    with optional("Text needs tokenizers", "text"):
         import tokenizers
-    except ImportError:
-        raise ConfigError("Text needs tokenizers: pip install 'kantor[text]'.") from None
     return tokenizers
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 
-from kantor.core.errors import ConfigError, DataError
+from kantor.core.errors import DataError
+from kantor.core.optional import optional
 
 
 @torch.no_grad()
@@ -23,13 +24,9 @@ def sentence_vectors(model: str, names: Sequence[str], template: str = "{}") -> 
         ConfigError: transformers is not installed.
         DataError: the model cannot be loaded.
     """
-    try:
+    with optional("A sentence-embedding model needs transformers", "transformers"):
         # By name: an optional package that the type checker need not find.
         transformers = importlib.import_module("transformers")
-    except ImportError:
-        raise ConfigError(
-            "A sentence-embedding model needs transformers: pip install 'kantor[transformers]'."
-        ) from None
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(model, trust_remote_code=False)
         encoder, found = transformers.AutoModel.from_pretrained(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kantor.core.errors import ConfigError, suggest
 from kantor.core.names import folder_name
 from kantor.core.objects import at_hand
+from kantor.core.optional import optional
 from kantor.core.reading import read_json
 from kantor.core.terminal import Terminal
 from kantor.in_python.taking_out import export
@@ -110,12 +111,8 @@ class Comparison:
         Raises:
             ConfigError: pandas is not installed.
         """
-        try:
+        with optional("to_frame needs pandas", "frames", "rows() is the same without it."):
             import pandas as pd
-        except ImportError as error:
-            raise ConfigError(
-                "to_frame needs pandas: pip install 'kantor[frames]'. rows() is the same without it."
-            ) from error
         return pd.DataFrame(self.rows(per_seed=per_seed))
 
     def plot(self, axes: Axes | None = None) -> Axes:
@@ -127,10 +124,8 @@ class Comparison:
         Raises:
             ConfigError: matplotlib is not installed; or there are several runs.
         """
-        try:
+        with optional("plot needs matplotlib", "plots"):
             from matplotlib import pyplot
-        except ImportError as error:
-            raise ConfigError("plot needs matplotlib: pip install 'kantor[plots]'.") from error
         scale, methods = Scale.parse(self.summary.get("metric")), self.summary["methods"]
         axes = axes or pyplot.subplots(figsize=(6, 0.8 + 0.5 * len(methods)), layout="constrained")[1]
         for height, row in enumerate(methods.values()):

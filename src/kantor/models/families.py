@@ -16,6 +16,7 @@ from torch import nn
 from kantor.capture.layout import tensor_of
 from kantor.core.errors import ConfigError, ShapeError
 from kantor.core.objects import is_object
+from kantor.core.optional import BROKEN, is_missing
 from kantor.core.options import typed_options
 from kantor.models.builtin import BUILTIN, FOR_TEXT, LANGUAGE_MODELS
 from kantor.models.factories import factory_at, given_network
@@ -146,14 +147,17 @@ def _package(
 def _importable(spec: Spec) -> ModuleType:
     try:
         return importlib.import_module(f"kantor.models.from_{spec.family}")
-    except (RuntimeError, OSError, AttributeError) as error:  # what a package raises beside a torch not built for it
+    except ImportError:
+        raise
+    except BROKEN as error:
         raise ImportError(str(error)) from error
 
 
 def _why_not(spec: Spec, error: ImportError) -> str:
     """Why a family's package cannot be imported: what is missing is installed, what is broken is not."""
-    model, package = f"{spec.family}:{spec.name}", (error.name or "").partition(".")[0]
-    if isinstance(error, ModuleNotFoundError) and package and importlib.util.find_spec(package) is None:
+    model = f"{spec.family}:{spec.name}"
+    if is_missing(error):
+        package = (error.name or "").partition(".")[0]
         return f"{model} needs {package}, which is not installed: pip install 'kantor[{spec.family}]'."
     said = f"{model}: {spec.family} is installed, and importing it fails: {error}."
     if "torchvision" in str(error):

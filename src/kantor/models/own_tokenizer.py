@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from kantor.core.errors import ConfigError, DataError
+from kantor.core.optional import optional
 from kantor.core.reading import read_json
 from kantor.data.tokenizer import Tokenizer, longest_of
 from kantor.models.loading import known_of
@@ -111,10 +112,8 @@ def _converted(folder: Path, longest: int) -> Tokenizer:
     """A tokenizer of an older form, in a GGUF file, or one of the Hub."""
     place, gguf = in_gguf(str(folder))
     with torchvision_unseen():
-        try:
+        with optional(f"The tokenizer of {folder} needs transformers", "text"):
             from transformers import AutoTokenizer  # pyright: ignore[reportMissingImports]
-        except ImportError:
-            raise ConfigError(f"The tokenizer of {folder} needs transformers: pip install 'kantor[text]'.") from None
         try:
             made: Any = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **gguf)
             content = made.backend_tokenizer.to_str()

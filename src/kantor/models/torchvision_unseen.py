@@ -4,6 +4,8 @@ import contextlib
 import sys
 from collections.abc import Iterator
 
+from kantor.core.optional import BROKEN
+
 
 @contextlib.contextmanager
 def torchvision_unseen() -> Iterator[None]:
@@ -14,7 +16,7 @@ def torchvision_unseen() -> Iterator[None]:
     broken = False
     try:
         import torchvision  # noqa: F401  # pyright: ignore[reportMissingImports]
-    except (ImportError, RuntimeError, OSError, AttributeError):
+    except BROKEN:
         broken = "torchvision" not in sys.modules
     if broken:
         sys.modules["torchvision"] = None  # type: ignore[assignment]  # so that importing it says that there is none

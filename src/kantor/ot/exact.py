@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from kantor.core.errors import KantorError
+from kantor.core.optional import optional
 from kantor.ot.problem import Problem
 from kantor.ot.solver import Solver
 from kantor.ot.transport import Potentials, Transport
@@ -99,11 +100,7 @@ def _simplex(cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray
 
 
 def _emd() -> Any:
-    try:
+    need = "Exact transport between unequal sizes or masses needs POT's network simplex"
+    with optional(need, "emd", 'Or use method="auto" with a small epsilon.'):
         from ot import emd
-    except ImportError as error:
-        raise KantorError(
-            "Exact transport between unequal sizes or masses needs POT's network simplex: pip install 'kantor[emd]'. "
-            'Or use method="auto" with a small epsilon.'
-        ) from error
     return emd

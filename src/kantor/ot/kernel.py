@@ -8,6 +8,7 @@ import functools
 import importlib.util
 import math
 import os
+import warnings
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kantor.core.optional import is_missing
 from kantor.ot.precision import no_autocast
 
 Array = Any
@@ -265,10 +267,13 @@ def triton_on(device: torch.device) -> bool:
 
 @functools.cache
 def numba_on() -> bool:
-    """Whether Numba can compile here: installed, fit for this NumPy, and not switched off (NUMBA_DISABLE_JIT)."""
+    """Whether Numba can compile here: installed, fit for this NumPy, and not switched off (NUMBA_DISABLE_JIT). Where it
+    is installed and cannot be imported, it is said once."""
     try:
         import numba  # noqa: F401
-    except ImportError:
+    except Exception as error:  # what it needs may be anything
+        if not is_missing(error):
+            warnings.warn(f"Transport runs without numba, more slowly: importing it fails ({error}).", stacklevel=2)
         return False
     return os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 

@@ -221,7 +221,10 @@ def silent(stats: Moments, kind: CostKind = "correlation") -> tuple[Bool[Tensor,
     if kind == "correlation":
         x_var = x_var - stats.x_sum.square() / stats.count
         y_var = y_var - stats.y_sum.square() / stats.count
-    return tuple(~_more_than_rounding(v, s, stats.count) for v, s in ((x_var, stats.x_square), (y_var, stats.y_square)))
+    return (
+        ~_more_than_rounding(x_var, stats.x_square, stats.count),
+        ~_more_than_rounding(y_var, stats.y_square, stats.count),
+    )
 
 
 def _more_than_rounding(variance: Tensor, square: Tensor, count: Tensor) -> Tensor:

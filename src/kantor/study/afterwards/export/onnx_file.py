@@ -1,5 +1,6 @@
 """A model as an ONNX program, tried on samples beside the model before anybody gets it. Needs the extra ``onnx``."""
 
+import importlib
 import json
 import logging
 import warnings
@@ -15,6 +16,7 @@ from torch import Tensor
 from kantor.capture import call
 from kantor.core.errors import ConfigError
 from kantor.core.inputs import Inputs, changed, rows, samples_in
+from kantor.core.optional import optional
 from kantor.data.tokenised import TEXT
 from kantor.models import Model
 from kantor.study.afterwards.export.program import Program, program_of, seen_by
@@ -75,12 +77,9 @@ def outputs_of(content: bytes, inputs: Inputs, name: str) -> Float[Tensor, "batc
 
 
 def _needed() -> None:
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(f"ONNX needs {error.name}: pip install 'kantor[onnx]'.") from error
+    for name in ("onnx", "onnxruntime", "onnxscript"):
+        with optional(f"ONNX needs {name}", "onnx"):
+            importlib.import_module(name)
 
 
 def _converted(program: Program, name: str) -> Any:
