@@ -191,7 +191,7 @@ def export(options: jsonargparse.Namespace) -> None:
     from kantor.study.afterwards.export.command import How, export_model
 
     output, shape = options.output and Path(options.output), options.input_shape and tuple(options.input_shape)
-    export_model(options.run, options.format, output, shape, _say, How(options.bare, options.license))
+    export_model(options.run, options.format, output, shape, _say, How(options.bare, options.license, options.int8))
 
 
 def probe(options: jsonargparse.Namespace) -> None:

@@ -88,6 +88,9 @@ def _export(parser: jsonargparse.ArgumentParser) -> None:
         "--bare", action="store_true", help="of a program: the network alone, without resizing and normalising"
     )
     parser.add_argument(
+        "--int8", action="store_true", help="of an ONNX program: in integers of 8 bits, with what it reaches beside it"
+    )
+    parser.add_argument(
         "--license", type=str | None, help="of the weights, for the model card: an identifier such as apache-2.0"
     )
     parser.add_argument(

@@ -191,7 +191,7 @@ class Comparison:
             seed: the first of the method's if left out.
             format: ``safetensors``, ``torch.export``, ``onnx`` or ``hub``.
             output: the file or folder; in the student's own folder if left out.
-            how: ``bare``, ``license``, ``quiet``.
+            how: ``bare``, ``int8``, ``license``, ``quiet``.
 
         Raises:
             ConfigError: there is no such student, or it cannot be written in this form.

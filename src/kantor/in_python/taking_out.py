@@ -12,6 +12,7 @@ def export(
     format: Form = "safetensors",  # noqa: A002
     output: str | Path | None = None,
     bare: bool = False,
+    int8: bool = False,
     license: str | None = None,  # noqa: A002
     input_shape: tuple[int, ...] | None = None,
     quiet: bool = True,
@@ -23,6 +24,8 @@ def export(
         format: ``safetensors``, ``torch.export``, ``onnx`` or ``hub``.
         output: the file or folder to write; of a name beside the model's own file if left out.
         bare: of a program, the network alone: without resizing and normalising.
+        int8: of an ONNX program: weights in integers of 8 bits, by onnxruntime. What it reaches on the test part of its
+            run is said, and is in its metadata.
         license: of a folder for the Hub: an identifier, such as ``apache-2.0``.
         input_shape: of one sample, where the model's file does not say it.
         quiet: say nothing.
@@ -36,5 +39,5 @@ def export(
     """
     given = model if isinstance(model, Model) else str(model)
     say = (lambda _: None) if quiet else print
-    how = How(bare, license)
+    how = How(bare, license, int8)
     return export_model(given, format, None if output is None else Path(output), input_shape, say, how)

@@ -43,6 +43,7 @@ def test_where_the_runs_data_are_gone_it_is_tried_on_random_samples_and_that_is_
     [
         ("safetensors", How(bare=True), "bare is for --format torch.export and onnx, and the format is safetensors"),
         ("onnx", How(licence="mit"), "license is for --format hub"),
+        ("hub", How(int8=True), "int8 is for --format onnx, and the format is hub"),
         ("pickle", None, "There is no format 'pickle': it is safetensors, torch.export, onnx, hub"),
     ],
 )

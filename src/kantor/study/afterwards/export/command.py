@@ -16,6 +16,7 @@ from kantor.models.pretrained import need_weights
 from kantor.models.spec import parse
 from kantor.study.afterwards.export.card import Origin
 from kantor.study.afterwards.export.hub import hub_folder
+from kantor.study.afterwards.export.int8 import in_int8
 from kantor.study.afterwards.export.onnx_file import onnx_program
 from kantor.study.afterwards.export.program import program_of
 from kantor.study.afterwards.export.samples import run_of, samples_for
@@ -34,6 +35,8 @@ class How:
     """Of a program: the network alone, without resizing and normalising."""
     licence: str | None = None
     """Of a folder for the Hub: by its identifier, such as ``apache-2.0``."""
+    int8: bool = False
+    """Of an ONNX program: in integers of 8 bits."""
 
     def check(self, form: Form) -> None:
         """Refuse what another format takes.
@@ -44,6 +47,7 @@ class How:
         for name, given, forms in (
             ("bare", self.bare, ("torch.export", "onnx")),
             ("license", self.licence is not None, ("hub",)),
+            ("int8", self.int8, ("onnx",)),
         ):
             if given and form not in forms:
                 allowed = " and ".join(forms)
@@ -83,7 +87,9 @@ def export_model(
         raise ConfigError(f"There is no format {form!r}: it is {', '.join(get_args(Form))}.")
     how.check(form)
     model, own, alone = (given, None, False) if isinstance(given, Model) else _opened(given, input_shape)
-    output = output or _beside(model.name if isinstance(given, Model) else given, own, form, alone)
+    if output is None:
+        output = _beside(model.name if isinstance(given, Model) else given, own, form, alone)
+        output = output.with_suffix(".int8.onnx") if how.int8 else output
     run = run_of(own)
     if form == "safetensors":
         return _weights(model, own if alone else None, output, say)
@@ -98,6 +104,10 @@ def export_model(
         samples = samples_for(model, run)
         content, program, share = onnx_program(model, samples, bare=how.bare)
         say(f"onnxruntime gives the model's own logits, to {share:.1g} of the largest, on {samples.said}.")
+        if how.int8:
+            quantised = in_int8(content, model, samples, run, bare=how.bare)
+            content = quantised.content
+            say(quantised.said)
     else:
         program = program_of(model, bare=how.bare)
         facts = {"kantor.json": json.dumps(model.facts() | {"takes": program.takes})}
