@@ -200,6 +200,11 @@ def llama(tmp_path, torchvision_operators):
     return write_llama(tmp_path / "llama", more_logits=20)
 
 
+def test_a_network_of_texts_without_their_shape_says_what_to_give(llama):
+    with pytest.raises(ConfigError, match=r"llama \(llama\) is of texts.* input_shape=\(tokens, vocabulary\)"):
+        load(f"transformers:{llama}", classes=2)
+
+
 def test_a_language_model_says_what_transformers_says_of_its_own_tokens(llama):
     from transformers import AutoModelForCausalLM
 

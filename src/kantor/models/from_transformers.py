@@ -80,6 +80,12 @@ def build(
             config.use_cache = False  # of keys and values, for who writes token by token
         if text:
             _fit_tokens(config, shape, spec, settings if fresh else None)
+        elif not hasattr(config, "num_channels") and hasattr(config, "vocab_size"):
+            raise ConfigError(
+                f"{spec.name} ({config.model_type}) is of texts, and the samples are no tokens. Of data of texts "
+                "kantor knows their shape; in Python say it, input_shape=(tokens, vocabulary), as "
+                f"(64, {config.vocab_size})."
+            )
         elif fresh and hasattr(config, "num_channels"):
             config.num_channels = channels
         network = _loaded(maker, spec, config, others) if pretrained else _drawn(maker, config)

@@ -12,6 +12,7 @@ from kantor.core.errors import ConfigError
 from kantor.models import load
 from kantor.study import run_study
 from kantor.study.afterwards.export.hub import hub_folder
+from tests.study.texts import write_bert, write_tsv
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +101,29 @@ def test_transformers_load_their_own(tmp_path):
     with torch.no_grad():
         torch.testing.assert_close(theirs(model.normalise(x)).logits, model(x))
         torch.testing.assert_close(again(x), model(x))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_transformers_read_texts_as_the_student_of_a_run_did(tmp_path, monkeypatch, torchvision_operators):
+    """From words to logits: its tokenizer lies in the folder too, and cuts where the run did."""
+    transformers = pytest.importorskip("transformers")
+    monkeypatch.chdir(tmp_path)
+    write_tsv(tmp_path / "films")
+    write_bert(tmp_path / "bert")
+    settings = ["--data=films", "--student=transformers:bert", "--methods=none", "--seeds=1", "--epochs=1", "--jobs=1"]
+    assert main(["distill", *settings, "--max-length=8", "--out=run"]) == 0
+    assert main(["export", "run/none/seed-0", "--format=hub", "--output=mine"]) == 0
+    assert front(tmp_path / "mine")["pipeline_tag"] == "text-classification"
+    assert "at most 8 of a text" in (tmp_path / "mine" / "README.md").read_text("utf-8")
+    ours = load("run/none/seed-0").eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained("mine")
+    theirs = transformers.AutoModelForSequenceClassification.from_pretrained("mine").eval()
+    texts = ["the story is great", "a dull film and it is slow and the plot of this is poor"]
+    tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+    own = ours.tokenizer.encode(texts)
+    assert tokens["input_ids"][0, : own.starts[1]].tolist() == own.numbers[: own.starts[1]].tolist()
+    assert tokens["input_ids"][1].tolist() == own.numbers[own.starts[1] :].tolist()  # cut to eight
+    given = {name: tokens[name] for name in ("input_ids", "attention_mask")}
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(**given).logits, ours(**given))
