@@ -1,5 +1,6 @@
 """Folders that one process works in at a time: where there is flock, and where there is not."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from kantor.core.cores import cores
 from kantor.core.errors import ConfigError, KantorError
 from kantor.core.locks import LOCK, locked
+from kantor.data.whole_folders import whole_folder
 
 HOLD = """
 import sys, time
@@ -104,6 +106,27 @@ assert Path("whole/a").exists()
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL])
+def test_a_file_system_that_refuses_locks(tmp_path, monkeypatch, code):
+    """As network folders do; the lock is then that a file is there."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def refused(*arguments):
+        raise OSError(code, "refused")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    with locked(tmp_path), pytest.raises(ConfigError, match="Another process is working"), locked(tmp_path, patience=0):
+        pass
+    with locked(tmp_path, patience=0), whole_folder(tmp_path / "in" / "whole") as folder:
+        (folder / "a").touch()
+    assert {path.name for path in (tmp_path / "in").iterdir()} == {LOCK, "whole"}
+    dead = f"import os, fcntl\ndef refused(*arguments): raise OSError({code}, '')\nfcntl.flock = refused\n"
+    dead += "from pathlib import Path\nfrom kantor.core.locks import locked\nwith locked(Path('.')): os._exit(3)"
+    assert subprocess.run([sys.executable, "-c", dead], cwd=tmp_path, check=False).returncode == 3
+    with locked(tmp_path, patience=2):
+        pass
 
 
 def test_there_is_a_core():

@@ -46,6 +46,13 @@ def test_torchvision_pretrained_weights_keep_all_but_another_classifier(torchvis
     assert torch.equal(other.network.get_parameter("layer4.1.conv2.weight"), source["layer4.1.conv2.weight"])
 
 
+def test_what_cannot_take_the_data_s_size_gets_images_of_its_own(torchvision):
+    made = load("torchvision:inception_v3@init_weights=False", classes=3, input_shape=(3, 32, 40))
+    assert made.size == 299
+    assert made.eval()(torch.rand(1, 3, 32, 40)).shape == (1, 3)
+    assert load("torchvision:squeezenet1_1", classes=3, input_shape=(3, 32, 40)).size is None
+
+
 @pytest.mark.parametrize(
     ("spec", "shape", "message"),
     [

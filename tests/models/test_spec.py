@@ -16,6 +16,10 @@ from kantor.models.spec import Spec, parse
         ("timm:resnet18.a1_in1k", Spec("timm", "resnet18.a1_in1k")),
         ("torchvision:resnet18@pretrained=true", Spec("torchvision", "resnet18", {"pretrained": "true"})),
         ("transformers:microsoft/resnet-18:w.pt", Spec("transformers", "microsoft/resnet-18", {}, Path("w.pt"))),
+        ("transformers:C:\\models\\bert", Spec("transformers", "C:\\models\\bert")),
+        ("transformers:D:/bert:E:/w.pt", Spec("transformers", "D:/bert", {}, Path("E:/w.pt"))),
+        ("timm:resnet18:C:\\w.pt", Spec("timm", "resnet18", {}, Path("C:\\w.pt"))),
+        ("my.nets:make@at=C:\\w:D:\\x.pt", Spec("python", "my.nets:make", {"at": "C:\\w"}, Path("D:\\x.pt"))),
         ("my.package:make@depth=3:w.pth", Spec("python", "my.package:make", {"depth": "3"}, Path("w.pth"))),
     ],
 )  # fmt: skip

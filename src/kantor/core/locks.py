@@ -1,6 +1,7 @@
 """Folders that one process works in at a time. A lock dies with its holder, and says who that is."""
 
 import contextlib
+import errno
 import json
 import os
 import platform
@@ -10,13 +11,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, SoftFileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from kantor.core.errors import ConfigError, KantorError
 from kantor.core.reading import read_json
 
 LOCK = ".lock"
 """The file in a folder that is locked; while it is, it says by whom."""
+_REFUSED = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+"""What a file system says that has no locks."""
 
 
 @contextlib.contextmanager
@@ -32,10 +35,9 @@ def locked(folder: Path, patience: float = 20.0) -> Iterator[None]:
         KantorError: the folder cannot be written.
     """
     path = folder / LOCK
-    lock = FileLock(path, timeout=patience, poll_interval=0.1)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        lock = acquired(path, patience)
     except Timeout:
         raise ConfigError(f"Another process is working in {folder}{_holder(path)}. Wait for it, or stop it.") from None
     except OSError as error:
@@ -50,7 +52,37 @@ def locked(folder: Path, patience: float = 20.0) -> Iterator[None]:
         lock.release()
 
 
-def _sign(lock: FileLock, holder: dict[str, str | int] | None) -> None:
+def acquired(path: Path, patience: float = -1.0) -> BaseFileLock:
+    """The lock on a file, held. Where the file system refuses locks, as a network's may, the lock is another file
+    beside it, which is there while it is held.
+
+    Args:
+        path: the file.
+        patience: seconds to wait; negative waits for ever.
+
+    Raises:
+        Timeout: another process holds it.
+        OSError: the file cannot be written.
+    """
+    lock: BaseFileLock = FileLock(path, timeout=patience, poll_interval=0.1)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+        lock = SoftFileLock(soft(path), timeout=patience, poll_interval=0.1)
+        lock.acquire()
+    return lock
+
+
+def soft(path: Path) -> Path:
+    """The file that stands for a lock where there are none."""
+    return path.with_name(f"{path.name}-held")
+
+
+def _sign(lock: BaseFileLock, holder: dict[str, str | int] | None) -> None:
     """Say in the file who holds it: a kindness to others, and never a reason to fail."""
     if isinstance(lock, SoftFileLock):  # where a file system has no locks, what the file says is the lock
         return

@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, Timeout
 
 from kantor.core.errors import KantorError
-from kantor.core.locks import LOCK
+from kantor.core.locks import LOCK, acquired
 
 _PREFIX = ".filling-"
 
@@ -26,21 +26,20 @@ def whole_folder(target: Path) -> Iterator[Path]:
         KantorError: the disk is full, or the folder cannot be written.
     """
     filling = target.parent / f"{_PREFIX}{secrets.token_hex(8)}"
-    ours, all_of_them = FileLock(filling.with_suffix(".lock")), FileLock(target.parent / LOCK)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with all_of_them:
+        with acquired(target.parent / LOCK):
             _clean(target.parent)
-            ours.acquire()
+            ours = acquired(filling.with_suffix(".lock"))
         try:
             filling.mkdir()
             yield filling
-            with all_of_them:
+            with acquired(target.parent / LOCK):
                 if target.exists():
                     target.rename(filling.with_suffix(".old"))
                 filling.rename(target)
         finally:
-            _remove(ours)
+            _remove(filling, ours)
     except OSError as error:
         raise KantorError(
             f"Could not write {target}: {error.strerror or error}. Nothing that was there before is lost. Free space, "
@@ -51,16 +50,13 @@ def whole_folder(target: Path) -> Iterator[Path]:
 def _clean(folder: Path) -> None:
     """Remove what dead processes left: the lock of a living one is held."""
     for path in folder.glob(f"{_PREFIX}*.lock"):
-        lock = FileLock(path, timeout=0)
         with contextlib.suppress(Timeout):
-            lock.acquire()
-            _remove(lock)
+            _remove(path.with_suffix(""), acquired(path, patience=0))
 
 
-def _remove(held: FileLock) -> None:
+def _remove(filling: Path, held: BaseFileLock) -> None:
     """Remove a neighbour, and the lock on it."""
-    path = Path(held.lock_file)
-    for leftover in (path.with_suffix(""), path.with_suffix(".old")):
+    for leftover in (filling, filling.with_suffix(".old")):
         shutil.rmtree(leftover, ignore_errors=True)
     held.release()
-    path.unlink(missing_ok=True)
+    filling.with_suffix(".lock").unlink(missing_ok=True)

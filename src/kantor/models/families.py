@@ -15,6 +15,7 @@ from torch import nn
 
 from kantor.capture.layout import tensor_of
 from kantor.core.errors import ConfigError, ShapeError
+from kantor.core.modes import as_evaluated
 from kantor.core.objects import is_object
 from kantor.core.optional import BROKEN, is_missing
 from kantor.core.options import typed_options
@@ -87,6 +88,16 @@ def image_shape(spec: Spec, shape: tuple[int, ...]) -> tuple[int, int, int]:
 def is_text(shape: tuple[int, ...]) -> bool:
     """Whether samples of such a shape are texts, ``(tokens, vocabulary)``."""
     return len(shape) == 2
+
+
+def takes(network: nn.Module, shape: tuple[int, int, int]) -> bool:
+    """Whether a network can run on images of a size: some cut them into windows, or halve them too often."""
+    with as_evaluated(network), torch.no_grad():
+        try:
+            network(torch.zeros(1, *shape))
+        except (RuntimeError, ValueError, AssertionError):
+            return False
+    return True
 
 
 def side(size: Any, shape: tuple[int, int], spec: Spec) -> int | None:

@@ -6,7 +6,7 @@ import timm  # pyright: ignore[reportMissingImports]
 
 from kantor.core.errors import ConfigError, suggest
 from kantor.core.options import literals
-from kantor.models.families import Built, image_shape, side
+from kantor.models.families import Built, image_shape, side, takes
 from kantor.models.normalise import Normalise
 from kantor.models.pretrained import stands_for_weights
 from kantor.models.spec import Spec
@@ -25,8 +25,9 @@ def build(
     """A classifier by its timm name, for images with any number of channels.
 
     A name with a tag (``resnet18.a1_in1k``) names weights and fetches them; a bare name starts afresh;
-    ``@pretrained=true|false`` says otherwise. Other options go to ``timm.create_model``. Pretrained networks, and
-    those with learnt positions, get their images resized to what they were made for.
+    ``@pretrained=true|false`` says otherwise. Other options go to ``timm.create_model``. Pretrained networks,
+    those with learnt positions, and those that cannot take the data's size get their images resized to what they were
+    made for.
 
     Raises:
         ConfigError: timm knows no such model, or its weights cannot be fetched.
@@ -58,6 +59,8 @@ def build(
     known = network.pretrained_cfg
     size = known["input_size"][1:] if pretrained or known.get("fixed_input_size") else None
     size = settings.get("img_size", size)
+    if size is None and not takes(network, (channels, height, width)):
+        size = known["input_size"][1:]
     return Built(
         network,
         num_classes=network.num_classes,

@@ -8,7 +8,7 @@ from torchvision.models import get_model, get_model_weights, list_models  # pyri
 
 from kantor.core.errors import ConfigError, suggest
 from kantor.core.options import literals
-from kantor.models.families import Built, image_shape, side
+from kantor.models.families import Built, image_shape, side, takes
 from kantor.models.normalise import Normalise
 from kantor.models.pretrained import stands_for_weights
 from kantor.models.spec import Spec
@@ -25,8 +25,8 @@ def build(
     """A classifier by its torchvision name, for images in colour (a grey one becomes three equal channels).
 
     It starts afresh; ``@pretrained=true`` fetches its default weights, and then another number of classes starts a
-    fresh classifier. Other options go to the model's builder. Pretrained networks, and those with learnt positions,
-    get their images resized to what they were made for.
+    fresh classifier. Other options go to the model's builder. Pretrained networks, those with learnt positions,
+    and those that cannot take the data's size get their images resized to what they were made for.
 
     Raises:
         ConfigError: torchvision knows no such classifier, or its weights cannot be fetched.
@@ -50,7 +50,10 @@ def build(
     if pretrained:
         _load(network, weights, spec)
     preset = weights.transforms()
-    size = getattr(network, "image_size", preset.crop_size[0] if pretrained else None)
+    made_for = preset.crop_size[0]
+    size = getattr(network, "image_size", made_for if pretrained else None)
+    if size is None and not takes(network, (3, height, width)):
+        size = made_for
     return Built(
         network,
         num_classes=number,

@@ -1,6 +1,7 @@
 """A model's name, taken apart: ``NAME[@key=value]...[:WEIGHTS]``."""
 
 import contextlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from kantor.models.builtin import BUILTIN
 
 Family = Literal["builtin", "timm", "torchvision", "transformers", "python"]
 FAMILIES = ("timm", "torchvision", "transformers")
+_DRIVE = re.compile(r"(?<![^=:])([A-Za-z]):(?=[\\/])")
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,9 @@ def parse(text: str) -> Spec:
     if name in BUILTIN:
         return Spec("builtin", name, options, Path(rest) if rest else None)
     if name in FAMILIES or is_path(text):
-        inner, _, weights = rest.partition(":")
+        # The colon after the letter of a Windows drive separates nothing.
+        inner, _, weights = _DRIVE.sub(r"\1\0", rest).partition(":")
+        inner, weights = inner.replace("\0", ":"), weights.replace("\0", ":")
         inner, options = split_options(inner, text)
         if not inner:
             raise ConfigError(f"'{text}' names no model after '{head}:'.")

@@ -15,12 +15,12 @@ import torch
 from kantor.core.collectives import world_size
 from kantor.core.cores import cores
 from kantor.core.errors import ConfigError, DataError
-from kantor.core.locks import LOCK
+from kantor.core.locks import LOCK, soft
 from kantor.core.reading import read_json
 from kantor.results.files import BEGAN, TIMING
 from kantor.results.records import Environment
 
-BEFORE_WORK = {"config.yaml", "environment.json", LOCK, BEGAN, TIMING}
+BEFORE_WORK = {"config.yaml", "environment.json", LOCK, soft(Path(LOCK)).name, BEGAN, TIMING}
 """All that a run's folder holds until it has found its data and teachers."""
 
 
