@@ -32,7 +32,7 @@ set_seed(0)
 teacher = vit(64)
 Trainer(teacher, arguments(epochs=15), train_dataset=train).train()
 settings = {"train_dataset": few, "eval_dataset": test, "compute_metrics": accuracy, "teachers": teacher}
-for method in ("none", "kd"):
+for method in ("none", "kd+neuron_transport"):
     set_seed(0)
     trainer = DistillationTrainer(vit(24), arguments(epochs=40), method=method, **settings)
     trainer.train()

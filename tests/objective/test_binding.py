@@ -101,7 +101,7 @@ class FixedSize(nn.Module):
 
 def test_layers_of_a_model_of_fixed_size_are_paired_on_images_that_it_resizes():
     student = Model(FixedSize(), name="fixed", num_classes=4, input_shape=(1, 8, 8), size=32)
-    objective = Objective(student, {"big": network(8)}, [Term(NeuronTransport())])
+    objective = Objective(student, {"big": network(8)}, [Term(NeuronTransport(), weight=1.0)])
     objective.check(kantor_batch(), quiet=True)
     assert objective.bound[0].student_layers == ("blocks.1",)
 
@@ -130,3 +130,37 @@ def test_neuron_transport_at_its_default_compares_the_last_three_stages_that_lea
     assert layers() == ["layer2", "layer3"]
     student.network.requires_grad_(False)
     assert layers() == ["layer3"]  # which is refused later, by name
+
+
+class HeadOfItsOwn(nn.Module):
+    """Whose last layer is no nn.Linear."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        y = self.network(x)
+        return torch.cat([y, -y], dim=1)
+
+
+def test_of_a_student_of_tokens_neuron_transport_compares_what_its_classifier_reads():
+    student = load("vit@patch=4@depth=2@dim=16", classes=3, input_shape=(1, 8, 8))
+    teacher = load("cnn@width=16", classes=3, input_shape=(1, 8, 8))
+    batch = Batch(dict.fromkeys(("student", "teacher"), torch.rand(6, 1, 8, 8)), torch.zeros(6, dtype=torch.long))
+
+    def layers(student=student, **given):
+        term = Term.named("neuron_transport", **given)
+        return [
+            (b.name, b.student_layers[0], b.teacher_layers[0])
+            for b in bind([term], student, {"t": LiveTeacher(teacher)}, batch)
+        ]
+
+    assert layers() == [("neuron_transport", "penultimate", "penultimate")]
+    assert [student for _, student, _ in layers(stages=2)] == ["blocks.0", "blocks.1"]  # whoever asks for them
+    assert [student for _, student, _ in layers(weight=20.0)] == ["blocks.1"]
+    assert [student for _, student, _ in layers(settings={"spatial": "positions"})] == ["blocks.0", "blocks.1"]
+    assert [student for _, student, _ in layers(HeadOfItsOwn(student.network))] == [
+        "network.blocks.0",
+        "network.blocks.1",
+    ]

@@ -116,6 +116,15 @@ def test_in_a_loop_of_ones_own_the_limit_is_that_of_its_optimiser(kind, adaptive
     assert 0.8 * expected < pull(checked, "neuron_transport") < 1.001 * expected  # on its way back up it goes by halves
 
 
+@pytest.mark.parametrize(("kind", "expected"), [(torch.optim.SGD, LIMIT), (torch.optim.AdamW, LIMIT_ADAMW)])
+def test_the_first_step_has_the_limit_of_the_optimiser_that_will_make_it(kind, expected):
+    checked = objective()
+    checked.check(a_batch(), quiet=True)
+    optimizer = kind(checked.parameters(), lr=0.1)
+    assert pull(checked, "neuron_transport") == pytest.approx(expected, rel=1e-3)  # AdamW remembers its first gradients
+    del optimizer
+
+
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
 def test_a_training_goes_on_bitwise_from_its_state(kind):
     def trained(first, last, state=None, momentum=None):

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from kantor.capture import Pair, call, capture, pair, stages
+from kantor.capture.hooks import PENULTIMATE
 from kantor.core.errors import ConfigError
-from kantor.core.inputs import rows
+from kantor.core.inputs import Inputs, rows
 from kantor.core.modes import as_evaluated
 from kantor.data import Batch
 from kantor.losses.penalty import WeightPenalty
@@ -19,6 +20,9 @@ from kantor.objective.weights import Balanced
 
 _FEW = slice(2)
 """Samples that layers are looked for on."""
+_ONE_VECTOR = "what the classifier reads of all tokens"
+"""Chosen where the student has tokens, whose mean is not what its classifier reads: held by the means of its blocks, a
+small transformer in a short training under AdamW lost 14 points (docs/how-to/transformers-trainer.md)."""
 
 
 def bind(terms: Sequence[Term], student: nn.Module, teachers: Mapping[str, Teacher], batch: Batch) -> list[Bound]:
@@ -68,8 +72,15 @@ def _over(term: Term, student: nn.Module, teachers: Mapping[str, Teacher], batch
         return [term]
     name = _teacher_name(term.teacher, teachers)
     assert not isinstance(term.loss, WeightPenalty)  # which a term refuses
-    pairs = paired_stages(student, _live(term, name, teachers), batch, by_position=term.loss.by_position)
+    teacher = _live(term, name, teachers)
+    pairs = paired_stages(student, teacher, batch, by_position=term.loss.by_position)
     if term.stages is None:
+        if (
+            not term.loss.by_position
+            and _reads_one_vector(student, batch.inputs["student"], pairs[-1].student)
+            and _reads_one_vector(teacher.network, teacher.sees(batch))
+        ):
+            return [replace(term, student=PENULTIMATE, teacher=f"{name}:{PENULTIMATE}", reason=_ONE_VECTOR)]
         pairs = _learning(student, batch, pairs[-usual:])
         if len(pairs) < 2:
             return [term]
@@ -100,6 +111,17 @@ def _usual_stages(term: Term) -> int:
     if isinstance(term.loss, WeightPenalty) or term.names_layers or resolved_weight(term).limit is None:
         return 1
     return term.loss.usual_stages
+
+
+def _reads_one_vector(network: nn.Module, inputs: Inputs, of_tokens: str | None = None) -> bool:
+    """Whether the classifier reads one vector a sample, made of a stage's tokens where a stage is given."""
+    few, paths = rows(inputs, _FEW), [PENULTIMATE] if of_tokens is None else [PENULTIMATE, of_tokens]
+    try:
+        with torch.no_grad(), as_evaluated(network), capture(network, paths) as taken:
+            call(network, few)
+            return taken[PENULTIMATE].ndim == 2 and (of_tokens is None or taken[of_tokens].ndim == 3)
+    except ConfigError:
+        return False  # its last layer is no nn.Linear
 
 
 def _learning(student: nn.Module, batch: Batch, pairs: list[Pair]) -> list[Pair]:

@@ -33,7 +33,9 @@ class Following:
         self._shown = self._met_wrappers = False
         self._compared = 0
 
-    def before_step(self, objective: nn.Module, student: nn.Module, bound: Sequence[Bound], progress: float) -> None:
+    def before_step(
+        self, objective: nn.Module, student: nn.Module, bound: Sequence[Bound], progress: float
+    ) -> bool | None:
         """The objective is called to learn.
 
         Args:
@@ -41,6 +43,10 @@ class Following:
             student: what it trains.
             bound: the terms.
             progress: share of training done.
+
+        Returns:
+            Before the first step, whether the student's optimiser is :func:`adaptive`; None where there is none of
+            torch's.
 
         Raises:
             ConfigError: the wrapper of several processes is around the student, or around nothing; a weight that rises
@@ -51,11 +57,14 @@ class Following:
             refuse_wrapped_student(objective, student)
             self._met_wrappers = True
         refuse_standing_still(bound, progress, self.steps)
+        expected = None
         if self.first is not None:
-            self.first.begin()
+            self.first.renew(objective)
+            expected = self.first.begin()
         if self.steps in _COMPARED and self.steps != self._compared:
             self._compared = self.steps
             refuse_apart([p for p in student.parameters() if p.requires_grad], self.steps)
+        return expected
 
     def after_step(self, objective: nn.Module) -> bool | None:
         """The loop says that a step was taken.
@@ -115,8 +124,12 @@ class FirstStep:
         self._adaptive: set[int] = set()
         self._hook: RemovableHandle | None = None
 
-    def begin(self) -> None:
+    def begin(self) -> bool | None:
         """Listen to every optimiser's step, until :meth:`end`.
+
+        Returns:
+            At the first call, whether the optimiser that will move the student is :func:`adaptive`: it remembers its
+            first gradients, so that even those must be limited as it asks for. None where none is found.
 
         Raises:
             ConfigError: a step was taken since this was called last, and nobody said so.
@@ -137,6 +150,18 @@ class FirstStep:
                     watch._adaptive |= trained if adaptive(optimizer) else set()
 
             self._hook = register_optimizer_step_post_hook(stepped)
+            return self._expected()
+        return None
+
+    def _expected(self) -> bool | None:
+        student = {id(p) for p in self._student}
+        mine = [
+            adaptive(known)
+            for known in gc.get_objects()
+            if issubclass(type(known), Optimizer)
+            and any(id(p) in student for group in getattr(known, "param_groups", ()) for p in group["params"])
+        ]
+        return all(mine) if mine else None  # accelerate's wrapper stands beside what it wraps
 
     def renew(self, objective: nn.Module) -> None:
         """Know the parameters that stand in the place of those that were known: FSDP2 puts shards there."""

@@ -225,7 +225,7 @@ class Objective(nn.Module):
         if self.terms and not self.bound:
             raise ConfigError("Call objective.check(batch) before the first step: it builds the losses' parameters.")
         if self.training and torch.is_grad_enabled():
-            self._following.before_step(self, self.student, self.bound, self.progress)
+            self._stepped_by(self._following.before_step(self, self.student, self.bound, self.progress))
         terms, outputs = self._values(batch)
         if self.training and torch.is_grad_enabled():
             self.limit(terms)
@@ -266,6 +266,9 @@ class Objective(nn.Module):
         adaptive = self._following.after_step(self)
         for part in self._kept():
             part.after_step()
+        self._stepped_by(adaptive)
+
+    def _stepped_by(self, adaptive: bool | None) -> None:
         if adaptive is not None and self.limits is not None:
             self.limits.stepped_by(adaptive=adaptive)
 
