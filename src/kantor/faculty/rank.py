@@ -111,7 +111,7 @@ def rank_teachers(config: Rank, say: Say = _unheard) -> Ranking:
         raise KantorError("No teacher could be judged.\n" + "\n".join(f"{t.name}: {t.why_not}" for t in teachers))
     first = next(iter(ranked))
     if first != scores[0].name:
-        why = dict.fromkeys(t.missing[scores[0].name] for t in teachers if scores[0].name in t.missing)
+        why = dict.fromkeys(t.missing[scores[0].name].rstrip(".") for t in teachers if scores[0].name in t.missing)
         say(f"Decided by {first}, since no teacher could be judged by {scores[0].name}: {'; '.join(why)}.")
     ranking = Ranking(
         data=config.data,
