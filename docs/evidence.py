@@ -135,7 +135,8 @@ def page() -> str:
         *_plans(done),
         "",
         "Which of many teachers, and learning from one whose labels are others: `examples/faculty/RESULTS.md`, and "
-        "with images without labels `examples/faculty/RESULTS-unlabelled.md` and `RESULTS-wide.md`.",
+        "with images without labels `examples/faculty/RESULTS-unlabelled.md` and `RESULTS-wide.md`. A language model "
+        "with another tokenizer than its student's: `examples/language/RESULTS.md`.",
     ]
     return "\n".join(lines).rstrip() + "\n"
 

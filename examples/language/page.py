@@ -34,7 +34,6 @@ def keep(run: Path, search: Path) -> dict[str, Any]:
         "trials": _trials(search),
         "parts": step0["data"]["parts"],
         "plans": plans,
-        "teacher": {"caching_seconds": _caching(run)},
         "packages": environment["packages"],
     }
 
@@ -61,11 +60,6 @@ def _facts(path: Path) -> dict[str, Any]:
     return VocabularyPlan.load(path).facts
 
 
-def _caching(run: Path) -> float | None:
-    lines = [json.loads(line) for line in (run / "timing.jsonl").read_text().splitlines()]
-    return next((line["seconds"] for line in lines if line.get("stage") == "caches"), None)
-
-
 def page(results: dict[str, Any]) -> str:
     """The whole page."""
     methods, parts = results["methods"], results["parts"]
@@ -80,8 +74,8 @@ def page(results: dict[str, Any]) -> str:
         "ran over the training text once; students train from its 64 likeliest tokens, and see every text twice. "
         f"{seeds} seeds; differences are paired by seed, with t intervals of 95 %.",
         "",
-        "| method | bits per byte | to the student alone | to co-occurrence | seconds | weight |",
-        "|---|---|---|---|---|---|",
+        "| method | seeds | bits per byte | to the student alone | to co-occurrence | seconds | weight |",
+        "|---|---|---|---|---|---|---|",
         *(_row(name, results) for name in sorted(methods, key=lambda name: fmean(methods[name]["values"]))),
         "",
         "Lower is better. The last difference is the method's minus that of vocabulary transport from co-occurrence: "
@@ -120,14 +114,21 @@ def _row(name: str, results: dict[str, Any]) -> str:
     ours = "" if name == OURS else _difference(row, methods[OURS])
     weights = [weight for term, weight in row["weights"].items() if term != "task"]
     return (
-        f"| {NAMES.get(name, name)} | {fmean(row['values']):.4f} | {alone} | {ours} | "
+        f"| {NAMES.get(name, name)} | {len(row['seeds'])} | {fmean(row['values']):.4f} | {alone} | {ours} | "
         f"{fmean(row['seconds_per_seed']):.0f} | {f'{weights[0]:g}' if weights else ''} |"
     )
 
 
 def _difference(row: dict[str, Any], other: dict[str, Any]) -> str:
-    mean, interval = paired_difference(row["values"], other["values"])
+    mean, interval = paired_difference(*_both(row, other))
     return f"{mean:+.4f}" if interval is None else f"{mean:+.4f} ({interval[0]:+.4f} to {interval[1]:+.4f})"
+
+
+def _both(row: dict[str, Any], other: dict[str, Any]) -> tuple[list[float], list[float]]:
+    """What the seeds reached that both have."""
+    ours, theirs = (dict(zip(found["seeds"], found["values"], strict=True)) for found in (row, other))
+    shared = sorted(set(ours) & set(theirs))
+    return [ours[seed] for seed in shared], [theirs[seed] for seed in shared]
 
 
 def _verdicts(results: dict[str, Any]) -> list[str]:
@@ -137,7 +138,7 @@ def _verdicts(results: dict[str, Any]) -> list[str]:
     for name, row in methods.items():
         if name.startswith("vocabulary_transport"):
             continue
-        mean, interval = paired_difference(methods[OURS]["values"], row["values"])
+        mean, interval = paired_difference(*_both(methods[OURS], row))
         clear = interval is not None and interval[1] < 0
         verdict = "below, clear of zero" if clear else "below, not clear of zero" if mean < 0 else "not below"
         said.append(f"- Vocabulary transport (co-occurrence) against {NAMES.get(name, name)}: {verdict}.")
