@@ -51,8 +51,9 @@ test: .venv/.dev
 types: .venv/.dev
 	$(BIN)/pyright
 
+# Each process takes neighbouring tests, so that what a module's tests share is made once.
 unit: .venv/.dev
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 # SEED=number for other inputs.
 SEED ?= 0
@@ -63,14 +64,14 @@ fuzz: .venv/.dev
 TESTS ?= tests
 coverage: .venv/.dev
 	@rm -rf .coverage && mkdir .coverage
-	-$(BIN)/pytest -n 2 -m "not slow" --cov --cov-report= $(TESTS)
+	-$(BIN)/pytest -n 2 --dist worksteal -m "not slow" --cov --cov-report= $(TESTS)
 	$(BIN)/coverage json -q
 	$(BIN)/coverage html -q
 	@$(BIN)/python .ci/coverage_by_room.py .coverage/coverage.json
 	@echo "Line by line: .coverage/html/index.html"
 
 test-slow: .venv/.dev
-	$(BIN)/pytest -n 2 -m slow
+	$(BIN)/pytest -n 2 --dist worksteal -m slow
 
 # Cells run when they change; DOCS=-Dnb_execution_mode=force runs all of them.
 docs: .venv/.dev

@@ -12,7 +12,7 @@ from kantor.study import Study
 
 COMMON = [
     "distill", "--data=digits", "--teacher=cnn@width=32", "--teacher-epochs=8", "--student=cnn@width=16",
-    "--methods=none,kd", "--labels-per-class=3", "--validation=0", "--batch-size=10", "--epochs=40", "--seeds=2",
+    "--methods=none,kd", "--labels-per-class=3", "--validation=0", "--batch-size=10", "--epochs=40", "--seeds=1",
     "--jobs=1", "--record-plans=every=0",
 ]  # fmt: skip
 
@@ -37,11 +37,8 @@ def test_transfer_learns_from_samples_without_labels(runs):
 
 
 def test_the_student_alone_is_trained_as_if_they_were_not_there(runs):
-    for seed in (0, 1):
-        ours, theirs = (
-            load_file(runs / run / "none" / f"seed-{seed}" / "student.safetensors") for run in ("more", "plain")
-        )
-        assert all((ours[key] == theirs[key]).all() for key in ours)
+    ours, theirs = (load_file(runs / run / "none" / "seed-0" / "student.safetensors") for run in ("more", "plain"))
+    assert all((ours[key] == theirs[key]).all() for key in ours)
 
 
 def test_the_summary_says_how_many_there_are(runs):
