@@ -210,3 +210,16 @@ def test_a_flipped_bit_is_noticed(tmp_path):
     path.write_bytes(content)
     with pytest.raises(DataError, match="damaged: the checksum"):
         read_weights(path)
+
+
+@pytest.mark.parametrize("bits", [1, 128, 255])
+def test_a_damaged_directory_of_a_torch_file_is_a_message(tmp_path, bits):
+    path = tmp_path / "w.pt"
+    torch.save({"weight": torch.arange(4.0)}, path)
+    whole = path.read_bytes()
+    for place in range(whole.index(b"PK\1\2"), len(whole), 3):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ bits]) + whole[place + 1 :])
+        try:
+            assert torch.equal(read_weights(path)[0]["weight"], torch.arange(4.0))  # what nobody reads may be damaged
+        except DataError as error:
+            assert str(path) in str(error)

@@ -1,6 +1,5 @@
 """Weights and what is known about them, from and to a file. Nothing in a file is executed."""
 
-import contextlib
 import json
 import pickle
 import warnings
@@ -200,14 +199,18 @@ def _refuse_other_kinds(path: Path) -> None:
     with path.open("rb") as file:
         begin = file.read(2)
     if begin == b"PK":
-        with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
-            if any(name.partition("/")[2] == "constants.pkl" for name in archive.namelist()):
-                raise DataError(
-                    f"{path} is a program (TorchScript), which holds no weights alone. Where you trust it, save "
-                    "torch.jit.load(FILE).state_dict() as safetensors."
-                )
-            if (damaged := archive.testzip()) is not None:  # torch reads flipped bits as other numbers
-                raise DataError(f"{path} is damaged: the checksum of {damaged} in it does not fit. Copy it again.")
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names, damaged = archive.namelist(), archive.testzip()
+        except Exception as error:  # a damaged directory can make it raise anything
+            raise DataError(f"{path} is damaged: {error}. Copy it again.") from None
+        if any(name.partition("/")[2] == "constants.pkl" for name in names):
+            raise DataError(
+                f"{path} is a program (TorchScript), which holds no weights alone. Where you trust it, save "
+                "torch.jit.load(FILE).state_dict() as safetensors."
+            )
+        if damaged is not None:  # torch reads flipped bits as other numbers
+            raise DataError(f"{path} is damaged: the checksum of {damaged} in it does not fit. Copy it again.")
     elif begin[:1] != b"\x80":
         raise DataError(
             f"{path} is nothing that torch saved: it begins with {begin!r}. It may be a pointer that git left in its "
