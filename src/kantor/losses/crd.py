@@ -8,13 +8,12 @@ from torch import Tensor
 
 from kantor.core.collectives import rank, sum_over_ranks, world_size
 from kantor.core.errors import ShapeError
-from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.base import Shapes
 from kantor.losses.checks import one_id_each, same_samples, same_shape
-from kantor.losses.draws import Draws
-from kantor.losses.embed import DIM, Embed, pooled_width
-from kantor.losses.memory import FeatureMemory
+from kantor.losses.embed import DIM
+from kantor.losses.memory_bank import MemoryBankLoss
 from kantor.losses.precision import full_precision
-from kantor.losses.settings import positive, share
+from kantor.losses.settings import positive
 from kantor.losses.stages import single
 
 
@@ -75,7 +74,7 @@ def crd(
     return nce(student, samples, counts) + nce(teacher, samples, counts)
 
 
-class CRD(TransferLoss):
+class CRD(MemoryBankLoss):
     """:func:`crd`: student embeddings against the teacher's memory, and the reverse.
 
     Follows the public code (RepDistiller): linear embeddings to 128 numbers of length 1, memories with momentum .5,
@@ -104,9 +103,6 @@ class CRD(TransferLoss):
     name: ClassVar = "crd"
     paper: ClassVar = "arXiv 1910.10699"
     default_weight: ClassVar = 0.8
-    reads: ClassVar = "penultimate"
-    needs_ids: ClassVar = True
-    pooled = True
 
     normalisers: Float[Tensor, "2"]
     """Z of the student's and of the teacher's scores; 0 before the first step."""
@@ -119,17 +115,9 @@ class CRD(TransferLoss):
         dim: int = DIM,
         negatives_per_anchor: int | None = None,
     ) -> None:
-        super().__init__()
-        positive(self.name, negatives=negatives, dim=dim)
-        if negatives_per_anchor is not None:
-            positive(self.name, negatives_per_anchor=negatives_per_anchor)
+        super().__init__(negatives, negatives_per_anchor, momentum, dim)
         positive(self.name, temperature=temperature)
-        share(self.name, momentum=momentum)
-        self.negatives = negatives
-        self.negatives_per_anchor = negatives_per_anchor
         self.temperature = temperature
-        self.momentum = momentum
-        self.dim = dim
         self._measured: list[Tensor] = []
 
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:
@@ -139,11 +127,8 @@ class CRD(TransferLoss):
             ConfigError: there are no ids.
             ShapeError: a layer's output has no rows to embed.
         """
-        (s,), (t,) = student_shapes, teacher_shapes
-        self.student_embedding = Embed(pooled_width(s, self.name), self.dim)
-        self.teacher_embedding = Embed(pooled_width(t, self.name), self.dim)
-        self.memory = FeatureMemory(samples, self.dim, self.momentum, blend_first=True, who=self.name)
-        self.draws = Draws()
+        self.make_embeddings(student_shapes, teacher_shapes)
+        self.make_memory(samples, blend_first=True)
         self.register_buffer("normalisers", torch.zeros(2))
 
     def forward(self, student, teacher, *, targets=None, ids=None) -> Tensor:  # noqa: ARG002
@@ -192,8 +177,7 @@ class CRD(TransferLoss):
 
     def after_step(self) -> None:
         """Commit the step's embeddings and, after the first step, Z; go on to the next draw."""
-        self.memory.commit()
-        self.draws.advance()
+        super().after_step()
         if self._measured:
             self.normalisers.copy_(torch.stack(self._measured).mean(0))
         self.forget()
@@ -201,8 +185,7 @@ class CRD(TransferLoss):
     def forget(self) -> None:
         """Drop what is held for :meth:`after_step`."""
         self._measured = []
-        if hasattr(self, "memory"):
-            self.memory.forget()
+        super().forget()
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         self.forget()  # it belongs to the state that is replaced

@@ -8,13 +8,12 @@ from torch import Tensor
 
 from kantor.core.collectives import gather_rows, rank, sum_over_ranks, world_size
 from kantor.core.errors import ShapeError
-from kantor.losses.base import Shapes, TransferLoss
+from kantor.losses.base import Shapes
 from kantor.losses.checks import one_id_each, same_samples
 from kantor.losses.critic import Critic
-from kantor.losses.draws import Draws
-from kantor.losses.embed import DIM, Embed, pooled_width
-from kantor.losses.memory import FeatureMemory
-from kantor.losses.settings import positive, share
+from kantor.losses.embed import DIM
+from kantor.losses.memory_bank import MemoryBankLoss
+from kantor.losses.settings import positive
 from kantor.losses.stages import single
 
 
@@ -50,7 +49,7 @@ def gckt(
     return negative_weight * means[1] - means[0]
 
 
-class GCKT(TransferLoss):
+class GCKT(MemoryBankLoss):
     """:func:`gckt` of learned embeddings of both layers, with negatives from a memory of every training sample.
 
     Both layers are embedded in 128 numbers of length 1 (:class:`~kantor.losses.embed.Embed`) and scored in pairs by a
@@ -83,9 +82,6 @@ class GCKT(TransferLoss):
     name: ClassVar = "gckt"
     paper: ClassVar = "arXiv 2012.08674"
     default_weight: ClassVar = 0.8
-    reads: ClassVar = "penultimate"
-    needs_ids: ClassVar = True
-    pooled = True
 
     def __init__(
         self,
@@ -96,17 +92,9 @@ class GCKT(TransferLoss):
         dim: int = DIM,
         hidden: int = 128,
     ) -> None:
-        super().__init__()
-        positive(self.name, negatives=negatives, dim=dim, hidden=hidden)
-        if negatives_per_anchor is not None:
-            positive(self.name, negatives_per_anchor=negatives_per_anchor)
-        positive(self.name, negative_weight=negative_weight)
-        share(self.name, momentum=momentum)
-        self.negatives = negatives
-        self.negatives_per_anchor = negatives_per_anchor
+        super().__init__(negatives, negatives_per_anchor, momentum, dim)
+        positive(self.name, hidden=hidden, negative_weight=negative_weight)
         self.negative_weight = negative_weight
-        self.momentum = momentum
-        self.dim = dim
         self.hidden = hidden
 
     def build(self, student_shapes: Shapes, teacher_shapes: Shapes, samples: int) -> None:
@@ -116,12 +104,9 @@ class GCKT(TransferLoss):
             ConfigError: there are no ids.
             ShapeError: a layer's output has no rows to embed.
         """
-        (s,), (t,) = student_shapes, teacher_shapes
-        self.student_embedding = Embed(pooled_width(s, self.name), self.dim)
-        self.teacher_embedding = Embed(pooled_width(t, self.name), self.dim)
+        self.make_embeddings(student_shapes, teacher_shapes)
         self.critic = Critic(self.dim, self.hidden)
-        self.memory = FeatureMemory(samples, self.dim, self.momentum, who=self.name)
-        self.draws = Draws()
+        self.make_memory(samples)
 
     def embed(
         self, student: Float[Tensor, "batch ..."], teacher: Float[Tensor, "batch ..."]
@@ -162,15 +147,6 @@ class GCKT(TransferLoss):
         ids = one_id_each(self.name, student, ids, len(self.memory.seen))
         scores = self.scores(*self.embed(student, single(teacher)), ids)
         return gckt(*scores, negative_weight=self.negative_weight)
-
-    def after_step(self) -> None:
-        """Commit the step's embeddings, and go on to the next draw."""
-        self.memory.commit()
-        self.draws.advance()
-
-    def forget(self) -> None:
-        """Drop what the memory holds for :meth:`after_step`."""
-        self.memory.forget()
 
     def settings(self) -> dict[str, Any]:
         """Negatives, their weight, momentum and sizes."""
