@@ -333,3 +333,27 @@ def test_what_a_cache_holds_of_text_has_the_mask_that_comes_with_the_batch():
         bound.check(batch, quiet=True)
         values.append({name: x.item() for name, x in bound(batch).terms.items()})
     assert values[0] == values[1]
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_where_tokens_are_classified_kd_compares_those_that_have_a_label(padded):
+    class Tagger(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding, self.head = nn.Embedding(20, 8), nn.Linear(8, 5)
+
+        def forward(self, input_ids, attention_mask):
+            return self.head(self.embedding(input_ids))
+
+    torch.manual_seed(0)
+    student, teacher = Tagger(), Tagger()
+    tokens, mask = torch.randint(0, 20, (3, 6)), torch.ones(3, 6, dtype=torch.int64)
+    y = torch.full((3, 6), -100)
+    y[:, 2], y[0, 0], y[1, 5] = 1, 3, 2  # the first and the last token too
+    if padded:
+        mask[2, 4:] = 0
+    tagging = objective(student, teacher, ("kd",), task=kantor.tasks.TokenClassification())
+    batch = {"input_ids": tokens, "attention_mask": mask, "labels": y}
+    tagging.check(batch, quiet=True)
+    s, t = (net(tokens, mask)[y != -100] for net in (student, teacher))
+    torch.testing.assert_close(tagging(batch).terms["kd"], losses.kd(s, t))

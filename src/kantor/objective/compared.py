@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from kantor.capture.positions import LayerOutput
@@ -14,6 +15,7 @@ from kantor.data import Batch
 from kantor.losses import LOSSES
 from kantor.losses.base import Features, Grids, Masks, Shapes, TransferLoss
 from kantor.losses.features import on_grid, pool
+from kantor.losses.sequences import IGNORED
 from kantor.objective.outputs import Networks, Outputs, outputs_of
 from kantor.objective.teachers import Read
 from kantor.objective.terms import Bound
@@ -72,11 +74,39 @@ def compared(bound: Bound, outputs: Outputs) -> Compared:
     return Compared(_one_or_many(bound, [x.values for x in s]), _one_or_many(bound, beside), masks, grids, spans)
 
 
-def value_of(bound: Bound, outputs: Outputs) -> Tensor:
-    """The term's value."""
+def value_of(bound: Bound, outputs: Outputs, *, in_place: bool = False) -> Tensor:
+    """The term's value.
+
+    Args:
+        bound: the term.
+        outputs: of a batch.
+        in_place: a label per token is that of the output at its place, as where tokens are classified. Off, it is the
+            token itself, which the output before it predicts.
+    """
     found, batch = compared(bound, outputs), outputs.batch
-    beside = {**found.masks, **found.grids, **found.spans}
-    return bound.loss(found.student, found.teacher, targets=batch.targets, ids=batch.ids, **beside)
+    masks, targets = found.masks, batch.targets
+    if in_place and targets is not None and _by_token(bound, found, targets):
+        masks, targets = {**masks, "student_mask": _labelled(found, targets)}, None
+    beside = {**masks, **found.grids, **found.spans}
+    return bound.loss(found.student, found.teacher, targets=targets, ids=batch.ids, **beside)
+
+
+def _by_token(bound: Bound, found: Compared, targets: Tensor) -> bool:
+    """Whether a loss compares logits per token, each with a label."""
+    loss, s = bound.loss, found.student
+    assert isinstance(loss, TransferLoss)
+    if not loss.takes_mask or loss.reads not in ("logits", "sequence_logits") or found.spans:
+        return False
+    return isinstance(s, Tensor) and s.ndim == 3 and targets.ndim == 2 and targets.shape[1] == s.shape[1]
+
+
+def _labelled(found: Compared, targets: Int64[Tensor, "labelled tokens"]) -> Bool[Tensor, "batch tokens"]:
+    """Which tokens count: no padding, and none whose label says that it does not; of samples without labels all."""
+    assert isinstance(found.student, Tensor)
+    counts = torch.ones(found.student.shape[:2], dtype=torch.bool, device=found.student.device)
+    counts[: len(targets)] = targets != IGNORED
+    known = found.masks.get("student_mask")
+    return counts & known if isinstance(known, Tensor) else counts
 
 
 def refuse_masks(bound: Bound, found: Compared) -> None:

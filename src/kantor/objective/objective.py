@@ -318,7 +318,8 @@ class Objective(nn.Module):
             if isinstance(bound.loss, WeightPenalty):
                 terms[bound.name] = bound.loss(path_root(self.student))
             else:
-                terms[bound.name] = value_of(bound, outputs)
+                in_place = self.task is not None and self.task.labels == "maps"
+                terms[bound.name] = value_of(bound, outputs, in_place=in_place)
         return terms, outputs
 
     def _looked_at(self, batch: Batch) -> tuple[dict[str, Float[Tensor, ""]], Outputs]:
