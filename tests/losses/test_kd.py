@@ -94,6 +94,10 @@ def test_tokens_count_that_predict_one_with_a_label():
 def test_an_unknown_divergence_is_named():
     with pytest.raises(ConfigError, match=r"unknown divergence 'revers'.*reverse"):
         KD(divergence="revers")
+    with pytest.raises(ConfigError, match="unknown divergence 3"):
+        KD(divergence=3)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="unknown divergence 'revers'"):
+        kd(torch.zeros(2, 3), torch.zeros(2, 3), divergence="revers")  # type: ignore[arg-type]
 
 
 def test_a_vocabulary_that_is_filled_up_is_named():

@@ -47,8 +47,10 @@ def kd(
 
     Raises:
         ShapeError: the shapes differ, or are none of these.
+        ConfigError: the divergence is unknown.
     """
     _check(student.shape, teacher.shape)
+    _check_divergence(divergence)
     enough("kd", student, 1)
     s, t = _predictions(student), _predictions(teacher)
     if divergence != "forward":
@@ -96,6 +98,12 @@ def _predictions(logits: Float[Tensor, "batch ..."]) -> Float[Tensor, "predictio
     return logits.flatten(0, -2)
 
 
+def _check_divergence(divergence: object) -> None:
+    known = get_args(Divergence)
+    if divergence not in known:
+        raise ConfigError(f"kd: unknown divergence {divergence!r}. {suggest(str(divergence), known)}")
+
+
 def _check(student: Shape, teacher: Shape) -> None:
     said = f"the student's are {tuple(student)}, the teacher's {tuple(teacher)}"
     if len(student) != len(teacher) or len(student) not in (2, 3, 4):
@@ -128,6 +136,9 @@ class KD(TransferLoss):
 
     Args:
         temperature, divergence: see :func:`kd`.
+
+    Raises:
+        ConfigError: the temperature is not positive, or the divergence is unknown.
     """
 
     name: ClassVar = "kd"
@@ -141,8 +152,7 @@ class KD(TransferLoss):
     def __init__(self, temperature: float = 4.0, divergence: Divergence = "forward") -> None:
         super().__init__()
         positive(self.name, temperature=temperature)
-        if divergence not in get_args(Divergence):
-            raise ConfigError(f"kd: unknown divergence {divergence!r}. {suggest(divergence, get_args(Divergence))}")
+        _check_divergence(divergence)
         self.temperature = temperature
         self.divergence: Divergence = divergence
 
