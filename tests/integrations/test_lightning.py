@@ -232,6 +232,19 @@ def test_a_callback_trains_the_module_that_it_is_fitted_with(tmp_path):
     assert not torch.equal(second.model[0].weight, Mine().model[0].weight)
 
 
+def test_a_module_whose_training_broke_off_is_fitted_again(tmp_path):
+    class Breaks(pl.Callback):
+        def on_train_batch_end(self, *_: Any, **__: Any) -> None:
+            raise RuntimeError("broken off")
+
+    callback, module = DistillationCallback("model", net(16, 1), "kd+neuron_transport", task="auto"), Mine()
+    with pytest.raises(RuntimeError, match="broken off"):
+        trainer(tmp_path, callbacks=[callback, Breaks()], max_epochs=1).fit(module, data())
+    before = int(callback.objective.limits.steps)
+    trainer(tmp_path, callbacks=[callback], max_epochs=1).fit(module, data())
+    assert int(callback.objective.limits.steps) == before + 4
+
+
 def test_steps_that_are_taken_without_callbacks_are_told_of(tmp_path):
     """As Lightning's search for a learning rate takes them."""
     from lightning.pytorch.tuner.tuning import Tuner

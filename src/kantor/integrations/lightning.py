@@ -210,6 +210,7 @@ class DistillationCallback(Callback):
         if stage != "fit":
             return
         _refuse_manual(pl_module)
+        _give_back_steps(pl_module)
         objective = self._objective_of(trainer, pl_module)
         steps = pl_module.optimizer_step
 
@@ -224,8 +225,7 @@ class DistillationCallback(Callback):
 
     def teardown(self, trainer: Any, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """The module's own steps are its own again."""
-        for name in ("training_step", "optimizer_step"):
-            vars(pl_module).pop(name, None)
+        _give_back_steps(pl_module)
 
     def on_fit_start(self, trainer: Any, pl_module: LightningModule) -> None:
         """Random numbers stand where they stood; a fresh student goes through the losses' own pretraining."""
@@ -264,6 +264,12 @@ class DistillationCallback(Callback):
             self.step0 = _checked(self.objective, trainer, module)
             _attach(module, self.objective)
         return self.objective
+
+
+def _give_back_steps(module: LightningModule) -> None:
+    """Undo what setup did to a module. Lightning tears no callback down where training is interrupted."""
+    for name in ("training_step", "optimizer_step"):
+        vars(module).pop(name, None)
 
 
 def _refuse_manual(module: LightningModule) -> None:
