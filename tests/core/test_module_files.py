@@ -44,6 +44,15 @@ def test_what_was_installed_is_named_and_looked_at_no_further(folder):
     assert set(module_files("yaml")) == {"yaml"}
 
 
+@pytest.mark.parametrize("name", ["site-packages", "dist-packages"])
+def test_packages_of_the_user_or_of_the_system_were_installed_too(folder, monkeypatch, name):
+    (folder / name).mkdir()
+    monkeypatch.syspath_prepend(folder / name)
+    write(folder, mf_mine="import mf_theirs")
+    (folder / name / "mf_theirs.py").write_text("")
+    assert set(module_files("mf_mine")) == {"mf_mine"}
+
+
 @pytest.mark.parametrize("text", ["import mf_nowhere", "def broken(:", "from .. import above", "from . import mf_x"])
 def test_a_module_that_imports_what_is_not_there(folder, text):
     write(folder, mf_odd=text)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 _PLACES = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
 _PLACES.append(Path(__file__).parents[1])  # kantor's own, wherever it is
+_FOLDERS = {"site-packages", "dist-packages"}
 
 
 def module_files(name: str) -> dict[str, Path]:
@@ -78,4 +79,8 @@ def _spec(name: str) -> ModuleSpec | None:
 
 def _installed(origin: str | None) -> bool:
     """Whether a file came with Python or with a package, so that a version says what it is."""
-    return origin is not None and any(Path(origin).is_relative_to(place) for place in _PLACES)
+    if origin is None:
+        return False
+    # A user's own packages, and those of a Debian system, lie in folders of these names elsewhere.
+    of_packages = not _FOLDERS.isdisjoint(Path(origin).parts)
+    return of_packages or any(Path(origin).is_relative_to(place) for place in _PLACES)
