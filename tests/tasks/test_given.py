@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from kantor.core import trust
 from kantor.core.errors import ConfigError
 from kantor.tasks import BUILT_IN, Classification, Regression, Task, as_task, made, named
-from kantor.tasks.given import OfLoss
+from kantor.tasks.given import OfLoss, makes_one
 
 OWN = """
 import torch
@@ -102,6 +102,10 @@ def test_what_may_be_given_to_an_objective():
         as_task(Regression)
     with pytest.raises(ConfigError, match="is no task"):
         as_task("regression")
+
+
+def test_a_function_in_c_makes_no_task():
+    assert not makes_one(torch.dist)
 
 
 def test_a_plain_loss_is_judged_by_itself():

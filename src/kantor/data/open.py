@@ -35,8 +35,9 @@ from kantor.data.views import in_words, views_of
 Tokenizers = Mapping[str, Tokenizer | Learned] | Callable[[], Mapping[str, Tokenizer | Learned]]
 """By role, what turns texts into tokens; or a function that says it."""
 _WHITE = 2**16 - 1
-_PACKED = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 """Of images of 16 bits."""
+_PACKED = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
+"""Endings of archives that are not read in place."""
 
 
 def open_data(

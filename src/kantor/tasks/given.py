@@ -107,5 +107,8 @@ def makes_one(found: Any) -> bool:
         return False
     found = found.forward if isinstance(found, nn.Module) else found
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    parameters = inspect.signature(found).parameters.values()
+    try:
+        parameters = inspect.signature(found).parameters.values()
+    except ValueError:  # of torch's functions in C++ Python knows no arguments: they are losses
+        return False
     return all(p.default is not p.empty or p.kind in kinds for p in parameters)
