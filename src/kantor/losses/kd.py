@@ -42,8 +42,8 @@ def kd(
             ``[batch, classes, height, width]``.
         teacher: logits of the teacher, of the same shape, for the same classes in the same order.
         temperature: T > 0; 4 is the public benchmarks' choice.
-        divergence: see :data:`Divergence`; those after the first are for language models, whose students cannot say all
-            that their teacher can.
+        divergence: see :data:`Divergence`; those after the first are for language models, where a student is too small
+            to cover all that its teacher says.
 
     Raises:
         ShapeError: the shapes differ, or are none of these.

@@ -161,7 +161,7 @@ class FirstStep:
             if issubclass(type(known), Optimizer)
             and any(id(p) in student for group in getattr(known, "param_groups", ()) for p in group["params"])
         ]
-        return all(mine) if mine else None  # accelerate's wrapper stands beside what it wraps
+        return all(mine) if mine else None  # of accelerate's wrapper and the SGD in it, only the latter says so
 
     def renew(self, objective: nn.Module) -> None:
         """Know the parameters that stand in the place of those that were known: FSDP2 puts shards there."""
