@@ -62,5 +62,7 @@ def test_settings_in_words() -> None:
         "names: a list", "count: a whole number (1)", "share: a finite number or left out (left out)",
         "on: true or false (false)", "what (x)",
     ]  # fmt: skip
-    assert in_words(losses.KD) == "temperature: a finite number (4.0)"
+    assert in_words(losses.KD).splitlines() == [
+        "temperature: a finite number (4.0)", "divergence: forward or reverse or js or skew (forward)",
+    ]  # fmt: skip
     assert in_words(losses.SP) == ""
