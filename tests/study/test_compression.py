@@ -21,6 +21,7 @@ def test_the_example_is_a_study():
     assert ResolvedStudy(study).methods
 
 
+@pytest.mark.slow
 def test_the_example_runs(shared_data, tmp_path, monkeypatch):
     """Every method of the file with the real teacher, on the first images of the real data; then a trained start."""
     parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra parquet")

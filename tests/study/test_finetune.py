@@ -201,6 +201,7 @@ def test_a_sweep_is_a_run_for_each_number_and_one_table(source, capsys):
     assert not Path("runs/many").exists()
 
 
+@pytest.mark.slow
 def test_a_sweep_is_analysed_and_probed_run_by_run(source, capsys):
     arguments = ["finetune", f"--teacher={TEACHER}", *SHORT, HIGH, "--seeds=1", "--record-plans=every=0"]
     assert main([*arguments, "--methods=l2_sp", "--labels-per-class=12,4", "--out=runs/moved"]) == 0

@@ -104,6 +104,7 @@ def test_regression_selects_tunes_and_reports_by_the_lowest_error(here, capsys):
     assert "RMSE" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_every_other_command_takes_numbers_too(here, capsys):
     few = ["--epochs=1", "--seeds=1", "--jobs=1", "--record-plans=every=0"]
     data = ["--data=numbers.npz", "--task=regression"]

@@ -187,6 +187,7 @@ def views(given, teacher: str | None = "mri.safetensors,ct.safetensors") -> dict
     return ResolvedStudy(Study(data="patients.npz", student="mlp", teacher=teacher, views=given)).views
 
 
+@pytest.mark.slow
 def test_pictures_of_every_view(tmp_path, monkeypatch):
     """The student and the first teacher see the same, two others the same luminance: two sheets, whose is said."""
     monkeypatch.chdir(tmp_path)

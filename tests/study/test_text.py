@@ -35,6 +35,7 @@ def refused(capsys, *arguments: str) -> str:
     return capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_every_command(place, capsys):
     """A fine-tuned BERT teaches a bag and a TextCNN; the teacher's folder is gone when its students are used."""
     run("finetune", "--data=films", "--teacher=transformers:bert", "--methods=none,l2_sp", "--out=runs/tuned", *FEW)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -13,11 +14,20 @@ from kantor.study.afterwards.linear_probes import RANDOM, probe_run, reached_by,
 from small import console, printed, settings
 
 
-@pytest.fixture
-def run(tmp_path):
-    study = settings(tmp_path, methods="none,neuron_transport", teacher="mlp@hidden=8")
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A finished run, and all beside it."""
+    folder = tmp_path_factory.mktemp("trained")
+    study = settings(folder, methods="none,neuron_transport", teacher="mlp@hidden=8")
     run_study(study, console())
-    return study.folder()
+    return folder, study.folder().relative_to(folder)
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    folder, name = trained
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return tmp_path / name
 
 
 def silent(_: str) -> None:
