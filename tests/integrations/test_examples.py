@@ -9,7 +9,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "loops"
 SAYS = {
-    "trainer": "kd 0.",
+    "trainer": "kd+neuron_transport 0.",
     "lightning_module": "kd+neuron_transport 0.",
     "lightning_callback": "right: 0.",
     "accelerate_loop": "1 processes",
