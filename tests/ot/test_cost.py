@@ -114,6 +114,12 @@ def test_half_precision_and_autocast_are_computed_in_float32():
     assert cost(x.half(), y.half()).dtype == torch.float32
 
 
+@pytest.mark.parametrize("kind", ["sqeuclidean", "euclidean", "cosine", "correlation", "l1"])
+def test_points_without_coordinates_are_refused(kind):
+    with pytest.raises(ShapeError, match="coordinate"):
+        cost(torch.zeros(3, 0), torch.zeros(2, 0), kind)
+
+
 def test_refusals():
     with pytest.raises(ShapeError, match=r"x is \(3, 4\), y is \(3, 5\)"):
         cost(torch.zeros(3, 4), torch.zeros(3, 5))

@@ -40,7 +40,7 @@ def cost(
             ``epsilon`` needs no knowledge of the features' scale. None leaves the cost's own units.
 
     Raises:
-        ShapeError: the rows of ``x`` and ``y`` have different lengths, or one is not a matrix.
+        ShapeError: the rows of ``x`` and ``y`` have different lengths or none, or one is not a matrix.
         ConfigError: the kind or the normaliser is unknown, or ``x`` or ``y`` is no real tensor.
     """
     check_kind(kind)
@@ -51,6 +51,8 @@ def cost(
             f"A cost compares rows of one length: x is {tuple(x.shape)}, y is {tuple(y.shape)}; "
             "expected [..., n, d] and [..., m, d]."
         )
+    if x.shape[-1] == 0:
+        raise ShapeError(f"Points need a coordinate at least: x is {tuple(x.shape)}, y is {tuple(y.shape)}.")
     common = torch.promote_types(upcast(x).dtype, upcast(y).dtype)
     x, y = x.to(common), y.to(common)
     with no_autocast(x.device):
