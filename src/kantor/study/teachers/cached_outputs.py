@@ -171,7 +171,8 @@ def layers_of(teacher: LiveTeacher, reads: set[Read], example: Batch, longest: i
         longest: tokens of a text at most; logits per token are kept as if all had so many.
     """
     found = teacher.kept(example.first(2), _in_order(reads))
-    tops = {key: dtype for read in reads for key, dtype in zip(top_keys(read), _types(teacher), strict=True)}
+    types = () if teacher.top is None else _types(teacher)
+    tops = {key: dtype for read in reads for key, dtype in zip(top_keys(read), types, strict=False)}
     kept: dict[str, KeptLayer] = {
         read.key: (list(found[read.key].shape[1:]), read.pooled) for read in _in_order(reads) if read.key in found
     }
