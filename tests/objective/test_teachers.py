@@ -131,10 +131,13 @@ def test_what_was_made_in_inference_mode_cannot_be_trained_and_that_is_said():
 
 
 class _Rows:
-    """A cache that keeps one layer."""
+    """A cache that keeps one layer, and one for other methods."""
 
-    def lookup(self, ids, views):
-        return {"2": torch.zeros(len(ids), 8)}
+    layers = ("2", "3")
+
+    def lookup(self, ids, views, layers):
+        assert "3" not in layers, "only what is wanted is read"
+        return {layer: {"2": torch.zeros(len(ids), 8)}[layer] for layer in layers}
 
 
 def test_a_cache_without_logits_is_asked_for_them_in_vain():

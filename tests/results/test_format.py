@@ -53,6 +53,7 @@ def as_format_1(run: Path, began: bool) -> None:
         (run / "began.json").unlink()
     (run / "plan-samples.npz").rename(run / "probe.npz")
     plan = json.loads((run / "plan.json").read_text())
+    del plan["digest"]
     for terms in plan["bound"].values():
         for place, term in enumerate(terms):
             for name in ("loss", "settings", "reason"):

@@ -6,8 +6,7 @@ from typing import Any, NotRequired, TypedDict
 
 from kantor.core.digests import file_digest
 from kantor.core.errors import DataError
-from kantor.core.files import write_json
-from kantor.core.reading import read_json
+from kantor.core.sealed_json import read_sealed_json, write_sealed_json
 
 SEALED = ("student.safetensors", "teacher.safetensors", "metrics.jsonl")
 """What is sealed, of those that are there."""
@@ -20,9 +19,10 @@ class _Sealed(TypedDict):
 
 
 def finish(folder: Path, result: dict[str, Any]) -> None:
-    """Write ``result.json``, with the digests of the student's files. It comes last: where it is, all is done."""
+    """Write ``result.json``, with its own digest and those of the student's files. It comes last: where it is, all is
+    done."""
     files = {name: file_digest(folder / name) for name in SEALED if (folder / name).exists()}
-    write_json(folder / "result.json", {**result, "files": files})
+    write_sealed_json(folder / "result.json", {**result, "files": files})
 
 
 def student_of(folder: Path) -> Path:
@@ -51,7 +51,7 @@ def check_files(folder: Path, names: Sequence[str] = SEALED) -> None:
     Raises:
         DataError: names the file, and what to do.
     """
-    for name, digest in read_json(folder / "result.json", _Sealed).get("files", {}).items():
+    for name, digest in read_sealed_json(folder / "result.json", _Sealed).get("files", {}).items():
         path = folder / name
         if name not in names:
             continue

@@ -11,7 +11,7 @@ import json
 import math
 import shutil
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,12 +159,13 @@ class TeacherCache:
             raise DataError(f"The teacher cache was written and cannot be read back: {self._say_missing()}.")
 
     def lookup(
-        self, ids: Int64[Tensor, " batch"], views: Int64[Tensor, " batch"] | None
+        self, ids: Int64[Tensor, " batch"], views: Int64[Tensor, " batch"] | None, layers: Iterable[str] | None = None
     ) -> dict[str, Float[Tensor, "batch ..."]]:
-        """Every layer's outputs for samples ``ids`` in fixed views ``views``.
+        """The outputs of ``layers``, of all if left out, for samples ``ids`` in fixed views ``views``.
 
         Raises:
             DataError: the cache is not full, or does not hold such a sample or view.
+            KeyError: it holds no such layer.
         """
         if self.missing:
             raise DataError(f"The teacher cache is not filled: {self._say_missing()}. Call fill() first.")
@@ -180,7 +181,8 @@ class TeacherCache:
                 f"view(s); it has not what is asked of ids {which[:5].tolist()}."
             )
         rows = of * len(self.part) + at
-        found = {name: torch.from_numpy(np.asarray(values[rows])) for name, values in self._values.items()}
+        names = self._values if layers is None else layers
+        found = {name: torch.from_numpy(np.asarray(self._values[name][rows])) for name in names}
         return {name: _looked_up(x) for name, x in found.items()}
 
     def facts(self) -> dict[str, Any]:

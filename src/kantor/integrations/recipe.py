@@ -66,13 +66,18 @@ def fresh_method(method: str | Sequence[Term]) -> str | list[Term]:
     return method if isinstance(method, str) else [term.fresh() for term in method]
 
 
+def without_adapter(network: nn.Module) -> Any:
+    """The network inside an adapter of PEFT's."""
+    of_adapter: Any = getattr(network, "get_base_model", None)
+    return network if of_adapter is None else of_adapter()
+
+
 def task_of(student: nn.Module) -> Task:
     """What a student learns, as far as it says so: transformers' networks do, by their kind and configuration.
 
     All others classify.
     """
-    of_adapter: Any = getattr(student, "get_base_model", None)  # PEFT's
-    student = student if of_adapter is None else of_adapter()
+    student = without_adapter(student)
     config = getattr(student, "config", None)
     problem = getattr(config, "problem_type", None)
     kind = str(getattr(student, "loss_type", None) or "")

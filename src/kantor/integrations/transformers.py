@@ -21,7 +21,7 @@ from kantor.data import as_batch
 from kantor.integrations.first_batch import first_batch, random_state_kept
 from kantor.integrations.heard import Heard
 from kantor.integrations.kept import read_losses, write_losses
-from kantor.integrations.recipe import TaskChoice, Teachers, fresh_method, objective_of
+from kantor.integrations.recipe import TaskChoice, Teachers, fresh_method, objective_of, without_adapter
 from kantor.models.torchvision_unseen import torchvision_unseen
 from kantor.objective import Objective, StepZero, Term
 from kantor.objective.task_term import labels_expected
@@ -319,18 +319,12 @@ def _student(trainer: Any) -> nn.Module:
 
 def _takes_labels(student: nn.Module) -> bool:
     """Whether the student computes a loss from labels by itself."""
-    return "labels" in inspect.signature(_own(student).forward).parameters
-
-
-def _own(student: nn.Module) -> Any:
-    """The network inside an adapter of PEFT's."""
-    of_adapter: Any = getattr(student, "get_base_model", None)
-    return student if of_adapter is None else of_adapter()
+    return "labels" in inspect.signature(without_adapter(student).forward).parameters
 
 
 def _with_decoders(student: nn.Module, inputs: dict[str, Any]) -> dict[str, Any]:
     """Inputs with what a decoder sees of the labels, from which it makes that itself where it computes the loss."""
-    network, labels = _own(student), inputs.get("labels")
+    network, labels = without_adapter(student), inputs.get("labels")
     made = getattr(network, "prepare_decoder_input_ids_from_labels", None)
     if made is None or not isinstance(labels, Tensor) or "decoder_input_ids" in inputs or "student" in inputs:
         return inputs

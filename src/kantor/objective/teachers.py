@@ -174,9 +174,15 @@ class CachedTeacher:
         """
         assert batch.ids is not None
         device = batch.ids.device
-        rows = self._cache.lookup(batch.ids, batch.views)
+        # Of what is kept for other methods nothing is read.
+        wanted = [key for read in reads for key in self._keys(read)]
+        rows = self._cache.lookup(batch.ids, batch.views, dict.fromkeys(wanted))
         there = {key: x.to(device, non_blocking=True) for key, x in rows.items()}
         return {read: there[read.key] if read.key in there else self._top(read, there, batch) for read in reads}
+
+    def _keys(self, read: Read) -> tuple[str, ...]:
+        """What is kept of an output."""
+        return (read.key,) if read.key in self._cache.layers or read.layer != "logits" else top_keys(read)
 
     def _top(self, read: Read, rows: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """Logits of which the likeliest are known, of as many tokens as the batch has."""

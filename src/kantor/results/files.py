@@ -8,7 +8,7 @@ from typing import Any
 
 from kantor.core.collectives import rank
 from kantor.core.lines import append_line, read_lines
-from kantor.core.reading import read_json
+from kantor.core.sealed_json import read_sealed_json
 from kantor.results.records import Diverged, Finished, Timed
 
 PROBE = "probe.json"
@@ -33,9 +33,9 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     """The outcome of a finished seed, None if it is not finished.
 
     Raises:
-        DataError: it is damaged.
+        DataError: it was changed or damaged since it was written.
     """
-    return read_json(folder / "result.json", Finished | Diverged) or None
+    return read_sealed_json(folder / "result.json", Finished | Diverged) or None
 
 
 @contextlib.contextmanager

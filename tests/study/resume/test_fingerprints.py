@@ -10,6 +10,7 @@ import torch
 
 import kantor
 from kantor.cli import main
+from kantor.core.sealed_json import write_sealed_json
 from kantor.models.normalise import Normalise
 from kantor.study.resume import fingerprints
 
@@ -131,6 +132,28 @@ def test_a_setting_edited_in_both_files(folder, capsys, left):
     assert not SEED.exists() or left != "not begun"
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("run/none/seed-0/result.json", '"accuracy": ', '"accuracy": 0.99, "was": '),
+        ("run/none/seed-0/result.json", '"settings"', '"other"'),
+        ("run/plan.json", '"threads": ', '"threads": 1'),
+        ("run/plan.json", '"value": ', '"value": 1'),
+    ],
+)
+@pytest.mark.parametrize("left", ["finished", "in the middle"])
+def test_what_was_found_is_not_edited(folder, capsys, file, old, new, left):
+    """Neither what a student reached nor what step 0 decided."""
+    if left == "in the middle":
+        unfinished()
+    path = Path(file)
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+    refused(capsys, f"{file} was changed or damaged")
+    assert main(["probe", "run"]) == 2
+    assert "was changed or damaged" in capsys.readouterr().err
+
+
 def test_what_results_do_not_depend_on_may_be_edited(folder):
     path = Path("run/config.yaml")
     path.write_text(path.read_text().replace("jobs: 1\n", "jobs: 2\n"))
@@ -176,7 +199,9 @@ def test_whoever_reads_a_finished_student_looks_at_its_seal(folder, capsys, comm
 def test_threads_that_no_machine_has(folder, capsys):
     path = Path("run/plan.json")
     for threads in (0, -1, 10**9):
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"threads": threads}))
+        content = json.loads(path.read_text()) | {"threads": threads}
+        content.pop("digest", None)  # as earlier versions wrote it
+        path.write_text(json.dumps(content))
         assert main(["probe", "run"]) == 2
         assert f"threads is {threads}" in capsys.readouterr().err
 
@@ -276,7 +301,8 @@ def test_another_machine_is_said_and_threads_stay(folder, capsys, monkeypatch):
     facts["packages"]["torch"], facts["cores"] = "1.0", 64
     Path("run/environment.json").write_text(json.dumps(facts))
     plan = json.loads(Path("run/plan.json").read_text())
-    Path("run/plan.json").write_text(json.dumps({**plan, "threads": 2}))
+    del plan["digest"]
+    write_sealed_json(Path("run/plan.json"), {**plan, "threads": 2})
     monkeypatch.setattr(fingerprints, "cores", lambda: 1)
     assert main(["resume", "run"]) == 0
     said = capsys.readouterr().out

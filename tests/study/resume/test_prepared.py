@@ -84,6 +84,7 @@ def test_the_file_decides_of_no_code(tmp_path, place):
     trust.forget()
     PLAN.write(tmp_path)
     kept = json.loads((tmp_path / "plan.json").read_text())
+    del kept["digest"]  # who writes code into it can write a digest that fits
     if place == "teacher":
         kept["teachers"]["big"]["spec"] = "no_such_module:make:a.pt"
     elif place == "start":

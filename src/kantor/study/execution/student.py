@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from kantor.core import seeds
 from kantor.core.collectives import rank
 from kantor.core.errors import NonFiniteError
-from kantor.core.files import remove_partial, write_json
+from kantor.core.files import remove_partial
 from kantor.core.locks import locked
 from kantor.core.seal import finish
 from kantor.data import DataSet, Part
@@ -102,7 +102,7 @@ class Workbench:
                 # A share can be no worse; of other metrics there is no worst value.
                 worst = 0.0 if learned is None or learned.scale.is_share else None
                 record = {"validation_accuracy": worst, "validation": worst, "diverged": str(error)}
-                write_json(folder / "result.json", {**record, "settings": self.config.digest()})
+                finish(folder, {**record, "settings": self.config.digest()})
 
     def _train(self, job: Job, folder: Path, report: Report) -> None:
         method, seed, data = job.method, job.seed, data_for(job.method, self.study, self.data)

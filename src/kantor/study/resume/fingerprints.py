@@ -21,9 +21,8 @@ from kantor.data import DataSet
 from kantor.faculty.label_cost import CostSource
 from kantor.faculty.roster import spec_of
 from kantor.models import Model, has_weights
-from kantor.results.files import BEGAN
+from kantor.results.files import BEGAN, read_result
 from kantor.results.format import FORMAT, read_began
-from kantor.results.records import Diverged, Finished
 from kantor.study.resume.folder import environment
 from kantor.study.settings.starting_weights import Start
 from kantor.study.settings.study import WITHOUT_EFFECT, Study
@@ -78,7 +77,7 @@ def agree_on_students(run: Path, config: Study) -> None:
     """
     digest = config.digest()
     for path in sorted(run.glob("**/seed-*/result.json")):
-        held = read_json(path, Finished | Diverged).get("settings", digest)  # early versions kept none
+        held = (read_result(path.parent) or {}).get("settings", digest)  # early versions kept none
         if held != digest:
             raise ConfigError(
                 f"{path.parent} was trained with other settings than {run / 'config.yaml'} and {BEGAN} hold now. What "

@@ -9,8 +9,8 @@ import torch
 from kantor import losses
 from kantor.core import trust
 from kantor.core.errors import ConfigError, DataError
-from kantor.core.files import write_json
 from kantor.core.reading import DAMAGED, read_json
+from kantor.core.sealed_json import unsealed, write_sealed_json
 from kantor.data import LayerSpec
 from kantor.models.spec import codes_of
 from kantor.objective import Term
@@ -52,7 +52,7 @@ class Prepared:
 
     def write(self, run: Path) -> None:
         """Keep it in the run's folder."""
-        write_json(run / "plan.json", asdict(self))
+        write_sealed_json(run / "plan.json", asdict(self))
 
     @classmethod
     def read(cls, run: Path) -> "Prepared":
@@ -60,7 +60,7 @@ class Prepared:
 
         Raises:
             ConfigError: there is none yet, or it names code that this file may not ask for.
-            DataError: it was damaged.
+            DataError: it was changed or damaged since.
         """
         content = read_json(run / "plan.json", KeptPlan)
         if not content:
@@ -76,6 +76,8 @@ class Prepared:
                 codes += losses.codes_of(term["loss"], term.get("settings", {}))
         trust.found(codes, run / "plan.json")
         trust.check(*codes)
+        # Last: that it names code is what a user must know of an edited file.
+        content = unsealed(content, run / "plan.json")
         starts = {name: start and Start(**start) for name, start in content["starts"].items()}
         pairs = [Pair(**pair) for pair in content["pairs"]]
         own = {field.name: content[field.name] for field in fields(cls) if field.name in content}

@@ -9,6 +9,9 @@ from kantor.core.errors import ConfigError
 from kantor.models import Model
 from kantor.models.families import is_text
 
+_OF_THE_MACHINE = ("allocate memory", "CUDA error")
+"""What PyTorch says where no network is at fault."""
+
 
 @contextmanager
 def takes_samples(model: Model) -> Iterator[None]:
@@ -18,13 +21,16 @@ def takes_samples(model: Model) -> Iterator[None]:
         model: what runs inside.
 
     Raises:
-        ConfigError: the network fails, of whatever it raises for a shape or a type that it was not made for.
+        ConfigError: the network fails, of whatever it raises for a shape or a type that it was not made for. Where a
+            device fails, or memory does not suffice, the error is left as it is.
     """
     try:
         yield
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+        if any(said in str(error) for said in _OF_THE_MACHINE):
+            raise
         shape = list(model.input_shape)
         what = f"up to {shape[0]} tokens" if is_text(model.input_shape) else f"the shape {shape}"
         said = " ".join(str(error).split())[:300].rstrip(".")

@@ -9,7 +9,7 @@ import kantor
 import small
 from kantor.cli import main
 from kantor.study import run_study
-from kantor.study.afterwards.export.onnx_file import outputs_of
+from kantor.study.afterwards.export.onnx_file import Session
 
 onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
 pytest.importorskip("onnxruntime")
@@ -45,5 +45,5 @@ def test_without_a_run_the_logits_are_compared_and_it_stays_near_the_model(tmp_p
     x = torch.rand(5, 1, 12, 12)
     with torch.no_grad():
         expected = model(x)
-    found = outputs_of(written[True], model.normalise(x) if bare else x, "a")
+    found = Session(written[True], "a").outputs(model.normalise(x) if bare else x)
     assert (found - expected).abs().max() < 0.2 * expected.abs().max()

@@ -7,8 +7,7 @@ import torch
 
 import kantor
 from kantor.core.errors import ConfigError
-from kantor.study.afterwards.export import onnx_file
-from kantor.study.afterwards.export.onnx_file import onnx_program, outputs_of
+from kantor.study.afterwards.export.onnx_file import Session, onnx_program
 from kantor.study.afterwards.export.samples import Samples, samples_for
 
 onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
@@ -34,7 +33,7 @@ def test_it_agrees_with_the_model_on_any_batch_and_any_size(model, written):
     for shape in ((1, 1, 12, 12), (5, 1, 9, 20)):
         x = torch.rand(shape)
         with torch.no_grad():
-            torch.testing.assert_close(outputs_of(content, x, "a"), model(x), atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(Session(content, "a").outputs(x), model(x), atol=1e-5, rtol=1e-4)
 
 
 def test_its_metadata_name_the_classes_and_the_model(written):
@@ -44,8 +43,8 @@ def test_its_metadata_name_the_classes_and_the_model(written):
 
 
 def test_one_that_says_something_else_is_not_written(model, monkeypatch):
-    honest = onnx_file.outputs_of
-    monkeypatch.setattr(onnx_file, "outputs_of", lambda *given: honest(*given) * 1.01)
+    honest = Session.outputs
+    monkeypatch.setattr(Session, "outputs", lambda session, inputs: honest(session, inputs) * 1.01)
     with pytest.raises(ConfigError, match=r"cnn and its ONNX program differ by 0\.0\d+ of the largest logit on 2 of"):
         onnx_program(model, Samples(torch.rand(2, 1, 12, 12), "2 of mine"))
 
@@ -56,7 +55,7 @@ def test_bare_it_takes_what_is_normalised_already():
     assert share < 1e-5
     x = torch.randn(4, 2)
     with torch.no_grad():
-        torch.testing.assert_close(outputs_of(content, model.normalise(x), "a"), model(x), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(Session(content, "a").outputs(model.normalise(x)), model(x), atol=1e-5, rtol=1e-4)
 
 
 def test_what_onnx_has_no_operator_for_is_refused_by_name(monkeypatch, model):
@@ -70,4 +69,4 @@ def test_what_onnx_has_no_operator_for_is_refused_by_name(monkeypatch, model):
 
 def test_what_onnxruntime_cannot_run_is_said():
     with pytest.raises(ConfigError, match="mine became an ONNX program that onnxruntime cannot run"):
-        outputs_of(b"nothing", torch.rand(1, 2), "mine")
+        Session(b"nothing", "mine")

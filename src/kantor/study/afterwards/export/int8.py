@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from kantor.core.errors import ConfigError, KantorError
 from kantor.core.inputs import Inputs
 from kantor.models import Model
-from kantor.study.afterwards.export.onnx_file import outputs_of
+from kantor.study.afterwards.export.onnx_file import Session
 from kantor.study.afterwards.export.program import seen_by
 from kantor.study.afterwards.export.samples import Samples, judged
 from kantor.training.evaluate import evaluate
@@ -83,13 +83,13 @@ class _Runs(nn.Module):
 
     def __init__(self, content: bytes, model: Model, bare: bool) -> None:
         super().__init__()
-        self.content, self.bare = content, bare
+        self.session, self.bare = Session(content, model.name), bare
         self._model = [model]  # no part of it
 
     def forward(self, *given: Tensor, **named: Tensor) -> Tensor:
         (model,) = self._model
         inputs: Inputs = given[0] if given else named
-        return outputs_of(self.content, seen_by(model, inputs, bare=self.bare), model.name)
+        return self.session.outputs(seen_by(model, inputs, bare=self.bare))
 
 
 def _reached(before: nn.Module, after: nn.Module, run: Path | None) -> dict[str, Any] | None:

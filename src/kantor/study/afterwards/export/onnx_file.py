@@ -54,26 +54,47 @@ def onnx_program(model: Model, samples: Samples, *, bare: bool = False) -> tuple
     return content, program, _disagreement(content, model, samples, program, bare)
 
 
-def outputs_of(content: bytes, inputs: Inputs, name: str) -> Float[Tensor, "batch classes"]:
-    """What an ONNX program says of a batch.
+class Session:
+    """An ONNX program that is run.
+
+    Args:
+        content: of the program.
+        name: of its model, for messages.
 
     Raises:
-        ConfigError: onnxruntime cannot run it.
+        ConfigError: onnxruntime cannot read it.
     """
-    import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        names = [one.name for one in session.get_inputs()]
-        given = [inputs] if isinstance(inputs, Tensor) else [inputs[key] for key in names]
-        (found,) = session.run([OUTPUT], {key: x.numpy() for key, x in zip(names, given, strict=True)})
-    except Exception as error:  # onnxruntime's own errors share no class
-        raise ConfigError(
-            f"{name} became an ONNX program that onnxruntime cannot run: {_short(error)}. Use --format torch.export."
-        ) from error
-    return torch.from_numpy(np.asarray(found))
+    def __init__(self, content: bytes, name: str) -> None:
+        import onnxruntime
+
+        self._name = name
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        with self._runs():
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def outputs(self, inputs: Inputs) -> Float[Tensor, "batch classes"]:
+        """What it says of a batch.
+
+        Raises:
+            ConfigError: onnxruntime cannot run it.
+        """
+        with self._runs():
+            names = [one.name for one in self._session.get_inputs()]
+            given = [inputs] if isinstance(inputs, Tensor) else [inputs[key] for key in names]
+            (found,) = self._session.run([OUTPUT], {key: x.numpy() for key, x in zip(names, given, strict=True)})
+        return torch.from_numpy(np.asarray(found))
+
+    @contextmanager
+    def _runs(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # onnxruntime's own errors share no class
+            raise ConfigError(
+                f"{self._name} became an ONNX program that onnxruntime cannot run: {_short(error)}. Use --format "
+                "torch.export."
+            ) from error
 
 
 def _needed() -> None:
@@ -109,11 +130,11 @@ def _serialised(proto: Any, name: str) -> bytes:
 
 def _disagreement(content: bytes, model: Model, samples: Samples, program: Program, bare: bool) -> float:
     """The largest difference of logits over batches of several sizes, in units of the largest logit."""
-    worst, largest = 0.0, 0.0
+    worst, largest, session = 0.0, 0.0, Session(content, model.name)
     for batch in _batches(samples.inputs, program, bare):
         with torch.no_grad():
             expected = call(model.eval(), batch)
-        found = outputs_of(content, seen_by(model, batch, bare=bare), model.name)
+        found = session.outputs(seen_by(model, batch, bare=bare))
         if found.shape != expected.shape:
             raise ConfigError(
                 f"{model.name} gives {list(expected.shape)}, and its ONNX program {list(found.shape)}: it was not "
