@@ -1,5 +1,6 @@
 """Fixtures that several parts share."""
 
+import gc
 import importlib
 import importlib.util
 import os
@@ -19,6 +20,13 @@ os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="kantor-state-")
 
 # Two threads fight over tiny tensors; one is faster, and results must not depend on the machine's cores.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _libraries_are_not_garbage() -> None:
+    """Every training collects garbage at its end: half a second where it has to walk all libraries that were imported."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

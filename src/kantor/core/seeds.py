@@ -40,7 +40,11 @@ def generator(*keys: int) -> torch.Generator:
 
 def seed_all(*keys: int) -> None:
     """Seed torch's global generators (initialisation, dropout) by the mixed keys."""
-    torch.manual_seed(int(hash64(*keys)) & 0x7FFF_FFFF_FFFF_FFFF)
+    seed = int(hash64(*keys)) & 0x7FFF_FFFF_FFFF_FFFF
+    if torch.accelerator.is_available():
+        torch.manual_seed(seed)
+    else:  # without one, torch writes down the stack of calls at every seed, for devices that there may be later
+        torch.default_generator.manual_seed(seed)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Pages from templates: styles, scripts and data go into one file."""
 
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,19 +25,23 @@ def render(
         more: styles that this page alone has.
         values: what else the template shows; text is escaped.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template(name).render(
+    return _environment().get_template(name).render(
         style=Markup("\n".join([*map(_read, styles), more])),
         script=Markup("\n".join(map(_read, scripts))),
         # Inside a script element "<" could end it.
         data=Markup(json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")),
         **values,
+    )
+
+
+@functools.cache  # it keeps the templates that it compiled
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
 
 
