@@ -22,9 +22,15 @@ os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="kantor-state-")
 torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _what_is_frozen_ends_with_the_session() -> Iterator[None]:
+    yield
+    gc.unfreeze()  # Hypothesis, which is imported when all is over, asks who refers to what
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _libraries_are_not_garbage() -> None:
-    """Every training collects garbage at its end: half a second where it has to walk all libraries that were imported."""
+    """Every training collects garbage at its end: half a second where it has to walk all that was ever imported."""
     gc.collect()
     gc.freeze()
 

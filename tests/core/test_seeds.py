@@ -40,3 +40,16 @@ def test_generators_are_reproducible():
     assert torch.equal(first, torch.rand(2))
     with pytest.raises(AssertionError):
         torch.testing.assert_close(first, torch.rand(2))
+
+
+@pytest.mark.parametrize("accelerator", [False, True])
+def test_seeding_all_is_torchs_own_seed_with_an_accelerator_or_without(monkeypatch, accelerator):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: accelerator)
+    seen = []
+    monkeypatch.setattr(torch, "manual_seed", seen.append)
+    seeds.seed_all(5, 1)
+    ours = torch.rand(3)
+    monkeypatch.undo()
+    torch.manual_seed(int(seeds.hash64(5, 1)) & 0x7FFF_FFFF_FFFF_FFFF)
+    assert bool(seen) == accelerator  # every device is seeded where there are any
+    assert accelerator or torch.equal(ours, torch.rand(3))

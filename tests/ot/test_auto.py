@@ -112,7 +112,7 @@ def odd_problem(seed: int):
 
 def test_odd_problems_are_never_wrong_in_silence():
     unconverged = 0
-    for seed in range(150):
+    for seed in range(80):
         given, epsilon, tol, start = odd_problem(seed)
         transport = solve(*given, epsilon=epsilon, tol=tol, potentials=start)
         if not transport.converged:
@@ -121,7 +121,7 @@ def test_odd_problems_are_never_wrong_in_silence():
         assert all(x.isfinite().all() for x in transport.potentials)
         held = transport.problem.a.double().sum()
         assert true_error(transport) / held <= 1.1 * tol + 2e-6, f"seed {seed}"
-    assert unconverged <= 15
+    assert unconverged <= 8
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])

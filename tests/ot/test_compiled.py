@@ -26,9 +26,17 @@ def agree(step, *shape, calls=2):
         assert torch.allclose(found, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("autocast", [False, True])
-@pytest.mark.parametrize("number", ["value", "cost"])
-@pytest.mark.parametrize("method", ["auto", "sinkhorn", "exact", "proximal"])
+@pytest.mark.parametrize(
+    ("method", "number", "autocast"),
+    [
+        *(("auto", number, autocast) for number in ("value", "cost") for autocast in (False, True)),
+        *(
+            (method, number, number == "cost")
+            for method in ("sinkhorn", "exact", "proximal")
+            for number in ("value", "cost")
+        ),
+    ],
+)
 def test_used_twice(method, number, autocast):
     def step(x):
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):

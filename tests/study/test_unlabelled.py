@@ -11,8 +11,8 @@ from kantor.core.errors import ConfigError
 from kantor.study import Study
 
 COMMON = [
-    "distill", "--data=digits", "--teacher=cnn@width=32", "--teacher-epochs=8", "--student=cnn@width=16",
-    "--methods=none,kd", "--labels-per-class=3", "--validation=0", "--batch-size=10", "--epochs=40", "--seeds=1",
+    "distill", "--data=digits", "--teacher=cnn@width=32", "--teacher-epochs=6", "--student=cnn@width=16",
+    "--methods=none,kd", "--labels-per-class=3", "--validation=0", "--batch-size=10", "--epochs=20", "--seeds=1",
     "--jobs=1", "--record-plans=every=0",
 ]  # fmt: skip
 

@@ -25,12 +25,16 @@ def render(
         more: styles that this page alone has.
         values: what else the template shows; text is escaped.
     """
-    return _environment().get_template(name).render(
-        style=Markup("\n".join([*map(_read, styles), more])),
-        script=Markup("\n".join(map(_read, scripts))),
-        # Inside a script element "<" could end it.
-        data=Markup(json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")),
-        **values,
+    return (
+        _environment()
+        .get_template(name)
+        .render(
+            style=Markup("\n".join([*map(_read, styles), more])),
+            script=Markup("\n".join(map(_read, scripts))),
+            # Inside a script element "<" could end it.
+            data=Markup(json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")),
+            **values,
+        )
     )
 
 

@@ -1,6 +1,7 @@
 """One student, made from the run's folder alone."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import kantor
 from kantor.core.errors import ConfigError
 from kantor.core.locks import locked
 from kantor.objective import CachedTeacher, LiveTeacher
+from kantor.study.execution import student
 from kantor.study.execution.job import Job
 from kantor.study.execution.step_zero import prepare
 from kantor.study.execution.student import Workbench, data_for, new_student
@@ -72,7 +74,8 @@ def test_a_trial_that_is_not_finite_is_kept_as_one(tmp_path):
     assert result["validation"] == 0.0 and "not finite" in result["diverged"]
 
 
-def test_another_process_has_it(run):
+def test_another_process_has_it(run, monkeypatch):
+    monkeypatch.setattr(student, "locked", partial(locked, patience=0.0))
     bench = Workbench(run)
     job = Job(bench.methods["none"], 0)
     job.folder(run).mkdir(parents=True, exist_ok=True)
