@@ -25,23 +25,20 @@ def render(
         more: styles that this page alone has.
         values: what else the template shows; text is escaped.
     """
-    return (
-        _environment()
-        .get_template(name)
-        .render(
-            style=Markup("\n".join([*map(_read, styles), more])),
-            script=Markup("\n".join(map(_read, scripts))),
-            # Inside a script element "<" could end it.
-            data=Markup(json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")),
-            **values,
-        )
+    template = _environment(TEMPLATES).get_template(name)
+    return template.render(
+        style=Markup("\n".join([*map(_read, styles), more])),
+        script=Markup("\n".join(map(_read, scripts))),
+        # Inside a script element "<" could end it.
+        data=Markup(json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")),
+        **values,
     )
 
 
 @functools.cache  # it keeps the templates that it compiled
-def _environment() -> jinja2.Environment:
+def _environment(folder: Path) -> jinja2.Environment:
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.FileSystemLoader(folder),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
