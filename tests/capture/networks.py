@@ -127,6 +127,33 @@ class Encoder(nn.Module):
         return self.head(self.encoder(x[:, 0])[:, 0])
 
 
+class ConvolutionalStem(nn.Module):
+    """Maps of two resolutions, then tokens of two, as LeViT has; heads of attention stand apart, as in CoaT."""
+
+    class Heads(nn.Module):
+        def __init__(self, dim):
+            super().__init__()
+            self.values, self.mixed = nn.Linear(dim // 2, dim // 2), nn.Identity()
+
+        def forward(self, x):
+            heads = x.unflatten(-1, (2, -1)).transpose(1, 2)
+            return self.mixed(self.values(heads))
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Sequential(nn.Conv2d(1, 4, 3, 2, 1), nn.ReLU()), nn.Sequential(nn.Conv2d(4, 8, 3, 2, 1), nn.ReLU())
+        )
+        self.heads = self.Heads(8)
+        self.near, self.far = (nn.Sequential(nn.Linear(8, 8), nn.GELU(), nn.Linear(8, 8), nn.GELU()) for _ in range(2))
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, x):
+        x = self.stem(x).flatten(2).mT
+        x = self.near(x + self.heads(x).transpose(1, 2).flatten(2))
+        return self.head(self.far(x[:, ::4]).mean(1))
+
+
 class Regression(nn.Module):
     def __init__(self):
         super().__init__()
@@ -141,6 +168,27 @@ def sequential(*widths):
     for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), nn.ReLU(), nn.Dropout()]
     return nn.Sequential(*layers[:-2])
+
+
+class Windows(nn.Module):
+    """A block that mixes its map window by window."""
+
+    def __init__(self, dim):
+        super().__init__()
+        self.mixed = nn.Sequential(nn.Linear(dim, dim), nn.GELU())
+
+    def forward(self, x):
+        count, channels, height, width = x.shape
+        rows = x.unflatten(2, (-1, 7)).unflatten(4, (-1, 7)).permute(0, 2, 4, 3, 5, 1)
+        mixed = self.mixed(rows.reshape(count, -1, 49, channels)).reshape(rows.shape)
+        return mixed.permute(0, 5, 1, 3, 2, 4).reshape(count, channels, height, width)
+
+
+def windows():
+    """Their maps are [windows, 49 cells, channels] inside, which look like maps of 49 rows."""
+    first = nn.Sequential(nn.Conv2d(1, 6, 3, 1, 1), Windows(6))
+    second = nn.Sequential(nn.Conv2d(6, 8, 3, 2, 1), Windows(8))
+    return nn.Sequential(first, second, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
 
 
 def depthwise():
@@ -167,6 +215,8 @@ STRANGERS = {
     "recurrent, time first": (lambda: Recurrent(False), ["out.input"]),
     "convolutional head": (ConvolutionalHead, ["features.1", "features"]),
     "mixer": (Mixer, ["blocks.0", "blocks.1"]),
+    "tokens behind a stem of maps": (ConvolutionalStem, ["near", "far"]),
+    "windows": (windows, ["0", "1"]),
     "transformer layers": (Encoder, ["encoder.layers.0", "encoder.layers.1"]),
     "depthwise": (depthwise, ["0.0", "0.1", "0"]),
     "regression": (Regression, ["b.input"]),

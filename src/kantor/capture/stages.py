@@ -1,5 +1,6 @@
 """The natural stages of a network, where features are read when the user names no layers."""
 
+import math
 from collections import defaultdict
 
 from torch import nn
@@ -18,7 +19,8 @@ def stages(network: nn.Module, example: Inputs) -> list[Layer]:
     A network whose resolution falls has a stage at each resolution, and its end is the module with the most inside it
     that returns there (the last of equals). A first stage with less than a third of the next least inside is a stem,
     and left out. A network of equal blocks (a ViT, an MLP) has no such places: its blocks are cut into four even
-    parts, or fewer. Maps are looked for first, then tokens, then vectors.
+    parts, or fewer. Maps are looked for first, then tokens, then vectors; where maps are only a stem, which ends before
+    half of the network has run, the tokens behind it are taken.
 
     A plain network, whose layers stand in no blocks, has its stages where activations enter the next layer: the last
     map of each resolution, then hidden vectors, cut into even parts. Where a function made them (``torch.relu`` in
@@ -33,11 +35,12 @@ def stages(network: nn.Module, example: Inputs) -> list[Layer]:
     """
     every = candidates(network, example)
     layers = _hidden(every)
-    for kind in ("map", "tokens"):
-        outer = _untransposed([layer for layer in layers if layer.kind == kind and layer.leaves])
-        for found in (_by_resolution(outer), _even_parts(_blocks(outer))):
-            if len(found) > 1:
-                return found
+    outer = _outer([layer for layer in layers if layer.kind != "vector" and layer.leaves])
+    maps, tokens = (_several([layer for layer in outer if layer.kind == kind]) for kind in ("map", "tokens"))
+    if maps and not (tokens and maps[-1].depth < 0.5 < tokens[-1].depth):
+        return maps
+    if tokens:
+        return tokens
     found = _by_resolution(_plain_maps(layers)) or _even_parts(_blocks([layer for layer in layers if layer.leaves]))
     if not found or found[-1].kind != "vector":
         found = [*found, *_even_parts(_plain_vectors(layers, found))]
@@ -51,17 +54,27 @@ def stages(network: nn.Module, example: Inputs) -> list[Layer]:
     return found
 
 
-def _untransposed(layers: list[Layer]) -> list[Layer]:
-    """Without what mixes tokens (of a Mixer): inside a block, tokens and channels in each other's place."""
-    return [
-        layer
-        for layer in layers
-        if layer.kind != "tokens"
-        or not any(
-            other.shape == layer.shape[::-1] != layer.shape and layer.path.startswith(f"{other.path}.")
-            for other in layers
-        )
-    ]
+def _several(layers: list[Layer]) -> list[Layer]:
+    """Stages by resolution, or even parts of equal blocks; none where that tells no two apart."""
+    return next((found for found in (_by_resolution(layers), _even_parts(_blocks(layers))) if len(found) > 1), [])
+
+
+def _outer(layers: list[Layer]) -> list[Layer]:
+    """Without what blocks hold in another form than they return: tokens and channels in each other's place (a Mixer),
+    the windows of a map side by side, and the heads of attention, which look like the channels of a map."""
+    tokens = {layer.shape for layer in layers if layer.kind == "tokens"}
+
+    def turned(layer: Layer, block: Layer) -> bool:
+        if not layer.path.startswith(f"{block.path}.") or layer.kind != block.kind:
+            return False
+        if layer.kind == "tokens":
+            return block.shape == layer.shape[::-1] != layer.shape
+        return layer.shape[-1] == block.width and math.prod(layer.shape[:-1]) == block.cells  # [windows, cells, width]
+
+    def heads(layer: Layer) -> bool:
+        return len(layer.shape) == 3 and (layer.shape[1], layer.shape[0] * layer.shape[2]) in tokens
+
+    return [layer for layer in layers if not heads(layer) and not any(turned(layer, block) for block in layers)]
 
 
 def _hidden(layers: list[Layer]) -> list[Layer]:
