@@ -64,6 +64,8 @@ class Finished(TypedDict):
     collapse: NotRequired[KeptCollapse | None]
     settings: NotRequired[str]
     """Digest of the study's settings that it was trained with."""
+    student: NotRequired[str]
+    """Its folder in the run's, ``METHOD/seed-K``."""
 
 
 class Diverged(TypedDict):
@@ -73,6 +75,7 @@ class Diverged(TypedDict):
     validation: NotRequired[float | None]
     diverged: str
     settings: NotRequired[str]
+    student: NotRequired[str]
 
 
 KeptLayer = tuple[list[int], bool] | tuple[list[int], bool, str]

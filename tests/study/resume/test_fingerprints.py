@@ -77,6 +77,14 @@ def flip(path: Path, place: float) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.parametrize("place", ["kd/seed-1", "none/seed-0"])
+def test_student_in_the_place_of_another(folder, capsys, place):
+    shutil.rmtree(Path("run") / place, ignore_errors=True)
+    shutil.copytree(SEED, Path("run") / place)
+    said = refused(capsys, f"run/{place} holds the student that was trained as kd/seed-0")
+    assert "resume" in said
+
+
 def test_nothing_changed(folder):
     before = (SEED / "student.safetensors").read_bytes()
     assert main(["resume", "run"]) == 0

@@ -102,7 +102,7 @@ class Workbench:
                 # A share can be no worse; of other metrics there is no worst value.
                 worst = 0.0 if learned is None or learned.scale.is_share else None
                 record = {"validation_accuracy": worst, "validation": worst, "diverged": str(error)}
-                finish(folder, {**record, "settings": self.config.digest()})
+                finish(folder, {**record, **self._whose(folder)})
 
     def _train(self, job: Job, folder: Path, report: Report) -> None:
         method, seed, data = job.method, job.seed, data_for(job.method, self.study, self.data)
@@ -149,7 +149,11 @@ class Workbench:
             weights = {
                 k: v["value"] if isinstance(v, dict) and v["schedule"] == "constant" else v for k, v in weights.items()
             }
-            finish(folder, {**asdict(outcome), "weights": weights, "settings": self.config.digest()})
+            finish(folder, {**asdict(outcome), "weights": weights, **self._whose(folder)})
+
+    def _whose(self, folder: Path) -> dict[str, str]:
+        """What a finished student's record says of where it belongs (:func:`agree_on_students` asks)."""
+        return {"settings": self.config.digest(), "student": folder.relative_to(self.run).as_posix()}
 
     def _teachers(self, part: Part) -> dict[str, Teacher]:
         if self.plan.cached:

@@ -70,15 +70,23 @@ def settings_of(run: Path) -> Study:
 
 
 def agree_on_students(run: Path, config: Study) -> None:
-    """Refuse to go on beside students that were trained with other settings, whatever the settings' files say now.
+    """Refuse to go on beside students that were trained with other settings, whatever the settings' files say now, or
+    that stand in the place of another method's or seed's.
 
     Raises:
         ConfigError: names such a student.
     """
     digest = config.digest()
     for path in sorted(run.glob("**/seed-*/result.json")):
-        held = (read_result(path.parent) or {}).get("settings", digest)  # early versions kept none
-        if held != digest:
+        result = read_result(path.parent) or {}
+        place = path.parent.relative_to(run).as_posix()
+        student = result.get("student", place)  # early versions kept neither
+        if student != place:
+            raise ConfigError(
+                f"{path.parent} holds the student that was trained as {student}, which would be counted as another. "
+                f"Bring {place} back from a copy; or delete {path.parent}, and `kantor resume` trains it anew."
+            )
+        if result.get("settings", digest) != digest:
             raise ConfigError(
                 f"{path.parent} was trained with other settings than {run / 'config.yaml'} and {BEGAN} hold now. What "
                 f"was edited there: {_ANOTHER}; half a run of each would be compared as one."
