@@ -29,6 +29,8 @@ def test_what_can_be_a_folder_is_let_through(name):
         ("Report.HTML", "file or folder that a run has"),
         ("analysis", "file or folder that a run has"),
         ("tuning", "file or folder that a run has"),
+        ("starts", "file or folder that a run has"),
+        ("vocabulary", "file or folder that a run has"),
         ("a\nb", "cannot be printed"),
         ("a\0b", "cannot be printed"),
         ("\x1b[31mred", "cannot be printed"),

@@ -7,7 +7,7 @@ from kantor.core.errors import ConfigError
 
 _LONGEST = 200
 """Bytes of a folder's name: file systems take 255."""
-_OF_THE_RUN = ("tuning", "analysis")
+_OF_THE_RUN = ("tuning", "analysis", "starts", "vocabulary")
 _FILES = (".json", ".jsonl", ".yaml", ".html", ".npz", ".partial")
 _ESCAPES = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[PX^_].*?(?:\x1b\\|$)|\x1b\[[0-?]*[ -/]*[@-~]|\x1b.?", re.S

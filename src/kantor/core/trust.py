@@ -80,7 +80,7 @@ def check(*codes: str) -> None:
             raise ConfigError(f"{one} is code that you did not write on this command line, so it is not imported.")
         raise ConfigError(
             f"{file} names code to be imported, {one}, and a file does not decide which code runs. This folder was not "
-            f"made with it here by you. If you know what it does, allow it: --trust {file.parent}."
+            f"made with it here by you. If you know what it does, --trust {file.parent} allows it."
         )
 
 

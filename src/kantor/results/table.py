@@ -2,6 +2,7 @@
 
 from rich.table import Table
 
+from kantor.core.markdown import text
 from kantor.results.records import Row, Summary
 from kantor.tasks import Scale
 
@@ -51,7 +52,7 @@ def markdown(summary: Summary) -> str:
     for name, row in summary["methods"].items():
         difference = row["difference"]
         cells = [
-            name.replace("|", "\\|"),
+            text(name),
             str(len(row["seeds"])),
             "" if row["mean"] is None else scale.number(row["mean"]),
             scale.interval(row["interval"]),

@@ -54,6 +54,13 @@ def test_without_a_licence_the_card_and_the_command_say_so(run, capsys):
     assert main(["export", str(run / "none" / "seed-0"), "--format=hub"]) == 0  # again, in its own folder
 
 
+def test_names_of_classes_are_text_on_the_card(tmp_path):
+    model = load("cnn@width=4", classes=["<script>alert(1)</script>", "\x1b[31mred"], input_shape=(1, 8, 8))
+    hub_folder(model, tmp_path / "mine", None)
+    card = (tmp_path / "mine" / "README.md").read_text("utf-8")
+    assert "2 outputs: &lt;script&gt;alert(1)&lt;/script&gt;, red." in card
+
+
 def test_a_model_of_no_run_has_a_card_that_asks(tmp_path):
     model = load("cnn@width=4", classes=["a", "b"], input_shape=(1, 8, 8))
     hub_folder(model, tmp_path / "mine", None)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kantor.core.errors import ConfigError
+from kantor.core.markdown import block, code, text
 from kantor.core.names import folder_name
 from kantor.core.reading import read_json
 from kantor.data.own import short_name
@@ -98,15 +99,15 @@ def _of_shape(shape: tuple[int, ...]) -> str:
 
 def _body(model: Model, use: str, origin: Origin | None, licence: str | None) -> Iterator[str]:
     parameters = sum(p.numel() for p in model.parameters())
-    yield f"# {model.name}"
-    names = "" if model.class_names is None else f": {', '.join(model.class_names[:20])}"
+    yield f"# {text(model.name)}"
+    names = "" if model.class_names is None else f": {', '.join(map(text, model.class_names[:20]))}"
     more = ", ..." if len(model.class_names or []) > 20 else ""
-    yield f"`{model.spec}`, {parameters:,} parameters, {model.num_classes} outputs{names}{more}."
+    yield f"{code(model.spec)}, {parameters:,} parameters, {model.num_classes} outputs{names}{more}."
     if origin is None:
         yield "How it was trained is not known to what wrote this card: say it here."
     else:
         yield from _training(origin)
-    yield f"## Use\n\n{_inputs(model)}\n\n```python\n{use}\n```"
+    yield f"## Use\n\n{_inputs(model)}\n\n{block(use, 'python')}"
     yield f"## Licences\n\n{_licences(origin, licence)}"
 
 
@@ -114,13 +115,14 @@ def _training(origin: Origin) -> Iterator[str]:
     settings, facts = settings_of(origin.run), read_json(origin.run / "environment.json", Environment)
     parts = origin.summary.get("data", {}).get("parts", {})
     seen = ", ".join(f"{part['samples']:,} {name}" for name, part in parts.items())
+    data = text(settings.data) + (f" ({seen})" if seen else "")
     lines = [
-        f"- Trained with `{origin.method}`, seed {origin.seed}, on {settings.data}{f' ({seen})' if seen else ''}.",
+        f"- Trained with {code(origin.method)}, seed {origin.seed}, on {data}.",
         *(_teacher(one, origin.scale) for one in origin.summary.get("teachers", [])),
     ]
     row = origin.summary.get("methods", {}).get(origin.method)
     if row and (weights := row.get("weights")):
-        lines.append(f"- Weights of its terms: {', '.join(f'{k} {v:g}' for k, v in _numbers(weights))}.")
+        lines.append(f"- Weights of its terms: {', '.join(f'{text(k)} {v:g}' for k, v in _numbers(weights))}.")
     reached = origin.reached()
     if reached is not None:
         lines.append(f"- **{origin.scale.said_on(reached, 'the test part')}**, which was read once, at the end.")
@@ -131,7 +133,7 @@ def _training(origin: Origin) -> Iterator[str]:
             f"seed with the student alone.\n\n{markdown(origin.summary)}"
         )
     if command := facts.get("command"):
-        yield f"Made by kantor:\n\n```sh\n{command}\n```"
+        yield f"Made by kantor:\n\n{block(command, 'sh')}"
 
 
 def _teacher(teacher: Mapping[str, Any], scale: Scale) -> str:
@@ -140,7 +142,7 @@ def _teacher(teacher: Mapping[str, Any], scale: Scale) -> str:
     spec = Path(teacher["spec"]).name
     with contextlib.suppress(ConfigError):
         spec = parse(teacher["spec"]).architecture
-    return f"- Taught by `{spec}` ({teacher['name']}), trained on {teacher['saw']}{judged}."
+    return f"- Taught by {code(spec)} ({text(teacher['name'])}), trained on {text(teacher['saw'])}{judged}."
 
 
 def _numbers(weights: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -169,10 +171,10 @@ def _normaliser(model: Model) -> str:
 
 
 def _licences(origin: Origin | None, licence: str | None) -> str:
-    said = "not stated yet: give one before you share it" if licence is None else licence
+    said = "not stated yet: give one before you share it" if licence is None else text(licence)
     teachers = [] if origin is None else origin.summary.get("teachers", [])
     outputs = "whose outputs they were trained on: not known; look it up"
-    lines = [f"- These weights: {said}.", *(f"- The teacher {one['name']}, {outputs}." for one in teachers)]
+    lines = [f"- These weights: {said}.", *(f"- The teacher {text(one['name'])}, {outputs}." for one in teachers)]
     if origin is not None:
-        lines.append(f"- The data, {settings_of(origin.run).data}: not known; look it up.")
+        lines.append(f"- The data, {text(settings_of(origin.run).data)}: not known; look it up.")
     return "\n".join(lines)
