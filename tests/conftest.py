@@ -15,8 +15,10 @@ import torch
 from kantor.core import trust
 from tests.torchvision_operators import define
 
-# What runs were made with is kept in the user's home, which tests leave alone; their commands inherit this.
+# What runs were made with and what is known of data is kept in the user's home, which tests leave alone; their commands
+# inherit this.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="kantor-state-")
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="kantor-cache-")
 
 # Two threads fight over tiny tensors; one is faster, and results must not depend on the machine's cores.
 torch.set_num_threads(1)

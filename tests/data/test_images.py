@@ -7,8 +7,10 @@ from PIL import Image
 
 from kantor.core.errors import ConfigError, DataError
 from kantor.data import images
+from kantor.data.checks import Checks
 from kantor.data.images import load_images, resize
-from kantor.data.parquet import TakenRows
+from kantor.data.parquet_images import TakenRows
+from kantor.data.split import sample
 
 
 def taken(*contents: bytes | None) -> TakenRows:
@@ -135,6 +137,51 @@ def test_a_large_part_is_decoded_on_demand_to_the_same_pixels(image_bytes, monke
     with pytest.raises(DataError, match="file-3"):
         encoded.content[3] = None
         load_images({"train": encoded}, None, skip_corrupt=False)
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Parts of five images are large, of which two are looked at."""
+    monkeypatch.setattr(images, "AT_ONCE", 4)
+    monkeypatch.setattr(images, "LOOKED_AT", 2)
+
+
+def not_looked_at(n: int) -> int:
+    return next(k for k in range(n) if k not in sample(n, 2) and k > 0)
+
+
+def test_of_a_large_part_a_sample_is_decoded_at_first(image_bytes, large):
+    contents = [image_bytes(i) for i in range(9)]
+    contents[not_looked_at(9)] = b"damaged"
+    loaded = load_images({"train": taken(*contents)}, None, skip_corrupt=False)
+    assert loaded.lazy == {"train": 9} and loaded.stores["train"].on_demand
+    with pytest.raises(DataError, match=f"file-{not_looked_at(9)}"):
+        loaded.stores["train"].read(np.arange(9))
+    contents[sample(9, 2)[0]] = b"damaged"
+    with pytest.raises(DataError, match=f"file-{sample(9, 2)[0]}"):
+        load_images({"train": taken(*contents)}, None, skip_corrupt=False)
+
+
+def test_what_is_left_out_of_a_large_part_is_known_as_it_is_opened(image_bytes, large):
+    contents = [image_bytes(i) for i in range(9)]
+    contents[not_looked_at(9)] = b"damaged"
+    for _ in range(2):
+        loaded = load_images({"train": taken(*contents)}, None, skip_corrupt=True)
+        assert loaded.corrupt["train"].tolist() == [not_looked_at(9)]
+        assert loaded.files[0].startswith(f"file-{not_looked_at(9)} (no image")
+
+
+def test_colour_that_a_check_found_in_a_large_part_counts(image_bytes, large):
+    contents = [image_bytes(i, grey=True) for i in range(9)]
+    contents[not_looked_at(9)] = image_bytes(3)
+    encoded = taken(*contents)
+    store = load_images({"train": encoded}, None, skip_corrupt=False).stores["train"]
+    assert store.shape == (1, 5, 6)
+    with pytest.raises(DataError, match=f"file-{not_looked_at(9)} shows colour"):
+        store.read(np.arange(9))
+    Checks(encoded).complete()
+    store = load_images({"train": encoded}, None, skip_corrupt=False).stores["train"]
+    assert store.shape == (3, 5, 6) and len(store.read(np.arange(9))) == 9
 
 
 def test_progress_reaches_the_total(image_bytes):

@@ -23,7 +23,8 @@ from kantor.data.columns import (
 )
 from kantor.data.label_kinds import LabelKind
 from kantor.data.labels import UNLABELLED, class_numbers
-from kantor.data.parquet import Rows, labels_of, reading
+from kantor.data.parquet import labels_of, reading
+from kantor.data.parquet_images import Rows
 from kantor.data.roles import assign
 from kantor.data.source import Encoded, Found, Source
 from kantor.data.store import InMemory

@@ -47,7 +47,8 @@ class Cut:
             if name != "train" and np.isin(given, bare).any():
                 raise DataError(f"{path}: row {given[np.isin(given, bare)][0]} is in {name} and has no label.")
         self.bare = np.intersect1d(bare, found.cuts.get("train", bare))
-        self.rows["train"] = np.setdiff1d(self.rows["train"], self.bare)
+        if len(self.bare):
+            self.rows["train"] = np.setdiff1d(self.rows["train"], self.bare)
 
     def test(self) -> bool:
         """Cut a test part where the data bring none; whether that was so."""

@@ -11,10 +11,12 @@ from jaxtyping import Int64
 from kantor.core.errors import DataError
 from kantor.core.numbers import size
 from kantor.data.class_names import checked_names, in_order, spelling
+from kantor.data.kept_listing import forget_listing, listing_of
 from kantor.data.labels import NO_LABEL, UNLABELLED
 from kantor.data.layout import Layout, arranged, is_image, shown
+from kantor.data.listing import UNKNOWN, Listing, of_archive
 from kantor.data.roles import assign
-from kantor.data.source import Encoded, Found, Source
+from kantor.data.source import Encoded, Found, Identities, Source
 from kantor.data.views import choose_views
 
 # No photograph is larger. A zip of a few kilobytes can hold an entry that fills the memory.
@@ -22,17 +24,48 @@ _LARGEST_ENTRY = 2**30
 
 
 class Files:
-    """Images that are files under ``root``."""
+    """Images that are files under ``root``.
 
-    def __init__(self, root: Path, names: list[str]):
+    Args:
+        root: the folder.
+        names: of the files, below it.
+        sizes, stamps: of each in bytes, and when it was last written (ns), as they were when the data was listed; asked
+            for when they are needed where they are not given.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        names: list[str],
+        sizes: Int64[np.ndarray, " n"] | None = None,
+        stamps: Int64[np.ndarray, " n"] | None = None,
+    ):
         self.root, self.names = root, names
+        self._sizes, self._stamps = sizes, stamps
+        self._top = f"{root}{os.sep}"
 
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def place(self) -> Path:
+        """Where they lie."""
+        return self.root
+
     def read(self, row: int) -> bytes:
-        """The file's bytes."""
-        return (self.root / self.names[row]).read_bytes()
+        """The file's bytes.
+
+        Raises:
+            DataError: it has another size than when the data was listed.
+        """
+        content = (self.root / self.names[row]).read_bytes()
+        if self._sizes is not None and len(content) != self._sizes[row] != UNKNOWN:
+            forget_listing(self.root)
+            raise DataError(
+                f"{self.describe(row)} had {self._sizes[row]:,} bytes when the data was listed, and has "
+                f"{len(content):,} now. Give the command again: the data is listed anew."
+            )
+        return content
 
     def describe(self, row: int) -> str:
         """Its path."""
@@ -40,7 +73,15 @@ class Files:
 
     def take(self, rows: Int64[np.ndarray, " n"]) -> "Files":
         """Those at ``rows``."""
-        return Files(self.root, [self.names[row] for row in rows.tolist()])
+        sizes, stamps = (None if known is None else known[rows] for known in (self._sizes, self._stamps))
+        return Files(self.root, [self.names[row] for row in rows.tolist()], sizes, stamps)
+
+    def identities(self) -> Identities:
+        """The files' names, sizes and dates."""
+        if self._sizes is None or self._stamps is None:
+            facts = [_facts(f"{self._top}{name}") for name in self.names]
+            self._sizes, self._stamps = np.asarray(facts, dtype=np.int64).reshape(-1, 2).T.copy()
+        return Identities(self.names, self._sizes, self._stamps)
 
 
 class Entries:
@@ -51,6 +92,11 @@ class Entries:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def place(self) -> Path:
+        """The zip."""
+        return self.path
 
     def read(self, row: int) -> bytes:
         """The entry's bytes, whose checksum has been verified."""
@@ -64,6 +110,12 @@ class Entries:
         """Those at ``rows``."""
         return Entries(self.archive, self.path, [self.names[row] for row in rows.tolist()])
 
+    def identities(self) -> Identities:
+        """The entries' names, sizes and checksums, from the zip's index."""
+        known = [self.archive.NameToInfo[name] for name in self.names]
+        facts = np.asarray([(info.file_size, info.CRC) for info in known], dtype=np.int64).reshape(-1, 2).T.copy()
+        return Identities(self.names, facts[0], facts[1])
+
 
 def read_folder(root: Path, views: Mapping[str, str] | None, need_labels: bool) -> Found:
     """Class folders under ``root``; images without class folders where no labels are needed.
@@ -72,31 +124,13 @@ def read_folder(root: Path, views: Mapping[str, str] | None, need_labels: bool) 
         DataError: no class folders, an empty one, images outside them, a format that is not read, a folder that links
             to one it lies in or cannot be read, or an image that is no plain file.
     """
-    names: list[str] = []
-    _list(root, "", (root.resolve(),), names)
-    return _found(arranged(names, str(root), need_labels), str(root), lambda files: Files(root, files), views)
+    listing = listing_of(root, is_image)
 
+    def files(places: Int64[np.ndarray, " n"]) -> Files:
+        names = [listing.names[k] for k in places.tolist()]
+        return Files(root, names, listing.sizes[places], listing.stamps[places])
 
-def _list(folder: Path, below: str, above: tuple[Path, ...], names: list[str]) -> None:
-    """All names under ``folder`` but hidden ones, relative to the top; folders end in ``/``, links are followed."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise DataError(f"{folder} cannot be read: {error.strerror or error}. Mend its rights, or remove it.") from None
-    for entry in entries:
-        name = f"{below}{entry.name}"
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            names.append(f"{name}/")
-            real = Path(entry.path).resolve() if entry.is_symlink() else above[-1] / entry.name
-            if real in above:
-                raise DataError(f"{entry.path} links to {real}, a folder that it lies in. Remove the link.")
-            _list(Path(entry.path), f"{name}/", (*above, real), names)
-        elif is_image(name) and not entry.is_file() and not entry.is_symlink():
-            raise DataError(f"{entry.path} is no plain file (a pipe or a device). Remove it.")
-        else:
-            names.append(name)
+    return _found(listing, arranged(listing, str(root), need_labels), str(root), files, views)
 
 
 def read_zip(path: Path, views: Mapping[str, str] | None, need_labels: bool) -> Found:
@@ -107,8 +141,12 @@ def read_zip(path: Path, views: Mapping[str, str] | None, need_labels: bool) -> 
             ``read_folder``.
     """
     archive = opened_zip(path)
-    layout = arranged(archive.namelist(), str(path), need_labels)
-    return _found(layout, str(path), lambda files: Entries(archive, path, files), views)
+    listing = of_archive(archive.namelist())
+
+    def entries(places: Int64[np.ndarray, " n"]) -> Entries:
+        return Entries(archive, path, [listing.names[k] for k in places.tolist()])
+
+    return _found(listing, arranged(listing, str(path), need_labels), str(path), entries, views)
 
 
 def opened_zip(path: Path) -> zipfile.ZipFile:
@@ -137,7 +175,11 @@ def opened_zip(path: Path) -> zipfile.ZipFile:
 
 
 def _found(
-    layout: Layout, where: str, encoded: Callable[[list[str]], Encoded], views: Mapping[str, str] | None
+    listing: Listing,
+    layout: Layout,
+    where: str,
+    encoded: Callable[[Int64[np.ndarray, " n"]], Encoded],
+    views: Mapping[str, str] | None,
 ) -> Found:
     """Parts whose classes are numbered alike."""
     tree = layout.parts
@@ -156,9 +198,11 @@ def _found(
         if strange:
             raise DataError(f"{where}: {part} has a class {strange[0]!r} that train has not. Train has {classes[:20]}.")
         labels = sorted(tree[part], key=lambda label: number.get(spelling(label), len(number)))
-        rows = [(name, number.get(spelling(label), NO_LABEL)) for label in labels for name in sorted(tree[part][label])]
-        targets = np.asarray([number for _, number in rows], dtype=np.int64)
-        sources[role] = Source(targets, {"image": encoded([name for name, _ in rows])})
+        numbers = [number.get(spelling(label), NO_LABEL) for label in labels]
+        counts = [len(tree[part][label]) for label in labels]
+        places = [k for label in labels for k in sorted(tree[part][label], key=listing.names.__getitem__)]
+        targets = np.repeat(np.asarray(numbers, dtype=np.int64), counts)
+        sources[role] = Source(targets, {"image": encoded(np.asarray(places, dtype=np.int64))})
     others = [shown(name) for name in layout.others[:20]]
     return Found(
         classes,
@@ -167,3 +211,11 @@ def _found(
         labelled=classes != [UNLABELLED],
         notes=notes | ({"ignored_files": others} if others else {}),
     )
+
+
+def _facts(path: str) -> tuple[int, int]:
+    try:
+        known = Path(path).stat()
+    except OSError:  # a damaged image
+        return UNKNOWN, UNKNOWN
+    return known.st_size, known.st_mtime_ns

@@ -1,11 +1,12 @@
 """Paths of files -> parts, classes and images: which folders are parts, which are classes, what is left out."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from kantor.core.errors import DataError
 from kantor.data.labels import UNLABELLED
+from kantor.data.listing import Listing
 from kantor.data.roles import like_a_part, part_of
 
 EXTENSIONS = (
@@ -17,22 +18,19 @@ EXTENSIONS = (
 # Left out in silence, these would be samples missing from a data set that looks complete.
 _OTHER_IMAGES = (".heic", ".heif", ".jxl", ".svg", ".psd", ".exr", ".hdr", ".dcm", ".dng", ".nef", ".cr2", ".arw")
 
-_Path = tuple[tuple[str, ...], str]
-"""The pieces of a path, and the path as it was given."""
-
 
 @dataclass(frozen=True)
 class Layout:
     """What lies where."""
 
-    parts: dict[str, dict[str, list[str]]] = field(default_factory=dict)
-    """Images by part (as it is called there; ``train`` where none is) and class."""
+    parts: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    """Images, as positions in the listing, by part (as it is called there; ``train`` where none is) and class."""
     others: list[str] = field(default_factory=list)
     """Files that are no images of a part."""
 
 
-def arranged(names: Iterable[str], where: str, need_labels: bool) -> Layout:
-    """Sort the paths of files (and of folders, which end in ``/``) into parts and classes.
+def arranged(listing: Listing, where: str, need_labels: bool) -> Layout:
+    """Sort files into parts and classes, by the folders that they lie in.
 
     Folders at the top are parts where their names say so: ``train``, ``Testing``, ``val_images``; a folder ``train``
     that holds images directly, beside others that do, is a class. ``seg_train`` is a part where every folder with
@@ -42,35 +40,35 @@ def arranged(names: Iterable[str], where: str, need_labels: bool) -> Layout:
         DataError: no class folders, an empty one, images outside them, a format that is not read, or folders that may
             be parts or classes.
     """
-    paths = _unwrapped(names)
-    split = _parts(paths, where)
+    folders = _unwrapped(_folders(listing))
+    split = _parts(folders, where)
     if split:
-        paths = _unwrapped_inside(paths, split)
-    images = [pieces for pieces, name in paths if is_image(name)]
-    flat = not need_labels and all(len(pieces) == 1 + (bool(split) and pieces[0] in split) for pieces in images)
+        folders = _unwrapped_inside(folders, split, listing.names)
+    filled = [folder for folder in folders if folder.images]
+    flat = not need_labels and all(len(x.pieces) == (bool(x.pieces) and x.pieces[0] in split) for x in filled)
     layout = Layout()
-    for pieces, name in paths:
-        part, inside = (pieces[0], pieces[1:]) if split else ("train", pieces)
-        known = not split or part in split
-        if name.endswith("/"):
-            if known and split:
-                layout.parts.setdefault(part, {})
-            if known and inside:
-                layout.parts.setdefault(part, {}).setdefault(inside[0], [])
-        elif known and _suffix(name) in _OTHER_IMAGES:
-            raise DataError(f"{where}: {shown(name)} is in a format that is not read. Convert it to .png or .jpg.")
-        elif not known or not is_image(name):
-            layout.others.append(name)
-        elif flat:
-            layout.parts.setdefault(part, {}).setdefault(UNLABELLED, []).append(name)
-        elif len(inside) < 2:
+    for folder in folders:
+        part, inside = (folder.pieces[:1], folder.pieces[1:]) if split else (("train",), folder.pieces)
+        known = not split or bool(part and part[0] in split)
+        if not known:
+            layout.others.extend(listing.names[k] for k in (*folder.images, *folder.others))
+            continue
+        for k in folder.others:
+            if suffix_of(listing.names[k]) in _OTHER_IMAGES:
+                raise DataError(
+                    f"{where}: {shown(listing.names[k])} is in a format that is not read. Convert it to .png or .jpg."
+                )
+            layout.others.append(listing.names[k])
+        if folder.images and not flat and not inside:
             raise DataError(
-                f"{where}: image {shown(name)} is in no class folder. Put it into one named as its class, or list "
-                "all images in a metadata.csv with columns file_name and label. Only --task none does without, where "
-                "no image has one."
+                f"{where}: image {shown(listing.names[folder.images[0]])} is in no class folder. Put it into one named "
+                "as its class, or list all images in a metadata.csv with columns file_name and label. Only --task none "
+                "does without, where no image has one."
             )
-        else:
-            layout.parts.setdefault(part, {}).setdefault(inside[0], []).append(name)
+        if folder.images or (folder.listed and (split or inside)):
+            classes = layout.parts.setdefault(part[0], {})
+            if folder.images or inside:
+                classes.setdefault(UNLABELLED if flat and folder.images else inside[0], []).extend(folder.images)
     layout.others.sort()
     _need_images(layout, where, bool(split))
     return layout
@@ -78,7 +76,7 @@ def arranged(names: Iterable[str], where: str, need_labels: bool) -> Layout:
 
 def is_image(name: str) -> bool:
     """Whether a path is a file whose ending says that it is an image."""
-    return not name.endswith("/") and _suffix(name) in EXTENSIONS
+    return not name.endswith("/") and suffix_of(name) in EXTENSIONS
 
 
 def is_hidden(pieces: Sequence[str]) -> bool:
@@ -91,27 +89,64 @@ def shown(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in name)
 
 
-def _suffix(name: str) -> str:
-    return PurePosixPath(name).suffix.lower()
+def suffix_of(name: str) -> str:
+    """A file's ending, in small letters, with its dot; empty where it has none."""
+    base = name[name.rfind("/") + 1 :]
+    dot = base.rfind(".")
+    return base[dot:].lower() if 0 < dot < len(base) - 1 else ""
 
 
-def _unwrapped(names: Iterable[str]) -> list[_Path]:
-    """The pieces of each path, without hidden files and without the single folder an archive is often packed in."""
-    paths = [(PurePosixPath(name).parts, name) for name in names]
-    paths = [(pieces, name) for pieces, name in paths if not is_hidden(pieces)]
+@dataclass
+class _Folder:
+    """One folder, and which of the files in it are seen."""
+
+    pieces: tuple[str, ...]
+    """Of its path."""
+    listed: bool
+    """It is there by itself."""
+    images: list[int]
+    others: list[int]
+
+
+def _folders(listing: Listing) -> list[_Folder]:
+    """Every folder without its hidden files, and no hidden folder."""
+    found: list[_Folder] = []
+    known: dict[str, bool] = {}  # by what follows the last dot: millions of names have few endings
+    for name, files in listing.folders.items():
+        pieces = PurePosixPath(name).parts
+        if is_hidden(pieces):
+            continue
+        folder = _Folder(pieces, name in listing.listed, [], [])
+        for k in files:
+            file = listing.names[k]
+            if file.startswith((".", "__MACOSX"), len(name)):
+                continue
+            end = file[file.rfind(".") + 1 :]
+            seen = known.get(end)
+            if seen is None:
+                seen = known[end] = suffix_of(file) in EXTENSIONS
+            (folder.images if seen else folder.others).append(k)
+        if folder.listed or folder.images or folder.others:
+            found.append(folder)
+    return found
+
+
+def _unwrapped(folders: list[_Folder]) -> list[_Folder]:
+    """Without the single folder an archive is often packed in, and what lies beside it."""
     while True:
-        tops = {pieces[0] for pieces, _ in paths}
-        holds_images = any(len(pieces) < 3 and is_image(name) for pieces, name in paths)
-        if len(tops) != 1 or part_of(tops.pop()) or holds_images:
-            return paths
-        paths = [(pieces[1:], name) for pieces, name in paths if len(pieces) > 1]
+        tops = {folder.pieces[0] for folder in folders if folder.pieces}
+        at_top = sum(len(folder.others) for folder in folders if not folder.pieces)
+        holds_images = any(folder.images and len(folder.pieces) < 2 for folder in folders)
+        if len(tops) != 1 or at_top or holds_images or part_of(next(iter(tops))):
+            return folders
+        folders = [replace(folder, pieces=folder.pieces[1:]) for folder in folders if folder.pieces]
 
 
-def _parts(paths: Sequence[_Path], where: str) -> set[str]:
+def _parts(folders: Sequence[_Folder], where: str) -> set[str]:
     """The folders at the top that are parts; none where they are classes."""
-    tops = {pieces[0] for pieces, name in paths if name.endswith("/") or len(pieces) > 1}
-    filled = {pieces[0] for pieces, name in paths if len(pieces) > 1 and is_image(name)}
-    deep = {top for top, *below in (pieces for pieces, name in paths if is_image(name)) if len(below) > 1}
+    tops = {folder.pieces[0] for folder in folders if folder.pieces}
+    filled = {folder.pieces[0] for folder in folders if folder.pieces and folder.images}
+    deep = {folder.pieces[0] for folder in folders if len(folder.pieces) > 1 and folder.images}
     named = {top: part for top in tops if (part := part_of(top))}
     if named and filled <= set(named):
         return set(named)
@@ -130,15 +165,22 @@ def _parts(paths: Sequence[_Path], where: str) -> set[str]:
     )
 
 
-def _unwrapped_inside(paths: list[_Path], parts: set[str]) -> list[_Path]:
+def _unwrapped_inside(folders: list[_Folder], parts: set[str], names: list[str]) -> list[_Folder]:
     """Without a second folder of the part's name inside it: ``seg_train/seg_train/CLASS``."""
     inside: dict[str, set[str]] = {}
-    for pieces, _ in paths:
-        if len(pieces) > 1:
-            inside.setdefault(pieces[0], set()).add(pieces[1])
+    for folder in folders:
+        if len(folder.pieces) > 1:
+            inside.setdefault(folder.pieces[0], set()).add(folder.pieces[1])
+        elif folder.pieces:
+            files = (names[k] for k in (*folder.images, *folder.others))
+            inside.setdefault(folder.pieces[0], set()).update(name[name.rfind("/") + 1 :] for name in files)
     twice = {part for part in parts if inside.get(part) == {part}}
-    paths = [(pieces[:1] + pieces[2:] if pieces[0] in twice else pieces, name) for pieces, name in paths]
-    return [(pieces, name) for pieces, name in paths if pieces]
+    return [
+        replace(folder, pieces=folder.pieces[:1] + folder.pieces[2:])
+        if folder.pieces and folder.pieces[0] in twice
+        else folder
+        for folder in folders
+    ]
 
 
 def _need_images(layout: Layout, where: str, split: bool) -> None:

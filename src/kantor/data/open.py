@@ -15,7 +15,7 @@ from kantor.data.column_source import read_columns
 from kantor.data.cut import Cut
 from kantor.data.digits import read_digits
 from kantor.data.folders import read_folder, read_zip
-from kantor.data.images import load_images
+from kantor.data.images import LOOKED_AT, load_images
 from kantor.data.label_kinds import IN_WORDS, LabelKind
 from kantor.data.listed_images import image_lists, read_listed
 from kantor.data.own import codes_of, is_reader, read_own
@@ -59,7 +59,8 @@ def open_data(
     progress: Progress | None = None,
     trusted: bool = True,
 ) -> DataSet:
-    """Open a data set, decode and check what will be used of it, and cut it into parts.
+    """Open a data set, look through what will be used of it, and cut it into parts. Images of a small part are decoded
+    and checked now, those of a large one as they are read (:mod:`kantor.data.images`).
 
     Every cut is made by a fixed hash of the sample's id, whatever the run's seed, and stratified by class where labels
     are classes: a test part where the data brings none (20 %; 40 % of an npz), then the limit, then validation from
@@ -143,7 +144,7 @@ def open_data(
         raise DataError(f"{path_or_name} leaves no sample without a label: all of them were skipped.")
     _note_what_training_lacks(notes, parts, found.classes, kind)
     notes |= tokens_in_words(train)
-    if need_labels and kind == "classes" and len(np.unique(train.targets)) < 2:
+    if need_labels and kind == "classes" and (train.targets == train.targets[0]).all():
         raise DataError(
             f"{path_or_name} has one class, {found.classes[train.targets[0]]}, among its training samples: there is "
             "nothing to learn from their labels. Give two classes or more; only --task none does without labels."
@@ -306,7 +307,7 @@ def _read(path: str | Path, asked: _Asked) -> Found:
         return read_zip(place, views, need_labels)
     if tables:
         return read_columns(place, views, label, need_labels, kind)
-    if find_running(place) and not (place.is_dir() and holds_images(place)):
+    if not (place.is_dir() and holds_images(place)) and find_running(place):
         raise ConfigError(f"{path} is running text, which language models learn: --task next_token.")
     if place.is_dir():
         return read_folder(place, views, need_labels)
@@ -333,6 +334,7 @@ def _decode(
     stores: dict[str, dict[str, Store]] = {name: {} for name in found.parts}
     corrupt: dict[str, set[int]] = {name: set() for name in found.parts}
     files, deepest = without_blanks(found, needed, skip_corrupt), []
+    lazy: dict[str, int] = {}
     for key in dict.fromkeys(view.input for view in found.views.values()):
         encoded: dict[str, Encoded] = {}
         for name, source in found.parts.items():
@@ -344,6 +346,7 @@ def _decode(
         if encoded:
             loaded = load_images(encoded, image_size, skip_corrupt=skip_corrupt, progress=progress)
             files += loaded.files
+            lazy |= loaded.lazy
             deepest += [] if loaded.deepest is None else [loaded.deepest]
             for name, store in loaded.stores.items():
                 stores[name][key] = store
@@ -354,7 +357,12 @@ def _decode(
         at[name][needed[name]] = np.arange(len(needed[name]))
         at[name][needed[name][sorted(corrupt[name])]] = -1
     _same_shapes(stores)
-    notes = {"skipped": files} if files else {}
+    notes: dict[str, Any] = {"skipped": files} if files else {}
+    if lazy:
+        many = ", ".join(f"{name} {count:,}" for name, count in lazy.items())
+        notes["decoded as they are read"] = (
+            f"images of {many}; {LOOKED_AT} of each were looked at, and kantor check DATA looks at all"
+        )
     if deepest and max(deepest) < _WHITE // 2:
         notes |= {"16 bits": _dark(max(deepest))}
     return {name: views_of(found.views, stores[name], needed[name]) for name in found.parts}, at, notes

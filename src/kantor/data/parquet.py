@@ -1,4 +1,4 @@
-"""Parquet files as Hugging Face writes them: ``train-00000-of-00002.parquet``; their images, and their labels."""
+"""Parquet files as Hugging Face writes them: ``train-00000-of-00002.parquet``; and their labels."""
 
 import contextlib
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64, Shaped
+from jaxtyping import Shaped
 
 from kantor.core.errors import DataError, KantorError
 from kantor.core.optional import optional
@@ -19,75 +19,6 @@ from kantor.data.labels import NO_LABEL, whole_numbers
 _NAME = re.compile(
     r"^(?P<part>train|test|val|valid|validation)(?:-(?P<shard>\d+)-of-(?P<shards>\d+))?(?:-[0-9a-f]+)?\.parquet$"
 )
-
-
-class Rows:
-    """Images in a column of bytes. The bytes are read when rows are taken, and those rows' alone are kept."""
-
-    def __init__(self, files: list[Path], column: str, count: int):
-        self.files, self.column, self.count = files, column, count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def read(self, row: int) -> bytes:
-        """One image's bytes. Take many rows at once instead: this reads a whole column."""
-        return self.take(np.asarray([row])).read(0)
-
-    def describe(self, row: int) -> str:
-        """The files and the row."""
-        return f"{self.files[0].parent}, row {row}"
-
-    def take(self, rows: Int64[np.ndarray, " n"]) -> "TakenRows":
-        """The images at ``rows`` (ascending), read one row group at a time."""
-        import pyarrow as pa
-
-        content: list[bytes | None] = []
-        names: list[str] = []
-        first = 0
-        for path in self.files:
-            file, in_file = opened(path), 0
-            # Of a struct the path is not needed.
-            struct = pa.types.is_struct(file.schema_arrow.field(self.column).type)
-            column_name = f"{self.column}.bytes" if struct else self.column
-            for group in range(file.num_row_groups):
-                size = file.metadata.row_group(group).num_rows
-                low, high = np.searchsorted(rows, (first + in_file, first + in_file + size))
-                if low < high:
-                    with reading(path):
-                        column: Any = file.read_row_group(group, columns=[column_name]).column(0)
-                        if struct:
-                            column = column.flatten()[column.type.get_field_index("bytes")]
-                        content += column.take(pa.array(rows[low:high] - first - in_file)).to_pylist()
-                    names += [f"{path}, row {row}" for row in (rows[low:high] - first).tolist()]
-                in_file += size
-            first += in_file
-        return TakenRows(content, names)
-
-
-class TakenRows:
-    """Compressed images in memory."""
-
-    def __init__(self, content: list[bytes | None], names: list[str]):
-        self.content, self.names = content, names
-
-    def __len__(self) -> int:
-        return len(self.content)
-
-    def read(self, row: int) -> bytes:
-        """One image's bytes."""
-        content = self.content[row]
-        if content is None:
-            raise ValueError("the row holds no bytes")
-        return content
-
-    def describe(self, row: int) -> str:
-        """The file and the row in it."""
-        return self.names[row]
-
-    def take(self, rows: Int64[np.ndarray, " n"]) -> "TakenRows":
-        """Those at ``rows``."""
-        return TakenRows([self.content[row] for row in rows.tolist()], [self.names[row] for row in rows.tolist()])
 
 
 def find_parquet(place: Path) -> dict[str, list[Path]]:

@@ -136,7 +136,7 @@ class Part:
         return {role: taken[id(store)] for role, store in self.stores.items()}
 
     def check(self, progress: Progress | None = None) -> None:
-        """Read every sample once. Opening has done it already; this finds what was damaged since.
+        """Read every sample once. Of small parts opening has done it already; this finds what was damaged since.
 
         Raises:
             DataError: an image cannot be decoded; its file is named.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -17,11 +18,32 @@ NORMALISED = "pixels"
 """The note of a data set whose images are normalised already."""
 
 
+@dataclass(frozen=True, eq=False)
+class Identities:
+    """What is known of images before they are read."""
+
+    names: list[str]
+    """Of their files, below the place where they lie."""
+    sizes: Int64[np.ndarray, " n"]
+    """In bytes; -1 where it is not known."""
+    stamps: Int64[np.ndarray, " n"]
+    """What changes when their content does: when it was last written (ns), or a checksum."""
+
+
 @runtime_checkable
 class Encoded(Protocol):
     """Compressed images by position."""
 
     def __len__(self) -> int: ...
+
+    @property
+    def place(self) -> Path:
+        """The folder or file that they lie in."""
+        ...
+
+    def identities(self) -> Identities:
+        """What is known of them without reading them."""
+        ...
 
     def read(self, row: int) -> bytes:
         """One image's bytes, as they lie in the file. Called from several threads."""

@@ -48,6 +48,14 @@ def hashed(ids: Int64[np.ndarray, " n"], purpose: int) -> UInt64[np.ndarray, " n
     return hash64(_SEED, SPLIT, purpose, ids)
 
 
+def sample(samples: int, count: int) -> Int64[np.ndarray, " sampled"]:
+    """At most ``count`` positions (ascending) of ``samples``: the same ones every time."""
+    words = hash64(SPLIT, np.arange(samples))
+    if count < samples:
+        return np.sort(np.argpartition(words, count)[:count]).astype(np.int64)
+    return np.arange(samples)
+
+
 def share(fraction: float, samples: int) -> int:
     """How many samples ``fraction`` of ``samples`` is, rounded up (scikit-learn's rule, which digits' 360 follows)."""
     # Rounded first: 0.1 * 30 is a little more than 3 in binary.
