@@ -11,8 +11,7 @@ parquet = pytest.importorskip("pyarrow.parquet")
 @pytest.fixture(params=["bytes", "struct"])
 def rows(tmp_path, request) -> Rows:
     """Two files of seven and five rows, three in a row group; a row without bytes."""
-    contents = [f"image {k}".encode() for k in range(12)]
-    contents[4] = None
+    contents = [None if k == 4 else f"image {k}".encode() for k in range(12)]
     files = []
     for number, part in enumerate((contents[:7], contents[7:])):
         values = part if request.param == "bytes" else [{"bytes": content, "path": None} for content in part]

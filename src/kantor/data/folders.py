@@ -128,7 +128,8 @@ def read_folder(root: Path, views: Mapping[str, str] | None, need_labels: bool) 
 
     def files(places: Int64[np.ndarray, " n"]) -> Files:
         names = [listing.names[k] for k in places.tolist()]
-        return Files(root, names, listing.sizes[places], listing.stamps[places])
+        sizes, stamps = (None if known is None else known[places] for known in (listing.sizes, listing.stamps))
+        return Files(root, names, sizes, stamps)
 
     return _found(listing, arranged(listing, str(root), need_labels), str(root), files, views)
 

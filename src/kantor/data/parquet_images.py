@@ -187,8 +187,8 @@ class TakenRows:
 
     def take(self, rows: Int64[np.ndarray, " n"]) -> "TakenRows":
         """Those at ``rows``."""
-        taken = ([held[row] for row in rows.tolist()] for held in (self.content, self.names))
-        return TakenRows(*taken, self.place)
+        places = rows.tolist()
+        return TakenRows([self.content[k] for k in places], [self.names[k] for k in places], self.place)
 
     def identities(self) -> Identities:
         """Their rows, sizes and checksums."""
