@@ -13,6 +13,7 @@ from kantor.ot.sinkhorn import Sinkhorn
 from kantor.ot.sliced import one_dimensional, sliced
 from kantor.ot.solve_any import Method, solve, solver_for
 from kantor.ot.solver import Solver
+from kantor.ot.top_k import soft_rank, topk
 from kantor.ot.transport import Potentials, Transport, plan_of
 from kantor.ot.unbalanced import Unbalanced, unbalanced
 
@@ -43,7 +44,9 @@ __all__ = [
     "plan_of",
     "problem_of",
     "sliced",
+    "soft_rank",
     "solve",
     "solver_for",
+    "topk",
     "unbalanced",
 ]
