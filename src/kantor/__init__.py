@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kantor import losses, ot, tasks
-    from kantor.carry import transported
+    from kantor.carry import pruned, transported
     from kantor.core.errors import ConfigError, DataError, KantorError, NonFiniteError, ShapeError
     from kantor.data import Batch, open_data
     from kantor.in_python import Comparison, export, study
@@ -30,13 +30,14 @@ __all__ = [
     "losses",
     "open_data",
     "ot",
+    "pruned",
     "study",
     "tasks",
     "transported",
 ]
 
 _FROM = {
-    "carry": ("transported",),
+    "carry": ("pruned", "transported"),
     "data": ("Batch", "open_data"),
     "in_python": ("Comparison", "export"),
     "models": ("load",),

@@ -171,8 +171,7 @@ def evaluate(options: jsonargparse.Namespace) -> None:
     if (options.run is None) == (options.model is None):
         raise KantorError("Give either RUN/METHOD/seed-K or --model NAME:FILE.")
     _wrote_task(options.task)
-    how = ("image_size", "view", "label", "text", "classes", "skip_corrupt", "task")
-    reading = Reading(**{name: options[name] for name in how})
+    reading = Reading(**{name: options[name] for name in _READING})
     run, model = options.run, options.model
     if run is not None and ":" in run and not Path(run).exists():
         run, model = None, run  # NAME:FILE in the place of a run
@@ -184,6 +183,10 @@ def evaluate(options: jsonargparse.Namespace) -> None:
     else:
         scores = evaluate_model(model, options.data, options.split, reading, _say)
     _say(f"{scores.said(options.split)}, loss {scores.loss:.4f}")
+
+
+_READING = ("image_size", "view", "label", "text", "classes", "skip_corrupt", "task")
+"""Options that say how data are read, of commands that work on a model."""
 
 
 def export(options: jsonargparse.Namespace) -> None:
@@ -210,6 +213,25 @@ def probe(options: jsonargparse.Namespace) -> None:
         _page(run)
 
     _in_turn(options.run, one, options.data)
+
+
+def prune(options: jsonargparse.Namespace) -> None:
+    """Make a smaller network of a teacher: keep the units that matter, or put those together that say the same."""
+    from kantor.core.terminal import terminal
+    from kantor.study.afterwards.evaluate import Reading
+    from kantor.study.afterwards.prune import Prune, prune_model, table
+
+    _wrote_task(options.task)
+    reading = Reading(**{name: options[name] for name in _READING})
+    how = {name: options[name] for name in ("teacher", "student", "keep", "samples", "steps", "seed")}
+    asked = Prune(**how, by=[way.strip() for way in options.by.split(",")], out=Path(options.out))
+    found = prune_model(asked, options.data, reading, _say)
+    terminal().print(table(found))
+    student, start = asked.student_spec(), found[0].file
+    _say(
+        f"Next: kantor distill --data {options.data} --teacher {options.teacher} --student {student} --start "
+        f"{student}:{start}"
+    )
 
 
 def report(options: jsonargparse.Namespace) -> None:
@@ -309,7 +331,7 @@ def _parser(command: str | None = None) -> tuple[jsonargparse.ArgumentParser, di
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subcommands(required=True, dest="command")
     functions = (
-        demo, distill, finetune, rank, evaluate, analyse, compare, resume, export, probe, report, watch, methods,
+        demo, distill, finetune, rank, evaluate, analyse, compare, resume, export, probe, prune, report, watch, methods,
         doctor, completion,
     )  # fmt: skip
     for function in functions:

@@ -40,6 +40,12 @@ def _evaluate(parser: jsonargparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=str | None, help="in its place bare weights, as NAME:FILE")
     parser.add_argument("--data", type=str | None, help="the data; a run's own if left out")
     parser.add_argument("--split", type=Literal["test", "validation", "train"], default="test", help="which part")
+    _reading(parser)
+    _takes_trust(parser)
+
+
+def _reading(parser: jsonargparse.ArgumentParser) -> None:
+    """How data are read for a model."""
     parser.add_argument("--image_size", type=int | None, help="side in pixels that images of --data are resized to")
     parser.add_argument("--view", type=str | None, help="what the model sees of --data: an array, column or transform")
     parser.add_argument("--label", type=str | None, help="label column or array of --data, if not the usual one")
@@ -49,7 +55,6 @@ def _evaluate(parser: jsonargparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task", type=str, default="labels", help="what the labels of --data are, as in distill: regression, for one"
     )
-    _takes_trust(parser)
 
 
 def _analyse(parser: jsonargparse.ArgumentParser) -> None:
@@ -106,6 +111,26 @@ def _probe(parser: jsonargparse.ArgumentParser) -> None:
     parser.add_argument("--text", type=str | None, help="its column of texts, where it is not the usual one")
 
 
+def _prune(parser: jsonargparse.ArgumentParser) -> None:
+    parser.add_argument("teacher", type=str, help="the trained network, as NAME:FILE, or RUN/METHOD/seed-K")
+    parser.add_argument("--keep", type=int | None, help="the smaller width, of one of kantor's own networks")
+    parser.add_argument("--student", type=str | None, help="in its place, the name of the smaller network")
+    parser.add_argument("--data", type=str, required=True, help="as in distill; no label is needed")
+    parser.add_argument(
+        "--by",
+        type=str,
+        default="transport,topk,magnitude,random",
+        help="transport: units that say the same are put together, and none is left out; topk: those stay that gates "
+        "learned through a soft top-k choose; magnitude: those that the largest weights read; random",
+    )
+    parser.add_argument("--out", type=str, default="runs/pruned", help="folder of the smaller networks")
+    parser.add_argument("--samples", type=int, default=1000, help="of the training part, that are looked at")
+    parser.add_argument("--steps", type=int, default=300, help="of learning which units to keep")
+    parser.add_argument("--seed", type=int, default=0, help="of the order of samples, and of what is drawn")
+    _reading(parser)
+    _takes_trust(parser)
+
+
 def _report(parser: jsonargparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs", nargs="+", type=str, help="the folder of a run, a sweep, a ranking or a comparison, or of several runs"
@@ -159,6 +184,7 @@ OPTIONS: dict[str, Callable[[jsonargparse.ArgumentParser], None]] = {
     "resume": _resume,
     "export": _export,
     "probe": _probe,
+    "prune": _prune,
     "report": _report,
     "watch": _watch,
     "methods": _methods,

@@ -1,6 +1,6 @@
 """Carry a teacher's weights into a smaller or larger student of its make, through transport between their units."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,14 +25,18 @@ class Group:
         where: a parameter whose outputs they are.
         units, made: how many there were, and how many there are.
         cosine: mean cosine of the teacher's units with the student's that take their places.
+        chosen: they were chosen among the units, and the others left out.
     """
 
     where: str
     units: int
     made: int
     cosine: float
+    chosen: bool = False
 
     def __str__(self) -> str:
+        if self.chosen:
+            return f"{self.where}: {self.made} of {self.units} units"
         how = "each in its place" if self.units == self.made else f"{100 * self.cosine:.0f} % alike"
         return f"{self.where}: {self.units} units to {self.made}, {how}"
 
@@ -59,6 +63,25 @@ class Carried:
         return "\n".join([*lines, f"new: {', '.join(self.new) or 'nothing'}"])
 
 
+GroupUnits = Callable[[Followed, Mapping[Factor, int], Mapping[Factor, Tensor]], dict[Factor, Grouping]]
+"""Which units become one: of a teacher that was followed, how many there are to be of each factor, and the covariance
+of its units."""
+
+
+def by_transport(seed: int = 0, plan: GroupingPlan = "optimal") -> GroupUnits:
+    """Units that say the same become one.
+
+    Args:
+        seed: of the search for groups.
+        plan: ``identity`` and ``random`` are controls.
+    """
+
+    def group(_: Followed, made: Mapping[Factor, int], covariances: Mapping[Factor, Tensor]) -> dict[Factor, Grouping]:
+        return {factor: grouped(covariances[factor], number, seed, plan) for factor, number in made.items()}
+
+    return group
+
+
 @torch.no_grad()
 def carry(
     teacher: nn.Module,
@@ -66,8 +89,7 @@ def carry(
     batches: Iterable[Tensor],
     *,
     new: Sequence[str] = (),
-    seed: int = 0,
-    plan: GroupingPlan = "optimal",
+    group: GroupUnits | None = None,
 ) -> Carried:
     """Give ``student`` the weights of ``teacher``, carried through a plan between their units, in place.
 
@@ -79,8 +101,7 @@ def carry(
         student: of the same make, with other widths, or with fewer blocks beside shortcuts.
         batches: inputs of both, without labels, ``[batch, ...]``; all of one size.
         new: parameters of the student that stay as they are, with all below them, as ``head``.
-        seed: of the search for groups.
-        plan: how units are grouped; ``identity`` and ``random`` are controls.
+        group: how units are grouped; by :func:`by_transport` if left out.
 
     Raises:
         ConfigError: a network cannot be traced, or the two are not of one make; names what has no counterpart.
@@ -95,10 +116,11 @@ def carry(
     names, blocks = counterparts(student, teacher, [name for name in mine.parameters if name not in fresh])
     pairs = _Pairs(names, mine, theirs)
     moments = observed(teacher, theirs, held)
-    groupings: dict[Factor, Grouping] = {}
-    for factor, made in pairs.made.items():
-        covariance = moments[factor].covariance() if factor in moments else torch.eye(factor.size, dtype=torch.float64)
-        groupings[factor] = grouped(covariance, made, seed, plan)
+    covariances = {
+        factor: moments[factor].covariance() if factor in moments else torch.eye(factor.size, dtype=torch.float64)
+        for factor in pairs.made
+    }
+    groupings = (group or by_transport())(theirs, pairs.made, covariances)
     tensors = dict(teacher.named_parameters(remove_duplicate=False)) | dict(teacher.named_buffers())
     own = dict(student.named_parameters(remove_duplicate=False)) | dict(student.named_buffers())
     scored = {factor for axis in theirs.scored for factor in leaves(axis) if not factor.fixed}
@@ -226,7 +248,7 @@ def _measure(student: nn.Module, batches: Sequence[Tensor]) -> None:
 def _groups(pairs: _Pairs, groupings: dict[Factor, Grouping], names: dict[str, str]) -> list[Group]:
     back = {source: name for name, source in names.items()}
     return [
-        Group(back[pairs.seen[factor][0]], factor.size, pairs.made[factor], grouping.cosine)
+        Group(back[pairs.seen[factor][0]], factor.size, pairs.made[factor], grouping.cosine, grouping.chosen)
         for factor, grouping in groupings.items()
         if factor in pairs.seen
     ]

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
@@ -25,11 +25,19 @@ class Grouping:
         summed: ``[made, units]``, columns sum to 1: what a student's unit passes on of each of them.
         cosine: of the teacher's units with the student's unit that takes each one's place, their mean; 1 where every
             unit keeps a place of its own.
+        chosen: some units keep their places, and the others are left out: then all else sums to 0.
     """
 
     averaged: Float64[Tensor, "made units"]
     summed: Float64[Tensor, "made units"]
     cosine: float
+    chosen: bool = False
+
+    @classmethod
+    def of_chosen(cls, chosen: Int64[Tensor, " made"], units: int) -> "Grouping":
+        """Of units that keep their places, where the others are left out."""
+        which = torch.nn.functional.one_hot(chosen, units).double()
+        return cls(which, which, len(chosen) / units, chosen=True)
 
 
 def grouped(

@@ -8,7 +8,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from kantor.carry.carried import Carried, carry
+from kantor.carry.carried import Carried, GroupUnits, by_transport, carry
 from kantor.carry.grouping import GroupingPlan
 from kantor.core.errors import ConfigError, suggest
 from kantor.data import Augment, DataSet, Loader
@@ -51,22 +51,47 @@ def transported(
             unknown plan.
         DataError: there are no samples.
     """
-    if samples < 2:
-        raise ConfigError(f"samples is {samples}: give two or more, on which units can be compared.")
     if plan not in get_args(GroupingPlan):
         raise ConfigError(f"transported: unknown plan {plan!r}. {suggest(plan, get_args(GroupingPlan))}")
+    return carry_model(teacher, student, data, samples, by_transport(seed, plan))
+
+
+def carry_model(
+    teacher: Model, student: Model, data: DataSet | Iterable[Tensor], samples: int, group: GroupUnits
+) -> Carried:
+    """:func:`kantor.carry.carried.carry` of two models: what normalises the teacher's inputs normalises the student's.
+
+    Args:
+        teacher, student, data, samples: see :func:`transported`.
+        group: how units are grouped.
+
+    Raises:
+        ConfigError, DataError: see :func:`transported`.
+    """
+    if samples < 2:
+        raise ConfigError(f"samples is {samples}: give two or more, on which units can be compared.")
     if teacher.input_shape != student.input_shape or teacher.size != student.size:
         raise ConfigError(
             f"{teacher.spec} takes inputs of {teacher.input_shape}, and {student.spec} of {student.input_shape}: "
             "weights are carried between networks that see the same."
         )
-    device = next(teacher.network.parameters()).device
-    batches = [teacher.normalise(batch.to(device)) for batch in _inputs(data, samples)]
+    batches = list(batches_of(teacher, data, samples))
     same = teacher.class_names == student.class_names and teacher.num_classes == student.num_classes
     head = None if same else classifier_path(student.network)
-    found = carry(teacher.network, student.network, batches, new=[] if head is None else [head], seed=seed, plan=plan)
+    found = carry(teacher.network, student.network, batches, new=[] if head is None else [head], group=group)
     student.normalise = copy.deepcopy(teacher.normalise)  # a module of its own: the two may train side by side
     return found
+
+
+def batches_of(teacher: Model, data: DataSet | Iterable[Tensor], samples: int) -> Iterator[Tensor]:
+    """What the teacher's network is given, batch by batch: its inputs, normalised, on its device.
+
+    Raises:
+        ConfigError: an input is not one tensor.
+    """
+    device = next(teacher.network.parameters()).device
+    for batch in _inputs(data, samples):
+        yield teacher.normalise(batch.to(device))
 
 
 def _inputs(data: DataSet | Iterable[Tensor], samples: int) -> Iterator[Tensor]:

@@ -1,0 +1,138 @@
+"""Smaller networks with the weights of a teacher's units: some of them kept, or all put together, side by side."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import get_args
+
+from rich.table import Table
+
+from kantor.carry import Carried, Choice, pruned, transported
+from kantor.core import seeds
+from kantor.core.errors import ConfigError, suggest
+from kantor.data import DataSet
+from kantor.faculty.roster import spec_of
+from kantor.models import Model
+from kantor.models.loading import load_named, load_trained
+from kantor.models.spec import parse
+from kantor.study.afterwards.evaluate import Reading, evaluate_model
+from kantor.training import Scores
+
+TRANSPORT = "transport"
+"""Units that say the same are put together, and none is left out."""
+WAYS = (*get_args(Choice), TRANSPORT)
+
+
+@dataclass(frozen=True)
+class Prune:
+    """What is asked for.
+
+    Raises:
+        ConfigError: not just one of ``student`` and ``keep`` is given; an unknown way.
+    """
+
+    teacher: str
+    """As NAME:FILE, or RUN/METHOD/seed-K."""
+    student: str | None
+    """The smaller network's name."""
+    keep: int | None
+    """In its place, for kantor's own networks: the width that the teacher's is brought down to."""
+    by: Sequence[str]
+    """Ways to choose, of ``WAYS``."""
+    out: Path
+    """Folder of the smaller networks."""
+    samples: int = 1000
+    """Of the training part, that are looked at."""
+    steps: int = 300
+    """Of learning which units to keep."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.student is None) == (self.keep is None):
+            raise ConfigError("Give either --keep WIDTH, for one of kantor's own networks, or --student NAME.")
+        for way in self.by:
+            if way not in WAYS:
+                raise ConfigError(f"--by: there is no {way!r}. {suggest(way, WAYS)}")
+
+    def student_spec(self) -> str:
+        """The smaller network's name.
+
+        Raises:
+            ConfigError: the teacher has no width to choose.
+        """
+        if self.student is not None:
+            return parse(self.student).architecture
+        spec = parse(spec_of(self.teacher))
+        if spec.family != "builtin":
+            raise ConfigError(f"--keep is for kantor's own networks. Name the smaller {spec.name} by --student.")
+        return replace(spec, options={**spec.options, "width": str(self.keep)}).architecture
+
+
+@dataclass(frozen=True)
+class Smaller:
+    """One smaller network."""
+
+    way: str
+    file: Path
+    carried: Carried
+    scores: Scores | None
+    """On the test part; None where there is none, or it has no labels."""
+
+
+def prune_model(asked: Prune, data: str, reading: Reading, say: Callable[[str], None] = print) -> list[Smaller]:
+    """Make the smaller network in every way that is asked for, and say how good each is before any training.
+
+    Args:
+        asked: what to make of what.
+        data: its training part tells which units matter, its test part what is left. No label is needed.
+        reading: how the data are read.
+        say: told of each.
+
+    Raises:
+        ConfigError: see :class:`Prune`, :func:`kantor.carry.pruned` and :func:`kantor.transported`.
+        DataError: see :func:`kantor.study.afterwards.evaluate.evaluate_model`.
+    """
+    spec, opened = spec_of(asked.teacher), reading.open(data, asked.teacher)
+    tokenizer = opened.train.tokenizers.get("student")
+    teacher = load_trained(spec, opened.train.input_shapes["student"], tokenizer=tokenizer, answers=opened.kind)
+    name, labelled = asked.student_spec(), opened.test is not None and opened.test.labelled
+    before = f": {evaluate_model(spec, data, 'test', reading, say).said('test')}" if labelled else ""
+    say(f"{teacher.name}, {_parameters(teacher):,} parameters{before}")
+    found = []
+    for way in asked.by:
+        seeds.seed_all(asked.seed, seeds.INIT)
+        classes = teacher.class_names or teacher.num_classes
+        student = load_named(name, classes=classes, input_shape=teacher.input_shape)
+        if _parameters(student) >= _parameters(teacher):
+            raise ConfigError(f"{name} is no smaller than the teacher: it has {_parameters(student):,} parameters.")
+        carried, file = _carried(asked, way, teacher, student, opened), asked.out / f"{way}.safetensors"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        student.save(file)
+        scores = evaluate_model(f"{name}:{file}", data, "test", reading, lambda _: None) if labelled else None
+        reached = f": {scores.said('test')} before any training" if scores is not None else ""
+        say(f"{name} by {way}, {_parameters(student):,} parameters{reached}")
+        found.append(Smaller(way, file, carried, scores))
+    return found
+
+
+def _carried(asked: Prune, way: str, teacher: Model, student: Model, data: DataSet) -> Carried:
+    if way == TRANSPORT:
+        return transported(teacher, student, data, samples=asked.samples, seed=asked.seed)
+    choice = next(choice for choice in get_args(Choice) if choice == way)
+    return pruned(teacher, student, data, by=choice, samples=asked.samples, steps=asked.steps, seed=asked.seed)
+
+
+def table(found: Sequence[Smaller]) -> Table:
+    """The smaller networks, one a row."""
+    made = Table(header_style="bold")
+    for heading in ("by", "units", "test before training", "weights"):
+        made.add_column(heading, overflow="fold")
+    for one in found:
+        units = sum(group.units for group in one.carried.groups), sum(group.made for group in one.carried.groups)
+        reached = "" if one.scores is None else one.scores.said("test")
+        made.add_row(one.way, f"{units[1]:,} of {units[0]:,}", reached, str(one.file))
+    return made
+
+
+def _parameters(model: Model) -> int:
+    return sum(p.numel() for p in model.network.parameters())

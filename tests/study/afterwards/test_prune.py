@@ -1,0 +1,49 @@
+"""A teacher's smaller networks, by the command."""
+
+import re
+
+import pytest
+import torch
+
+import kantor
+from kantor.cli import main
+from kantor.study.afterwards.prune import WAYS
+
+
+@pytest.fixture
+def teacher(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    kantor.load("cnn@width=16", classes=10, input_shape=(1, 8, 8)).save("teacher.safetensors")
+    return "cnn@width=16:teacher.safetensors"
+
+
+def test_every_way_leaves_a_student_that_a_study_can_start_from(teacher, tmp_path, capsys):
+    assert main(["prune", teacher, "--keep", "4", "--data", "digits", "--samples", "100", "--steps", "5"]) == 0
+    said = capsys.readouterr().out
+    for way in WAYS:
+        file = tmp_path / "runs" / "pruned" / f"{way}.safetensors"
+        assert f"cnn@width=4 by {way}" in said and file.exists()
+        small = kantor.load(f"cnn@width=4:{file}")
+        assert small.num_classes == 10
+    assert "7 of 28" in said and "test samples right before any training" in said
+    line = next(line for line in said.splitlines() if line.startswith("Next: kantor "))
+    few = ["--methods", "none", "--seeds", "1", "--epochs", "1", "--train-limit", "60", "--out", "runs/next"]
+    assert main([*line.removeprefix("Next: kantor ").split(), *few, "--device", "cpu", "--jobs", "1"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "Give either --keep WIDTH"),
+        (["--keep", "4", "--student", "cnn@width=4"], "Give either --keep WIDTH"),
+        (["--keep", "16"], "is no smaller than the teacher"),
+        (["--keep", "0"], "width"),
+        (["--student", "cnn@width=4", "--by", "topk,luck"], "--by: there is no 'luck'"),
+        (["--student", "resnet8@width=0.125"], "has no counterpart|make"),
+        (["--keep", "4", "--steps", "0"], "steps is 0"),
+    ],
+)
+def test_what_cannot_be_made_is_said(teacher, capsys, given, said):
+    assert main(["prune", teacher, "--data", "digits", *given]) == 2
+    assert re.search(said, capsys.readouterr().err)
