@@ -13,7 +13,7 @@ def by_sinkhorn(scores: Tensor, anchors: Tensor, masses: Tensor, epsilon: float)
     """``n`` times the plan as the paper has it: recorded sweeps, the largest cost of the batch held fixed."""
     cost = (scores.unsqueeze(-1) - anchors).square()
     cost = cost / cost.max().detach()
-    kernel, v = (-cost / epsilon).exp(), torch.ones_like(masses)
+    kernel, u, v = (-cost / epsilon).exp(), torch.ones(()), torch.ones_like(masses)
     for _ in range(3000):
         u = (1 / scores.shape[-1]) / (kernel @ v.unsqueeze(-1))
         v = masses / (kernel * u).sum(-2)

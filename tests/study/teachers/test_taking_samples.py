@@ -16,7 +16,7 @@ def model():
 def test_a_network_for_other_samples_is_named_with_their_shape(model):
     said = r"fails on samples of the shape \[1, 8, 8\].*cannot be multiplied"
     with pytest.raises(ConfigError, match=said), takes_samples(model):
-        torch.ones(2, 3) @ torch.ones(2, 3)
+        torch.matmul(torch.ones(2, 3), torch.ones(2, 3))
 
 
 def test_too_little_memory_and_a_broken_device_are_left_as_they_are(model):
