@@ -1,8 +1,9 @@
 """RESULTS.md, from what the study's files say.
 
-python examples/language/page.py keep RUN SEARCH    keep the figures of the study and its trials in results.json, and
-                                                    write RESULTS.md
-python examples/language/page.py                    the page from what was kept
+python examples/language/page.py keep RUN... SEARCH    keep the figures of the study and its trials in results.json, and
+                                                       write RESULTS.md; of several runs, which differ in seeds and
+                                                       methods alone, side by side
+python examples/language/page.py                       the page from what was kept
 """
 
 import json
@@ -21,21 +22,38 @@ NAMES = {
     "vocabulary_transport@cost=cooccurrence": "**vocabulary_transport**, from co-occurrence",
     "vocabulary_transport@cost=strings": "**vocabulary_transport**, from how tokens are written",
 }
-KEPT = ("values", "validation", "seeds", "seconds_per_seed", "others", "peak_memory", "weights")
+KEPT = ("values", "validation", "seeds", "seconds_per_seed", "peak_memory", "weights")
 
 
-def keep(run: Path, search: Path) -> dict[str, Any]:
+LISTS = ("values", "validation", "seeds", "seconds_per_seed")
+
+
+def keep(runs: list[Path], search: Path) -> dict[str, Any]:
     """What each method reached, and what was tried for it."""
-    summary, step0 = (json.loads((run / name).read_text()) for name in ("summary.json", "step0.json"))
-    plans = {path.stem: _facts(path) for path in sorted((run / "vocabulary").glob("*.npz"))}
-    environment = json.loads((run / "environment.json").read_text())
+    run = runs[0]
+    step0, environment = (json.loads((run / name).read_text()) for name in ("step0.json", "environment.json"))
+    plans = {path.stem: _facts(path) for run in runs for path in sorted((run / "vocabulary").glob("*.npz"))}
+    methods: dict[str, dict[str, Any]] = {}
+    for one in runs:
+        for name, row in json.loads((one / "summary.json").read_text())["methods"].items():
+            _add(methods.setdefault(_plain(name), {}), {key: row[key] for key in KEPT})
     return {
-        "methods": {_plain(name): {key: row[key] for key in KEPT} for name, row in summary["methods"].items()},
+        "methods": methods,
         "trials": _trials(search),
         "parts": step0["data"]["parts"],
         "plans": plans,
         "packages": environment["packages"],
     }
+
+
+def _add(known: dict[str, Any], row: dict[str, Any]) -> None:
+    """More seeds of a method."""
+    if not known:
+        known |= row
+        return
+    assert not set(known["seeds"]) & set(row["seeds"]), "each seed once"
+    for key in LISTS:
+        known[key] += row[key]
 
 
 def _plain(name: str) -> str:
@@ -147,7 +165,9 @@ def _verdicts(results: dict[str, Any]) -> list[str]:
 
 def main() -> None:
     if sys.argv[1:2] == ["keep"]:
-        (HERE / "results.json").write_text(json.dumps(keep(Path(sys.argv[2]), Path(sys.argv[3])), indent=1) + "\n")
+        (HERE / "results.json").write_text(
+            json.dumps(keep([Path(run) for run in sys.argv[2:-1]], Path(sys.argv[-1])), indent=1) + "\n"
+        )
     (HERE / "RESULTS.md").write_text(page(json.loads((HERE / "results.json").read_text())))
 
 
