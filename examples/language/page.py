@@ -165,9 +165,8 @@ def _verdicts(results: dict[str, Any]) -> list[str]:
 
 def main() -> None:
     if sys.argv[1:2] == ["keep"]:
-        (HERE / "results.json").write_text(
-            json.dumps(keep([Path(run) for run in sys.argv[2:-1]], Path(sys.argv[-1])), indent=1) + "\n"
-        )
+        *runs, search = map(Path, sys.argv[2:])
+        (HERE / "results.json").write_text(json.dumps(keep(runs, search), indent=1) + "\n")
     (HERE / "RESULTS.md").write_text(page(json.loads((HERE / "results.json").read_text())))
 
 
