@@ -43,7 +43,7 @@ def test_every_setting_can_be_given(command, settings):
 
 def test_what_runs_code_of_others_can_be_trusted_wherever_code_may_run():
     assert {name for name in OPTIONS if "trust" in options(name)} == set(OPTIONS) - {
-        "report", "watch", "methods", "demo", "doctor", "completion",
+        "report", "watch", "methods", "demo", "check", "doctor", "completion",
     }  # fmt: skip
 
 

@@ -276,6 +276,13 @@ def methods(options: jsonargparse.Namespace) -> None:
     terminal().print(table)
 
 
+def check(options: jsonargparse.Namespace) -> None:
+    """Look at every image of a data set once, on all cores, and keep what was found: damage, sizes, colours."""
+    from kantor.data.check import check_images
+
+    check_images(options.data, _say)
+
+
 def doctor(options: jsonargparse.Namespace) -> None:  # noqa: ARG001
     """Versions, device, threads, extras, and what is missing: what a report of a fault should say."""
     from kantor.doctor import checked
@@ -332,7 +339,7 @@ def _parser(command: str | None = None) -> tuple[jsonargparse.ArgumentParser, di
     commands = parser.add_subcommands(required=True, dest="command")
     functions = (
         demo, distill, finetune, rank, evaluate, analyse, compare, resume, export, probe, prune, report, watch, methods,
-        doctor, completion,
+        check, doctor, completion,
     )  # fmt: skip
     for function in functions:
         own = Parser(description=function.__doc__)

@@ -153,6 +153,10 @@ def _methods(parser: jsonargparse.ArgumentParser) -> None:
     )
 
 
+def _check(parser: jsonargparse.ArgumentParser) -> None:
+    parser.add_argument("data", type=str, help="a folder, zip or parquet folder of images")
+
+
 def _doctor(parser: jsonargparse.ArgumentParser) -> None:
     """It has none."""
 
@@ -188,6 +192,7 @@ OPTIONS: dict[str, Callable[[jsonargparse.ArgumentParser], None]] = {
     "report": _report,
     "watch": _watch,
     "methods": _methods,
+    "check": _check,
     "doctor": _doctor,
     "completion": _completion,
 }

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Int64
 
 from kantor.core import trust
 from kantor.core.errors import ConfigError, DataError, suggest
@@ -15,27 +14,25 @@ from kantor.data.column_source import read_columns
 from kantor.data.cut import Cut
 from kantor.data.digits import read_digits
 from kantor.data.folders import read_folder, read_zip
-from kantor.data.images import LOOKED_AT, load_images
+from kantor.data.found_stores import stores_of
 from kantor.data.label_kinds import IN_WORDS, LabelKind
 from kantor.data.listed_images import image_lists, read_listed
 from kantor.data.own import codes_of, is_reader, read_own
 from kantor.data.part import DataSet, Part, Progress
 from kantor.data.running_text import find_running, read_running
 from kantor.data.source import Encoded, Found
-from kantor.data.store import InMemory, Store
+from kantor.data.store import InMemory
 from kantor.data.subset import only_classes
 from kantor.data.tables import ENDINGS, find_tables, holds_images
-from kantor.data.text_parts import tokens_in_words, with_learned, without_blanks
+from kantor.data.text_parts import tokens_in_words, with_learned
 from kantor.data.text_source import holds_text, read_texts
 from kantor.data.texts import Texts
 from kantor.data.token_array import TokenArray
 from kantor.data.tokenizer import Learned, Tokenizer
-from kantor.data.views import in_words, views_of
+from kantor.data.views import in_words
 
 Tokenizers = Mapping[str, Tokenizer | Learned] | Callable[[], Mapping[str, Tokenizer | Learned]]
 """By role, what turns texts into tokens; or a function that says it."""
-_WHITE = 2**16 - 1
-"""Of images of 16 bits."""
 _PACKED = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 """Endings of archives that are not read in place."""
 
@@ -131,7 +128,7 @@ def open_data(
         cut.validation(validation)
     cut.train(train_limit, labels_per_class, unlabelled)
     _need_samples(path_or_name, len(cut.rows["train"]), cut)
-    stores, at, noted = _decode(found, cut, image_size, skip_corrupt, progress)
+    stores, at, noted = stores_of(found, cut, image_size, skip_corrupt, progress)
     notes |= noted
     cut.keep(at)
     cut.validation(validation)
@@ -175,6 +172,21 @@ def holds_texts(
         return False
     running = kind == "next" and text is None and bool(find_running(place))
     return running or (not image_lists(place, label) and holds_text(place, text, views, label))
+
+
+def images_at(path: str | Path) -> dict[str, Encoded]:
+    """All image files of a data set by part (and view), whether they have labels or not.
+
+    Raises:
+        DataError, ConfigError: the data cannot be read; see :func:`open_data`.
+    """
+    found = _read(path, _Asked(None, None, None, None, None, need_labels=False, kind="classes"))
+    return {
+        part if len(source.inputs) == 1 else f"{part}, {key}": content.take(np.arange(len(content)))
+        for part, source in found.parts.items()
+        for key, content in source.inputs.items()
+        if not isinstance(content, InMemory | Texts | TokenArray)
+    }
 
 
 def _need_samples(path: str | Path, left: int, cut: Cut) -> None:
@@ -316,73 +328,3 @@ def _read(path: str | Path, asked: _Asked) -> Found:
         f"Cannot tell what {path} is. Give a folder, or a file that ends in .zip, .npz, .parquet, {', '.join(ENDINGS)}."
         f"{unpacked}"
     )
-
-
-def _decode(
-    found: Found,
-    cut: Cut,
-    image_size: int | None,
-    skip_corrupt: bool,
-    progress: Progress | None,
-) -> tuple[dict[str, Mapping[str, Store]], dict[str, Int64[np.ndarray, " source"]], dict[str, Any]]:
-    """By source part: its stores by role, and where in them each source row lies (-1: nowhere); and what there is to
-    say: the skipped files, and images that look dark."""
-    needed = {
-        name: np.sort(np.concatenate([cut.rows[part] for part, source in cut.origin.items() if source == name]))
-        for name in found.parts
-    }
-    stores: dict[str, dict[str, Store]] = {name: {} for name in found.parts}
-    corrupt: dict[str, set[int]] = {name: set() for name in found.parts}
-    files, deepest = without_blanks(found, needed, skip_corrupt), []
-    lazy: dict[str, int] = {}
-    for key in dict.fromkeys(view.input for view in found.views.values()):
-        encoded: dict[str, Encoded] = {}
-        for name, source in found.parts.items():
-            content = source.inputs.get(key)
-            if isinstance(content, InMemory | Texts | TokenArray):
-                stores[name][key] = content.take(needed[name])
-            elif content is not None:
-                encoded[name] = content.take(needed[name])
-        if encoded:
-            loaded = load_images(encoded, image_size, skip_corrupt=skip_corrupt, progress=progress)
-            files += loaded.files
-            lazy |= loaded.lazy
-            deepest += [] if loaded.deepest is None else [loaded.deepest]
-            for name, store in loaded.stores.items():
-                stores[name][key] = store
-                corrupt[name] |= set(loaded.corrupt[name].tolist())
-    at: dict[str, Int64[np.ndarray, " source"]] = {}
-    for name, source in found.parts.items():
-        at[name] = np.full(len(source.targets), -1, dtype=np.int64)
-        at[name][needed[name]] = np.arange(len(needed[name]))
-        at[name][needed[name][sorted(corrupt[name])]] = -1
-    _same_shapes(stores)
-    notes: dict[str, Any] = {"skipped": files} if files else {}
-    if lazy:
-        many = ", ".join(f"{name} {count:,}" for name, count in lazy.items())
-        notes["decoded as they are read"] = (
-            f"images of {many}; {LOOKED_AT} of each were looked at, and kantor check DATA looks at all"
-        )
-    if deepest and max(deepest) < _WHITE // 2:
-        notes |= {"16 bits": _dark(max(deepest))}
-    return {name: views_of(found.views, stores[name], needed[name]) for name in found.parts}, at, notes
-
-
-def _dark(largest: int) -> str:
-    """What to do with images of 16 bits that use few of them."""
-    bits = max(largest.bit_length(), 1)
-    return (
-        f"images of 16 bits hold 0 to {largest:,}, and {_WHITE:,} is white, so that all are dark. Where "
-        f"{2**bits - 1:,} is white, multiply their pixels by {2 ** (16 - bits):,} before they are saved, or save 8 bits"
-    )
-
-
-def _same_shapes(stores: Mapping[str, Mapping[str, Store]]) -> None:
-    for name, held in stores.items():
-        for key, store in held.items():
-            first = stores["train"].get(key, store).shape
-            if store.shape != first:
-                raise DataError(
-                    f"A sample of {key!r} has shape {list(first)} in the train part and {list(store.shape)} in {name}. "
-                    "Give both the same."
-                )
