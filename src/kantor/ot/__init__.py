@@ -5,6 +5,7 @@ from kantor.ot.cost import CostKind, Normaliser, cost, normalised
 from kantor.ot.divergence import divergence
 from kantor.ot.exact import Exact
 from kantor.ot.gaussian import gaussian, gaussian_diagonal
+from kantor.ot.inverse import CostForm, Inverse, inverse
 from kantor.ot.moments import Moments, cost_from, moments
 from kantor.ot.partial import Partial, partial
 from kantor.ot.problem import Problem, problem_of
@@ -19,8 +20,10 @@ from kantor.ot.unbalanced import Unbalanced, unbalanced
 
 __all__ = [
     "Auto",
+    "CostForm",
     "CostKind",
     "Exact",
+    "Inverse",
     "Method",
     "Moments",
     "Normaliser",
@@ -37,6 +40,7 @@ __all__ = [
     "divergence",
     "gaussian",
     "gaussian_diagonal",
+    "inverse",
     "moments",
     "normalised",
     "one_dimensional",
