@@ -33,6 +33,12 @@ SMALL = {
     "jobs": "1",
 }
 
+TINY = [
+    "--data=digits", "--teacher=cnn@width=16", "--teacher-epochs=2", "--student=cnn@width=8", "--train-limit=300",
+    "--batch-size=25", "--epochs=3", "--seeds=2", "--jobs=1",
+]  # fmt: skip
+"""Arguments of a study that trains in seconds."""
+
 
 def kantor(*arguments: str, cwd: Path, **settings: Any) -> "subprocess.CompletedProcess[str]":
     """Run the command to its end."""
