@@ -22,6 +22,10 @@ def test_sees_only_on_which_side_the_teacher_is():
     assert ab(-t.sign(), t) == pytest.approx(3e-3 * 4 * 4 * 25)
 
 
+def test_a_teachers_nan_is_not_taken_for_silence():
+    assert ab(torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), torch.nan)).isnan()
+
+
 def test_refusals():
     with pytest.raises(ShapeError, match=r"\(8, 4, 3, 3\).*\(8, 4, 5, 5\)"):
         AB().build((torch.Size([8, 4, 3, 3]),), (torch.Size([8, 4, 5, 5]),), 0)

@@ -29,6 +29,12 @@ def test_refuses_other_channels_and_one_layer():
         FSP().build((small,), (small,), 0)
 
 
+def test_layers_of_other_batches_are_refused():
+    maps = torch.ones(6, 2, 4, 4), torch.ones(7, 2, 4, 4)
+    with pytest.raises(ShapeError, match="same samples"):
+        fsp(maps, maps)
+
+
 @pytest.mark.parametrize("given", [torch.tensor(1.0), torch.rand(2, 3, 4, 4), (torch.rand(2, 3, 4, 4),)])
 def test_fewer_than_two_maps_are_refused(given):
     with pytest.raises(ShapeError, match="two maps or more"):

@@ -47,6 +47,12 @@ def test_fitnet_projects_to_the_teacher(student, teacher):
     assert all(p.grad is not None for p in loss.parameters())
 
 
+@pytest.mark.parametrize("shape", [(4, 1), (4, 0), (4, 3, 1), (4, 1, 5, 5)])
+def test_one_class_says_nothing(shape):
+    with pytest.raises(ShapeError, match="two classes or more"):
+        kd(torch.zeros(shape), torch.zeros(shape))
+
+
 def test_fitnet_learns_a_linear_image_of_the_teacher():
     torch.manual_seed(0)
     student = torch.randn(256, 6)

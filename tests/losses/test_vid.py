@@ -30,6 +30,8 @@ def test_variance_starts_where_told():
 
 
 def test_refusals():
+    with pytest.raises(ShapeError, match="mean's output is int64"):
+        vid(torch.ones(2, 2, 3, 3, dtype=torch.long), torch.ones(2, 2, 3, 3), torch.ones(2))
     with pytest.raises(ShapeError, match=r"\(8, 4, 6, 6\).*\(8, 4\)"):
         VID().build((torch.Size([8, 4, 6, 6]),), (torch.Size([8, 4]),), 0)
     with pytest.raises(ConfigError, match="variance"):

@@ -49,6 +49,17 @@ def test_parts_take_the_step_of_the_whole_batch(tmp_path):
         assert torch.allclose(counted, one[-1].counts[name]), name
 
 
+def test_a_loss_without_gradient_is_refused(tmp_path):
+    class Detached(nn.Linear):
+        def forward(self, input):  # noqa: A002
+            return super().forward(input).detach()
+
+    stepper = Stepper(Objective(Detached(6, 3), {}, []), Training(device="cpu"), tmp_path)
+    with pytest.raises(ConfigError, match="The loss has no gradient: the network's outputs are detached"):
+        stepper.step(a_batch(), 0, 0.1, None)
+    stepper.close()
+
+
 def test_a_loss_keeps_its_state_once_a_step_over_all_parts(tmp_path):
     terms = [Term(losses.NeuronTransport(), "1", "t:1", weight=0.0)]  # without a pull, both students are the same
     _, whole, _ = stepped(tmp_path, 1, terms, a_batch(), steps=1)

@@ -1,5 +1,6 @@
 """AB: match which neurons are active (Heo et al., arXiv 1811.03233)."""
 
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -41,6 +42,7 @@ def ab(
     same_shape("ab", student, teacher)
     silent = teacher <= 0
     hinge = torch.where(silent, student + margin, margin - student).clamp(min=0)
+    hinge = hinge.masked_fill(teacher.isnan(), math.nan)  # whose side is not known
     return _SCALE * hinge.pow(2).sum() / student.shape[0]
 
 

@@ -45,7 +45,7 @@ def dist(
     Raises:
         ShapeError: the logits' shapes differ, or there is one sample, over which no class correlates.
     """
-    classes("dist", student.shape, teacher.shape, _OTHERS)
+    classes("dist", student.shape, teacher.shape, _OTHERS, least=2)
     enough("dist", student, 2)
     s, t = (F.softmax(x / temperature, dim=1) for x in (student, teacher))
     inter, intra = 1 - _correlation(s, t).mean(), 1 - _correlation(s.T, t.T).mean()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kantor.core.errors import ShapeError
 from kantor.losses.base import Shapes
-from kantor.losses.checks import check_maps
+from kantor.losses.checks import check_maps, same_samples
 from kantor.losses.features import channels_of, common_grid
 from kantor.losses.precision import transfer
 from kantor.losses.pretraining import PretrainingLoss
@@ -38,6 +38,7 @@ def fsp(student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> Float[Tenso
                 f"fsp compares maps of equal channels pair by pair; the student's is {tuple(s.shape)}, the teacher's "
                 f"{tuple(t.shape)}."
             )
+        same_samples("fsp", student[0], s)
     flows = zip(_flows(student), _flows(teacher), strict=True)
     return torch.stack([F.mse_loss(s, t) for s, t in flows]).sum()
 

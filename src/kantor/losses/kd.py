@@ -122,6 +122,8 @@ def _check(student: Shape, teacher: Shape) -> None:
                 else "With other classes use label_transport, neuron_transport, wcord or another feature loss."
             )
         )
+    if student[axis] < 2:
+        raise ShapeError(f"kd compares logits over two classes or more, of one nothing can be learnt; {said}.")
     if tuple(student) != tuple(teacher):
         where = "samples" if len(student) == 2 else "samples, position by position"
         raise ShapeError(f"kd compares logits of the same {where}; {said}.")

@@ -29,7 +29,7 @@ def transfer(function: Callable[P, R]) -> Callable[P, R]:
     names = list(parameters)
     place, sides = (
         names.index("teacher"),
-        [(name, names.index(name)) for name in ("student", "teacher") if name in names],
+        [(name, names.index(name)) for name in ("student", "mean", "teacher") if name in names],
     )
     careful = full_precision(function)
     single = {name: _is_one(parameters[name].annotation) for name, _ in sides}

@@ -46,7 +46,7 @@ def sinkd(
     Raises:
         ShapeError: the classes or the samples differ.
     """
-    classes("sinkd", student.shape, teacher.shape, _OTHERS)
+    classes("sinkd", student.shape, teacher.shape, _OTHERS, least=2)
     enough("sinkd", student, 1)
     cost = ot.cost((student / temperature).softmax(1), (teacher / temperature).softmax(1), "l1")
     if gradient == "envelope":

@@ -14,7 +14,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 
 from kantor.core.collectives import sum_over_ranks, world_size
-from kantor.core.errors import NonFiniteError
+from kantor.core.errors import ConfigError, NonFiniteError
 from kantor.data import Batch
 from kantor.objective import Objective, Result
 from kantor.objective.task_term import labels_expected
@@ -100,6 +100,7 @@ class Stepper:
                 it is not counted. None measures nothing.
 
         Raises:
+            ConfigError: the loss has no gradient.
             NonFiniteError: a loss, or the gradient's norm, is not finite.
         """
         for group in self.optimizer.param_groups:
@@ -125,6 +126,11 @@ class Stepper:
                 if ends and shares is not None:
                     with shares():
                         found.shares = _gradient_shares(self.objective, result, self.accelerator)
+                if not result.loss.requires_grad:
+                    raise ConfigError(
+                        "The loss has no gradient: the network's outputs are detached or whole numbers, computed under "
+                        "torch.no_grad(), or all that they come from is frozen. Give one that can be trained."
+                    )
                 self.accelerator.backward(result.loss if weight == 1 else weight * result.loss)
         if self.config.clip is not None:
             norm = self.accelerator.clip_grad_norm_(self.objective.parameters(), self.config.clip)
