@@ -38,10 +38,12 @@ def test_every_way_leaves_a_student_that_a_study_can_start_from(teacher, tmp_pat
         ([], "Give either --keep WIDTH"),
         (["--keep", "4", "--student", "cnn@width=4"], "Give either --keep WIDTH"),
         (["--keep", "16"], "is no smaller than the teacher"),
-        (["--keep", "0"], "width"),
+        (["--keep", "0"], "--keep is a width from 1"),
+        (["--keep", "4", "--seed", "9" * 40], "--seed is from 0"),
+        (["--keep", "4", "--samples", "9" * 40], "--samples is from 2"),
         (["--student", "cnn@width=4", "--by", "topk,luck"], "--by: there is no 'luck'"),
         (["--student", "resnet8@width=0.125"], "has no counterpart|make"),
-        (["--keep", "4", "--steps", "0"], "steps is 0"),
+        (["--keep", "4", "--steps", "0"], "--steps is from 1"),
     ],
 )
 def test_what_cannot_be_made_is_said(teacher, capsys, given, said):

@@ -20,6 +20,8 @@ from kantor.training import Scores
 
 TRANSPORT = "transport"
 """Units that say the same are put together, and none is left out."""
+MOST = 10**9
+"""Largest number that a setting here may be."""
 WAYS = (*get_args(Choice), TRANSPORT)
 
 
@@ -28,7 +30,7 @@ class Prune:
     """What is asked for.
 
     Raises:
-        ConfigError: not just one of ``student`` and ``keep`` is given; an unknown way.
+        ConfigError: not just one of ``student`` and ``keep`` is given; an unknown way; a number that is out of range.
     """
 
     teacher: str
@@ -50,6 +52,13 @@ class Prune:
     def __post_init__(self) -> None:
         if (self.student is None) == (self.keep is None):
             raise ConfigError("Give either --keep WIDTH, for one of kantor's own networks, or --student NAME.")
+        if self.keep is not None and not 1 <= self.keep <= MOST:
+            raise ConfigError(f"--keep is a width from 1 to {MOST:,}, not {self.keep}.")
+        for name, value, least in (("samples", self.samples, 2), ("steps", self.steps, 1), ("seed", self.seed, 0)):
+            if not least <= value <= MOST:
+                raise ConfigError(f"--{name} is from {least} to {MOST:,}, not {value}.")
+        if not self.by:
+            raise ConfigError(f"--by names no way: give some of {', '.join(WAYS)}.")
         for way in self.by:
             if way not in WAYS:
                 raise ConfigError(f"--by: there is no {way!r}. {suggest(way, WAYS)}")
