@@ -10,8 +10,10 @@ from typing import Any
 from torch import Tensor
 
 from kantor.core.errors import ConfigError, KantorError, NonFiniteError, ShapeError
+from kantor.core.inputs import Inputs
 from kantor.core.modes import as_trained
 from kantor.data import Batch, DataSet
+from kantor.data.views import role_of
 from kantor.losses import LabelCost
 from kantor.models import Model, has_weights
 from kantor.objective import Balanced, LiveTeacher, Objective, Read, StepZero
@@ -25,6 +27,7 @@ from kantor.study.teachers.carried_starts import carried_starts
 from kantor.study.teachers.channel_worth import Worth, measure_worth
 from kantor.study.teachers.find import model_for
 from kantor.study.teachers.label_costs import label_costs_for, needs_cost
+from kantor.study.teachers.taking_samples import blamed_on_samples
 from kantor.study.teachers.vocabularies import NO_MAPS, Maps
 from kantor.training.loop import Report
 
@@ -108,8 +111,14 @@ class MethodCheck:
         )
         as_trained(objective)  # some packages hand out their models in eval mode
         labelled = seen.train.labelled
-        facts = objective.check(self.example if labelled else replace(self.example, targets=None), quiet=True)
+        with blamed_on_samples(*((model, self._seen_by(name)) for name, model in self.models.items())):
+            facts = objective.check(self.example if labelled else replace(self.example, targets=None), quiet=True)
         return objective, facts, given
+
+    def _seen_by(self, teacher: str) -> Inputs:
+        """Two samples, as a teacher sees them."""
+        few = self.example.first(2).inputs
+        return few[role_of(teacher, few)]
 
     def every(self, methods: list[Method], say: Callable[[str], None]) -> Checked:
         """All methods; those that cannot be used are left out where the settings allow it.

@@ -5,7 +5,10 @@ from contextlib import contextmanager
 
 import torch
 
-from kantor.core.errors import ConfigError
+from kantor.capture import call
+from kantor.core.errors import ConfigError, KantorError
+from kantor.core.inputs import Inputs
+from kantor.core.modes import as_evaluated
 from kantor.models import Model
 from kantor.models.families import is_text
 
@@ -38,3 +41,24 @@ def takes_samples(model: Model) -> Iterator[None]:
             f"{model.name} fails on samples of {what}, which are the data's: {said}. Make it for such samples; a "
             "factory may take input_shape."
         ) from error
+
+
+@contextmanager
+def blamed_on_samples(*networks: tuple[Model, Inputs]) -> Iterator[None]:
+    """Where work with networks ends in an error of its own, look whether each takes the data's samples at all.
+
+    Args:
+        networks: that work inside, each with a few samples.
+
+    Raises:
+        ConfigError: one does not; any other error is left as it is.
+    """
+    try:
+        yield
+    except KantorError:
+        raise
+    except Exception:
+        for model, samples in networks:
+            with takes_samples(model), as_evaluated(model), torch.no_grad():
+                call(model, samples)
+        raise
