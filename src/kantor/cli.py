@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import io
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -219,7 +220,7 @@ def prune(options: jsonargparse.Namespace) -> None:
     """Make a smaller network of a teacher: keep the units that matter, or put those together that say the same."""
     from kantor.core.terminal import terminal
     from kantor.study.afterwards.evaluate import Reading
-    from kantor.study.afterwards.prune import Prune, prune_model, table
+    from kantor.study.afterwards.prune import Prune, best, prune_model, table
 
     _wrote_task(options.task)
     reading = Reading(**{name: options[name] for name in _READING})
@@ -227,11 +228,13 @@ def prune(options: jsonargparse.Namespace) -> None:
     asked = Prune(**how, by=[way.strip() for way in options.by.split(",")], out=Path(options.out))
     found = prune_model(asked, options.data, reading, _say)
     terminal().print(table(found))
-    student, start = asked.student_spec(), found[0].file
-    _say(
-        f"Next: kantor distill --data {options.data} --teacher {options.teacher} --student {student} --start "
-        f"{student}:{start}"
-    )
+    one = best(found, reading)
+    given = {"data": options.data, "teacher": options.teacher, "student": one.spec, "start": f"{one.spec}:{one.file}"}
+    given |= {name: options[name] for name in ("image_size", "label", "text", "classes", "trust") if options[name]}
+    given |= {"task": options.task} if options.task != "labels" else {}
+    words = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    words += ["--skip-corrupt"] if options.skip_corrupt else []
+    _say(f"Next: kantor distill {shlex.join(words)}")
 
 
 def report(options: jsonargparse.Namespace) -> None:
@@ -357,7 +360,10 @@ def _trust(options: jsonargparse.Namespace) -> None:
             options.run = given or None
         from kantor.core.trust import trust
 
-        for path in map(Path, (given or options.get("run") or "").split(",")):
+        named = given or options.get("run") or options.get("teacher")
+        if not named:
+            raise KantorError("--trust names a folder or file here, as --trust RUN.")
+        for path in map(Path, named.split(",")):
             run = path.parents[1] if path.name.startswith("seed-") else path  # a student is its run's
             trust(run if (run / "config.yaml").exists() else path)
     if needed and options.run is None:

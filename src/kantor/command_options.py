@@ -113,9 +113,13 @@ def _probe(parser: jsonargparse.ArgumentParser) -> None:
 
 def _prune(parser: jsonargparse.ArgumentParser) -> None:
     parser.add_argument("teacher", type=str, help="the trained network, as NAME:FILE, or RUN/METHOD/seed-K")
-    parser.add_argument("--keep", type=int | None, help="the smaller width, of one of kantor's own networks")
+    parser.add_argument(
+        "--keep",
+        type=float | None,
+        help="the smaller width, of kantor's own networks that have one (cnn, resnet8, ...)",
+    )
     parser.add_argument("--student", type=str | None, help="in its place, the name of the smaller network")
-    parser.add_argument("--data", type=str, required=True, help="as in distill; no label is needed")
+    parser.add_argument("--data", type=str, required=True, help="as in distill; --task none needs no label")
     parser.add_argument(
         "--by",
         type=str,

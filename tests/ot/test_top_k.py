@@ -150,3 +150,19 @@ def test_what_cannot_be_chosen_from_is_named():
             topk(torch.randn(3), 1, epsilon)
     with pytest.raises(ConfigError, match=r"unknown scale 'batsh'.*batch"):
         topk(torch.randn(3), 1, scale="batsh")
+
+
+def test_scores_of_any_size_are_chosen_from_or_refused():
+    for scores in (torch.tensor([5.0, 4.9, 4.8, 4.7]), torch.ones(5), torch.tensor([3e38, -3e38, torch.inf, 0.0])):
+        for epsilon in (5e-324, 1e-18, 1e-12):
+            torch.testing.assert_close(topk(scores, 2, epsilon).sum(), torch.tensor(2.0))
+    with pytest.raises(NonFiniteError, match="too large"):
+        topk(torch.tensor([1e200, 0.0], dtype=torch.float64), 1)
+
+
+def test_there_are_first_derivatives_alone():
+    scores = torch.randn(5, requires_grad=True)
+    for found in (topk(scores, 2), topk(scores, 2, sorted=True), soft_rank(scores)):
+        (gradient,) = torch.autograd.grad(found.square().sum(), scores, create_graph=True)
+        with pytest.raises(RuntimeError, match="once_differentiable"):
+            gradient.sum().backward()

@@ -219,6 +219,8 @@ def _applied(
             if factor in scored:
                 # Fewer products are added up, and divided by the root of their number: what is lost is shared by both.
                 lost = (matrix.shape[1] / matrix.shape[0]) ** 0.25
+                if grouping.chosen:
+                    lost = 1 / lost  # one product stands for itself alone, and the root is of fewer
                 matrix = matrix / lost if summed else matrix * lost
             split = torch.tensordot(matrix, split.movedim(number, 0), 1).movedim(0, number)
     return split.reshape(-1, *rest).movedim(0, dim)

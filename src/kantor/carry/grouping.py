@@ -25,7 +25,8 @@ class Grouping:
         summed: ``[made, units]``, columns sum to 1: what a student's unit passes on of each of them.
         cosine: of the teacher's units with the student's unit that takes each one's place, their mean; 1 where every
             unit keeps a place of its own.
-        chosen: some units keep their places, and the others are left out: then all else sums to 0.
+        chosen: some units keep their places, and the others are left out: the columns of these are 0, and ``cosine`` is
+            the share that stays.
     """
 
     averaged: Float64[Tensor, "made units"]

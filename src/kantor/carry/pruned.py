@@ -12,7 +12,7 @@ from kantor.carry.gates import learned_scores
 from kantor.carry.grouping import Grouping, grouped
 from kantor.carry.operations import Followed
 from kantor.carry.transported import batches_of, carry_model
-from kantor.carry.units import Axis, Factor, expanded, size
+from kantor.carry.units import Axis, Factor, expanded, leaves, size
 from kantor.core.errors import ConfigError, suggest
 from kantor.data import DataSet
 from kantor.models import Model
@@ -29,6 +29,7 @@ def pruned(
     samples: int = 1000,
     steps: int = 300,
     seed: int = 0,
+    numbers: bool | None = None,
 ) -> Carried:
     """Start ``student`` from the weights of those units of ``teacher`` that are worth keeping.
 
@@ -44,24 +45,32 @@ def pruned(
         samples: how many are looked at, at most.
         steps: of learning the gates.
         seed: of batches, or of what is drawn at random.
+        numbers: the teacher says numbers, or labels that do not exclude each other, and no classes; it is held by their
+            squared distance then. If left out, where it says a single one.
 
     Returns:
         How many units stayed, of which; print it.
 
     Raises:
-        ConfigError: as for :func:`kantor.transported`; an unknown choice; ``steps`` is below 1.
+        ConfigError: as for :func:`kantor.transported`; an unknown choice; ``steps`` is below 1; the gates have no
+            effect.
         DataError: there are no samples.
     """
     if by not in get_args(Choice):
         raise ConfigError(f"pruned: unknown choice {by!r}. {suggest(str(by), get_args(Choice))}")
-    if steps < 1:
-        raise ConfigError(f"steps is {steps}: give 1 or more.")
+    if not isinstance(steps, int) or steps < 1:
+        raise ConfigError(f"steps is {steps}: give 1 or more, a whole number.")
+    if samples < 2:
+        raise ConfigError(f"samples is {samples}: give two or more, on which units can be compared.")
+    numbers = teacher.num_classes == 1 if numbers is None else numbers
     data = data if isinstance(data, DataSet) else list(data)
     batches = list(batches_of(teacher, data, samples)) if by == "topk" else []
-    return carry_model(teacher, student, data, samples, _choosing(teacher, batches, by, steps, seed))
+    return carry_model(teacher, student, data, samples, _choosing(teacher, batches, by, steps, seed, numbers))
 
 
-def _choosing(teacher: Model, batches: Sequence[Tensor], by: Choice, steps: int, seed: int) -> GroupUnits:
+def _choosing(
+    teacher: Model, batches: Sequence[Tensor], by: Choice, steps: int, seed: int, numbers: bool
+) -> GroupUnits:
     def group(
         followed: Followed, made: Mapping[Factor, int], covariances: Mapping[Factor, Tensor]
     ) -> dict[Factor, Grouping]:
@@ -73,7 +82,9 @@ def _choosing(teacher: Model, batches: Sequence[Tensor], by: Choice, steps: int,
             scores = _norms(followed, dict(teacher.network.named_parameters(remove_duplicate=False)), fewer)
         if by == "topk" and fewer:
             start = {factor: _standardised(score) for factor, score in scores.items()}
-            scores = learned_scores(teacher.network, followed, fewer, batches, start, steps=steps, seed=seed)
+            scores = learned_scores(
+                teacher.network, followed, fewer, batches, start, steps=steps, seed=seed, numbers=numbers
+            )
         return {
             factor: Grouping.of_chosen(scores[factor].topk(number).indices.sort().values, factor.size)
             if factor in fewer
@@ -87,7 +98,8 @@ def _choosing(teacher: Model, batches: Sequence[Tensor], by: Choice, steps: int,
 def _norms(
     followed: Followed, tensors: Mapping[str, Tensor], factors: Iterable[Factor]
 ) -> dict[Factor, Float[Tensor, " units"]]:
-    """The Euclidean norm, by unit, of all weights that read it."""
+    """The Euclidean norm, by unit, of all weights that read it; of queries and keys, which none reads, of those that
+    make them."""
     found = {factor: torch.zeros(factor.size) for factor in factors}
 
     def add(squares: Tensor, axis: Axis) -> None:
@@ -103,11 +115,14 @@ def _norms(
             elif factor in found:
                 found[factor] += along.sum(1)
 
-    for name, dim in followed.summed:
-        add(tensors[name].detach().float().square().movedim(dim, 0), followed.parameters[name][dim])
+    scored = {factor for axis in followed.scored for factor in leaves(axis)}
+    for name, axes in followed.parameters.items():
+        for dim, axis in enumerate(axes):
+            if name in tensors and ((name, dim) in followed.summed or scored & set(leaves(axis))):
+                add(tensors[name].detach().float().cpu().square().movedim(dim, 0), axis)
     return {factor: total.sqrt() for factor, total in found.items()}
 
 
 def _standardised(score: Float[Tensor, " units"]) -> Float[Tensor, " units"]:
-    """Half a unit apart, as suits a cost between anchors that are 1 apart."""
+    """With a deviation of one half, as suits a cost between anchors that are 1 apart."""
     return 0.5 * (score - score.mean()) / score.std().clamp_min(1e-12)

@@ -96,7 +96,10 @@ def batches_of(teacher: Model, data: DataSet | Iterable[Tensor], samples: int) -
 
 def _inputs(data: DataSet | Iterable[Tensor], samples: int) -> Iterator[Tensor]:
     if not isinstance(data, DataSet):
-        yield from data
+        for batch in data:
+            if not isinstance(batch, Tensor):
+                raise ConfigError(f"A batch is a {type(batch).__name__}: give batches of inputs alone, each a tensor.")
+            yield batch
         return
     size = min(100, len(data.train), samples)
     loader = Loader(data.train, size, seed=0, augment=Augment.named("none"))

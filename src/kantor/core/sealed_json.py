@@ -16,7 +16,8 @@ _MEASURED = ("seconds", "peak_memory")
 
 
 def write_sealed_json(path: Path, content: dict[str, Any]) -> None:
-    """Write ``content`` as :func:`kantor.core.files.write_json` does, with its digest."""
+    """Write ``content``, which has no key ``digest``, as :func:`kantor.core.files.write_json` does, with its digest."""
+    assert _DIGEST not in content
     write_json(path, {**content, _DIGEST: _digest(content)})
 
 

@@ -27,7 +27,7 @@ def differentiable_plan(
         epsilon: the regularisation, in the units of the cost.
 
     Raises:
-        ConfigError: the plan is not found to ``1e-9`` of its mass.
+        ConfigError: the plan is not found to ``1e-6`` of its mass (``1e-9`` is asked for).
         ShapeError, NonFiniteError: as for :func:`kantor.ot.solve`.
     """
     plan = _Plan.apply(cost, a, b, epsilon)

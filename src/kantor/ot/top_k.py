@@ -2,15 +2,19 @@
 
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from kantor.core.errors import ConfigError, NonFiniteError, ShapeError, suggest
 from kantor.ot.implicit import differentiable_plan
 from kantor.ot.precision import no_autocast, upcast
 from kantor.ot.problem import check_positive, check_real, first_entry
 
+_LEAST = 1e-10
+"""Smaller an epsilon changes no mask any more: to 64 bits they are 0 and 1."""
 Scale = Literal["batch", "each"]
 """Over what a cost's largest entry is taken: all problems together, or each of its own."""
 
@@ -33,7 +37,8 @@ def topk(
     epsilon falls the mask becomes 0 and 1, ties shared; so do its gradients vanish. The largest cost is held fixed
     in the gradient, as in the authors' code, which this equals.
 
-    Scores of order 1 suit: the cost is measured beside anchors that are 1 apart.
+    Scores of order 1 suit: the cost is measured beside anchors that are 1 apart. Half precision is computed in full,
+    and what comes back is float32 then. There are first derivatives alone.
 
     Args:
         scores: leading dimensions are problems of their own. Infinite ones are put beyond the finite ones by as much as
@@ -53,13 +58,16 @@ def topk(
         NonFiniteError: a score is not a number, or none of a problem's is finite; the message holds the index.
     """
     check_positive("epsilon", epsilon)
+    epsilon = max(epsilon, _LEAST)
     if scale not in get_args(Scale):
         raise ConfigError(f"topk: unknown scale {scale!r}. {suggest(str(scale), get_args(Scale))}")
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= (n := _length(scores)):
-        raise ConfigError(f"k must be a whole number from 1 to the number of scores, {_length(scores)}; it is {k!r}.")
+    n = _length(scores)
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= n:
+        raise ConfigError(f"k must be a whole number from 1 to the number of scores, {n}; it is {k!r}.")
+    k = int(k)
     given = upcast(scores)
     with no_autocast(given.device):
-        s = _finite(given, together=scale == "batch").double()
+        s = _finite(given.double(), together=scale == "batch")
         if sorted:
             anchors = torch.arange(k, -1, -1, device=s.device, dtype=s.dtype)
             cost = _scaled((s if largest else -s).unsqueeze(-1) - anchors, scale)
@@ -84,7 +92,8 @@ def soft_rank(
     Transport between the scores, laid between 0 and 1 by their least and largest, and as many places at equal
     distances, at the squared distance; a score's rank is the mean of the places that it goes to (Cuturi et al., NeurIPS
     2019, arXiv 1905.11885). Ranks sum to ``n (n + 1) / 2``. As epsilon falls they become whole numbers, and as it grows
-    they all become the mean. Gradients are implicit: one system of n equations for each problem.
+    they all become the mean. Gradients are implicit: one system of n equations for each problem, so memory grows by n^2
+    and time by n^3.
 
     Args:
         scores: leading dimensions are problems of their own. Infinite ones are treated as by :func:`topk`.
@@ -100,7 +109,7 @@ def soft_rank(
     n = _length(scores)
     given = upcast(scores)
     with no_autocast(given.device):
-        s = _finite(-given if descending else given, together=False).double()
+        s = _finite(-given.double() if descending else given.double(), together=False)
         least = s.amin(-1, keepdim=True)
         spread = s.amax(-1, keepdim=True) - least
         laid = (s - least) / torch.where(spread > 0, spread, torch.ones_like(spread))
@@ -133,25 +142,42 @@ def _finite(scores: Float[Tensor, "... n"], *, together: bool) -> Float[Tensor, 
     if together:
         least, most = least.min(), most.max()
     apart = torch.where(most > least, most - least, torch.ones_like(most))
-    below = scores.masked_fill(held == -torch.inf, 0.0) + (held == -torch.inf) * (least - apart)
-    return below.masked_fill(held == torch.inf, 0.0) + (held == torch.inf) * (most + apart)
+    return torch.where(held == -torch.inf, least - apart, torch.where(held == torch.inf, most + apart, scores))
 
 
 def _scaled(difference: Float[Tensor, "... n m"], scale: Scale) -> Float[Tensor, "... n m"]:
     """Squared distances over the largest of them, which is held fixed."""
     cost = difference.square()
     most = cost.detach()
+    if not bool(most.isfinite().all()):
+        raise NonFiniteError(
+            "scores are too large for their squares to be numbers. Divide them by what they differ by."
+        )
     return cost / (most.max() if scale == "batch" else most.amax((-2, -1), keepdim=True))
 
 
 def _shared(x: Float[Tensor, "... n"], k: int) -> Float[Tensor, "... n"]:
     """``sigmoid(x + t)`` with the ``t`` for which it sums to ``k``, ``0 < k < n``."""
-    t = _level(x.detach(), k)
-    mask = torch.sigmoid(x.detach() + t)
-    slope = (mask * (1 - mask)).sum(-1, keepdim=True)
-    # One step of Newton's method from the root stays there, and has the root's own derivative.
-    step = (torch.sigmoid(x + t).sum(-1, keepdim=True) - k) / slope.clamp_min(1e-300)
-    return torch.sigmoid(x + t - torch.where(slope > 0, step, torch.zeros_like(step)))
+    mask = _SoftMask.apply(x, k)
+    assert isinstance(mask, Tensor)
+    return mask
+
+
+class _SoftMask(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, k):  # type: ignore[override]
+        mask = torch.sigmoid(x + _level(x, k))
+        ctx.save_for_backward(mask)
+        return mask
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):  # type: ignore[override]
+        (mask,) = ctx.saved_tensors
+        slope = mask * (1 - mask)
+        total = slope.sum(-1, keepdim=True)
+        mean = (grad * slope).sum(-1, keepdim=True) / total.where(total > 0, torch.ones_like(total))
+        return slope * (grad - mean), None
 
 
 def _level(x: Float[Tensor, "... n"], k: int) -> Float[Tensor, "... 1"]:

@@ -48,12 +48,13 @@ class Reading:
         """The task that a model is judged by."""
         return made("labels" if self.task == "none" else self.task)
 
-    def open(self, data: str, model: str) -> DataSet:
+    def open(self, data: str, model: str, *, need_labels: bool = True) -> DataSet:
         """The data, read so.
 
         Args:
             data: the data's name.
             model: what sees them; texts become tokens by its own tokenizer.
+            need_labels: refuse data without any.
 
         Raises:
             KantorError: see :func:`kantor.data.open_data`.
@@ -67,6 +68,7 @@ class Reading:
             tokenizers=lambda: dict.fromkeys(ROLES, needed_tokenizer(model)),
             classes=None if self.classes is None else read_classes(self.classes),
             skip_corrupt=self.skip_corrupt,
+            need_labels=need_labels,
             kind=self.learned().labels,
         )
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from kantor.core.errors import KantorError
 from kantor.core.numbers import percent
-from kantor.core.reading import read_json
+from kantor.core.sealed_json import read_sealed_json
 from kantor.data import Part
 from kantor.models.spec import parse
 
@@ -59,7 +59,7 @@ def _recorded(spec: str) -> float | None:
         weights = Path(spec) if Path(spec).suffix == ".safetensors" and ":" not in spec else parse(spec).weights
         if weights is None or weights.stem not in ("student", "teacher"):
             return None
-        result: Any = read_json(weights.parent / "result.json")
+        result: Any = read_sealed_json(weights.parent / "result.json")
     except KantorError:
         return None
     found = result.get("accuracy") if isinstance(result, dict) else None
