@@ -54,7 +54,7 @@ def _along(axis: Axis, gates: Gates) -> Float[Tensor, " units"] | None:
         return None
     found = torch.ones(1)
     for place in expanded(axis):
-        factor, here = place.factor, None
+        factor = place.factor
         if factor.concatenation:
             parts = [(_along(part, gates), size(part)) for part in factor.concatenation]
             here = torch.cat([torch.ones(n) if part is None else part for part, n in parts])

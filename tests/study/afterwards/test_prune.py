@@ -28,6 +28,10 @@ def test_every_way_leaves_a_student_that_a_study_can_start_from(teacher, tmp_pat
         small = kantor.load(f"cnn@width=4:{file}")
         assert small.num_classes == 10
     assert "7 of 28" in said and "test samples right before any training" in said
+    before = (tmp_path / "runs" / "pruned" / "topk.safetensors").read_bytes()
+    assert main(["prune", teacher, "--keep", "8", "--data", "digits"]) == 2
+    assert "is there already. Name another folder by --out" in capsys.readouterr().err
+    assert (tmp_path / "runs" / "pruned" / "topk.safetensors").read_bytes() == before
     line = next(line for line in said.splitlines() if line.startswith("Next: kantor "))
     few = ["--methods", "none", "--seeds", "1", "--epochs", "1", "--train-limit", "60", "--out", "runs/next"]
     assert main([*line.removeprefix("Next: kantor ").split(), *few, "--device", "cpu", "--jobs", "1"]) == 0
@@ -59,14 +63,14 @@ def test_data_without_labels_and_networks_without_a_width(tmp_path, monkeypatch,
     np.savez("bare.npz", x_train=np.random.default_rng(0).random((60, 6), dtype=np.float32))
     torch.manual_seed(0)
     kantor.load("mlp@hidden=16@normalise=none", classes=3, input_shape=(6,)).save("mlp.safetensors")
-    few = ["--data", "bare.npz", "--task", "none", "--by", "topk,topk,random", "--steps", "3", "--out", "a folder"]
-    assert main(["prune", "mlp.safetensors", "--student", "mlp@hidden=4@normalise=none", *few]) == 0
+    few = ["--data", "bare.npz", "--task", "none", "--by", "topk,topk,random", "--steps", "3", "--out"]
+    assert main(["prune", "mlp.safetensors", "--student", "mlp@hidden=4@normalise=none", *few, "a folder"]) == 0
     said = capsys.readouterr().out
     assert (
         "Next: kantor distill" in said and "'mlp@hidden=4@normalise=none:a folder/topk.safetensors' --task none" in said
     )
     assert said.count("by topk") == 1
-    assert main(["prune", "mlp.safetensors", "--keep", "4", *few]) == 2
+    assert main(["prune", "mlp.safetensors", "--keep", "4", *few, "other"]) == 2
     assert "Name the smaller mlp by --student" in capsys.readouterr().err
 
 

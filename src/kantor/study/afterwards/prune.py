@@ -35,7 +35,8 @@ class Prune:
     """What is asked for.
 
     Raises:
-        ConfigError: not just one of ``student`` and ``keep`` is given; an unknown way; a number that is out of range.
+        ConfigError: not just one of ``student`` and ``keep`` is given; an unknown way; a number that is out of range; a
+            network is there already, which is not written over.
     """
 
     teacher: str
@@ -70,6 +71,12 @@ class Prune:
         for way in self.by:
             if way not in WAYS:
                 raise ConfigError(f"--by: there is no {way!r}. {suggest(way, WAYS)}")
+            if self.file(way).exists():
+                raise ConfigError(f"{self.file(way)} is there already. Name another folder by --out, or delete it.")
+
+    def file(self, way: str) -> Path:
+        """Where the network of that way is written."""
+        return self.out / f"{way}.safetensors"
 
     def student_spec(self, teacher: Model) -> str:
         """The smaller network's name.
@@ -133,7 +140,7 @@ def prune_model(asked: Prune, data: str, reading: Reading, say: Callable[[str], 
         student = load_named(name, classes=classes, input_shape=teacher.input_shape)
         if _parameters(student) >= _parameters(teacher):
             raise ConfigError(f"{name} is no smaller than the teacher: it has {_parameters(student):,} parameters.")
-        carried, file = _carried(asked, way, teacher, student, opened, reading), asked.out / f"{way}.safetensors"
+        carried, file = _carried(asked, way, teacher, student, opened, reading), asked.file(way)
         student.save(file)
         scores = evaluate_model(f"{name}:{file}", data, "test", reading, lambda _: None) if labelled else None
         reached = f": {scores.said('test')} before any training" if scores is not None else ""
