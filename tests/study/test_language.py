@@ -39,7 +39,7 @@ def test_trials_study_and_page(tmp_path, monkeypatch, torchvision_operators):
     for name in ("search", "study"):
         assert main(["distill", f"--config={EXAMPLE / name}.yaml", *SHRUNK, f"--out=runs/{name}"]) == 0
     page = script("page")
-    results = page.keep(Path("runs/study"), Path("runs/search"))
+    results = page.keep([Path("runs/study")], Path("runs/search"))
     methods = [page._plain(method) for method in yaml.safe_load((EXAMPLE / "study.yaml").read_text())["methods"]]
     assert list(results["methods"]) == methods
     assert all(len(tried) == 2 for tried in results["trials"].values())
