@@ -76,7 +76,7 @@ def inverse(
     cost_of, theta, effects = _parametrised(joint, x, y, form)
     a, b = joint.sum(1), joint.sum(0)
     f, g = torch.zeros_like(a), torch.zeros_like(b)
-    product, scale = a[:, None] * b, penalty / epsilon**2
+    product = a[:, None] * b
     variables = [one.requires_grad_() for one in (f, g, theta)]
     optimizer = torch.optim.LBFGS(
         variables, max_iter=steps, history_size=30, tolerance_grad=1e-10, tolerance_change=1e-14,
@@ -86,7 +86,7 @@ def inverse(
     def objective() -> Tensor:
         optimizer.zero_grad()
         exponent = (f[:, None] + g - cost_of(theta)) / epsilon
-        value = (product * exponent.exp()).sum() - (joint * exponent).sum() + scale * theta.square().sum() / 2
+        value = (product * exponent.exp()).sum() - (joint * exponent).sum() + penalty * theta.square().sum() / 2
         value.backward()
         return value
 

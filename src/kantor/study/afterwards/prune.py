@@ -158,12 +158,6 @@ def _carried(asked: Prune, way: str, teacher: Model, student: Model, data: DataS
     return pruned(teacher, student, data, by=choice, numbers=numbers or None, **how)
 
 
-def best(found: Sequence[Smaller], reading: Reading) -> Smaller:
-    """That which says most on the test part before any training; the first where nobody looked."""
-    scale = reading.learned().scale
-    return max(found, key=lambda one: 0.0 if one.scores is None else scale.gain(one.scores.value))
-
-
 def table(found: Sequence[Smaller]) -> Table:
     """The smaller networks, one a row."""
     made = Table(header_style="bold")
